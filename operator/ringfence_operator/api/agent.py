@@ -1,0 +1,193 @@
+"""Agent: one isolated agent, which is one pod."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from ringfence_operator.api.agent_status import AgentStatus
+from ringfence_operator.api.compute import Resources
+from ringfence_operator.api.duration import Duration, DurationOrZero
+from ringfence_operator.api.environment import EnvFrom, EnvVar, File
+from ringfence_operator.api.metadata import Resource
+from ringfence_operator.api.model import Items, Model, StringMap
+from ringfence_operator.api.names import AbsolutePath, Label, ObjectName, Port, SecretName
+from ringfence_operator.api.probe import Probes
+from ringfence_operator.api.rule import ListMap
+from ringfence_operator.api.scheduling import LabelValue, PodMetadata, Toleration
+from ringfence_operator.api.workspace import Workspace
+
+
+class Isolation(StrEnum):
+    """How far an agent is confined, from the weakest level to the strictest."""
+
+    NONE = "None"
+    BASIC = "Basic"
+    CONTAINER = "Container"
+    SECURE = "Secure"
+
+    @property
+    def level(self) -> int:
+        """Higher is stricter."""
+        return _LEVELS[self]
+
+
+_LEVELS = {level: place for place, level in enumerate(Isolation)}
+
+
+class Mode(StrEnum):
+    """Whether an agent serves for ever or works to an end."""
+
+    SERVICE = "Service"
+    TASK = "Task"
+
+
+class RestartPolicy(StrEnum):
+    """When a container that ended is started again."""
+
+    ALWAYS = "Always"
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
+
+
+class Protocol(StrEnum):
+    """Protocols that a port of an agent may speak."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class SecurityPolicyRef(Model):
+    """Names a SecurityPolicy in the agent's namespace."""
+
+    name: Label
+    """Name of the SecurityPolicy."""
+
+
+class ImagePullSecret(Model):
+    """Names a Secret in the agent's namespace."""
+
+    name: SecretName
+    """Name of the Secret, of type kubernetes.io/dockerconfigjson."""
+
+
+class Backoff(Model):
+    """How soon and how often a failed pod is replaced."""
+
+    limit: Annotated[int, Field(ge=0, le=100)] = 6
+    """Retries of a Task before it has failed; a Service is replaced for ever."""
+
+    initial_delay: Duration = 10
+    """Delay before the first replacement; it doubles with each further one."""
+
+    max_delay: Duration = 300
+    """The longest delay."""
+
+
+class AgentPort(Model):
+    """A port that the agent listens on."""
+
+    name: Annotated[Label, Field(max_length=15)]
+    """Name of the port."""
+
+    port: Port
+    """Number of the port, in the pod and on the agent's Service."""
+
+    protocol: Protocol = Protocol.TCP
+    """TCP or UDP."""
+
+
+class AgentSpec(Model):
+    """What the agent is, what it may use and how it lives."""
+
+    image: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Image of the agent's container."""
+
+    command: Annotated[Items[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = ()
+    """Entry point; without it, the image's own."""
+
+    args: Annotated[Items[Annotated[str, Field(max_length=4096)]], Field(max_length=128)] = ()
+    """Arguments of the entry point."""
+
+    working_dir: AbsolutePath | None = None
+    """Directory that the command starts in; without it, the image's own."""
+
+    env: Annotated[Items[EnvVar], Field(max_length=128), ListMap(("name",))] = ()
+    """Environment variables."""
+
+    env_from: Annotated[Items[EnvFrom], Field(max_length=16)] = ()
+    """ConfigMaps and Secrets whose keys become environment variables."""
+
+    files: Annotated[Items[File], Field(max_length=16), ListMap(("path",))] = ()
+    """Files that the agent may read and never write."""
+
+    image_pull_secrets: Annotated[Items[ImagePullSecret], Field(max_length=8), ListMap(("name",))] = ()
+    """Secrets for the image's registry."""
+
+    resources: Resources = Resources()
+    """Cores, memory and disk."""
+
+    isolation: Isolation = Isolation.CONTAINER
+    """How far the agent is confined; a SecurityPolicy or the cluster may ask for more, never for less."""
+
+    security_policy_ref: SecurityPolicyRef | None = None
+    """What the agent may touch; without it, nothing beyond its own pod."""
+
+    workspace: Workspace | None = None
+    """A volume that outlives the agent's pods."""
+
+    mode: Mode = Mode.SERVICE
+    """A Service is kept running; a Task runs to its end."""
+
+    restart_policy: RestartPolicy | None = None
+    """When the container is started again; Always for a Service and OnFailure for a Task where it is not given."""
+
+    backoff: Backoff = Backoff()
+    """How soon and how often a failed pod is replaced."""
+
+    suspend: bool = False
+    """Deletes the pod and keeps the workspace for as long as it is true."""
+
+    max_execution_time: Duration | None = None
+    """How long the agent may run, over all its pods; a shorter one in its SecurityPolicy wins."""
+
+    ttl_after_finished: DurationOrZero | None = None
+    """How long the Agent object is kept after its end; without it, for ever."""
+
+    node_selector: Annotated[StringMap[LabelValue], Field(max_length=32)] = Field(default_factory=dict)
+    """Labels that a node must have."""
+
+    tolerations: Annotated[Items[Toleration], Field(max_length=32)] = ()
+    """Taints that the pod puts up with."""
+
+    priority_class_name: ObjectName | None = None
+    """Name of the pod's PriorityClass."""
+
+    pod_metadata: PodMetadata = PodMetadata()
+    """Labels and annotations for the pod."""
+
+    ports: Annotated[Items[AgentPort], Field(max_length=16), ListMap(("name",))] = ()
+    """Ports that the agent listens on; they make a Service of the agent's name."""
+
+    probes: Probes = Probes()
+    """How the agent's health is checked."""
+
+    @property
+    def effective_restart_policy(self) -> RestartPolicy:
+        """The restart policy that holds: the one given, or the mode's own."""
+        if self.restart_policy is not None:
+            return self.restart_policy
+        return RestartPolicy.ALWAYS if self.mode is Mode.SERVICE else RestartPolicy.ON_FAILURE
+
+
+class Agent(Resource):
+    """One isolated agent: a pod that can do what its spec and policy say, and nothing else."""
+
+    kind: ClassVar[str] = "Agent"
+    plural: ClassVar[str] = "agents"
+
+    spec: AgentSpec
+    """What the agent is, what it may use and how it lives."""
+
+    status: AgentStatus = AgentStatus()
+    """What the operator saw."""

@@ -1,0 +1,97 @@
+"""SecurityPolicy: what an agent may touch."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from ringfence_operator.api.agent_status import Conditions, Count
+from ringfence_operator.api.duration import Duration
+from ringfence_operator.api.metadata import Resource
+from ringfence_operator.api.model import Items, Model
+from ringfence_operator.api.names import MountPath, ObjectName
+from ringfence_operator.api.network import Network
+from ringfence_operator.api.quantity import Bytes
+from ringfence_operator.api.rule import ListMap
+
+
+class WritablePath(Model):
+    """A directory that the agent may write to under a read-only root."""
+
+    path: MountPath
+    """Where it is in the agent's container."""
+
+    size: Bytes = "64Mi"
+    """The most that it may hold; the pod is evicted beyond it."""
+
+
+class FileSystem(Model):
+    """What of its own container the agent may write to."""
+
+    read_only_root: bool | None = None
+    """Makes the root file system read-only; the isolation levels Container and Secure always do."""
+
+    writable_paths: Annotated[Items[WritablePath], Field(max_length=16), ListMap(("path",))] = ()
+    """Directories that stay writable; they start empty with each pod."""
+
+
+class SeccompType(StrEnum):
+    """Where a seccomp profile comes from."""
+
+    RUNTIME_DEFAULT = "RuntimeDefault"
+    LOCALHOST = "Localhost"
+
+
+class SeccompProfile(Model):
+    """Which system calls the agent may make."""
+
+    type: SeccompType
+    """RuntimeDefault for the container runtime's own profile, Localhost for one that is on the node."""
+
+    localhost_profile: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Path of the profile, relative to the kubelet's seccomp directory; needed for Localhost only."""
+
+
+class SecurityPolicySpec(Model):
+    """What agents under this policy may touch."""
+
+    network: Network = Network()
+    """What of the network they may use."""
+
+    file_system: FileSystem = FileSystem()
+    """What of their own container they may write to."""
+
+    max_execution_time: Duration | None = None
+    """How long they may run; a shorter one in the Agent wins."""
+
+    runtime_class_name: ObjectName | None = None
+    """RuntimeClass that their pods run under."""
+
+    seccomp_profile: SeccompProfile | None = None
+    """Which system calls they may make."""
+
+
+class SecurityPolicyStatus(Model):
+    """What the operator saw when it last looked at the policy."""
+
+    observed_generation: Annotated[int, Field(ge=-1)] = -1
+    """Generation of the spec that this status is about; -1 before the operator has looked."""
+
+    conditions: Conditions = ()
+    """What holds and what does not, in the form that kubectl wait, Argo CD and Flux read."""
+
+    agents: Count = 0
+    """How many agents name this policy."""
+
+
+class SecurityPolicy(Resource):
+    """What the agents that name this policy may touch: network, file system, time and runtime."""
+
+    kind: ClassVar[str] = "SecurityPolicy"
+    plural: ClassVar[str] = "securitypolicies"
+
+    spec: SecurityPolicySpec = SecurityPolicySpec()
+    """What agents under this policy may touch."""
+
+    status: SecurityPolicyStatus = SecurityPolicyStatus()
+    """What the operator saw."""
