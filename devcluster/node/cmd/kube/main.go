@@ -1,10 +1,11 @@
 // kube is one binary with every Kubernetes component of the development cluster.
 //
-// The first argument names the component, as in `kube apiserver --help`. One
+// The first argument names the component, as in `kube kube-apiserver --help`. One
 // binary costs one link and one copy on disk instead of six.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sort"
@@ -28,13 +29,13 @@ func components() map[string]func() *cobra.Command {
 		"kube-apiserver":          apiserver.NewAPIServerCommand,
 		"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 		"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+		"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 		"kube-proxy":              proxy.NewProxyCommand,
 		"kubectl":                 kubectl.NewDefaultKubectlCommand,
 	}
 }
 
 func main() {
-	_ = kubelet.NewKubeletCommand
 	all := components()
 	if len(os.Args) > 1 {
 		if build, ok := all[os.Args[1]]; ok {

@@ -1,0 +1,128 @@
+"""The programs of the cluster, built from the Go module beside us and kept under their content hash."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from devcluster.cluster import REPOSITORY, cache_home
+from devcluster.command import run
+from devcluster.content import content_hash
+from devcluster.lock import locked
+from devcluster.step import Progress
+
+MODULE = REPOSITORY / "devcluster/node"
+CONTAINERD = "github.com/containerd/containerd/v2/cmd"
+BUILD_TIMEOUT = 3600
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A Go program: a package of ours, or a `tool` of the module at its pinned version."""
+
+    name: str
+    package: str
+    sources: tuple[str, ...] = ()  # below MODULE, besides go.mod and go.sum
+    tags: str = ""
+    cgo: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Where the program is once it is built."""
+        return cache_home() / "bin" / f"{self.name}-{self._hash()}" / self.name
+
+    def exists(self) -> bool:
+        """True if there is anything to build: a package of ours may not be written yet."""
+        return not self.package.startswith("./") or (MODULE / self.package).is_dir()
+
+    def _hash(self) -> str:
+        sources = [MODULE / source for source in self.sources]
+        pins = [MODULE / "go.mod", MODULE / "go.sum"] if self.sources else []
+        return content_hash([*pins, *sources], self.package, self.tags, str(self.cgo), self._version(), _flags(self))
+
+    def _version(self) -> str:
+        """A tool changes with the version that go.mod pins, and not whenever go.mod does."""
+        if self.sources:
+            return ""
+        return _pinned(_module_of(self.package))
+
+
+BINARIES = {
+    binary.name: binary
+    for binary in (
+        Binary("etcd", "./cmd/etcd", ("cmd/etcd",)),
+        Binary("kube", "./cmd/kube", ("cmd/kube",), tags="providerless"),
+        Binary("node-agent", "./cmd/node-agent", ("cmd/node-agent", "internal")),
+        Binary("netpol-cni", "./cmd/netpol-cni", ("cmd/netpol-cni", "internal")),
+        Binary("containerd", f"{CONTAINERD}/containerd"),
+        Binary("containerd-shim-runc-v2", f"{CONTAINERD}/containerd-shim-runc-v2"),
+        Binary("ctr", f"{CONTAINERD}/ctr"),
+        Binary("runc", "github.com/opencontainers/runc", tags="seccomp", cgo=True),
+        Binary("coredns", "github.com/coredns/coredns"),
+        Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    )
+}
+
+
+def binary(name: str) -> Path:
+    """Return the path of a program that `build` has made."""
+    return BINARIES[name].path
+
+
+def build(names: list[str], progress: Progress) -> None:
+    """Build those of the programs that are not there yet, one after the other: each build fills every core."""
+    missing = [BINARIES[name] for name in names if BINARIES[name].exists() and not BINARIES[name].path.exists()]
+    if not missing:
+        return
+    with locked(cache_home() / "build.lock", on_wait=lambda: progress.note("waiting for another build")):
+        for wanted in missing:
+            if not wanted.path.exists():
+                with progress.step(f"build {wanted.name}", announce=True):
+                    _build(wanted)
+
+
+def kubernetes_version() -> str:
+    """Return the version of Kubernetes that go.mod pins, as in v1.37.2."""
+    return _pinned("k8s.io/kubernetes")
+
+
+def _build(wanted: Binary) -> None:
+    target = wanted.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    argv = ["go", "build", "-trimpath", "-tags", wanted.tags, "-ldflags", _flags(wanted), "-o", str(partial)]
+    run(
+        [*argv, wanted.package],
+        cwd=MODULE,
+        env={"CGO_ENABLED": "1" if wanted.cgo else "0"},
+        log=cache_home() / "logs" / f"build-{wanted.name}.log",
+        timeout=BUILD_TIMEOUT,
+    )
+    partial.replace(target)
+
+
+def _flags(wanted: Binary) -> str:
+    flags = "-s -w"
+    if wanted.name == "kube":
+        version = kubernetes_version()
+        major, minor, _ = version.removeprefix("v").split(".", 2)
+        for key, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)):
+            flags += f" -X k8s.io/component-base/version.{key}={value}"
+    return flags
+
+
+def _module_of(package: str) -> str:
+    """Return the longest module path of go.mod that begins `package`."""
+    parts = package.split("/")
+    prefixes = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next(prefix for prefix in prefixes if prefix in _requirements())
+
+
+def _pinned(module: str) -> str:
+    return _requirements()[module]
+
+
+@cache
+def _requirements() -> dict[str, str]:
+    text = (MODULE / "go.mod").read_text()
+    return dict(re.findall(r"^\s+([\w./-]+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))

@@ -1,0 +1,54 @@
+"""What the distribution has to give."""
+
+import os
+import shutil
+from pathlib import Path
+
+from devcluster.cluster import cache_home
+from devcluster.command import run
+from devcluster.errors import DevclusterError
+from devcluster.step import Progress
+
+# Debian package -> a file that it brings
+PACKAGES = {
+    "iproute2": "ip",
+    "nftables": "nft",
+    "conntrack": "conntrack",
+    "openssl": "openssl",
+    "mount": "losetup",
+    "e2fsprogs": "mkfs.ext4",
+    "gcc": "gcc",
+    "libseccomp-dev": "/usr/include/seccomp.h",
+    "containernetworking-plugins": "/usr/lib/cni/ptp",
+    "busybox-static": "busybox",
+    "mmdebstrap": "mmdebstrap",
+    "buildah": "buildah",
+}
+
+
+def ensure_packages(progress: Progress) -> None:
+    """Install the Debian packages that are missing; touch nothing when none is."""
+    missing = [package for package, file in PACKAGES.items() if not _has(file)]
+    if missing:
+        if not shutil.which("apt-get"):
+            raise DevclusterError(f"install these first (no apt-get here): {' '.join(missing)}")
+        with progress.step(f"install {' '.join(missing)}", announce=True):
+            _apt("update")
+            _apt("install", "--yes", "--no-install-recommends", *missing)
+    if not shutil.which("go"):
+        raise DevclusterError("`go` is not installed: https://go.dev/doc/install")
+
+
+def _apt(*arguments: str) -> None:
+    run(
+        ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
+        env={"DEBIAN_FRONTEND": "noninteractive"},
+        log=cache_home() / "logs/apt.log",
+        timeout=1200,
+    )
+
+
+def _has(file: str) -> bool:
+    if file.startswith("/"):
+        return Path(file).exists()
+    return shutil.which(file, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin") is not None
