@@ -36,3 +36,63 @@ class InvalidSpecError(TerminalError):
     """The object passed the API server but not this operator's models: the installed CRD is another version's."""
 
     reason = "InvalidSpec"
+
+
+class NotLeaderError(OperatorError):
+    """Writing is not for this replica: another one holds the Lease, or ours is about to end."""
+
+    reason = "NotLeader"
+
+
+class KubeError(OperatorError):
+    """The API server refused a request or did not answer; the text is its own message."""
+
+    reason = "ApiError"
+
+
+class ConflictError(KubeError):
+    """Somebody else wrote first (409): look again, then decide again."""
+
+    reason = "Conflict"
+
+
+class AlreadyExistsError(KubeError):
+    """An object of that name is there already (409)."""
+
+    reason = "AlreadyExists"
+
+
+class NotFoundError(KubeError):
+    """There is no such object, or its namespace or kind is gone (404)."""
+
+    reason = "NotFound"
+
+
+class ForbiddenError(KubeError):
+    """RBAC, a ResourceQuota or an admission plug-in says no (401, 403)."""
+
+    reason = "Forbidden"
+
+
+class InvalidError(KubeError):
+    """The API server does not take the object as it is (400, 422)."""
+
+    reason = "Invalid"
+
+
+class ExpiredError(KubeError):
+    """The version that a list or a watch should go on from has been forgotten (410)."""
+
+    reason = "Expired"
+
+
+class ThrottledError(KubeError):
+    """The API server asks to come back later (429)."""
+
+    reason = "Throttled"
+
+
+class UnavailableError(KubeError):
+    """The API server cannot be reached or cannot serve now (5xx, connection lost, timeout)."""
+
+    reason = "ApiUnavailable"

@@ -1,0 +1,217 @@
+"""A cache of one resource that follows the API server: list, then watch, for ever."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import structlog
+
+from ringfence_operator.errors import ExpiredError, KubeError
+
+Obj = TypeVar("Obj")
+Raw = dict[str, Any]
+IndexFunction = Callable[[Obj], Iterable[Hashable]]
+
+log = structlog.get_logger(__name__)
+
+_FIRST_DELAY = 0.1
+_MAX_DELAY = 30.0
+
+
+class Key(NamedTuple):
+    """An object's place in its resource; the namespace of a cluster-scoped one is empty."""
+
+    namespace: str
+    name: str
+
+
+class Change(NamedTuple, Generic[Obj]):
+    """What became different: `old` is None for a new object, `new` for a deleted one."""
+
+    key: Key
+    old: Obj | None
+    new: Obj | None
+
+
+class Source(Protocol):
+    """One resource of the API server, or some of its objects (see `source.ApiSource`)."""
+
+    def pages(self) -> AsyncGenerator[tuple[list[Raw], str], None]:
+        """Yield all objects in pages, each with the list's resourceVersion."""
+
+    def watch(self, version: str) -> AsyncGenerator[Raw, None]:
+        """Yield the events after `version`; bookmarks too. Raises ExpiredError when it is too old."""
+
+
+class _Version(NamedTuple):
+    number: int
+    uid: str
+
+
+class Informer(Generic[Obj]):
+    """The objects of one resource by key, as `slim` made them; `on_change` hears of each difference.
+
+    An object that equals (==) the cached one replaces it without a word, so what `slim` leaves out,
+    or compares as equal (a `resource_version` with `field(compare=False)`), never wakes anybody.
+    An older version of an object never replaces a newer one. Raw objects are not kept.
+    `slim` gets an object without `kind` and `apiVersion` (lists omit them) and must not fail: an
+    object for which it raises ValueError, KeyError or TypeError is logged and stays as it was.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        slim: Callable[[Raw], Obj],
+        on_change: Callable[[Change[Obj]], None],
+        name: str = "",
+        index: Mapping[str, IndexFunction[Obj]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self.cache: dict[Key, Obj] = {}
+        self.synced = asyncio.Event()
+        self._source = source
+        self._slim = slim
+        self._on_change = on_change
+        self._index = index or {}
+        self._indexed: dict[str, dict[Hashable, set[Key]]] = {name: {} for name in self._index}
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._versions: dict[Key, _Version] = {}
+        self._position = ""
+        self._heard = clock()
+        self._reached = 0
+        self._events = 0
+
+    def __len__(self) -> int:
+        """Return the number of objects in the cache."""
+        return len(self.cache)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the server last said anything; it sends a bookmark about once a minute."""
+        return self._clock() - self._heard
+
+    def get(self, namespace: str, name: str) -> Obj | None:
+        """Return the object of that name, or None."""
+        return self.cache.get(Key(namespace, name))
+
+    def keys_by(self, index: str, value: Hashable) -> Collection[Key]:
+        """Return the keys of the objects for which the index function yields `value`. Not to be changed or kept."""
+        return self._indexed[index].get(value, frozenset())
+
+    def store(self, raw: Raw) -> None:
+        """Put the answer to a write into the cache at once, unless the watch has come past it already.
+
+        `on_change` hears of it, because the answer may carry somebody else's change as well.
+        """
+        # What the watch has passed is in the cache, overtaken, or deleted: then it must not come back.
+        if int(raw["metadata"]["resourceVersion"]) > self._reached:
+            self._keep(raw)
+
+    async def run(self) -> None:
+        """Keep the cache up to date until cancelled; errors of the server only delay it."""
+        failures = 0
+        while True:
+            before = self._events
+            try:
+                if not self._position:
+                    await self._relist()
+                await self._follow()
+            except ExpiredError:
+                log.info("informer.expired", informer=self.name)
+                self._position = ""
+            except KubeError as error:
+                log.warning("informer.interrupted", informer=self.name, reason=error.reason, error=str(error))
+            failures = 0 if self._events > before else failures + 1
+            if failures:
+                await self._sleep(self._delay(failures))
+
+    def _delay(self, failures: int) -> float:
+        return min(_MAX_DELAY, _FIRST_DELAY * 2.0 ** min(failures - 1, 16)) * (1 - self._jitter() / 2)
+
+    async def _relist(self) -> None:
+        """Replace the cache by what the server has; what has gone unseen is reported as deleted."""
+        seen: set[Key] = set()
+        position = ""
+        async with aclosing(self._source.pages()) as pages:
+            async for page, version in pages:
+                position = version
+                self._heard = self._clock()
+                seen.update(self._keep(raw) for raw in page)
+                page.clear()  # the next page is read while this one would still be held
+        self._reach(position)
+        # An object newer than the list was stored meanwhile: the watch will tell what became of it.
+        for key in [k for k, have in self._versions.items() if k not in seen and have.number <= self._reached]:
+            self._drop(key)
+        self.synced.set()
+
+    async def _follow(self) -> None:
+        """Take over the events since the last one seen until the server ends the watch."""
+        async with aclosing(self._source.watch(self._position)) as events:
+            async for event in events:
+                self._events += 1
+                self._heard = self._clock()
+                raw = event["object"]
+                match event["type"]:
+                    case "ADDED" | "MODIFIED":
+                        self._keep(raw)
+                    case "DELETED":
+                        self._deleted(raw)
+                self._reach(raw["metadata"]["resourceVersion"])
+
+    def _reach(self, version: str) -> None:
+        self._position = version
+        self._reached = int(version)
+
+    def _keep(self, raw: Raw) -> Key:
+        metadata = raw["metadata"]
+        key = Key(metadata.get("namespace", ""), metadata["name"])
+        # Versions of one resource are ordered numbers (KEP-5504), across deletion and re-creation too.
+        version = _Version(int(metadata["resourceVersion"]), metadata["uid"])
+        have = self._versions.get(key)
+        if have is not None and version.number <= have.number:
+            return key
+        try:
+            new = self._slim(raw)
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("informer.unreadable", informer=self.name, key=key, error=str(error))  # noqa: TRY400
+            return key
+        old = self.cache.get(key)
+        self.cache[key] = new
+        self._versions[key] = version
+        if have is None or have.uid != version.uid or old != new:
+            self._changed(Change(key, old, new))
+        return key
+
+    def _deleted(self, raw: Raw) -> None:
+        metadata = raw["metadata"]
+        key = Key(metadata.get("namespace", ""), metadata["name"])
+        have = self._versions.get(key)
+        # Its successor of the same name may have been stored from a write already.
+        if have is not None and have.uid == metadata["uid"] and have.number <= int(metadata["resourceVersion"]):
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        del self._versions[key]
+        self._changed(Change(key, self.cache.pop(key), None))
+
+    def _changed(self, change: Change[Obj]) -> None:
+        for name, values_of in self._index.items():
+            entries = self._indexed[name]
+            before = set() if change.old is None else set(values_of(change.old))
+            after = set() if change.new is None else set(values_of(change.new))
+            for value in before - after:
+                entries[value].discard(change.key)
+                if not entries[value]:
+                    del entries[value]
+            for value in after - before:
+                entries.setdefault(value, set()).add(change.key)
+        self._on_change(change)
