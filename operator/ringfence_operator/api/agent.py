@@ -7,14 +7,14 @@ from pydantic import Field
 
 from ringfence_operator.api.agent_status import AgentStatus
 from ringfence_operator.api.compute import Resources
+from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.duration import Duration, DurationOrZero
-from ringfence_operator.api.environment import EnvFrom, EnvVar, File
-from ringfence_operator.api.metadata import Resource
-from ringfence_operator.api.model import Items, Model, StringMap
-from ringfence_operator.api.names import AbsolutePath, Label, ObjectName, Port, SecretName
+from ringfence_operator.api.environment import EnvFrom, EnvVar, Files
+from ringfence_operator.api.model import Items, Model
+from ringfence_operator.api.names import DNS_LABEL, AbsolutePath, Label, ObjectName, Port, SecretName
 from ringfence_operator.api.probe import Probes
-from ringfence_operator.api.rule import ListMap
-from ringfence_operator.api.scheduling import LabelValue, PodMetadata, Toleration
+from ringfence_operator.api.rule import ListMap, Rule
+from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration
 from ringfence_operator.api.workspace import Workspace
 
 
@@ -74,6 +74,14 @@ class ImagePullSecret(Model):
 class Backoff(Model):
     """How soon and how often a failed pod is replaced."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "duration(self.initialDelay) <= duration(self.maxDelay)",
+            "write a maxDelay that is at least initialDelay",
+            ".maxDelay",
+        ),
+    )
+
     limit: Annotated[int, Field(ge=0, le=100)] = 6
     """Retries of a Task before it has failed; a Service is replaced for ever."""
 
@@ -87,7 +95,13 @@ class Backoff(Model):
 class AgentPort(Model):
     """A port that the agent listens on."""
 
-    name: Annotated[Label, Field(max_length=15)]
+    name: Annotated[
+        Label,
+        Field(max_length=15),
+        Rule(
+            "self.matches('[a-z]') && !self.contains('--')", "write a name with a letter and without --, such as http"
+        ),
+    ]
     """Name of the port."""
 
     port: Port
@@ -97,10 +111,48 @@ class AgentPort(Model):
     """TCP or UDP."""
 
 
+_AGENT_RULES = (
+    Rule(
+        "!(self.mode == 'Task' && has(self.restartPolicy) && self.restartPolicy == 'Always')",
+        "a Task comes to an end: write restartPolicy OnFailure or Never, or mode Service",
+        ".restartPolicy",
+    ),
+    Rule(
+        "self.mode == 'Service' || !has(self.ports) || size(self.ports) == 0",
+        "a Task serves no ports: leave them out, or write mode Service",
+        ".ports",
+    ),
+    Rule(
+        "!has(self.ttlAfterFinished) || self.mode == 'Task' || has(self.maxExecutionTime)",
+        "a Service without maxExecutionTime never finishes: leave ttlAfterFinished out, or write maxExecutionTime",
+        ".ttlAfterFinished",
+    ),
+    Rule(
+        "!has(self.workspace) || !has(self.files) || self.files.all(f, f.path != self.workspace.mountPath)",
+        "the workspace and a file have the same path: write another mountPath or another path",
+        ".workspace.mountPath",
+    ),
+    Rule(
+        "!has(self.workspace) || !has(self.files)"
+        " || !self.files.exists(f, self.workspace.mountPath.startsWith(f.path + '/'))",
+        "the workspace lies inside a read-only file or directory of files: write a mountPath outside it",
+        ".workspace.mountPath",
+    ),
+)
+
+
 class AgentSpec(Model):
     """What the agent is, what it may use and how it lives."""
 
-    image: Annotated[str, Field(min_length=1, max_length=1024)]
+    rules: ClassVar[tuple[Rule, ...]] = _AGENT_RULES
+
+    image: Annotated[
+        str,
+        Field(min_length=1, max_length=1024),
+        Rule(
+            "!self.matches('[[:space:]]')", "write an image without spaces, such as registry.example.com/team/agent:1.0"
+        ),
+    ]
     """Image of the agent's container."""
 
     command: Annotated[Items[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = ()
@@ -118,7 +170,7 @@ class AgentSpec(Model):
     env_from: Annotated[Items[EnvFrom], Field(max_length=16)] = ()
     """ConfigMaps and Secrets whose keys become environment variables."""
 
-    files: Annotated[Items[File], Field(max_length=16), ListMap(("path",))] = ()
+    files: Files = ()
     """Files that the agent may read and never write."""
 
     image_pull_secrets: Annotated[Items[ImagePullSecret], Field(max_length=8), ListMap(("name",))] = ()
@@ -154,7 +206,7 @@ class AgentSpec(Model):
     ttl_after_finished: DurationOrZero | None = None
     """How long the Agent object is kept after its end; without it, for ever."""
 
-    node_selector: Annotated[StringMap[LabelValue], Field(max_length=32)] = Field(default_factory=dict)
+    node_selector: Annotated[LabelMap, Field(max_length=32)] = Field(default_factory=dict)
     """Labels that a node must have."""
 
     tolerations: Annotated[Items[Toleration], Field(max_length=32)] = ()
@@ -166,7 +218,15 @@ class AgentSpec(Model):
     pod_metadata: PodMetadata = PodMetadata()
     """Labels and annotations for the pod."""
 
-    ports: Annotated[Items[AgentPort], Field(max_length=16), ListMap(("name",))] = ()
+    ports: Annotated[
+        Items[AgentPort],
+        Field(max_length=16),
+        ListMap(("name",)),
+        Rule(
+            "self.all(p, self.filter(q, q.port == p.port && q.protocol == p.protocol).size() == 1)",
+            "two ports have the same number and protocol: write each once",
+        ),
+    ] = ()
     """Ports that the agent listens on; they make a Service of the agent's name."""
 
     probes: Probes = Probes()
@@ -180,11 +240,35 @@ class AgentSpec(Model):
         return RestartPolicy.ALWAYS if self.mode is Mode.SERVICE else RestartPolicy.ON_FAILURE
 
 
-class Agent(Resource):
+class Agent(CustomResource):
     """One isolated agent: a pod that can do what its spec and policy say, and nothing else."""
 
     kind: ClassVar[str] = "Agent"
     plural: ClassVar[str] = "agents"
+    short_name: ClassVar[str] = "rfagent"
+    selectable_fields: ClassVar[tuple[str, ...]] = (".spec.securityPolicyRef.name", ".spec.mode", ".spec.isolation")
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("State", ".status.state", "One word for the agent's state."),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why the agent is or is not ready."),
+        Column("Restarts", ".status.restarts", "How often it was started again.", type="integer"),
+        Column("Age", ".metadata.creationTimestamp", "Time since the Agent was created.", type="date"),
+        Column("Pod", ".status.podName", "Name of its pod.", wide=True),
+        Column("Node", ".status.nodeName", "Node that its pod runs on.", wide=True),
+        Column("Isolation", ".spec.isolation", "How far it is confined.", wide=True),
+        Column("Policy", ".spec.securityPolicyRef.name", "SecurityPolicy that it names.", wide=True),
+        Column("Mode", ".spec.mode", "Service or Task.", wide=True),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The reason as a sentence.", wide=True),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.metadata.name.matches('{DNS_LABEL}') && size(self.metadata.name) <= 63",
+            "the agent's pod carries its name: write metadata.name with at most 63 lower-case letters, digits and -",
+        ),
+        Rule(
+            "!has(self.spec.ports) || size(self.spec.ports) == 0 || self.metadata.name.matches('^[a-z]')",
+            "an agent with ports has a Service of its name: write a metadata.name that starts with a letter",
+        ),
+    )
 
     spec: AgentSpec
     """What the agent is, what it may use and how it lives."""

@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ringfence_operator.api.model import Model
+from ringfence_operator.api.model import Items, Model
 from ringfence_operator.api.names import DataKey, MountPath, ObjectName, SecretName
-from ringfence_operator.api.rule import Rule
+from ringfence_operator.api.rule import ListMap, Rule
 
 VariableName = Annotated[
     str,
@@ -137,3 +137,18 @@ class File(Model):
     def is_directory(self) -> bool:
         """Whether the whole ConfigMap is mounted at `path`."""
         return self.config_map is not None and self.config_map.key is None
+
+
+Files = Annotated[
+    Items[File],
+    Field(max_length=16),
+    ListMap(("path",)),
+    Rule(
+        "self.map(f, has(f.content) ? size(bytes(f.content)) : 0).sum() <= 131072",
+        "inline content may be 128 KiB in all: move the larger files to a ConfigMap",
+    ),
+    Rule(
+        "self.all(f, !self.exists(g, f.path.startsWith(g.path + '/')))",
+        "one path lies inside another, which is read-only: write paths that are apart",
+    ),
+]

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from ringfence_operator.api.rule import Rule
+from ringfence_operator.api.rule import Rule, add_rules
 
 T = TypeVar("T")
 
@@ -54,3 +56,9 @@ class Model(BaseModel):
     def to_body(self) -> dict[str, Any]:
         """Return the JSON form: defaults spelt out, absent fields and empty lists and maps left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
+        """Return the JSON schema with the model's own rules in it."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return add_rules(schema, cls.rules)

@@ -1,13 +1,14 @@
 """Whom an agent may reach, and who may reach it."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from ringfence_operator.api.model import Items, Model, StringMap
+from ringfence_operator.api.model import Items, Model
 from ringfence_operator.api.names import Port
-from ringfence_operator.api.scheduling import LabelValue
+from ringfence_operator.api.rule import Rule
+from ringfence_operator.api.scheduling import LabelKey, LabelMap, LabelValue
 
 
 class NetworkProtocol(StrEnum):
@@ -30,20 +31,40 @@ class SelectorOperator(StrEnum):
 class Requirement(Model):
     """A condition on one label."""
 
-    key: Annotated[str, Field(min_length=1, max_length=317)]
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
+            "In and NotIn compare with values: write at least one",
+        ),
+        Rule(
+            "self.operator in ['In', 'NotIn'] || !has(self.values) || size(self.values) == 0",
+            "Exists and DoesNotExist compare with nothing: leave values out",
+        ),
+    )
+
+    key: LabelKey
     """Key of the label."""
 
     operator: SelectorOperator
     """How the label is compared."""
 
-    values: Annotated[Items[LabelValue], Field(max_length=32)] = ()
+    values: Annotated[
+        Items[LabelValue],
+        Field(max_length=32),
+        Rule(
+            "self.all(value, !format.labelValue().validate(value).hasValue())",
+            "write values of letters, digits, -, _ and ., with a letter or digit at both ends",
+        ),
+    ] = ()
     """Values to compare with; needed for In and NotIn only."""
 
 
 class LabelSelector(Model):
     """Selects objects by their labels; an empty one selects all of them."""
 
-    match_labels: Annotated[StringMap[LabelValue], Field(max_length=16)] = Field(default_factory=dict)
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    match_labels: Annotated[LabelMap, Field(max_length=16)] = Field(default_factory=dict)
     """Labels that must all be there, with these values."""
 
     match_expressions: Annotated[Items[Requirement], Field(max_length=16)] = ()
@@ -52,6 +73,10 @@ class LabelSelector(Model):
 
 class NetworkPort(Model):
     """A port, or a range of ports."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("!has(self.endPort) || self.endPort >= self.port", "write an endPort that is at least port", ".endPort"),
+    )
 
     port: Port
     """Number of the port, or of the first of the range."""
@@ -63,12 +88,32 @@ class NetworkPort(Model):
     """TCP, UDP or SCTP."""
 
 
-Cidr = Annotated[str, Field(min_length=1, max_length=43)]
+Cidr = Annotated[
+    str,
+    Field(min_length=1, max_length=43),
+    Rule("isCIDR(self)", "write an address block, such as 10.1.0.0/16 or fd00::/64"),
+    Rule(
+        "!isCIDR(self) || string(cidr(self).masked()) == self",
+        "write the block's first address and its length in the shortest form, such as 10.1.0.0/16, not 10.1.2.3/16",
+    ),
+]
+Except = Annotated[Items[Cidr], Field(max_length=32)]
+_EXCEPT_INSIDE = Rule(
+    "!has(self.except) || !has(self.cidr) || !isCIDR(self.cidr) || self.except.all(block, !isCIDR(block)"
+    " || (cidr(self.cidr).containsCIDR(block) && cidr(block).prefixLength() > cidr(self.cidr).prefixLength()))",
+    "a block is not inside cidr: write smaller blocks that lie in it",
+    ".except",
+)
+_SELECTED = "has(self.namespaceSelector) || has(self.podSelector)"
 Ports = Annotated[Items[NetworkPort], Field(max_length=32)]
 
 
 class Destination(Model):
     """Pods in the cluster that the agent may open connections to."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(_SELECTED, "write a namespaceSelector or a podSelector; an empty one, {}, selects all"),
+    )
 
     namespace_selector: LabelSelector | None = None
     """Namespaces of the pods; an empty selector means all but the operator's, absence the agent's own."""
@@ -83,10 +128,12 @@ class Destination(Model):
 class CidrDestination(Model):
     """Addresses that the agent may open connections to."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (_EXCEPT_INSIDE,)
+
     cidr: Cidr
     """The address block."""
 
-    except_: Annotated[Items[Cidr], Field(max_length=32)] = Field((), alias="except")
+    except_: Except = Field((), alias="except")
     """Blocks inside it that stay closed."""
 
     ports: Ports = ()
@@ -95,6 +142,14 @@ class CidrDestination(Model):
 
 class IngressSource(Model):
     """Who may open connections to the agent: pods by selectors, or addresses by a block."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(f"has(self.cidr) != ({_SELECTED})", "write either selectors or a cidr"),
+        Rule(
+            "!has(self.except) || has(self.cidr)", "except takes blocks out of a cidr: write the cidr, too", ".except"
+        ),
+        _EXCEPT_INSIDE,
+    )
 
     namespace_selector: LabelSelector | None = None
     """Namespaces of the pods; an empty selector means all but the operator's, absence the agent's own."""
@@ -105,7 +160,7 @@ class IngressSource(Model):
     cidr: Cidr | None = None
     """An address block, instead of selectors."""
 
-    except_: Annotated[Items[Cidr], Field(max_length=32)] = Field((), alias="except")
+    except_: Except = Field((), alias="except")
     """Blocks inside it that stay closed."""
 
 
@@ -119,8 +174,19 @@ class Ingress(Model):
     """Ports of the agent; none means every port."""
 
 
+_OPENINGS = ("destinations", "cidrs", "ingress")
+
+
 class Network(Model):
     """What of the network the agent may use. Everything that is not named here is closed."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.enabled || " + " && ".join(f"(!has(self.{it}) || size(self.{it}) == 0)" for it in _OPENINGS),
+            "enabled: false closes the network: leave out destinations, cidrs and ingress, or write enabled: true",
+            ".enabled",
+        ),
+    )
 
     enabled: bool = True
     """False closes the network altogether."""

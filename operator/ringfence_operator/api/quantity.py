@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from ringfence_operator.api.rule import Rule
 
@@ -96,5 +96,5 @@ def positive(example: str) -> Rule:
     )
 
 
-Cores = Annotated[Quantity, positive("500m or 2"), Field()]
-Bytes = Annotated[Quantity, positive("512Mi or 10Gi"), Field()]
+Cores = Annotated[Quantity, positive("500m or 2")]
+Bytes = Annotated[Quantity, positive("512Mi or 10Gi")]

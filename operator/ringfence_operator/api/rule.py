@@ -12,19 +12,22 @@ RULES = "x-kubernetes-validations"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A CEL rule that the API server enforces, and the message that says what to write instead."""
+    """A CEL rule that the API server enforces, and the message that says what to write instead.
+
+    `path` names the field below that the message is about, such as `.requests.cpu`.
+    """
 
     expression: str
     message: str
+    path: str = ""
 
     def to_body(self) -> dict[str, Any]:
         """Return the entry of `x-kubernetes-validations`."""
-        return {"rule": self.expression, "message": self.message}
+        entry = {"rule": self.expression, "message": self.message}
+        return {**entry, "fieldPath": self.path} if self.path else entry
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler(core)
-        schema[RULES] = [*schema.get(RULES, []), self.to_body()]
-        return schema
+        return add_rules(handler(core), (self,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,10 @@ class ListMap:
     keys: tuple[str, ...]
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler(core)
-        schema["x-kubernetes-list-type"] = "map"
-        schema["x-kubernetes-list-map-keys"] = list(self.keys)
-        return schema
+        listed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(self.keys)}
+        return {**handler(core), **listed}
+
+
+def add_rules(schema: JsonSchemaValue, rules: tuple[Rule, ...]) -> JsonSchemaValue:
+    """Return `schema` with `rules` after those that it has already."""
+    return {**schema, RULES: [*schema.get(RULES, []), *(rule.to_body() for rule in rules)]} if rules else schema

@@ -9,29 +9,38 @@ from ringfence_operator.api.model import Model, StringMap
 from ringfence_operator.api.rule import Rule
 
 LabelValue = Annotated[str, Field(max_length=63)]
+LabelKey = Annotated[
+    str,
+    Field(min_length=1, max_length=317),
+    Rule("!format.qualifiedName().validate(self).hasValue()", "write a key such as app or example.com/team"),
+]
+
+LABEL_KEYS = Rule(
+    "self.all(key, !format.qualifiedName().validate(key).hasValue())", "write keys such as app or example.com/team"
+)
 LABEL_VALUES = Rule(
     "self.all(key, !format.labelValue().validate(self[key]).hasValue())",
-    "write label values of at most 63 letters, digits, -, _ and ., with a letter or digit at both ends",
-)
-LABEL_KEYS = Rule(
-    "self.all(key, !format.qualifiedName().validate(key).hasValue())",
-    "write keys such as app or example.com/team: at most 63 letters, digits, -, _ and . after the slash",
+    "write values of letters, digits, -, _ and ., with a letter or digit at both ends",
 )
 NOT_OURS = Rule(
     "!self.exists(key, key.startsWith('ringfence.dev/') || key.contains('.ringfence.dev/'))",
     "keys under ringfence.dev/ belong to the operator: choose a prefix of your own",
 )
-_CONFINEMENT = (
-    "container[.](seccomp|apparmor)[.]security[^/]*[.]kubernetes[.]io|"
-    "seccomp[.]security[^/]*[.]kubernetes[.]io|"
-    "([^/]*[.])?(io[.]katacontainers|dev[.]gvisor|io[.]kubernetes[.]cri|io[.]containerd)[^/]*|"
-    "([^/]*[.])?(katacontainers[.]io|gvisor[.]dev|cri-o[.]io)"
+
+_RUNTIME = "^(io[.]katacontainers|dev[.]gvisor|io[.]kubernetes[.]cri|io[.]containerd|cri-o|io[.]cilium)"
+_DOMAINS = "|".join(
+    (
+        "security[.](alpha|beta)[.]kubernetes[.]io",  # seccomp, AppArmor, unsafe sysctls
+        "cri-?o[.]io",
+        "nri[.]io|cdi[.]k8s[.]io",  # both inject devices
+        "cni[.]cncf[.]io|cni[.]projectcalico[.]org|ovn[.]kubernetes[.]io",  # further networks, past every NetworkPolicy
+    )
 )
 NOT_CONFINEMENT = Rule(
-    "self.all(key, !key.matches('^(io[.]katacontainers|dev[.]gvisor|io[.]kubernetes[.]cri|"
-    "io[.]containerd|cri-o|container[.]seccomp[.]security|container[.]apparmor[.]security|seccomp[.]security)'))",
-    "annotations that speak to the container runtime could loosen the confinement: leave them out",
+    f"!self.exists(key, key.matches('{_RUNTIME}') || key.matches('(^|[.])({_DOMAINS})/'))",
+    "annotations for the container runtime or the network plug-in could loosen the confinement: leave them out",
 )
+LabelMap = Annotated[StringMap[LabelValue], LABEL_KEYS, LABEL_VALUES]
 
 
 class TolerationOperator(StrEnum):
@@ -63,7 +72,7 @@ class Toleration(Model):
         ),
     )
 
-    key: Annotated[str, Field(min_length=1, max_length=317)] | None = None
+    key: LabelKey | None = None
     """Key of the taint; with operator Exists, absence means every taint."""
 
     operator: TolerationOperator = TolerationOperator.EQUAL
@@ -82,12 +91,18 @@ class Toleration(Model):
 class PodMetadata(Model):
     """Labels and annotations for the agent's pod."""
 
-    labels: Annotated[StringMap[LabelValue], Field(max_length=32), LABEL_KEYS, LABEL_VALUES, NOT_OURS] = Field(
-        default_factory=dict
-    )
+    labels: Annotated[LabelMap, Field(max_length=32), NOT_OURS] = Field(default_factory=dict)
     """Labels to add to the pod."""
 
     annotations: Annotated[
-        StringMap[Annotated[str, Field(max_length=4096)]], Field(max_length=32), LABEL_KEYS, NOT_OURS, NOT_CONFINEMENT
+        StringMap[Annotated[str, Field(max_length=4096)]],
+        Field(max_length=32),
+        LABEL_KEYS,
+        NOT_OURS,
+        NOT_CONFINEMENT,
+        Rule(
+            "self.map(key, size(bytes(self[key]))).sum() <= 65536",
+            "annotations may hold 64 KiB in all: move what is larger to a ConfigMap, and list it under files",
+        ),
     ] = Field(default_factory=dict)
     """Annotations to add to the pod."""

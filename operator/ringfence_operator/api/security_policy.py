@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ringfence_operator.api.agent_status import Conditions, Count
+from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.duration import Duration
-from ringfence_operator.api.metadata import Resource
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.names import MountPath, ObjectName
+from ringfence_operator.api.names import DNS_LABEL, MountPath, ObjectName
 from ringfence_operator.api.network import Network
 from ringfence_operator.api.quantity import Bytes
-from ringfence_operator.api.rule import ListMap
+from ringfence_operator.api.rule import ListMap, Rule
 
 
 class WritablePath(Model):
@@ -45,10 +45,27 @@ class SeccompType(StrEnum):
 class SeccompProfile(Model):
     """Which system calls the agent may make."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.localhostProfile) == (self.type == 'Localhost')",
+            "write localhostProfile with type Localhost, and only then",
+        ),
+    )
+
     type: SeccompType
     """RuntimeDefault for the container runtime's own profile, Localhost for one that is on the node."""
 
-    localhost_profile: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    localhost_profile: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=512),
+            Rule(
+                "!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')",
+                "write a path below the kubelet's seccomp directory, such as profiles/agent.json",
+            ),
+        ]
+        | None
+    ) = None
     """Path of the profile, relative to the kubelet's seccomp directory; needed for Localhost only."""
 
 
@@ -84,11 +101,24 @@ class SecurityPolicyStatus(Model):
     """How many agents name this policy."""
 
 
-class SecurityPolicy(Resource):
+class SecurityPolicy(CustomResource):
     """What the agents that name this policy may touch: network, file system, time and runtime."""
 
     kind: ClassVar[str] = "SecurityPolicy"
     plural: ClassVar[str] = "securitypolicies"
+    short_name: ClassVar[str] = "rfpolicy"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether the policy is in force."),
+        Column("Agents", ".status.agents", "How many agents name it.", type="integer"),
+        Column("Network", ".spec.network.enabled", "Whether its agents may use the network at all.", type="boolean"),
+        Column("Age", ".metadata.creationTimestamp", "Time since the policy was created.", type="date"),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.metadata.name.matches('{DNS_LABEL}') && size(self.metadata.name) <= 63",
+            "pods carry the name as a label: write metadata.name with at most 63 lower-case letters, digits and -",
+        ),
+    )
 
     spec: SecurityPolicySpec = SecurityPolicySpec()
     """What agents under this policy may touch."""

@@ -28,6 +28,18 @@ class Workspace(Model):
             "!(has(self.claimName) && (has(self.size) || has(self.storageClassName)))",
             "an adopted claim has its size and storage class already: leave out size and storageClassName",
         ),
+        Rule(
+            "!(has(self.size) && has(oldSelf.size) && isQuantity(string(self.size)))"
+            " || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
+            "a volume cannot shrink: write a size that is at least the present one, or make a new Agent",
+            ".size",
+        ),
+        Rule(
+            "!(has(self.size) && has(oldSelf.size)) || has(self.storageClassName) == has(oldSelf.storageClassName)"
+            " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+            "a volume's storage class cannot change: put the old one back, or make a new Agent",
+            ".storageClassName",
+        ),
     )
 
     size: Bytes | None = None
