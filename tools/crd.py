@@ -1,0 +1,70 @@
+"""From a kind to its CustomResourceDefinition."""
+
+from typing import Any
+
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.custom_resource import Column, CustomResource
+from ringfence_operator.api.metadata import GROUP, VERSION
+from ringfence_operator.api.rule import RULES
+from ringfence_operator.api.security_policy import SecurityPolicy
+from tools.schema import Schema, structural_schema
+
+KINDS: tuple[type[CustomResource], ...] = (Agent, SecurityPolicy)
+STATUS_DEFAULT = {"observedGeneration": -1}
+"""Makes kstatus say InProgress before the operator has looked."""
+
+
+def build_crd(kind: type[CustomResource]) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of `kind`."""
+    names = {
+        "kind": kind.kind,
+        "listKind": f"{kind.kind}List",
+        "plural": kind.plural,
+        "singular": kind.kind.lower(),
+        "shortNames": [kind.short_name],
+        "categories": ["ringfence"],
+    }
+    version: dict[str, Any] = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(each) for each in kind.columns],
+        "schema": {"openAPIV3Schema": object_schema(kind)},
+    }
+    if kind.selectable_fields:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable_fields]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "ringfence"}},
+        "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+
+
+def object_schema(kind: type[CustomResource]) -> Schema:
+    """Return the schema of the whole object, in which the API server keeps the metadata to itself."""
+    schema = structural_schema(kind)
+    spec, status = schema["properties"]["spec"], schema["properties"]["status"]
+    spec.setdefault("default", {})
+    if "spec" in schema["required"]:
+        del spec["default"]
+    status["default"] = STATUS_DEFAULT
+    return {
+        "description": schema["description"],
+        "type": "object",
+        RULES: schema[RULES],
+        "required": [field for field in schema["required"] if field == "spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    entry = {"name": column.name, "type": column.type, "jsonPath": column.path, "description": column.description}
+    return {**entry, "priority": 1} if column.wide else entry

@@ -1,0 +1,57 @@
+"""Write everything that is made from the API models: `python -m tools.generate [--check]`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.crd import KINDS, build_crd
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = "# Made by `make generate` from operator/ringfence_operator/api: change it there.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no anchors, and lists indented under their key."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002 - the signature of the base class
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        super().increase_indent(flow, False)
+
+
+def manifest(*objects: dict[str, Any]) -> str:
+    """Return `objects` as one YAML file that says where it comes from."""
+    documents = (yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True) for each in objects)
+    return HEADER + "---\n".join(documents)
+
+
+def generated_files() -> dict[str, str]:
+    """Return the text of each generated file by its path from the repository's root."""
+    files = {f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS}
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or with --check say which differ; return 1 where one does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
+    check = parser.parse_args(arguments).check
+    stale = [path for path, text in generated_files().items() if _read(ROOT / path) != text]
+    for path in stale:
+        sys.stdout.write(f"{path}: {'differs from the models: run make generate' if check else 'written'}\n")
+        if not check:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(generated_files()[path])
+    return 1 if check and stale else 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
