@@ -87,7 +87,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections; watches under way end with UnavailableError."""
+        """Close all connections. Nothing may use the client any more, so stop informers and workers first."""
         await self._session.close()
         await self._watches.close()
 
@@ -241,11 +241,13 @@ class Client:
             self._observe(method, code, self._clock() - began)
         if response.status >= 400:  # noqa: PLR2004
             raise error_for(response.status, body, response.headers)
-        answer: Raw = orjson.loads(body)
-        return answer
+        return _parsed(body)
 
     def _headers(self) -> dict[str, str]:
-        token = self._token.header()
+        try:
+            token = self._token.header()
+        except OSError as error:
+            raise UnavailableError(f"bearer token: {error}") from error
         return {} if token is None else {"Authorization": token}
 
     def _url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
@@ -264,8 +266,16 @@ async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, Non
             pending = [line]
 
 
+def _parsed(text: bytes) -> Raw:
+    try:
+        parsed: Raw = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UnavailableError(f"not an answer of an API server: {error}") from error
+    return parsed
+
+
 def _event(line: bytes) -> Raw:
-    event: Raw = orjson.loads(line)
+    event = _parsed(line)
     if event["type"] == "ERROR":
         status = event["object"]
         raise error_for(int(status.get("code", 500)), orjson.dumps(status), {})

@@ -86,7 +86,7 @@ class Informer(Generic[Obj]):
         self._jitter = jitter
         self._versions: dict[Key, _Version] = {}
         self._position = ""
-        self._heard = clock()
+        self._heard = self._failed = clock()
         self._reached = 0
         self._events = 0
 
@@ -98,6 +98,11 @@ class Informer(Generic[Obj]):
     def silent_seconds(self) -> float:
         """How long ago the server last said anything; it sends a bookmark about once a minute."""
         return self._clock() - self._heard
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long ago the server last said anything or failed to: beyond any watch's length, we are stuck."""
+        return self._clock() - max(self._heard, self._failed)
 
     def get(self, namespace: str, name: str) -> Obj | None:
         """Return the object of that name, or None."""
@@ -130,6 +135,7 @@ class Informer(Generic[Obj]):
                 self._position = ""
             except KubeError as error:
                 log.warning("informer.interrupted", informer=self.name, reason=error.reason, error=str(error))
+            self._failed = self._clock()
             failures = 0 if self._events > before else failures + 1
             if failures:
                 await self._sleep(self._delay(failures))
