@@ -1,12 +1,22 @@
 """Bringing the cluster up: every step makes what is missing and leaves alone what is right."""
 
-from devcluster.binaries import build
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from devcluster.addons import apply_addons
+from devcluster.api import Api
+from devcluster.binaries import BINARIES, build
 from devcluster.certificates import ensure_certificates
-from devcluster.cluster import Cluster, claim_cluster, state_home
+from devcluster.cgroup import ensure_cgroup
+from devcluster.cluster import REPOSITORY, Cluster, claim_cluster, state_home
+from devcluster.containerd import containerd, forget_containers, import_image, is_serving, write_cni_config
 from devcluster.control_plane import start_api_server, start_controllers, wait_for_api_server
+from devcluster.images import PAUSE, Image, build_image, coredns, pause, python
 from devcluster.lock import locked
 from devcluster.network import ensure_network
+from devcluster.node import has_condition, kube_proxy, kubelet, node_agent, wait_for_node
 from devcluster.packages import ensure_packages
+from devcluster.process import Process, ensure_running, wait_for
 from devcluster.step import Progress
 
 CONTROL_PLANE = ["etcd", "kube"]
@@ -19,13 +29,83 @@ def up(name: str, *, control_plane_only: bool = False) -> Cluster:
         cluster = claim_cluster(name)
     with locked(state_home() / f"{name}.lock", on_wait=lambda: progress.note("waiting for another command")):
         ensure_packages(progress)
-        build(CONTROL_PLANE, progress)
-        with progress.step("network namespaces"):
+        build(CONTROL_PLANE if control_plane_only else list(BINARIES), progress)
+        is_new = not (cluster.state / "etcd").exists()
+        with progress.step("network namespaces, certificates"):
             ensure_network(cluster)
-        with progress.step("certificates"):
             ensure_certificates(cluster)
         start_api_server(cluster)
-        with progress.step("API server ready"):
-            wait_for_api_server(cluster)
-        start_controllers(cluster)
+        if control_plane_only:
+            _control_plane(cluster, progress)
+        else:
+            _everything(cluster, progress, is_new=is_new)
     return cluster
+
+
+def _control_plane(cluster: Cluster, progress: Progress) -> Api:
+    with progress.step("API server ready"):
+        api = wait_for_api_server(cluster)
+    start_controllers(cluster)
+    return api
+
+
+def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
+    ensure_cgroup(cluster.cgroup)
+    write_cni_config(cluster)
+    ensure_running(cluster, outside(cluster))
+    ensure_running(cluster, containerd(cluster, PAUSE))
+    with ThreadPoolExecutor(4) as pool:
+        runtime = pool.submit(_container_runtime, cluster, progress, is_new=is_new)
+        api = _control_plane(cluster, progress)
+        addons = pool.submit(_addons, cluster)
+        runtime.result()
+        ensure_running(cluster, kubelet(cluster, {}))
+        ensure_running(cluster, kube_proxy(cluster))
+        images = pool.submit(_import, cluster, progress, [coredns(), python()])
+        with progress.step("node Ready"):
+            wait_for_node(cluster, api)
+        _finish(addons, images)
+    with progress.step("cluster DNS ready"):
+        wait_for_dns(api)
+
+
+def outside(cluster: Cluster) -> Process:
+    """Return the servers on the outside addresses."""
+    script = REPOSITORY / "devcluster/outside_server.py"
+    return Process("outside", [sys.executable, str(script)], cluster.outside_netns, files=(script,))
+
+
+def wait_for_dns(api: Api) -> None:
+    """Return when the cluster's DNS serves."""
+
+    def is_ready() -> bool:
+        deployment = api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        return deployment is not None and has_condition(deployment, "Available")
+
+    wait_for("cluster DNS ready", is_ready, timeout=60)
+
+
+def _addons(cluster: Cluster) -> None:
+    apply_addons(cluster)
+    if agent := node_agent(cluster):  # what it may do is among the addons
+        ensure_running(cluster, agent)
+
+
+def _container_runtime(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
+    with progress.step("containerd ready"):
+        wait_for("containerd ready", lambda: is_serving(cluster), timeout=30)
+        if is_new:
+            forget_containers(cluster)
+    _import(cluster, progress, [pause()])
+
+
+def _import(cluster: Cluster, progress: Progress, images: list[Image]) -> None:
+    for image in images:
+        archive = build_image(image, progress)
+        if import_image(cluster, archive):
+            progress.note(f"✓ image {image.reference} imported")
+
+
+def _finish(*futures: "Future[None]") -> None:
+    for future in futures:
+        future.result()

@@ -1,0 +1,129 @@
+"""containerd: its configuration, its images and what it must forget between two lives of a cluster."""
+
+import json
+import shutil
+from pathlib import Path
+
+from devcluster.binaries import binary
+from devcluster.cluster import REPOSITORY, Cluster
+from devcluster.command import run
+from devcluster.process import Process
+
+CNI_PLUGINS = "/usr/lib/cni"
+
+CONFIG = """\
+version = 3
+root = "{root}"
+state = "{run}/containerd"
+disabled_plugins = [
+  "io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.image-verifier.v1.bindir", "io.containerd.snapshotter.v1.blockfile",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs", "io.containerd.snapshotter.v1.zfs",
+]
+
+[plugins."io.containerd.server.v1.grpc"]
+  address = "{run}/containerd.sock"
+[plugins."io.containerd.server.v1.ttrpc"]
+  address = "{run}/containerd.sock.ttrpc"
+[plugins."io.containerd.shim.v1.manager"]
+  socket_dir = "{run}/s"
+[plugins."io.containerd.metadata.v1.bolt"]
+  no_sync = true
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.runtime"]
+  # Where CAP_SYS_RESOURCE is missing, runc cannot lower oom_score_adj and dies.
+  restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = [{bin_dirs}]
+  conf_dir = "{state}/cni"
+  use_internal_loopback = true
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  runtime_path = "{shim}"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+  BinaryName = "{runc}"
+  Root = "{run}/runc"
+"""
+
+
+def socket(cluster: Cluster) -> Path:
+    """Return containerd's socket."""
+    return cluster.run / "containerd.sock"
+
+
+def containerd(cluster: Cluster, pause_image: str) -> Process:
+    """Write containerd's configuration and return the process."""
+    config = cluster.state / "containerd.toml"
+    directories = [CNI_PLUGINS, str(REPOSITORY / "devcluster/cni"), str(binary("netpol-cni").parent)]
+    config.write_text(
+        CONFIG.format(
+            root=cluster.containerd_root / "root",
+            run=cluster.run,
+            state=cluster.state,
+            pause=pause_image,
+            shim=binary("containerd-shim-runc-v2"),
+            runc=binary("runc"),
+            bin_dirs=", ".join(f'"{directory}"' for directory in directories),
+        )
+    )
+    cluster.run.mkdir(parents=True, exist_ok=True)
+    return Process("containerd", [str(binary("containerd")), "--config", str(config)], cluster.netns, files=(config,))
+
+
+def write_cni_config(cluster: Cluster) -> None:
+    """Write the pod network: `ptp` routes every packet through the node, where policies can judge it."""
+    ranges = [[{"subnet": subnet}] for subnet in cluster.addresses.pods]
+    ipam = {
+        "type": "host-local",
+        "dataDir": str(cluster.state / "ipam"),
+        "ranges": ranges,
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+    }
+    plugins: list[dict[str, object]] = [{"type": "no-dad"}, {"type": "ptp", "ipMasq": False, "ipam": ipam}]
+    if binary("netpol-cni").exists():
+        plugins.append({"type": "netpol-cni", "socket": str(cluster.run / "node-agent.sock")})
+    target = cluster.state / "cni/10-ringfence.conflist"
+    target.parent.mkdir(exist_ok=True)
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps({"cniVersion": "1.0.0", "name": cluster.netns, "plugins": plugins}, indent=1))
+    partial.replace(target)
+
+
+def ctr(cluster: Cluster, *arguments: str, check: bool = True) -> str:
+    """Run containerd's command in the namespace that Kubernetes uses."""
+    argv = [str(binary("ctr")), "--address", str(socket(cluster)), "--namespace", "k8s.io", *arguments]
+    return run(argv, log=cluster.logs / "ctr.log", timeout=300, check=check)
+
+
+def is_serving(cluster: Cluster) -> bool:
+    """True once containerd answers on its socket."""
+    return socket(cluster).exists() and "Server:" in ctr(cluster, "version", check=False)
+
+
+def import_image(cluster: Cluster, archive: Path) -> bool:
+    """Import the archive unless this very file was imported before; return True if it was."""
+    record = cluster.containerd_root / "imported" / archive.name
+    if record.exists():
+        return False
+    ctr(cluster, "images", "import", "--local", "--snapshotter", "overlayfs", str(archive))
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.touch()
+    return True
+
+
+def forget_containers(cluster: Cluster) -> None:
+    """Make containerd forget the containers of a former life; they must not run, images stay."""
+    if containers := ctr(cluster, "containers", "list", "--quiet").split():
+        for task in ctr(cluster, "tasks", "list", "--quiet").split():
+            ctr(cluster, "tasks", "delete", "--force", task, check=False)
+        ctr(cluster, "containers", "delete", *containers, check=False)
+
+
+def remove_remains(cluster: Cluster) -> None:
+    """Delete what the CRI plugin keeps on disk about pods; containerd must not run."""
+    for name in ("io.containerd.grpc.v1.cri", "io.containerd.runtime.v2.task"):
+        shutil.rmtree(cluster.containerd_root / "root" / name, ignore_errors=True)
+    for result in Path("/var/lib/cni/results").glob(f"{cluster.netns}-*"):
+        result.unlink(missing_ok=True)
