@@ -1,0 +1,47 @@
+"""The operator's process: `python -m ringfence_operator`."""
+
+import argparse
+import asyncio
+import os
+import sys
+import textwrap
+
+import kopf
+import uvloop
+
+from ringfence_operator import __version__
+from ringfence_operator.errors import SettingsError
+from ringfence_operator.handlers import build_registry
+from ringfence_operator.runtime.logging import configure_logging
+from ringfence_operator.settings import Settings, variables
+
+
+def parse_arguments(arguments: list[str]) -> None:
+    """Answer --help and --version; everything else is said by environment variables."""
+    names = textwrap.fill(", ".join(variables()), 100, initial_indent="  ", subsequent_indent="  ")
+    parser = argparse.ArgumentParser(
+        prog="ringfence_operator",
+        description="Reconciles Agents and SecurityPolicies into confined pods.",
+        epilog=f"settings, as environment variables:\n{names}\n\nreference: docs/reference/settings.md",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run one replica until it is told to stop; returns the exit code."""
+    parse_arguments(sys.argv[1:])
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as error:
+        print(f"ringfence_operator: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
+        return 2
+    configure_logging(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(kopf.operator(registry=build_registry(settings), standalone=True, clusterwide=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""The caches of everything the operator watches, and what each change in them makes it look at again."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.errors import InvalidSpecError
+from ringfence_operator.kube.client import Client
+from ringfence_operator.kube.informer import Change, Informer
+from ringfence_operator.kube.source import ApiSource
+from ringfence_operator.reconcile.ports import CORE, NETWORKING, RINGFENCE, Task
+from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
+from ringfence_operator.reconcile.view import (
+    BY_CLAIM,
+    BY_NODE,
+    BY_POLICY,
+    FOREIGN,
+    View,
+    index_by_claim,
+    index_by_node,
+    index_by_policy,
+    index_foreign,
+)
+from ringfence_operator.resources import observed
+from ringfence_operator.runtime.queue import WorkQueue
+from ringfence_operator.settings import Settings
+
+T = TypeVar("T")
+R = TypeVar("R", Agent, SecurityPolicy)
+NOW, SOON, LATER = 0, 1, 2
+"""Priorities: what somebody waits for, what follows from another object's change, bookkeeping."""
+
+_OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
+
+
+def _readable(read: Callable[[dict[str, Any]], R]) -> Callable[[dict[str, Any]], R]:
+    def parse(raw: dict[str, Any]) -> R:
+        try:
+            return read(raw)
+        except InvalidSpecError as error:
+            raise ValueError(str(error)) from error
+
+    return parse
+
+
+class Caches:
+    """All informers, wired to the queue."""
+
+    def __init__(self, client: Client, settings: Settings, queue: WorkQueue[Task]) -> None:
+        self._client = client
+        self._queue = queue
+        self._informers: list[Informer[Any]] = []
+        storage = "/apis/node.k8s.io/v1/runtimeclasses"
+        self.view = View(
+            settings=settings,
+            agents=self._informer(
+                "agents",
+                f"{RINGFENCE}/agents",
+                _readable(Agent.from_body),
+                self._agent_changed,
+                index={BY_POLICY: index_by_policy, BY_CLAIM: index_by_claim},
+            ),
+            policies=self._informer(
+                "securitypolicies",
+                f"{RINGFENCE}/securitypolicies",
+                _readable(SecurityPolicy.from_body),
+                self._policy_changed,
+            ),
+            pods=self._informer(
+                "pods",
+                f"{CORE}/pods",
+                observed.observe_pod,
+                self._child_changed,
+                selector=labels.AGENT,
+                index={BY_NODE: index_by_node},
+            ),
+            network_policies=self._informer(
+                "networkpolicies",
+                f"{NETWORKING}/networkpolicies",
+                observed.observe_network_policy,
+                self._network_policy_changed,
+                index={FOREIGN: index_foreign},
+            ),
+            services=self._informer(
+                "services", f"{CORE}/services", observed.observe_service, self._child_changed, selector=_OURS
+            ),
+            claims=self._informer(
+                "persistentvolumeclaims",
+                f"{CORE}/persistentvolumeclaims",
+                observed.observe_claim,
+                self._claim_changed,
+                selector=_OURS,
+            ),
+            nodes=self._informer("nodes", f"{CORE}/nodes", observed.observe_node, self._node_changed),
+            runtime_classes=self._informer("runtimeclasses", storage, observed.observe_name, self._all_agents),
+            service_cidrs=self._informer(
+                "servicecidrs", f"{NETWORKING}/servicecidrs", observed.observe_service_cidr, self._all_policies
+            ),
+            api_endpoints=self._informer(
+                "endpointslices",
+                "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+                observed.observe_endpoints,
+                self._all_policies,
+                selector="kubernetes.io/service-name=kubernetes",
+            ),
+        )
+
+    def _informer(
+        self,
+        name: str,
+        path: str,
+        slim: Callable[[dict[str, Any]], T],
+        on_change: Callable[[Change[T]], None],
+        *,
+        selector: str | None = None,
+        index: Any = None,
+    ) -> Informer[T]:
+        source = ApiSource(client=self._client, path=path, label_selector=selector)
+        informer = Informer(source, slim=slim, on_change=on_change, name=name, index=index)
+        self._informers.append(informer)
+        return informer
+
+    @property
+    def informers(self) -> list[Informer[Any]]:
+        """All of them, for probes."""
+        return self._informers
+
+    async def run(self) -> None:
+        """Follow the API server until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in self._informers:
+                group.create_task(informer.run(), name=f"informer-{informer.name}")
+
+    async def synced(self) -> None:
+        """Return once each cache has held everything."""
+        for informer in self._informers:
+            await informer.synced.wait()
+
+    def mark_all(self) -> None:
+        """Have every object looked at: a new leader does not know what its predecessor left undone."""
+        for namespace, name in self.view.policies.cache:
+            self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        for namespace, name in self.view.agents.cache:
+            self._queue.add(Task("Agent", namespace, name), SOON)
+
+    def _agent_changed(self, change: Change[Agent]) -> None:
+        self._queue.add(Task("Agent", *change.key), NOW)
+        for agent in (change.old, change.new):
+            # Only a beginning, an end and another policy change a policy's count.
+            if agent is not None and (change.old is None or change.new is None or change.old.spec != change.new.spec):
+                self._count_later(agent)
+                self._claimants_changed(agent)
+
+    def _count_later(self, agent: Agent) -> None:
+        policy = self.view.policy_of(agent)[0]
+        if policy is not None:
+            self._queue.add_after(Task("SecurityPolicy", *policy.key), COUNT_SECONDS, LATER)
+
+    def _claimants_changed(self, agent: Agent) -> None:
+        for key in self.view.other_users(agent):
+            self._queue.add(Task("Agent", *key), SOON)
+
+    def _policy_changed(self, change: Change[SecurityPolicy]) -> None:
+        self._queue.add(Task("SecurityPolicy", *change.key), NOW)
+        old, new = change.old, change.new
+        if old is None or new is None or old.spec != new.spec:
+            for key in self.view.agents.keys_by(BY_POLICY, tuple(change.key)):
+                self._queue.add(Task("Agent", *key), SOON)
+            if "/".join(change.key) == self.view.settings.default_policy:
+                self._all_agents(None)
+
+    def _child_changed(self, change: Change[Any]) -> None:
+        """A pod or a Service has its agent's name."""
+        self._queue.add(Task("Agent", *change.key), NOW)
+
+    def _claim_changed(self, change: Change[observed.Claim]) -> None:
+        for key in self.view.agents.keys_by(BY_CLAIM, tuple(change.key)):
+            self._queue.add(Task("Agent", *key), NOW)
+
+    def _network_policy_changed(self, change: Change[observed.NetworkPolicy]) -> None:
+        namespace = change.key.namespace
+        known = change.new or change.old
+        if known is None:
+            return
+        if not known.is_ours or change.key.name == labels.DEFAULT_DENY:
+            for key in self.view.agents.cache:
+                if key[0] == namespace:
+                    self._queue.add(Task("Agent", *key), SOON)
+        if known.is_ours:
+            self._queue.add(Task("NetworkPolicy", *change.key), NOW)
+
+    def _node_changed(self, change: Change[observed.Node]) -> None:
+        old, new = change.old, change.new
+        if new is None:
+            for namespace, name in self.view.pods.keys_by(BY_NODE, change.key.name):
+                self._queue.add(Task("Agent", namespace, name), NOW)
+        if old is None or new is None or (old.addresses, old.pod_cidrs) != (new.addresses, new.pod_cidrs):
+            self._all_policies(None)
+
+    def _all_agents(self, _: object) -> None:
+        for key in self.view.agents.cache:
+            self._queue.add(Task("Agent", *key), LATER)
+
+    def _all_policies(self, _: object) -> None:
+        for key in self.view.policies.cache:
+            self._queue.add(Task("SecurityPolicy", *key), LATER)

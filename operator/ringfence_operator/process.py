@@ -1,0 +1,111 @@
+"""The operator's parts, put together: caches that always follow, a Lease, and workers while it is ours."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+
+from ringfence_operator.caches import Caches
+from ringfence_operator.kube.client import Client
+from ringfence_operator.kube.credentials import Credentials
+from ringfence_operator.kube.lease import LeaderElector
+from ringfence_operator.reconcile.agent import reconcile_agent
+from ringfence_operator.reconcile.clock import utc_now
+from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.security_policy import reconcile_security_policy, remove_security_policy
+from ringfence_operator.runtime.health import HealthServer
+from ringfence_operator.runtime.metrics import Metrics
+from ringfence_operator.runtime.queue import WorkQueue
+from ringfence_operator.runtime.worker import Instruments, Pace, work
+from ringfence_operator.settings import Settings
+
+LEASE = "ringfence-operator"
+
+log = structlog.get_logger()
+
+
+class Process:
+    """One replica. `start` returns once the caches follow; `stop` ends it and gives the Lease up."""
+
+    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._queue: WorkQueue[Task] = WorkQueue(observer=self._metrics.queue("ringfence"))
+        self._lease_client = Client(credentials, connections=2, observe=self._metrics.request)
+        self._elector = LeaderElector(
+            self._lease_client, settings.namespace, LEASE, settings.identity, duration=settings.lease_seconds
+        )
+        fence = self._elector.remaining if settings.leader_elect else None
+        self._client = Client(credentials, fence=fence, observe=self._metrics.request)
+        self._caches = Caches(self._client, settings, self._queue)
+        self._networks = Networks(self._caches.view, self._client)
+        self._health = HealthServer(self._metrics.registry, self._caches.informers)
+        self._background: list[asyncio.Task[None]] = []
+        self._workers: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to follow the API server and to compete for the Lease."""
+        self._metrics.expose_queue("ringfence", self._queue)
+        self._metrics.expose_agents(self._states)
+        self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
+        await self._health.start(port=self._settings.http_port)
+        self._background.append(asyncio.create_task(self._caches.run(), name="caches"))
+        await self._caches.synced()
+        log.info("operator.synced", agents=len(self._caches.view.agents.cache))
+        if self._settings.leader_elect:
+            election = self._elector.run(on_gained=self._lead, on_lost=self._follow)
+            self._background.append(asyncio.create_task(election, name="lease"))
+        else:
+            self._lead()
+
+    async def stop(self) -> None:
+        """Finish the passes under way, release the Lease, and close every connection."""
+        self._queue.close()
+        if self._workers is not None:
+            await asyncio.wait([self._workers], timeout=self._settings.lease_seconds)
+        for task in reversed(self._background):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._health.stop()
+        await self._client.close()
+        await self._lease_client.close()
+
+    def _lead(self) -> None:
+        self._caches.mark_all()
+        instruments = Instruments(observer=self._metrics.passes("ringfence"))
+        pace = Pace(workers=self._settings.workers)
+        passes = work(self._queue, self._reconcile, pace=pace, instruments=instruments)
+        self._workers = asyncio.create_task(passes, name="workers")
+
+    def _follow(self) -> None:
+        if self._workers is not None:
+            self._workers.cancel()
+            self._workers = None
+
+    async def _reconcile(self, task: Task) -> float | None:
+        view, now = self._caches.view, utc_now()
+        match task.kind:
+            case "Agent":
+                agent = view.agents.get(task.namespace, task.name)
+                if agent is None:
+                    return None
+                return await reconcile_agent(agent, view, kube=self._client, networks=self._networks, now=now)
+            case "SecurityPolicy":
+                policy = view.policies.get(task.namespace, task.name)
+                if policy is None:
+                    await remove_security_policy(task.namespace, task.name, view, networks=self._networks)
+                    return None
+                return await reconcile_security_policy(
+                    policy, view, kube=self._client, networks=self._networks, now=now
+                )
+            case _:
+                await self._networks.restore(task.namespace, task.name)
+                return None
+
+    def _states(self) -> Mapping[tuple[str, str], int]:
+        agents = self._caches.view.agents.cache.values()
+        return Counter((agent.metadata.namespace, agent.status.state or "Pending") for agent in agents)

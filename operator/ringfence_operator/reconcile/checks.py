@@ -1,0 +1,109 @@
+"""Why an agent may not have a pod: a chain of checks, each a pure function of the context."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent import Isolation
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.reconcile.context import Context
+from ringfence_operator.resources.volumes import claim_name, is_adopted
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is wrong, and what to do about it.
+
+    `is_stalled`: only a change by somebody helps. `stops_pod`: a pod that runs already must go.
+    """
+
+    reason: Reason
+    message: str
+    is_stalled: bool = True
+    stops_pod: bool = False
+
+
+def _namespace(context: Context) -> Refusal | None:
+    namespace = context.agent.metadata.namespace
+    if namespace != context.settings.namespace:
+        return None
+    message = f"namespace {namespace} is the operator's own: create the agent in another namespace"
+    return Refusal(Reason.NAMESPACE_RESERVED, message, stops_pod=True)
+
+
+def _own_labels(context: Context) -> Refusal | None:
+    meta = context.agent.metadata
+    for kind, given in (("label", meta.labels), ("annotation", meta.annotations)):
+        for key in given:
+            domain = key.partition("/")[0]
+            if "/" in key and (domain == labels.GROUP or domain.endswith(f".{labels.GROUP}")):
+                message = f"{kind} {key} is under {labels.GROUP}/, which is the operator's: remove it"
+                return Refusal(Reason.LABEL_RESERVED, message, stops_pod=True)
+    return None
+
+
+def _isolation(context: Context) -> Refusal | None:
+    asked, floor = context.agent.spec.isolation, context.settings.minimum_isolation
+    if asked is not Isolation.NONE or floor is Isolation.NONE:
+        return None
+    message = f"isolation None is not allowed in this cluster: write {floor.value} or a stricter level"
+    return Refusal(Reason.ISOLATION_NOT_ALLOWED, message, stops_pod=True)
+
+
+def _policy(context: Context) -> Refusal | None:
+    if context.missing_policy is None:
+        return None
+    message = f"SecurityPolicy {context.missing_policy} does not exist: create it, or name another one"
+    return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
+
+
+def _runtime_class(context: Context) -> Refusal | None:
+    named = context.policy.spec.runtime_class_name if context.policy else None
+    if named and named not in context.runtime_classes:
+        message = f"RuntimeClass {named}, which the SecurityPolicy names, does not exist in this cluster"
+        return Refusal(Reason.RUNTIME_CLASS_NOT_FOUND, message)
+    if context.effective.isolation.value is Isolation.SECURE and context.effective.runtime_class is None:
+        known = ", ".join(context.settings.sandboxed_runtime_classes)
+        message = f"isolation Secure needs one of the RuntimeClasses {known}: install one, or write Container"
+        return Refusal(Reason.RUNTIME_CLASS_NOT_FOUND, message)
+    return None
+
+
+def _deadline(context: Context) -> Refusal | None:
+    if context.effective.isolation.value is not Isolation.SECURE or context.effective.deadline is not None:
+        return None
+    message = "isolation Secure needs a deadline: write maxExecutionTime, such as 1h, in the agent or its policy"
+    return Refusal(Reason.DEADLINE_REQUIRED, message)
+
+
+def _workspace(context: Context) -> Refusal | None:
+    """An agent that shares its claim waits, unless it holds it already."""
+    agent = context.agent
+    name = claim_name(agent)
+    if name is None:
+        return None
+    claim = context.claim
+    if claim is not None and not is_adopted(agent) and claim.agent_uid != agent.metadata.uid:
+        message = f"claim {name} is an earlier agent's: write workspace.claimName: {name} to adopt it, or delete it"
+        return Refusal(Reason.WORKSPACE_EXISTS, message)
+    if context.claimants and context.pod is None:
+        others = ", ".join(each for _, each in context.claimants)
+        message = f"claim {name} is used by agent {others}: give each agent a workspace of its own"
+        return Refusal(Reason.WORKSPACE_IN_USE, message, is_stalled=False)
+    return None
+
+
+CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
+    _namespace,
+    _own_labels,
+    _isolation,
+    _policy,
+    _runtime_class,
+    _deadline,
+    _workspace,
+)
+
+
+def refusal(context: Context) -> Refusal | None:
+    """Return the first reason why the agent may not have a pod, or None."""
+    return next((found for check in CHECKS if (found := check(context))), None)

@@ -1,0 +1,119 @@
+"""What is known about one agent at the start of a pass; every later step is a pure function of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ringfence_operator.api.agent import Agent, Mode
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.effective import Effective, effective
+from ringfence_operator.resources.observed import Claim, Pod
+from ringfence_operator.resources.pod import pod_hash, spec_hash
+from ringfence_operator.resources.volumes import claim_name
+from ringfence_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One agent, and all that decides about it."""
+
+    agent: Agent
+    policy: SecurityPolicy | None
+    missing_policy: str | None
+    effective: Effective
+    pod: Pod | None
+    claim: Claim | None
+    is_node_gone: bool
+    claimants: tuple[tuple[str, str], ...]
+    runtime_classes: frozenset[str]
+    settings: Settings
+    spec_hash: str
+    pod_hash: str
+    now: datetime
+
+    @property
+    def is_new_run(self) -> bool:
+        """True if the agent's own fields changed since the status was written: counts and clocks start anew."""
+        return self.agent.status.spec_hash != self.spec_hash
+
+    @property
+    def failures(self) -> int:
+        """Failed pods of this run that the status has counted."""
+        return 0 if self.is_new_run else self.agent.status.failures
+
+    def is_counted(self, pod: Pod) -> bool:
+        """Return True if the status has counted this failed pod."""
+        last = self.agent.status.last_failure
+        return last is not None and last.pod_uid == pod.meta.uid and not self.is_new_run
+
+    def failures_with(self, pod: Pod) -> int:
+        """Return the failures in a row once `pod` is counted: one, if it ran well for long before it failed."""
+        ended = pod.exit.time if pod.exit else ""
+        if ended and pod.started:
+            ran = datetime.fromisoformat(ended) - datetime.fromisoformat(pod.started)
+            if ran.total_seconds() > 2 * self.agent.spec.backoff.max_delay and self.agent.spec.mode is Mode.SERVICE:
+                return 1
+        return self.failures + 1
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When this run began, from which its execution time counts."""
+        status = self.agent.status
+        if not self.is_new_run and status.started_at:
+            return status.started_at
+        if self.own_pod and self.own_pod.started and not self.is_pod_of_old_run:
+            return datetime.fromisoformat(self.own_pod.started)
+        return None
+
+    @property
+    def own_pod(self) -> Pod | None:
+        """The pod, if it is this agent's and not a namesake's."""
+        return self.pod if self.pod and self.pod.owner_uid == self.agent.metadata.uid else None
+
+    @property
+    def is_pod_of_old_run(self) -> bool:
+        """True if the pod was made from other fields of the agent than it has now."""
+        return self.pod is not None and self.pod.spec_hash.partition(".")[0] != self.spec_hash
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What remains of the execution time, or None without a deadline."""
+        deadline = self.effective.deadline
+        if deadline is None:
+            return None
+        began = self.started_at
+        return float(deadline.value) if began is None else deadline.value - (self.now - began).total_seconds()
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When a failed pod may be replaced, or None if none has failed."""
+        status = self.agent.status
+        if self.is_new_run or status.last_failure is None or not status.failures:
+            return None
+        backoff = self.agent.spec.backoff
+        delay = min(backoff.max_delay, backoff.initial_delay * 2 ** min(status.failures - 1, 30))
+        return status.last_failure.time + timedelta(seconds=delay)
+
+
+def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
+    """Collect what is known about `agent`."""
+    policy, missing = view.policy_of(agent)
+    around = view.surroundings(agent)
+    namespace, name = agent.key
+    pod = view.pods.get(namespace, name)
+    claim = claim_name(agent)
+    return Context(
+        agent=agent,
+        policy=policy,
+        missing_policy=missing,
+        effective=effective(agent, policy, view.settings, around),
+        pod=pod,
+        claim=view.claims.get(namespace, claim) if claim else None,
+        is_node_gone=bool(pod and pod.node) and view.nodes.get("", pod.node if pod else "") is None,
+        claimants=tuple(sorted(view.other_users(agent))),
+        runtime_classes=around.runtime_classes,
+        settings=view.settings,
+        spec_hash=spec_hash(agent),
+        pod_hash=pod_hash(agent, policy),
+        now=now,
+    )

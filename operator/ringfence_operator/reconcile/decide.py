@@ -1,0 +1,235 @@
+"""What to do about an agent's pod: a pure function, which a table of cases tests."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ringfence_operator.api.agent import Mode, RestartPolicy
+from ringfence_operator.api.agent_status import AgentState
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.reconcile.checks import Refusal, refusal
+from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.diagnose import Diagnosis, diagnose, failure_reason, is_disrupted, why_failed
+from ringfence_operator.resources.observed import Pod
+
+
+class Step(Enum):
+    """What happens to the pod in this pass."""
+
+    KEEP = auto()
+    CREATE = auto()
+    DELETE = auto()
+    FORGET = auto()
+    """Delete the pod's record at once: its node is gone, so nobody will confirm its end."""
+    EXPIRE = auto()
+    """Delete the agent itself: its time after the end is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The step, and what the status says about it. `look_again` is in seconds."""
+
+    step: Step
+    state: AgentState
+    reason: str
+    message: str
+    is_ready: bool = False
+    is_stalled: bool = False
+    is_finished: bool = False
+    failures: int | None = None
+    """The new count, where this pass found a failed pod that the status has not counted."""
+    look_again: float | None = None
+
+
+def decide(context: Context) -> Decision:
+    """Return what to do about the agent's pod now."""
+    status = context.agent.status
+    if status.finished_at and not context.is_new_run:
+        return _finished(context)
+    found = refusal(context)
+    if found and (context.pod is None or found.stops_pod or context.own_pod is None):
+        return _refused(context, found)
+    if context.agent.spec.suspend:
+        return _suspended(context)
+    if context.pod is None:
+        return _without_pod(context)
+    return _with_pod(context, context.pod)
+
+
+def _finished(context: Context) -> Decision:
+    """Nothing happens any more, but that the agent goes when its time after the end is over."""
+    agent = context.agent
+    succeeded = agent.status.state is AgentState.SUCCEEDED
+    ready = next(each for each in agent.status.conditions if each.type == "Ready")
+    wait = None
+    step = Step.KEEP
+    ttl = agent.spec.ttl_after_finished
+    if ttl is not None and agent.status.finished_at:
+        wait = ttl - (context.now - agent.status.finished_at).total_seconds()
+        if wait <= 0:
+            step, wait = Step.EXPIRE, None
+    elif agent.spec.suspend and context.pod and not context.pod.deleting_since:
+        step = Step.DELETE
+    return Decision(
+        step=step,
+        state=AgentState.SUCCEEDED if succeeded else AgentState.FAILED,
+        reason=ready.reason,
+        message=ready.message,
+        is_ready=succeeded,
+        is_stalled=not succeeded,
+        is_finished=True,
+        look_again=wait,
+    )
+
+
+def _refused(context: Context, found: Refusal) -> Decision:
+    pod = context.own_pod
+    return Decision(
+        step=Step.DELETE if pod and not pod.deleting_since and found.stops_pod else Step.KEEP,
+        state=AgentState.PENDING,
+        reason=found.reason,
+        message=found.message,
+        is_stalled=found.is_stalled,
+    )
+
+
+def _suspended(context: Context) -> Decision:
+    pod = context.own_pod
+    if pod is None:
+        message = "suspended: set spec.suspend to false to go on"
+        return Decision(step=Step.KEEP, state=AgentState.SUSPENDED, reason=Reason.SUSPENDED, message=message)
+    return _leaving(context, pod, Reason.STOPPING, "the pod is stopping, because the agent is suspended")
+
+
+def _leaving(context: Context, pod: Pod, reason: Reason, message: str) -> Decision:
+    """The pod has to go first: delete it, unless it is on its way already."""
+    state = AgentState.TERMINATING if reason is Reason.STOPPING else AgentState.RESTARTING
+    step = Step.KEEP if pod.deleting_since else Step.DELETE
+    if context.is_node_gone:
+        step = Step.FORGET
+    return Decision(step=step, state=state, reason=reason, message=message)
+
+
+def _without_pod(context: Context) -> Decision:
+    left = context.seconds_left
+    if left is not None and left <= 0:
+        return _over_time(context)
+    retry_at = context.retry_at
+    if retry_at is not None and retry_at > context.now:
+        return _backing_off(context, (retry_at - context.now).total_seconds())
+    return Decision(
+        step=Step.CREATE, state=AgentState.STARTING, reason=Reason.STARTING, message="the pod is being made"
+    )
+
+
+def _backing_off(context: Context, seconds: float) -> Decision:
+    limit = f" of {context.agent.spec.backoff.limit}" if context.agent.spec.mode is Mode.TASK else ""
+    message = f"waiting for the back-off delay after failure {context.failures}{limit}"
+    return Decision(
+        step=Step.KEEP,
+        state=AgentState.RESTARTING,
+        reason=Reason.RESTARTING,
+        message=message,
+        look_again=seconds,
+    )
+
+
+def _with_pod(context: Context, pod: Pod) -> Decision:
+    if context.own_pod is None:
+        message = f"pod {pod.meta.name} belongs to an earlier agent or somebody else; waiting until it is gone"
+        return Decision(step=Step.KEEP, state=AgentState.PENDING, reason=Reason.NAME_TAKEN, message=message)
+    stale = _why_stale(context, pod)
+    if stale:
+        return _leaving(context, pod, Reason.REPLACING, stale)
+    if pod.phase == "Succeeded":
+        return _ended_well(context, pod)
+    if pod.phase == "Failed":
+        return _failed(context, pod)
+    return _running(diagnose(pod, context.effective))
+
+
+def _why_stale(context: Context, pod: Pod) -> str:
+    """Return why the pod has to be replaced whatever it does, or nothing."""
+    has_ended = pod.phase in ("Succeeded", "Failed")
+    if context.is_node_gone:
+        return f"node {pod.node} is gone; the pod is being replaced"
+    if context.is_pod_of_old_run:
+        return "the spec changed; the pod is being replaced"
+    if pod.deleting_since and pod.phase != "Succeeded":
+        return "the pod is being deleted; another one follows"
+    if pod.spec_hash != context.pod_hash and not has_ended:
+        return "the SecurityPolicy changed; the pod is being replaced"
+    return ""
+
+
+def _running(found: Diagnosis) -> Decision:
+    return Decision(
+        step=Step.KEEP, state=found.state, reason=found.reason, message=found.message, is_ready=found.is_ready
+    )
+
+
+def _end(state: AgentState, reason: Reason, message: str, *, failures: int | None = None) -> Decision:
+    succeeded = state is AgentState.SUCCEEDED
+    return Decision(
+        step=Step.KEEP,
+        state=state,
+        reason=reason,
+        message=message,
+        is_ready=succeeded,
+        is_stalled=not succeeded,
+        is_finished=True,
+        failures=failures,
+    )
+
+
+def _ended_well(context: Context, pod: Pod) -> Decision:
+    spec = context.agent.spec
+    if spec.mode is Mode.TASK or spec.effective_restart_policy is not RestartPolicy.ALWAYS:
+        return _end(AgentState.SUCCEEDED, Reason.SUCCEEDED, "the command ended with exit code 0")
+    return _leaving(context, pod, Reason.REPLACING, "the pod ended; another one follows")
+
+
+def _over_time(context: Context) -> Decision:
+    deadline = context.effective.deadline
+    allowed = f"{deadline.value} s that maxExecutionTime ({deadline.source})" if deadline else "time that its pod"
+    return _end(AgentState.FAILED, Reason.DEADLINE_EXCEEDED, f"ran for the {allowed} allows")
+
+
+def _failed(context: Context, pod: Pod) -> Decision:
+    """A failed pod is counted first, in the status, and deleted in a later pass: a crash between loses no count."""
+    if pod.reason == "DeadlineExceeded":
+        return _over_time(context)
+    if is_disrupted(pod):
+        return _leaving(context, pod, Reason.EVICTED, why_failed(pod))
+    if context.is_counted(pod):
+        return _after_failure(context, pod)
+    spec = context.agent.spec
+    failures = context.failures_with(pod)
+    if spec.effective_restart_policy is RestartPolicy.NEVER:
+        return _end(AgentState.FAILED, Reason.FAILED, why_failed(pod), failures=failures)
+    if spec.mode is Mode.TASK and failures > spec.backoff.limit:
+        message = f"failed {failures} times, with backoff.limit {spec.backoff.limit}; the last time: {why_failed(pod)}"
+        return _end(AgentState.FAILED, Reason.BACKOFF_LIMIT_EXCEEDED, message, failures=failures)
+    return Decision(
+        step=Step.KEEP,
+        state=AgentState.RESTARTING,
+        reason=failure_reason(pod),
+        message=why_failed(pod),
+        failures=failures,
+        look_again=0.0,
+    )
+
+
+def _after_failure(context: Context, pod: Pod) -> Decision:
+    """The failure is in the status: the pod goes when its back-off delay is over."""
+    left = context.seconds_left
+    if left is not None and left <= 0:
+        return _over_time(context)
+    retry_at = context.retry_at
+    wait = (retry_at - context.now).total_seconds() if retry_at else 0.0
+    return Decision(
+        step=Step.KEEP if wait > 0 else Step.DELETE,
+        state=AgentState.RESTARTING,
+        reason=failure_reason(pod),
+        message=why_failed(pod),
+        look_again=wait if wait > 0 else None,
+    )

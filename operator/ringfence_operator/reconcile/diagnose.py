@@ -1,0 +1,100 @@
+"""What a pod that exists says about its agent, in one reason and a sentence that helps."""
+
+from dataclasses import dataclass
+
+from ringfence_operator.api.agent_status import AgentState
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.resources.effective import Effective
+from ringfence_operator.resources.observed import Pod
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """State, reason and message for a pod that has neither ended nor is being deleted."""
+
+    state: AgentState
+    reason: Reason
+    message: str
+    is_ready: bool = False
+
+
+_WAITING = {
+    "ImagePullBackOff": Reason.IMAGE_NOT_FOUND,
+    "ErrImagePull": Reason.IMAGE_NOT_FOUND,
+    "ErrImageNeverPull": Reason.IMAGE_NOT_FOUND,
+    "InvalidImageName": Reason.IMAGE_NOT_FOUND,
+    "ImageInspectError": Reason.IMAGE_NOT_FOUND,
+    "RegistryUnavailable": Reason.IMAGE_NOT_FOUND,
+    "CreateContainerConfigError": Reason.CONFIG_NOT_FOUND,
+    "CreateContainerError": Reason.START_FAILED,
+    "RunContainerError": Reason.START_FAILED,
+    "StartError": Reason.START_FAILED,
+}
+_HELP = {
+    Reason.IMAGE_NOT_FOUND: "check spec.image and imagePullSecrets",
+    Reason.CONFIG_NOT_FOUND: "create what is missing, or correct env, envFrom and files",
+    Reason.START_FAILED: "check spec.command, args and workingDir",
+}
+
+
+def diagnose(pod: Pod, effective: Effective) -> Diagnosis:
+    """Return what the pod's status means for the agent."""
+    if pod.ready:
+        return Diagnosis(AgentState.RUNNING, Reason.RUNNING, f"running on node {pod.node}", is_ready=True)
+    if pod.unschedulable:
+        message = f"{pod.unschedulable}; check resources, nodeSelector and tolerations"
+        return Diagnosis(AgentState.PENDING, Reason.UNSCHEDULABLE, message)
+    if pod.waiting in _WAITING:
+        reason = _WAITING[pod.waiting]
+        return Diagnosis(AgentState.PENDING, reason, f"{pod.waiting_message or pod.waiting}; {_HELP[reason]}")
+    if pod.exit and not pod.running_since:
+        return _between_runs(pod, effective)
+    if pod.running_since:
+        return Diagnosis(AgentState.STARTING, Reason.NOT_READY, "the container runs and is not ready yet; see probes")
+    where = f" on node {pod.node}" if pod.node else ""
+    return Diagnosis(AgentState.STARTING, Reason.STARTING, f"the pod is starting{where}")
+
+
+def _between_runs(pod: Pod, effective: Effective) -> Diagnosis:
+    """The kubelet will start the container again; `pod.exit` says how it ended."""
+    ended = pod.exit
+    if ended is None:
+        raise AssertionError("diagnosed an end that was not seen")
+    if ended.reason in ("StartError", "ContainerCannotRun"):
+        message = f"{ended.message or 'the command cannot be started'}; {_HELP[Reason.START_FAILED]}"
+        return Diagnosis(AgentState.RESTARTING, Reason.START_FAILED, message)
+    if ended.oom_killed:
+        limit = effective.limits["memory"]
+        message = (
+            f"killed by the kernel for passing its memory limit of {limit.value} ({limit.source}), "
+            f"restarted {pod.restarts} times; raise resources.limits.memory or use less"
+        )
+        return Diagnosis(AgentState.RESTARTING, Reason.OUT_OF_MEMORY, message)
+    said = f": {ended.message.strip()[-200:]}" if ended.message.strip() else ""
+    message = f"the command ended with exit code {ended.code}, restarted {pod.restarts} times{said}"
+    return Diagnosis(AgentState.RESTARTING, Reason.CRASHED, message)
+
+
+def is_disrupted(pod: Pod) -> bool:
+    """Return True if the cluster took the failed pod away, and not for anything that the agent did."""
+    return bool(pod.disrupted) or pod.reason in ("NodeLost", "NodeShutdown", "Terminated", "Preempting")
+
+
+def failure_reason(pod: Pod) -> Reason:
+    """Return why a failed pod failed."""
+    if pod.exit and pod.exit.oom_killed:
+        return Reason.OUT_OF_MEMORY
+    return Reason.EVICTED if pod.reason == "Evicted" else Reason.CRASHED
+
+
+def why_failed(pod: Pod) -> str:
+    """Return a sentence about a failed pod that helps."""
+    if pod.exit and pod.exit.oom_killed:
+        return "killed by the kernel for passing its memory limit: raise resources.limits.memory or use less"
+    if pod.reason or pod.disrupted:
+        return f"{pod.reason or pod.disrupted}: {pod.message or 'the pod was taken off its node'}"
+    if pod.exit:
+        signal = f" (signal {pod.exit.signal})" if pod.exit.signal else ""
+        said = f": {pod.exit.message.strip()[-200:]}" if pod.exit.message.strip() else ""
+        return f"the command ended with exit code {pod.exit.code}{signal}{said}"
+    return "the pod failed"

@@ -1,0 +1,54 @@
+"""Kubernetes Events: one for each transition that somebody may want to know of, none for a normal start."""
+
+from datetime import datetime
+from typing import Any
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.conditions import Condition, Reason, find_condition
+from ringfence_operator.api.security_policy import SecurityPolicy
+
+_QUIET = {
+    Reason.RUNNING,
+    Reason.STARTING,
+    Reason.NOT_READY,
+    Reason.STOPPING,
+    Reason.IN_FORCE,
+    Reason.PENDING,
+    Reason.NOT_CONFINED,
+}
+_NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING, Reason.RESTARTING}
+
+
+def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> list[Condition]:
+    """Return the conditions whose reason changed into one that is worth an Event."""
+    found = []
+    for kind in ("Ready", "Suspended", "Enforced"):
+        old, new = find_condition(before, kind), find_condition(after, kind)
+        if new and new.reason not in _QUIET and (old is None or old.reason != new.reason):
+            found.append(new)
+    return found
+
+
+def build_event(about: Agent | SecurityPolicy, condition: Condition, *, now: datetime, unique: str) -> dict[str, Any]:
+    """Return the core/v1 Event that tells of `condition`; `unique` tells it from others of the same object."""
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{about.metadata.name}.{unique}", "namespace": about.metadata.namespace},
+        "involvedObject": {
+            "apiVersion": labels.API_VERSION,
+            "kind": about.kind,
+            "name": about.metadata.name,
+            "namespace": about.metadata.namespace,
+            "uid": about.metadata.uid,
+        },
+        "type": "Normal" if condition.reason in _NORMAL else "Warning",
+        "reason": condition.reason,
+        "message": condition.message[:1024],
+        "source": {"component": "ringfence-operator"},
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

@@ -1,0 +1,118 @@
+"""NetworkPolicies as they should be; no agent's pod is made before its namespace's default deny."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent import Isolation
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.ports import NETWORKING, Kube, path
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.network_policy import build_default_deny, build_network_policy, policy_name
+from ringfence_operator.resources.observed import digest
+from ringfence_operator.resources.selector import selects
+
+_DENY_DIGEST = digest(build_default_deny("")["spec"])
+
+
+class Networks:
+    """Writes the NetworkPolicies that differ from what they should be, each by one worker at a time."""
+
+    def __init__(self, view: View, kube: Kube) -> None:
+        self._view = view
+        self._kube = kube
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def close(self, namespace: str) -> None:
+        """Have the default deny of `namespace` in place."""
+        await self._ensure(namespace, labels.DEFAULT_DENY, lambda: build_default_deny(namespace), _DENY_DIGEST)
+
+    async def open(self, policy: SecurityPolicy, namespace: str, *, is_cluster: bool) -> None:
+        """Have in place in `namespace` what `policy` opens there."""
+        desired = build_network_policy(
+            policy,
+            namespace=namespace,
+            is_cluster=is_cluster,
+            closed_namespace=self._view.settings.namespace,
+            reserved=self._view.reserved(),
+        )
+        await self._ensure(namespace, desired["metadata"]["name"], lambda: desired, digest(desired["spec"]))
+
+    async def prepare(self, context: Context) -> None:
+        """Have in place what the agent's pod needs before it is made; writes nothing when it is there."""
+        agent, policy = context.agent, context.policy
+        namespace = agent.metadata.namespace
+        if context.effective.isolation.value is Isolation.NONE:
+            return
+        await self.close(namespace)
+        if policy is None:
+            return
+        is_cluster = agent.spec.security_policy_ref is None
+        name = policy_name(policy.metadata.name, is_cluster=is_cluster)
+        # What it says is kept right by the policy's own reconcile; here it only has to be there.
+        if self._view.network_policies.get(namespace, name) is None:
+            await self.open(policy, namespace, is_cluster=is_cluster)
+
+    async def remove(self, namespace: str, name: str) -> None:
+        """Delete one of our NetworkPolicies, if it is there."""
+        present = self._view.network_policies.get(namespace, name)
+        if present is not None and present.is_ours:
+            await self._kube.delete(path(NETWORKING, namespace, "networkpolicies", name), uid=present.meta.uid)
+
+    async def restore(self, namespace: str, name: str) -> None:
+        """Have one of our NetworkPolicies, which somebody changed or deleted, as it should be."""
+        if name == labels.DEFAULT_DENY:
+            if any(key[0] == namespace for key in self._view.agents.cache):
+                await self.close(namespace)
+            return
+        for is_cluster in (False, True):
+            prefix = policy_name("", is_cluster=is_cluster)
+            if name.startswith(prefix):
+                await self._restore(namespace, name.removeprefix(prefix), is_cluster=is_cluster)
+
+    async def _restore(self, namespace: str, policy: str, *, is_cluster: bool) -> None:
+        found = self._view.cluster_policy() if is_cluster else self._view.policies.get(namespace, policy)
+        if found is not None and found.metadata.name == policy:
+            await self.open(found, namespace, is_cluster=is_cluster)
+        else:
+            await self.remove(namespace, policy_name(policy, is_cluster=is_cluster))
+
+    async def _ensure(self, namespace: str, name: str, build: Callable[[], dict[str, Any]], wanted: str) -> None:
+        if self._holds(namespace, name, wanted):
+            return
+        lock = self._locks.setdefault((namespace, name), asyncio.Lock())
+        try:
+            async with lock:
+                if not self._holds(namespace, name, wanted):
+                    answer = await self._kube.apply(path(NETWORKING, namespace, "networkpolicies", name), build())
+                    self._view.network_policies.store(answer)
+        finally:
+            if not lock.locked():
+                self._locks.pop((namespace, name), None)
+
+    def _holds(self, namespace: str, name: str, wanted: str) -> bool:
+        present = self._view.network_policies.get(namespace, name)
+        return present is not None and present.is_ours and present.digest == wanted
+
+
+def enforcement(context: Context, view: View) -> tuple[bool, Reason, str] | None:
+    """Return whether what confines the agent's pod is in force, why, and a sentence; None without a pod."""
+    pod = context.own_pod
+    if pod is None:
+        return None
+    if context.effective.isolation.value is Isolation.NONE:
+        return False, Reason.NOT_CONFINED, "isolation None closes nothing: for development only"
+    namespace = context.agent.metadata.namespace
+    if view.network_policies.get(namespace, labels.DEFAULT_DENY) is None:
+        return False, Reason.PENDING, "the namespace's default deny is being written"
+    for foreign in view.foreign_policies(namespace):
+        if selects(foreign.selector, pod.labels):
+            message = (
+                f"NetworkPolicy {foreign.meta.name} is not Ringfence's and opens egress to this pod: "
+                "delete it, or exclude the pod from its podSelector"
+            )
+            return False, Reason.FOREIGN_NETWORK_POLICY, message
+    return True, Reason.IN_FORCE, "the default deny and what the policy opens are written"

@@ -1,0 +1,59 @@
+"""What the reconcilers need from the outside, as Protocols: an API server to write to and caches to read from."""
+
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+Raw = dict[str, Any]
+
+
+class Kube(Protocol):
+    """Writes to the API server (see `kube.client.Client`, which raises the errors of `KubeError`)."""
+
+    async def create(self, path: str, body: Raw) -> Raw:
+        """Create `body` in the collection at `path`."""
+
+    async def apply(self, path: str, body: Raw, *, subresource: str | None = None) -> Raw:
+        """Apply `body` server-side."""
+
+    async def merge_patch(self, path: str, body: Raw) -> Raw:
+        """Merge `body` into the object at `path`."""
+
+    async def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> Raw:
+        """Delete the object at `path`, if it has this UID."""
+
+
+class Table(Protocol[T_co]):
+    """The objects of one resource as they were last seen (see `kube.informer.Informer`)."""
+
+    @property
+    def cache(self) -> Mapping[Any, T_co]:
+        """All objects; each key is a tuple of namespace and name."""
+
+    def get(self, namespace: str, name: str) -> T_co | None:
+        """Return one object, or None."""
+
+    def keys_by(self, index: str, value: Hashable) -> Collection[tuple[str, str]]:
+        """Return the keys of the objects that an index has under `value`."""
+
+    def store(self, raw: Raw) -> None:
+        """Put the answer to a write in at once."""
+
+
+class Task(NamedTuple):
+    """What the queue holds: an object to reconcile. A namespace's default deny has kind Namespace and no name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+CORE = "/api/v1"
+NETWORKING = "/apis/networking.k8s.io/v1"
+RINGFENCE = "/apis/ringfence.dev/v1alpha1"
+
+
+def path(prefix: str, namespace: str, plural: str, name: str = "") -> str:
+    """Return the API path of a namespaced object, or of its collection."""
+    collection = f"{prefix}/namespaces/{namespace}/{plural}"
+    return f"{collection}/{name}" if name else collection

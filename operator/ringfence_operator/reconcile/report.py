@@ -1,0 +1,38 @@
+"""How what was seen reaches the object: its status, and an Event for a transition worth knowing of."""
+
+import random
+from datetime import datetime
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_status import AgentStatus
+from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
+from ringfence_operator.reconcile.events import build_event, transitions
+from ringfence_operator.reconcile.ports import CORE, RINGFENCE, Kube, Raw, path
+
+
+async def report(
+    about: Agent | SecurityPolicy, status: AgentStatus | SecurityPolicyStatus, *, kube: Kube, now: datetime
+) -> Raw:
+    """Apply `status`, tell of transitions, and return the object as stored.
+
+    Raises ConflictError if the object changed since it was read, and NotFoundError if it is gone.
+    """
+    namespace, name = about.key
+    meta = about.metadata
+    body = {
+        "apiVersion": labels.API_VERSION,
+        "kind": about.kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+        },
+        "status": status.to_body(),
+    }
+    answer = await kube.apply(path(RINGFENCE, namespace, about.plural, name), body, subresource="status")
+    for condition in transitions(about.status.conditions, status.conditions):
+        unique = f"{random.getrandbits(64):016x}"
+        await kube.create(path(CORE, namespace, "events"), build_event(about, condition, now=now, unique=unique))
+    return answer

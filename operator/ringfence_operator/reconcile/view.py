@@ -1,0 +1,105 @@
+"""Everything the operator knows, in memory; nothing on the way of a reconcile asks the API server."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.reconcile.ports import Table
+from ringfence_operator.resources.effective import Surroundings
+from ringfence_operator.resources.observed import Claim, Named, NetworkPolicy, Node, Pod, Service
+from ringfence_operator.resources.reserved import reserved_cidrs
+from ringfence_operator.resources.volumes import claim_name
+from ringfence_operator.settings import Settings
+
+BY_POLICY = "policy"
+BY_CLAIM = "claim"
+FOREIGN = "foreign"
+BY_NODE = "node"
+
+
+def index_by_policy(agent: Agent) -> Iterable[tuple[str, str]]:
+    """Yield the SecurityPolicy that an agent names, the empty name where it names none."""
+    ref = agent.spec.security_policy_ref
+    yield agent.metadata.namespace, ref.name if ref else ""
+
+
+def index_by_claim(agent: Agent) -> Iterable[tuple[str, str]]:
+    """Yield the claim that an agent's workspace is on."""
+    claim = claim_name(agent)
+    if claim:
+        yield agent.metadata.namespace, claim
+
+
+def index_by_node(pod: Pod) -> Iterable[str]:
+    """Yield the node that a pod is bound to."""
+    if pod.node:
+        yield pod.node
+
+
+def index_foreign(policy: NetworkPolicy) -> Iterable[str]:
+    """Yield the namespace of a NetworkPolicy that is not ours and opens egress."""
+    if not policy.is_ours and policy.has_egress:
+        yield policy.meta.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The caches, and the questions that reconcilers ask of more than one object."""
+
+    settings: Settings
+    agents: Table[Agent]
+    policies: Table[SecurityPolicy]
+    pods: Table[Pod]
+    network_policies: Table[NetworkPolicy]
+    services: Table[Service]
+    claims: Table[Claim]
+    nodes: Table[Node]
+    runtime_classes: Table[Named]
+    service_cidrs: Table[Named]
+    api_endpoints: Table[Named]
+
+    def policy_of(self, agent: Agent) -> tuple[SecurityPolicy | None, str | None]:
+        """Return the policy that holds for `agent`, and the name of the one that is missing if it is."""
+        ref = agent.spec.security_policy_ref
+        if ref is not None:
+            found = self.policies.get(agent.metadata.namespace, ref.name)
+            return found, None if found else ref.name
+        found = self.cluster_policy()
+        return found, None if found else self.settings.default_policy
+
+    def cluster_policy(self) -> SecurityPolicy | None:
+        """Return the policy that holds for agents that name none, if there is one."""
+        default = self.settings.default_policy
+        return self.policies.get(*default.split("/", 1)) if default else None
+
+    def is_cluster_policy(self, policy: SecurityPolicy) -> bool:
+        """Return True if `policy` is the one that holds for agents that name none."""
+        return "/".join(policy.key) == self.settings.default_policy
+
+    def other_users(self, agent: Agent) -> Collection[tuple[str, str]]:
+        """Return the other agents whose workspace is on the same claim."""
+        claim = claim_name(agent)
+        if claim is None:
+            return ()
+        return [key for key in self.agents.keys_by(BY_CLAIM, (agent.metadata.namespace, claim)) if key != agent.key]
+
+    def surroundings(self, agent: Agent) -> Surroundings:
+        """Return what the cluster can do for `agent`: user namespaces only if each node it may run on has them."""
+        wanted = agent.spec.node_selector.items()
+        nodes = [node for node in self.nodes.cache.values() if wanted <= node.labels.items()]
+        return Surroundings(
+            runtime_classes=frozenset(name for _, name in self.runtime_classes.cache),
+            has_user_namespaces=bool(nodes) and all(node.has_user_namespaces for node in nodes),
+        )
+
+    def reserved(self) -> list[str]:
+        """Return the CIDRs that no SecurityPolicy may open."""
+        services = [cidr for each in self.service_cidrs.cache.values() for cidr in each.values]
+        api = [address for each in self.api_endpoints.cache.values() for address in each.values]
+        return reserved_cidrs(self.nodes.cache.values(), services, api, self.settings.reserved_cidrs)
+
+    def foreign_policies(self, namespace: str) -> list[NetworkPolicy]:
+        """Return the NetworkPolicies of `namespace` that are not ours and open egress."""
+        keys = self.network_policies.keys_by(FOREIGN, namespace)
+        return [self.network_policies.cache[key] for key in keys]

@@ -1,0 +1,54 @@
+"""The agent's container: the user's image and command, and nothing that the user could loosen."""
+
+from typing import Any
+
+from ringfence_operator.api.agent import Agent, Isolation
+from ringfence_operator.resources import volumes
+from ringfence_operator.resources.effective import Effective
+
+
+def build_container(agent: Agent, effective: Effective) -> dict[str, Any]:
+    """Return the container that runs the user's image."""
+    spec = agent.spec
+    container: dict[str, Any] = {
+        "name": "agent",
+        "image": spec.image,
+        "env": _environment(agent, effective),
+        "resources": {
+            "requests": effective.requests,
+            "limits": {name: limit.value for name, limit in effective.limits.items()},
+        },
+        "volumeMounts": volumes.build_mounts(agent, effective),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if effective.isolation.value is not Isolation.NONE:
+        container["securityContext"] = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": effective.is_root_read_only.value,
+        }
+    for name, value in (("command", spec.command), ("args", spec.args), ("workingDir", spec.working_dir)):
+        if value:
+            container[name] = value if isinstance(value, str) else list(value)
+    if spec.env_from:
+        container["envFrom"] = [each.to_body() for each in spec.env_from]
+    if spec.ports:
+        container["ports"] = [
+            {"name": port.name, "containerPort": port.port, "protocol": port.protocol} for port in spec.ports
+        ]
+    return container | _probes(agent)
+
+
+def _environment(agent: Agent, effective: Effective) -> list[dict[str, Any]]:
+    """The user's variables; HOME besides, since user 65532 has no entry in the image's passwd file."""
+    given = [each.to_body() for each in agent.spec.env]
+    writable = volumes.writable_mounts(agent, effective)
+    if effective.isolation.value is Isolation.NONE or not writable or any(each["name"] == "HOME" for each in given):
+        return given
+    return [{"name": "HOME", "value": writable[0]}, *given]
+
+
+def _probes(agent: Agent) -> dict[str, Any]:
+    probes = agent.spec.probes
+    named = {"startupProbe": probes.startup, "readinessProbe": probes.readiness, "livenessProbe": probes.liveness}
+    return {name: probe.to_body() for name, probe in named.items() if probe is not None}

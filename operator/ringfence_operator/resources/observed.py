@@ -1,0 +1,272 @@
+"""What the operator keeps of the objects it watches: the few fields that decide something, and no more.
+
+Thousands of these stand in memory, so each kind is a slotted dataclass, and strings that repeat are interned.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from sys import intern
+from typing import Any
+
+import orjson
+
+from ringfence_operator import labels
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Identity of an observed object. `resource_version` does not take part in comparisons."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str = field(compare=False)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> "Meta":
+        """Read it from any Kubernetes object."""
+        meta = raw["metadata"]
+        return cls(intern(meta.get("namespace", "")), meta["name"], meta["uid"], meta["resourceVersion"])
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container's process ended; `time` is RFC 3339."""
+
+    code: int
+    reason: str
+    time: str
+    signal: int = 0
+    message: str = ""
+
+    @property
+    def oom_killed(self) -> bool:
+        """True if the kernel killed it for passing its memory limit."""
+        return self.reason == "OOMKilled"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that carries an agent's label."""
+
+    meta: Meta
+    owner_uid: str
+    labels: Mapping[str, str]
+    annotations_digest: str
+    spec_hash: str
+    deleting_since: str
+    phase: str
+    reason: str
+    message: str
+    node: str
+    created: str
+    started: str
+    ready: bool
+    ready_since: str
+    running_since: str
+    restarts: int
+    waiting: str
+    waiting_message: str
+    exit: Exit | None
+    unschedulable: str
+    disrupted: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """A NetworkPolicy, ours or not; of foreign ones only what tells whether they loosen an agent's confinement."""
+
+    meta: Meta
+    is_ours: bool
+    digest: str
+    has_egress: bool
+    selector: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An agent's Service."""
+
+    meta: Meta
+    owner_uid: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An agent's workspace (PersistentVolumeClaim)."""
+
+    meta: Meta
+    owner_uid: str
+    agent_uid: str
+    phase: str
+    is_deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node: what is reserved on it, and whether it can run user namespaces."""
+
+    meta: Meta
+    labels: Mapping[str, str]
+    addresses: tuple[str, ...]
+    pod_cidrs: tuple[str, ...]
+    has_user_namespaces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An object of which only its existence and a few addresses count (RuntimeClass, ServiceCIDR, EndpointSlice)."""
+
+    meta: Meta
+    values: tuple[str, ...] = ()
+
+
+def digest(value: Any) -> str:
+    """Return a short digest of a JSON value; the order of keys does not count."""
+    return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=10).hexdigest()
+
+
+def _owner_uid(meta: Mapping[str, Any]) -> str:
+    for owner in meta.get("ownerReferences", ()):
+        if owner.get("controller"):
+            return str(owner["uid"])
+    return ""
+
+
+def _interned(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    return {intern(key): intern(value) for key, value in (mapping or {}).items()}
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    for condition in status.get("conditions", ()):
+        if condition["type"] == kind:
+            return condition  # type: ignore[no-any-return]
+    return {}
+
+
+def _exit(state: Mapping[str, Any]) -> Exit | None:
+    ended = state.get("terminated")
+    if not ended:
+        return None
+    return Exit(
+        code=ended["exitCode"],
+        reason=intern(ended.get("reason", "")),
+        time=ended.get("finishedAt") or "",
+        signal=ended.get("signal", 0),
+        message=ended.get("message", "")[:512],
+    )
+
+
+def _unschedulable(status: Mapping[str, Any]) -> str:
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return str(scheduled.get("message", ""))
+    return ""
+
+
+def _agent_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    for container in status.get("containerStatuses", ()):
+        if container["name"] == "agent":
+            return container  # type: ignore[no-any-return]
+    return {}
+
+
+def observe_pod(raw: Mapping[str, Any]) -> Pod:
+    """Read a pod."""
+    meta, status = raw["metadata"], raw.get("status", {})
+    container = _agent_container(status)
+    state = container.get("state", {})
+    ready = _condition(status, "Ready")
+    disrupted = _condition(status, "DisruptionTarget")
+    annotations = meta.get("annotations", {})
+    return Pod(
+        meta=Meta.of(raw),
+        owner_uid=_owner_uid(meta),
+        labels=_interned(meta.get("labels")),
+        annotations_digest=digest({k: v for k, v in annotations.items() if not k.startswith(labels.GROUP)}),
+        spec_hash=annotations.get(labels.SPEC_HASH, ""),
+        deleting_since=meta.get("deletionTimestamp") or "",
+        phase=intern(status.get("phase", "")),
+        reason=intern(status.get("reason", "")),
+        message=status.get("message", ""),
+        node=intern(raw["spec"].get("nodeName", "")),
+        created=meta["creationTimestamp"],
+        started=status.get("startTime") or "",
+        ready=ready.get("status") == "True",
+        ready_since=ready.get("lastTransitionTime") or "",
+        running_since=state.get("running", {}).get("startedAt") or "",
+        restarts=container.get("restartCount", 0),
+        waiting=intern(state.get("waiting", {}).get("reason", "")),
+        waiting_message=state.get("waiting", {}).get("message", "")[:1024],
+        exit=_exit(state) or _exit(container.get("lastState", {})),
+        unschedulable=_unschedulable(status),
+        disrupted=intern(disrupted.get("reason", "")) if disrupted.get("status") == "True" else "",
+    )
+
+
+def observe_network_policy(raw: Mapping[str, Any]) -> NetworkPolicy:
+    """Read a NetworkPolicy."""
+    spec = raw["spec"]
+    is_ours = raw["metadata"].get("labels", {}).get(labels.MANAGED_BY) == labels.MANAGER
+    return NetworkPolicy(
+        meta=Meta.of(raw),
+        is_ours=is_ours,
+        digest=digest(spec) if is_ours else "",
+        has_egress=bool(spec.get("egress")) and "Egress" in spec.get("policyTypes", ()),
+        selector={} if is_ours else spec.get("podSelector", {}),
+    )
+
+
+def service_digest(spec: Mapping[str, Any]) -> str:
+    """Return the digest of what we decide about a Service: its ports and the pods behind it."""
+    ports = [[port.get("name"), port["port"], port.get("protocol", "TCP")] for port in spec.get("ports", ())]
+    return digest([ports, spec.get("selector")])
+
+
+def observe_service(raw: Mapping[str, Any]) -> Service:
+    """Read a Service."""
+    return Service(Meta.of(raw), _owner_uid(raw["metadata"]), service_digest(raw["spec"]))
+
+
+def observe_claim(raw: Mapping[str, Any]) -> Claim:
+    """Read a PersistentVolumeClaim."""
+    meta = raw["metadata"]
+    return Claim(
+        meta=Meta.of(raw),
+        owner_uid=_owner_uid(meta),
+        agent_uid=meta.get("labels", {}).get(labels.AGENT_UID, ""),
+        phase=intern(raw.get("status", {}).get("phase", "")),
+        is_deleting="deletionTimestamp" in meta,
+    )
+
+
+def observe_node(raw: Mapping[str, Any]) -> Node:
+    """Read a node."""
+    meta, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
+    node_labels = meta.get("labels", {})
+    handlers = status.get("runtimeHandlers") or ()
+    supported = any(h.get("name", "") == "" and h.get("features", {}).get("userNamespaces") for h in handlers)
+    return Node(
+        meta=Meta.of(raw),
+        labels=_interned(node_labels),
+        addresses=tuple(a["address"] for a in status.get("addresses", ()) if a["type"] in ("InternalIP", "ExternalIP")),
+        pod_cidrs=tuple(spec.get("podCIDRs") or ()),
+        has_user_namespaces=supported and node_labels.get(labels.USER_NAMESPACES) != "false",
+    )
+
+
+def observe_name(raw: Mapping[str, Any]) -> Named:
+    """Read an object of which only its name counts."""
+    return Named(Meta.of(raw))
+
+
+def observe_service_cidr(raw: Mapping[str, Any]) -> Named:
+    """Read a ServiceCIDR: its values are CIDRs."""
+    return Named(Meta.of(raw), tuple(raw["spec"].get("cidrs", ())))
+
+
+def observe_endpoints(raw: Mapping[str, Any]) -> Named:
+    """Read an EndpointSlice: its values are addresses."""
+    return Named(Meta.of(raw), tuple(a for endpoint in raw.get("endpoints") or () for a in endpoint["addresses"]))

@@ -1,0 +1,153 @@
+"""The pod of an agent."""
+
+from typing import Any
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent import Agent, Isolation, Mode
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources import volumes
+from ringfence_operator.resources.container import build_container
+from ringfence_operator.resources.effective import Effective
+from ringfence_operator.resources.observed import digest
+
+USER_ID = 65532
+"""The agent's user and group from Basic up, whatever the image says, so that volumes are writable and root is not."""
+GRACE_SECONDS = 10
+
+# Changing one of these fields never replaces a running pod: it acts on the agent, or on the pod in place.
+_KEEPS_POD = {"suspend", "ttl_after_finished", "backoff", "security_policy_ref"}
+
+
+def spec_hash(agent: Agent) -> str:
+    """Return the digest of the agent's fields that a pod is made from."""
+    return digest(agent.spec.model_dump(mode="json", exclude=_KEEPS_POD, exclude_defaults=True))
+
+
+def pod_hash(agent: Agent, policy: SecurityPolicy | None) -> str:
+    """Return the digest of every user's field that a pod is made from: the agent's, a dot, and its policy's.
+
+    Only a user's change replaces a pod: settings, the operator's version and what the cluster can do stay outside.
+    """
+    if policy is None:
+        return spec_hash(agent)
+    fields = policy.spec.model_dump(mode="json", exclude={"network"}, exclude_defaults=True)
+    return f"{spec_hash(agent)}.{digest(fields)}" if fields else spec_hash(agent)
+
+
+def pod_labels(agent: Agent, effective: Effective, *, cluster_policy: str | None) -> dict[str, str]:
+    """Return the labels of the agent's pod; the operator's own win over the user's."""
+    result = {
+        **agent.spec.pod_metadata.labels,
+        labels.MANAGED_BY: labels.MANAGER,
+        labels.AGENT: agent.metadata.name,
+    }
+    if effective.isolation.value is not Isolation.NONE:
+        result[labels.CONFINED] = "true"
+    if agent.spec.security_policy_ref:
+        result[labels.POLICY] = agent.spec.security_policy_ref.name
+    elif cluster_policy:
+        result[labels.CLUSTER_POLICY] = cluster_policy
+    return result
+
+
+def owner_reference(agent: Agent) -> dict[str, Any]:
+    """Return the reference that makes an object go when its agent goes."""
+    return {
+        "apiVersion": labels.API_VERSION,
+        "kind": "Agent",
+        "name": agent.metadata.name,
+        "uid": agent.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _annotations(agent: Agent, policy: SecurityPolicy | None) -> dict[str, str]:
+    return {
+        **agent.spec.pod_metadata.annotations,
+        **volumes.file_annotations(agent),
+        labels.SPEC_HASH: pod_hash(agent, policy),
+    }
+
+
+def _seccomp(effective: Effective) -> dict[str, str]:
+    kind, _, profile = effective.seccomp.value.partition("/")
+    return {"type": kind, "localhostProfile": profile} if profile else {"type": kind}
+
+
+def _security_context(effective: Effective) -> dict[str, Any]:
+    context: dict[str, Any] = {"seccompProfile": _seccomp(effective)}
+    if effective.isolation.value is not Isolation.NONE:
+        context |= {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+        }
+    return context
+
+
+def restart_policy(agent: Agent) -> str:
+    """Return who restarts a failed container: a Task's pod is replaced as a whole, a Service's by the kubelet."""
+    return "Never" if agent.spec.mode is Mode.TASK else agent.spec.effective_restart_policy
+
+
+def build_pod(
+    agent: Agent,
+    policy: SecurityPolicy | None,
+    effective: Effective,
+    *,
+    cluster_policy: str | None = None,
+    seconds_left: int | None = None,
+) -> dict[str, Any]:
+    """Return the pod that runs `agent`, confined as `effective` says.
+
+    `cluster_policy` names the default SecurityPolicy where the agent names none. `seconds_left` is what remains of
+    the agent's execution time; the kubelet ends the pod then, with the operator there or not.
+    """
+    spec: dict[str, Any] = {
+        "restartPolicy": restart_policy(agent),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": _security_context(effective),
+        "containers": [build_container(agent, effective)],
+        "volumes": volumes.build_volumes(agent, effective),
+        **_scheduling(agent),
+    }
+    if effective.isolation.value is not Isolation.NONE:
+        # No name server is open to the pod: let look-ups fail at once instead of after a timeout.
+        spec |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["127.0.0.1"]}}
+    if effective.has_user_namespace.value:
+        spec["hostUsers"] = False
+    if effective.runtime_class:
+        spec["runtimeClassName"] = effective.runtime_class.value
+    if seconds_left is not None:
+        spec["activeDeadlineSeconds"] = max(1, seconds_left)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": agent.metadata.name,
+            "namespace": agent.metadata.namespace,
+            "labels": pod_labels(agent, effective, cluster_policy=cluster_policy),
+            "annotations": _annotations(agent, policy),
+            "ownerReferences": [owner_reference(agent)],
+        },
+        "spec": spec,
+    }
+
+
+def _scheduling(agent: Agent) -> dict[str, Any]:
+    spec = agent.spec
+    result: dict[str, Any] = {}
+    if spec.node_selector:
+        result["nodeSelector"] = dict(spec.node_selector)
+    if spec.tolerations:
+        result["tolerations"] = [each.to_body() for each in spec.tolerations]
+    if spec.priority_class_name:
+        result["priorityClassName"] = spec.priority_class_name
+    if spec.image_pull_secrets:
+        result["imagePullSecrets"] = [{"name": each.name} for each in spec.image_pull_secrets]
+    return result

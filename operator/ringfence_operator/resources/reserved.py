@@ -1,0 +1,53 @@
+"""Addresses that no SecurityPolicy can open by CIDR: the cluster's own, and those that mean this node or its cloud."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+
+from ringfence_operator.resources.observed import Node
+
+Network = IPv4Network | IPv6Network
+ALWAYS = ("127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10", "fd00:ec2::254/128")
+"""Loopback, link-local (with the metadata services of the clouds), and AWS's metadata service on IPv6."""
+
+
+@lru_cache(maxsize=4096)
+def _network(cidr: str) -> Network:
+    return ip_network(cidr, strict=False)
+
+
+def _contains(outer: Network, inner: Network) -> bool:
+    return outer.version == inner.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
+def _collapsed(cidrs: Iterable[str]) -> list[Network]:
+    networks = [_network(cidr) for cidr in cidrs]
+    four = [each for each in networks if isinstance(each, IPv4Network)]
+    six = [each for each in networks if isinstance(each, IPv6Network)]
+    return [*collapse_addresses(four), *collapse_addresses(six)]
+
+
+def reserved_cidrs(
+    nodes: Iterable[Node], services: Iterable[str], api: Iterable[str], extra: Iterable[str]
+) -> list[str]:
+    """Return the CIDRs of the nodes and their pods, of the Services and the API server, and `extra`, collapsed."""
+    found = [*ALWAYS, *services, *extra, *(_host(address) for address in api)]
+    for node in nodes:
+        found += node.pod_cidrs
+        found += [_host(address) for address in node.addresses]
+    return [str(each) for each in _collapsed(found)]
+
+
+def _host(address: str) -> str:
+    return f"{address}/{ip_address(address).max_prefixlen}"
+
+
+def is_reserved(cidr: str, reserved: Sequence[str]) -> bool:
+    """Return True if the whole of `cidr` is reserved, so that nothing of it could be opened."""
+    return any(_contains(_network(each), _network(cidr)) for each in reserved)
+
+
+def exceptions(cidr: str, cidrs: Iterable[str]) -> list[str]:
+    """Return those of `cidrs` that lie inside `cidr`, collapsed and in order: what an ipBlock has to leave out."""
+    whole = _network(cidr)
+    return [str(each) for each in _collapsed(each for each in cidrs if _contains(whole, _network(each)))]

@@ -1,0 +1,83 @@
+"""What whoever installs the operator decides for the whole cluster; no namespace can loosen it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ringfence_operator.api.agent import Isolation
+from ringfence_operator.api.quantity import parse_quantity
+from ringfence_operator.errors import SettingsError
+
+PREFIX = "RINGFENCE_OPERATOR_"
+
+
+def _quantity(text: str) -> str:
+    if parse_quantity(text) <= Decimal(0):
+        raise ValueError("must be more than zero, such as 512Mi or 500m")
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
+NamePath = Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")]
+
+
+class Settings(BaseModel):
+    """The operator's settings, read from environment variables: `RINGFENCE_OPERATOR_` and the field in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = "ringfence-system"
+    """Where the operator itself runs. No agent may live there, and no SecurityPolicy opens a way to it."""
+    identity: str = "operator"
+    """Name of this replica in the Lease; the pod's name in a cluster."""
+    leader_elect: bool = True
+    lease_seconds: int = Field(default=10, ge=5, le=60)
+
+    minimum_isolation: Isolation = Isolation.BASIC
+    """Agents that ask for less get this. `None` is the only value that lets agents run with isolation None."""
+    maximum_cpu: Quantity | None = None
+    maximum_memory: Quantity | None = None
+    maximum_ephemeral_storage: Quantity | None = None
+    default_cpu: Quantity = "1"
+    default_memory: Quantity = "512Mi"
+    default_ephemeral_storage: Quantity = "1Gi"
+    default_policy: NamePath | None = None
+    """`namespace/name` of the SecurityPolicy that holds for agents that name none."""
+    sandboxed_runtime_classes: tuple[str, ...] = ("gvisor", "kata")
+    """RuntimeClasses that count as a sandbox for isolation Secure, the preferred one first."""
+    reserved_cidrs: tuple[str, ...] = ()
+    """Addresses no SecurityPolicy may open by CIDR, besides the nodes', pods', services' and link-local ones."""
+
+    http_port: int = Field(default=8080, ge=1, le=65535)
+    """Port of /metrics, /healthz and /readyz."""
+    workers: int = Field(default=16, ge=1, le=256)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Return the settings that `environ` holds; lists are comma separated.
+
+        Raises SettingsError, naming the variable, for a value that does not fit and for a name that is not known.
+        """
+        values: dict[str, object] = {}
+        for name, text in environ.items():
+            if not name.startswith(PREFIX) or not text:
+                continue
+            field = name.removeprefix(PREFIX).lower()
+            if field not in cls.model_fields:
+                raise SettingsError(f"{name}: there is no such setting; the settings are {', '.join(variables())}")
+            is_list = isinstance(cls.model_fields[field].default, tuple)
+            values[field] = tuple(part.strip() for part in text.split(",") if part.strip()) if is_list else text
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
+            raise SettingsError(f"{where}: {problem['msg']}") from error
+
+
+def variables() -> list[str]:
+    """Return the names of the environment variables that hold the settings."""
+    return [PREFIX + name.upper() for name in Settings.model_fields]
