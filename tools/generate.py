@@ -8,18 +8,19 @@ from typing import Any
 import yaml
 
 from tools.crd import KINDS, build_crd
+from tools.rbac import build_user_roles
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = "# Made by `make generate` from operator/ringfence_operator/api: change it there.\n"
+HEADER = "# Made by `make generate` from operator/ringfence_operator/api and tools: change it there.\n"
 
 
 class _Dumper(yaml.SafeDumper):
     """Writes no anchors, and lists indented under their key."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002 - the signature of the base class
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature of the base class
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
 
 
@@ -32,6 +33,7 @@ def manifest(*objects: dict[str, Any]) -> str:
 def generated_files() -> dict[str, str]:
     """Return the text of each generated file by its path from the repository's root."""
     files = {f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS}
+    files["deploy/rbac-users.yaml"] = manifest(*build_user_roles())
     return files
 
 

@@ -70,14 +70,14 @@ def _merged(schema: Schema, definitions: Schema) -> Schema:
     return schema if target is None else {**_merged(target, definitions), **schema}
 
 
-def _default(schema: Schema) -> Any:  # noqa: ANN401 - raw JSON
+def _default(schema: Schema) -> Any:
     default = schema["default"]
     if schema.get("type") == "string" and isinstance(default, int):
         return format_duration(default)  # the only strings that the operator holds as numbers
     return _without_empty(default)
 
 
-def _without_empty(value: Any) -> Any:  # noqa: ANN401 - raw JSON
+def _without_empty(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kept = {key: _without_empty(each) for key, each in value.items()}

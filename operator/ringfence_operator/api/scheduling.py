@@ -37,7 +37,7 @@ _DOMAINS = "|".join(
     )
 )
 NOT_CONFINEMENT = Rule(
-    f"!self.exists(key, key.matches('{_RUNTIME}') || key.matches('(^|[.])({_DOMAINS})/'))",
+    f"!self.exists(key, key.matches('{_RUNTIME}') || key.matches('(^|[.])({_DOMAINS})(/|$)'))",
     "annotations for the container runtime or the network plug-in could loosen the confinement: leave them out",
 )
 LabelMap = Annotated[StringMap[LabelValue], LABEL_KEYS, LABEL_VALUES]

@@ -1,0 +1,56 @@
+"""What the tests against the API server share."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.api_server import Answer, ApiServer, collection
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Path:
+    """`$KUBECONFIG`, or the development cluster's."""
+    path = Path(os.environ.get("KUBECONFIG") or ROOT / ".devcluster" / "dev.kubeconfig")
+    if not path.is_file():
+        pytest.fail(
+            f"no cluster to test against ({path} does not exist): run make up, or set KUBECONFIG", pytrace=False
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def kube(kubeconfig: Path) -> Iterator[ApiServer]:
+    """The API server, on one connection for the session."""
+    server = ApiServer(kubeconfig)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def crds(kube: ApiServer) -> ApiServer:
+    """The API server with this tree's CRDs established."""
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        crd = kube.apply(yaml.safe_load(path.read_text())).expect()
+        kube.wait(f"{collection(crd)}/{crd['metadata']['name']}", _is_established)
+    return kube
+
+
+@pytest.fixture(scope="session")
+def namespace(kube: ApiServer) -> Iterator[str]:
+    """A namespace of the session's own."""
+    name = f"rf-crds-{secrets.token_hex(3)}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    kube.create(body).expect()
+    yield name
+    kube.delete(body)
+
+
+def _is_established(answer: Answer) -> bool:
+    conditions = answer.body.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)

@@ -1,0 +1,83 @@
+"""Objects that the API server must accept, and the defaults that it must add."""
+
+# A table reads best with a row to a line, however long.
+# ruff: noqa: E501
+# fmt: off
+
+from tests.cluster.rows import Body, Good
+
+BACKOFF = {"limit": 6, "initialDelay": "10s", "maxDelay": "5m"}
+AGENT: Body = {"isolation": "Container", "mode": "Service", "suspend": False, "backoff": BACKOFF}
+PROBE = {"initialDelaySeconds": 0, "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3}
+POLICY: Body = {"network": {"enabled": True}}
+
+GOOD_AGENTS = (
+    Good("the least", {}, AGENT),
+    Good("a name that starts with a digit", {}, AGENT, name="1st"),
+    Good("a name as long as may be", {}, AGENT, name="a" * 63),
+    Good("a task", {"mode": "Task", "restartPolicy": "OnFailure", "ttlAfterFinished": "0s", "maxExecutionTime": "1h30m"}, AGENT),
+    Good("a service that expires", {"maxExecutionTime": "90s", "ttlAfterFinished": "1h", "restartPolicy": "Always"}, AGENT),
+    Good("a back-off of its own", {"backoff": {"limit": 0}}, {**AGENT, "backoff": BACKOFF}),
+    Good("delays that are equal", {"backoff": {"initialDelay": "60s", "maxDelay": "1m"}}, {**AGENT, "backoff": BACKOFF}),
+    Good("whole cores", {"resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1024Mi"}}}, AGENT),
+    Good("requests alone", {"resources": {"requests": {"ephemeral-storage": "1.5Gi", "cpu": "0.1"}}}, AGENT),
+    Good("every kind of input", {
+        "command": ["python3", "-c"],
+        "args": [""],
+        "workingDir": "/",
+        "env": [{"name": "A"}, {"name": "B.c-d_1", "value": ""}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s", "key": ".k"}}}],
+        "envFrom": [{"prefix": "X_", "configMapRef": {"name": "a.b"}}, {"secretRef": {"name": "my-ringfence-key"}}],
+        "files": [{"path": "/etc/app/a b.txt", "content": "€"}, {"path": "/data", "configMap": {"name": "c"}}, {"path": "/data2/x..y", "configMap": {"name": "c", "key": "k"}}],
+        "imagePullSecrets": [{"name": "registry"}],
+    }, AGENT),
+    Good("a workspace", {"workspace": {"size": "10Gi"}}, {**AGENT, "workspace": {"mountPath": "/workspace", "reclaimPolicy": "Delete"}}),
+    Good("a workspace counted in bytes", {"workspace": {"size": 1073741824, "storageClassName": "fast", "mountPath": "/data/x", "reclaimPolicy": "Retain"}}, AGENT),
+    Good("an adopted workspace", {"workspace": {"claimName": "old-claim"}}, {**AGENT, "workspace": {"mountPath": "/workspace", "reclaimPolicy": "Delete"}}),
+    Good("a file inside the workspace", {"workspace": {"size": "1", "mountPath": "/w", "reclaimPolicy": "Delete"}, "files": [{"path": "/w/in.csv", "content": ""}]}, AGENT),
+    Good("a place to run", {
+        "nodeSelector": {"kubernetes.io/arch": "amd64", "empty": ""},
+        "tolerations": [{"operator": "Exists"}, {"key": "example.com/a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
+        "priorityClassName": "system-low",
+        "securityPolicyRef": {"name": "open"},
+        "isolation": "Secure",
+        "suspend": True,
+    }, AGENT),
+    Good("labels and annotations", {"podMetadata": {"labels": {"app.kubernetes.io/name": "x", "notringfence.dev/a": ""}, "annotations": {"example.com/note": "any text: at all\n"}}}, AGENT),
+    Good("ports of both protocols", {"ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}, AGENT),
+    Good("probes", {"probes": {
+        "startup": {"exec": {"command": ["true"]}, **PROBE},
+        "readiness": {"httpGet": {"port": 80}},
+        "liveness": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+    }}, {**AGENT, "probes": {
+        "readiness": {**PROBE, "successThreshold": 1, "httpGet": {"path": "/", "scheme": "HTTP"}},
+        "liveness": PROBE,
+    }}),
+)
+
+GOOD_POLICIES = (
+    Good("the least, which opens nothing", {}, POLICY),
+    Good("a closed network", {"network": {"enabled": False, "cidrs": []}}),
+    Good("all pods of all namespaces", {"network": {"destinations": [{"namespaceSelector": {}, "podSelector": {}}]}}, POLICY),
+    Good("destinations", {"network": {"destinations": [{
+        "podSelector": {
+            "matchLabels": {"app": "db"},
+            "matchExpressions": [{"key": "example.com/tier", "operator": "In", "values": ["a", ""]}, {"key": "b", "operator": "DoesNotExist"}],
+        },
+        "ports": [{"port": 5432, "protocol": "TCP"}, {"port": 8000, "endPort": 8000, "protocol": "SCTP"}],
+    }]}}, POLICY),
+    Good("blocks of both families", {"network": {"cidrs": [
+        {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "192.168.1.1/32"], "ports": [{"port": 443, "protocol": "TCP"}]},
+        {"cidr": "2001:db8::/32", "except": ["2001:db8:1::/48"]},
+        {"cidr": "::/0"},
+    ]}}, POLICY),
+    Good("ingress", {"network": {"ingress": [
+        {"from": [{"namespaceSelector": {"matchLabels": {"team": "a"}}}, {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}], "ports": [{"port": 80, "protocol": "TCP"}]},
+    ]}}, POLICY),
+    Good("everything else", {
+        "network": {"enabled": True},
+        "fileSystem": {"readOnlyRoot": False, "writablePaths": [{"path": "/tmp", "size": "1Gi"}, {"path": "/var/cache", "size": 1024}]},
+        "maxExecutionTime": "24h",
+        "runtimeClassName": "gvisor",
+        "seccompProfile": {"type": "Localhost", "localhostProfile": "profiles/agent.json"},
+    }),
+)

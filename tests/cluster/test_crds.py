@@ -1,0 +1,63 @@
+"""Every rule of the CRDs, held against the API server itself: nothing here asks the operator's own models."""
+
+import pytest
+
+from tests.cluster.api_server import ApiServer
+from tests.cluster.bad_agents import BAD_AGENTS
+from tests.cluster.bad_policies import BAD_POLICIES
+from tests.cluster.good_objects import GOOD_AGENTS, GOOD_POLICIES
+from tests.cluster.rows import Bad, Body, Good, agent, policy
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.mark.parametrize("row", BAD_AGENTS, ids=lambda row: row.title)
+def test_agent_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
+    body = agent(namespace, row.spec, name=row.name)
+    body["spec"].pop(row.without, None)
+
+    assert_refused(crds, body, row)
+
+
+@pytest.mark.parametrize("row", BAD_POLICIES, ids=lambda row: row.title)
+def test_policy_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
+    assert_refused(crds, policy(namespace, row.spec, name=row.name), row)
+
+
+@pytest.mark.parametrize("row", GOOD_AGENTS, ids=lambda row: row.title)
+def test_agent_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, row: Good) -> None:
+    body = agent(namespace, row.spec, name=row.name)
+
+    stored = crds.create(body, dry_run=True).expect()
+
+    assert stored["spec"] == merged(body["spec"], row.adds)
+
+
+@pytest.mark.parametrize("row", GOOD_POLICIES, ids=lambda row: row.title)
+def test_policy_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, row: Good) -> None:
+    body = policy(namespace, row.spec, name=row.name)
+
+    stored = crds.create(body, dry_run=True).expect()
+
+    assert stored["spec"] == merged(body["spec"], row.adds)
+
+
+def test_the_tables_hold_at_least_eighty_bad_objects() -> None:
+    rows = [*BAD_AGENTS, *BAD_POLICIES]
+
+    assert len(rows) >= 80
+    assert len({(row in BAD_AGENTS, row.title) for row in rows}) == len(rows)
+
+
+def assert_refused(kube: ApiServer, body: Body, row: Bad) -> None:
+    answer = kube.create(body, dry_run=True)
+
+    assert answer.status in (400, 422), f"not refused: {answer.status} {answer.body}"
+    assert row.path in answer.message
+    assert row.says in answer.message
+
+
+def merged(given: Body, added: Body) -> Body:
+    """Return `given` with what the API server adds, at any depth."""
+    both = {key: merged(given[key], added[key]) for key in given.keys() & added.keys() if isinstance(given[key], dict)}
+    return {**added, **given, **both}
