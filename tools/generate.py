@@ -7,8 +7,11 @@ from typing import Any
 
 import yaml
 
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.crd import KINDS, build_crd
 from tools.rbac import build_user_roles
+from tools.reference import conditions_page, kind_page
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Made by `make generate` from operator/ringfence_operator/api and tools: change it there.\n"
@@ -32,9 +35,13 @@ def manifest(*objects: dict[str, Any]) -> str:
 
 def generated_files() -> dict[str, str]:
     """Return the text of each generated file by its path from the repository's root."""
-    files = {f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS}
-    files["deploy/rbac-users.yaml"] = manifest(*build_user_roles())
-    return files
+    return {
+        **{f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS},
+        "deploy/rbac-users.yaml": manifest(*build_user_roles()),
+        "docs/reference/agent.md": kind_page(Agent),
+        "docs/reference/security-policy.md": kind_page(SecurityPolicy),
+        "docs/reference/conditions.md": conditions_page(),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,12 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
     check = parser.parse_args(arguments).check
-    stale = [path for path, text in generated_files().items() if _read(ROOT / path) != text]
-    for path in stale:
+    stale = {path: text for path, text in generated_files().items() if _read(ROOT / path) != text}
+    for path, text in stale.items():
         sys.stdout.write(f"{path}: {'differs from the models: run make generate' if check else 'written'}\n")
         if not check:
             (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(generated_files()[path])
+            (ROOT / path).write_text(text)
     return 1 if check and stale else 0
 
 

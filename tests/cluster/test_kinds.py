@@ -1,0 +1,128 @@
+"""How the kinds look to those who use kubectl: names, columns, field selectors, updates, first status."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cluster.api_server import MERGE, TABLE, Answer, ApiServer, collection
+from tests.cluster.rows import Body, agent, policy
+
+pytestmark = pytest.mark.cluster
+
+Make = Callable[..., Body]
+
+
+@pytest.fixture
+def make(crds: ApiServer, namespace: str) -> Iterator[Make]:
+    """Create agents, suspended so that no operator starts them, and delete them afterwards."""
+    made: list[Body] = []
+
+    def create(name: str, **spec: object) -> Body:
+        made.append(crds.create(agent(namespace, {"suspend": True, **spec}, name=name)).expect())
+        return made[-1]
+
+    yield create
+    for body in made:
+        crds.delete(body).expect()
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("spec.mode=Task", {"batch"}),
+        ("spec.mode=Service", {"web", "open"}),
+        ("spec.isolation=Secure", {"batch"}),
+        ("spec.securityPolicyRef.name=wide", {"open"}),
+        ("spec.mode=Service,spec.securityPolicyRef.name!=wide", {"web"}),
+    ],
+)
+def test_agents_are_found_by_field(crds: ApiServer, make: Make, namespace: str, selector: str, found: set[str]) -> None:
+    make("web")
+    make("batch", mode="Task", isolation="Secure")
+    make("open", securityPolicyRef={"name": "wide"})
+
+    listed = crds.request("GET", collection(agent(namespace, {})), fieldSelector=selector).expect()["items"]
+
+    assert {each["metadata"]["name"] for each in listed} == found
+
+
+@pytest.mark.parametrize(
+    ("body", "narrow", "wide"),
+    [
+        (
+            agent("default", {}),
+            ["Name", "State", "Reason", "Restarts", "Age"],
+            ["Pod", "Node", "Isolation", "Policy", "Mode", "Message"],
+        ),
+        (policy("default", {}), ["Name", "Ready", "Agents", "Network", "Age"], []),
+    ],
+    ids=["Agent", "SecurityPolicy"],
+)
+def test_columns_are_those_that_people_look_for(
+    crds: ApiServer, body: Body, narrow: list[str], wide: list[str]
+) -> None:
+    table = crds.request("GET", collection(body), accept=TABLE).expect()
+
+    columns = [(each["name"], each["priority"]) for each in table["columnDefinitions"]]
+
+    assert columns == [*((name, 0) for name in narrow), *((name, 1) for name in wide)]
+
+
+def test_columns_show_what_the_agent_says(crds: ApiServer, make: Make, namespace: str) -> None:
+    make("row", mode="Task", securityPolicyRef={"name": "wide"})
+
+    path = f"{collection(agent(namespace, {}))}/row"
+    table = crds.request("GET", path, accept=TABLE).expect()
+
+    names = [each["name"] for each in table["columnDefinitions"]]
+    shown = dict(zip(names, table["rows"][0]["cells"], strict=True))
+    assert {"Name": "row", "Isolation": "Container", "Policy": "wide", "Mode": "Task"}.items() <= shown.items()
+
+
+@pytest.mark.parametrize(("plural", "short"), [("agents", "rfagent"), ("securitypolicies", "rfpolicy")])
+def test_kind_has_its_short_name_and_category(crds: ApiServer, plural: str, short: str) -> None:
+    resources = crds.request("GET", "/apis/ringfence.dev/v1alpha1").expect()["resources"]
+
+    by_name = {each["name"]: each for each in resources}
+
+    assert by_name[plural]["shortNames"] == [short]
+    assert by_name[plural]["categories"] == ["ringfence"]
+    assert f"{plural}/status" in by_name
+
+
+def test_status_says_that_nobody_has_looked_yet(crds: ApiServer, make: Make) -> None:
+    created = make("fresh")
+
+    assert created["metadata"]["generation"] == 1
+    assert created["status"]["observedGeneration"] == -1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"size": "9Gi"}, "a volume cannot shrink: write a size that is at least the present one"),
+        ({"storageClassName": "slow"}, "a volume's storage class cannot change"),
+        ({"storageClassName": None}, "a volume's storage class cannot change"),
+    ],
+    ids=["a smaller size", "another storage class", "no storage class"],
+)
+def test_workspace_refuses(crds: ApiServer, make: Make, change: Body, says: str) -> None:
+    stored = make("keeper", workspace={"size": "10Gi", "storageClassName": "fast"})
+
+    answer = _patch(crds, stored, {"workspace": change})
+
+    assert answer.status == 422
+    assert says in answer.message
+
+
+def test_workspace_may_grow(crds: ApiServer, make: Make) -> None:
+    stored = make("grower", workspace={"size": "10Gi"})
+
+    grown = _patch(crds, stored, {"workspace": {"size": "10241Mi"}}).expect()
+
+    assert grown["spec"]["workspace"]["size"] == "10241Mi"
+
+
+def _patch(crds: ApiServer, body: Body, spec: Body) -> Answer:
+    path = f"{collection(body)}/{body['metadata']['name']}"
+    return crds.request("PATCH", path, {"spec": spec}, content_type=MERGE, dryRun="All")
