@@ -10,11 +10,13 @@ from ringfence_operator.api.rule import Rule
 
 
 def _within_limit(resource: str) -> Rule:
-    requested, limit = f"self.requests[?'{resource}']", f"self.limits[?'{resource}']"
+    """Return the rule that the request for `resource` is at most its limit."""
+    field = resource.replace("-", "__dash__")  # CEL's escape for names that are not identifiers
+    requested, limit = f"string(self.requests.{field})", f"string(self.limits.{field})"
+    given = f"has(self.requests) && has(self.requests.{field}) && has(self.limits) && has(self.limits.{field})"
     return Rule(
-        f"!has(self.requests) || !has(self.limits) || !{requested}.hasValue() || !{limit}.hasValue()"
-        f" || !isQuantity(string({requested}.value())) || !isQuantity(string({limit}.value()))"
-        f" || quantity(string({requested}.value())).compareTo(quantity(string({limit}.value()))) <= 0",
+        f"!({given} && isQuantity({requested}) && isQuantity({limit}))"
+        f" || quantity({requested}).compareTo(quantity({limit})) <= 0",
         f"requests.{resource} is above limits.{resource}: write a request that is at most the limit",
     )
 
@@ -30,6 +32,11 @@ class ResourceList(Model):
 
     ephemeral_storage: Bytes | None = Field(None, alias="ephemeral-storage")
     """Bytes on the node's disk: image layers written to, logs and writable paths."""
+
+    def by_name(self) -> dict[str, str]:
+        """Return the amounts that are given, by the names that a pod has for them."""
+        given = {"cpu": self.cpu, "memory": self.memory, "ephemeral-storage": self.ephemeral_storage}
+        return {name: amount for name, amount in given.items() if amount is not None}
 
 
 class Resources(Model):

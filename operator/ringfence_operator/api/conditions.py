@@ -32,7 +32,7 @@ class ConditionType(Documented):
     ASSIGNED = "Assigned", "The agent has a pod."
     ENFORCED = "Enforced", "What confines the agent's pod is in force."
     SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
-    COMPLETE = "Complete", "The task has come to its end."
+    COMPLETE = "Complete", "The agent has come to its end: True if it succeeded, False if it failed; absent before."
 
 
 class Status(StrEnum):
@@ -47,12 +47,47 @@ class Reason(Documented):
     """Every reason a condition may give, with the sentence that the reference page prints."""
 
     RUNNING = "Running", "The pod is running, and ready where it has a readiness probe."
-    SUCCEEDED = "Succeeded", "The task's command ended with exit code 0."
+    SUCCEEDED = "Succeeded", "The agent's command ended with exit code 0 and is not to be run again."
+    SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
     IN_FORCE = "InForce", "Everything that the spec asks for is in force."
+
+    STARTING = "Starting", "The pod is being made, or has not become ready yet."
+    STOPPING = "Stopping", "The pod is on its way out."
+    REPLACING = "Replacing", "The pod is being replaced, because the spec changed or the pod was lost."
+    RESTARTING = "Restarting", "The agent failed and is started again after its back-off delay."
+
+    POLICY_NOT_FOUND = "PolicyNotFound", "The SecurityPolicy that the agent names does not exist in its namespace."
+    RUNTIME_CLASS_NOT_FOUND = "RuntimeClassNotFound", "The cluster has no RuntimeClass such as the agent needs."
+    DEADLINE_REQUIRED = "DeadlineRequired", "Isolation Secure needs maxExecutionTime, in the agent or its policy."
+    ISOLATION_NOT_ALLOWED = "IsolationNotAllowed", "The operator was not started with isolation None allowed."
+    NAMESPACE_RESERVED = "NamespaceReserved", "Agents may not live in the operator's namespace."
+    LABEL_RESERVED = "LabelReserved", "The agent carries a label or annotation under ringfence.dev/."
+    WORKSPACE_IN_USE = "WorkspaceInUse", "Another agent uses the same workspace claim."
+    WORKSPACE_EXISTS = "WorkspaceExists", "A claim of the workspace's name exists and is not this agent's."
+    NAME_TAKEN = "NameTaken", "A pod or Service of the agent's name exists and is not this agent's."
+    QUOTA_EXCEEDED = "QuotaExceeded", "A ResourceQuota of the namespace refuses the pod."
+    ADMISSION_REFUSED = "AdmissionRefused", "An admission check of the cluster refuses the pod."
+    POD_INVALID = "PodInvalid", "The API server refuses the pod; the message says which field."
     INVALID_SPEC = "InvalidSpec", "The object does not fit this operator's models: install the matching CRDs."
-    DEPENDENCY_NOT_READY = "DependencyNotReady", "Something that the object names is missing or not ready yet."
-    RECONCILE_ERROR = "ReconcileError", "The operator failed and will try again; the message says at what."
-    REFUSED = "Refused", "The object asks for something that may not be."
+    RESERVED_ADDRESS = "ReservedAddress", "A CIDR lies wholly in addresses that no policy may open."
+
+    UNSCHEDULABLE = "Unschedulable", "No node can take the pod; the message is the scheduler's."
+    IMAGE_NOT_FOUND = "ImageNotFound", "The image cannot be pulled."
+    CONFIG_NOT_FOUND = "ConfigNotFound", "A ConfigMap, Secret or key that the agent names does not exist."
+    START_FAILED = "StartFailed", "The container cannot be started: its command may not exist."
+    NOT_READY = "NotReady", "The container runs, but a probe says that it is not ready."
+    CRASHED = "Crashed", "The command ended with an error and is started again."
+    OUT_OF_MEMORY = "OutOfMemory", "The kernel killed the agent at its memory limit."
+    EVICTED = "Evicted", "The node evicted the pod, as for passing its disk limit."
+    FAILED = "Failed", "The command ended with an error and is not to be run again."
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded", "The task failed more often than backoff.limit allows."
+    DEADLINE_EXCEEDED = "DeadlineExceeded", "The agent ran for as long as maxExecutionTime allows."
+
+    POD_ASSIGNED = "PodAssigned", "The agent has a pod; status.podName names it."
+    NO_POD = "NoPod", "The agent has no pod now."
+    NOT_CONFINED = "NotConfined", "Isolation None: nothing closes the pod's network."
+    FOREIGN_NETWORK_POLICY = "ForeignNetworkPolicy", "A NetworkPolicy that is not ours opens egress to the agent's pod."
+    PENDING = "Pending", "Not yet in force."
 
 
 class Condition(Model):
@@ -99,6 +134,7 @@ def set_condition(
 
     `last_transition_time` becomes `now` only where the status differs from the one that was there.
     """
+    conditions = tuple(conditions)
     value = status if isinstance(status, Status) else Status(str(status))
     kept = [each for each in conditions if each.type != kind]
     before = find_condition(conditions, kind)
