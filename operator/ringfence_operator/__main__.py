@@ -39,8 +39,15 @@ def main() -> int:
         return 2
     configure_logging(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(kopf.operator(registry=build_registry(settings), standalone=True, clusterwide=True))
-    return 0
+        return runner.run(run(settings))
+
+
+async def run(settings: Settings) -> int:
+    """Run one replica until a signal ends it (returns 0) or a part of it fails (returns 1)."""
+    failed = asyncio.Event()
+    registry = build_registry(settings, on_failure=failed.set)
+    await kopf.operator(registry=registry, standalone=True, clusterwide=True, stop_flag=failed)
+    return 1 if failed.is_set() else 0
 
 
 if __name__ == "__main__":

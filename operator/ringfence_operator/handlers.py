@@ -27,8 +27,8 @@ def _token_path(info: kopf.ConnectionInfo) -> str | None:
     return str(_TOKEN) if info.token and _TOKEN.exists() else None
 
 
-def build_registry(settings: Settings) -> kopf.OperatorRegistry:
-    """Return the registry with which kopf runs one replica."""
+def build_registry(settings: Settings, *, on_failure: Callable[[], None]) -> kopf.OperatorRegistry:
+    """Return the registry with which kopf runs one replica; `on_failure` is to end it when a part of it failed."""
     registry = kopf.OperatorRegistry()
     running: list[Process] = []
 
@@ -41,7 +41,8 @@ def build_registry(settings: Settings) -> kopf.OperatorRegistry:
         settings.scanning.disabled = True
         settings.posting.enabled = False
         info = log_in(settings=settings, logger=logger)
-        process = Process(options, Credentials.from_connection(info, token_path=_token_path(info)))
+        credentials = Credentials.from_connection(info, token_path=_token_path(info))
+        process = Process(options, credentials, on_failure=on_failure)
         running.append(process)
         await process.start()
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -30,8 +31,9 @@ log = structlog.get_logger()
 class Process:
     """One replica. `start` returns once the caches follow; `stop` ends it and gives the Lease up."""
 
-    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials, *, on_failure: Callable[[], None]) -> None:
         self._settings = settings
+        self._on_failure = on_failure
         self._metrics = Metrics()
         self._queue: WorkQueue[Task] = WorkQueue(observer=self._metrics.queue("ringfence"))
         self._lease_client = Client(credentials, connections=2, observe=self._metrics.request)
@@ -52,12 +54,11 @@ class Process:
         self._metrics.expose_agents(self._states)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
         await self._health.start(port=self._settings.http_port)
-        self._background.append(asyncio.create_task(self._caches.run(), name="caches"))
+        self._run("caches", self._caches.run())
         await self._caches.synced()
         log.info("operator.synced", agents=len(self._caches.view.agents.cache))
         if self._settings.leader_elect:
-            election = self._elector.run(on_gained=self._lead, on_lost=self._follow)
-            self._background.append(asyncio.create_task(election, name="lease"))
+            self._run("lease", self._elector.run(on_gained=self._lead, on_lost=self._follow))
         else:
             self._lead()
 
@@ -68,11 +69,22 @@ class Process:
             await asyncio.wait([self._workers], timeout=self._settings.lease_seconds)
         for task in reversed(self._background):
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Exception):
                 await task
         await self._health.stop()
         await self._client.close()
         await self._lease_client.close()
+
+    def _run(self, name: str, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what, name=name)
+        task.add_done_callback(self._ended)
+        self._background.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nothing in the background ends by itself: without it the replica is of no use, so it ends as well."""
+        if not task.cancelled():
+            log.critical("operator.part_failed", part=task.get_name(), exc_info=task.exception())
+            self._on_failure()
 
     def _lead(self) -> None:
         self._caches.mark_all()

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from socket import gethostname
 from typing import Annotated, Literal
+from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,8 +32,8 @@ class Settings(BaseModel):
 
     namespace: str = "ringfence-system"
     """Where the operator itself runs. No agent may live there, and no SecurityPolicy opens a way to it."""
-    identity: str = "operator"
-    """Name of this replica in the Lease; the pod's name in a cluster."""
+    identity: str = Field(default_factory=lambda: f"{gethostname()}-{uuid4().hex[:8]}")
+    """Name of this replica in the Lease, unlike every other's; the pod's name in a cluster."""
     leader_elect: bool = True
     lease_seconds: int = Field(default=10, ge=5, le=60)
 

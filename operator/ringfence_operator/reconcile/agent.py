@@ -10,11 +10,12 @@ from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_status import AgentState, AgentStatus
 from ringfence_operator.api.conditions import Reason
-from ringfence_operator.errors import AlreadyExistsError, ForbiddenError, InvalidError, NotFoundError
-from ringfence_operator.reconcile.context import Context, build_context
+from ringfence_operator.errors import ForbiddenError, InvalidError, NotFoundError
+from ringfence_operator.reconcile.context import NODE_SECONDS, Context, build_context
+from ringfence_operator.reconcile.create import TakenError, create_own
 from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.network import Networks, enforcement
-from ringfence_operator.reconcile.ports import CORE, RINGFENCE, Kube, path
+from ringfence_operator.reconcile.ports import CORE, RINGFENCE, Kube, Raw, path
 from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.status import agent_status, is_routine
 from ringfence_operator.reconcile.view import View
@@ -40,6 +41,8 @@ async def reconcile_agent(agent: Agent, view: View, *, kube: Kube, networks: Net
         return None
     context = build_context(agent, view, now=now)
     decision = decide(context)
+    if decision.step is Step.WAIT:
+        return QUIET_SECONDS
     if decision.step is Step.EXPIRE:
         await _expire(agent, kube)
         return None
@@ -54,7 +57,10 @@ async def reconcile_agent(agent: Agent, view: View, *, kube: Kube, networks: Net
         decision = replace(
             decision, is_ready=False, reason=Reason.NAME_TAKEN, message=message, look_again=RETRY_SECONDS
         )
-    return await _report(context, decision, view, kube)
+    again = await _report(context, decision, view, kube)
+    if context.is_node_known:
+        return again
+    return min(again, NODE_SECONDS) if again is not None else NODE_SECONDS
 
 
 async def _expire(agent: Agent, kube: Kube) -> None:
@@ -69,25 +75,56 @@ async def _create(context: Context, view: View, kube: Kube, networks: Networks) 
     try:
         await networks.prepare(context)
         await _create_claim(context, view, kube)
-        left = context.seconds_left
-        body = build_pod(
-            agent,
-            context.policy,
-            context.effective,
-            cluster_policy=_cluster_policy(context),
-            seconds_left=None if left is None else int(left),
-        )
-        answer = await kube.create(path(CORE, agent.metadata.namespace, "pods"), body)
-    except AlreadyExistsError as error:
-        return context, _refused(Reason.NAME_TAKEN, f"{error}; delete or rename it", is_stalled=False)
+        await _create_pod(context, view, kube)
+    except TakenError as error:
+        return context, _refused(error.taken, str(error), is_stalled=False)
     except ForbiddenError as error:
-        return context, _forbidden(str(error))
+        return context, _refused(_why_forbidden(str(error)), str(error), is_stalled=False)
     except InvalidError as error:
         return context, _refused(Reason.POD_INVALID, str(error), is_stalled=True)
-    view.pods.store(answer)
-    log.info("pod.created", uid=answer["metadata"]["uid"])
     context = build_context(agent, view, now=context.now)
     return context, decide(context)
+
+
+async def _create_pod(context: Context, view: View, kube: Kube) -> None:
+    agent = context.agent
+    left = context.seconds_left
+    body = build_pod(
+        agent,
+        context.policy,
+        context.effective,
+        cluster_policy=_cluster_policy(context),
+        seconds_left=None if left is None else int(left),
+    )
+    answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=_is_owned)
+    if answer is None:
+        message = f"pod {agent.metadata.name} exists and is not this agent's: delete it, or rename the agent"
+        raise TakenError(Reason.NAME_TAKEN, message)
+    view.pods.store(answer)
+    log.info("pod.created", uid=answer["metadata"]["uid"])
+
+
+async def _create_claim(context: Context, view: View, kube: Kube) -> None:
+    agent = context.agent
+    desired = build_claim(agent)
+    if desired is None or context.claim is not None:
+        return
+    collection = path(CORE, agent.metadata.namespace, "persistentvolumeclaims")
+    answer = await create_own(agent, collection, desired, kube, is_own=_is_labelled)
+    if answer is None:
+        name = desired["metadata"]["name"]
+        message = f"claim {name} exists and is not this agent's: write workspace.claimName: {name} to adopt it"
+        raise TakenError(Reason.WORKSPACE_EXISTS, message)
+    view.claims.store(answer)
+
+
+def _is_owned(raw: Raw, agent: Agent) -> bool:
+    owners = raw["metadata"].get("ownerReferences", ())
+    return any(owner["uid"] == agent.metadata.uid for owner in owners)
+
+
+def _is_labelled(raw: Raw, agent: Agent) -> bool:
+    return bool(raw["metadata"].get("labels", {}).get(labels.AGENT_UID) == agent.metadata.uid)
 
 
 def _cluster_policy(context: Context) -> str | None:
@@ -107,17 +144,10 @@ def _refused(reason: Reason, message: str, *, is_stalled: bool) -> Decision:
     )
 
 
-def _forbidden(message: str) -> Decision:
-    if "exceeded quota" in message or "failed quota" in message:
-        return _refused(Reason.QUOTA_EXCEEDED, message, is_stalled=False)
-    return _refused(Reason.ADMISSION_REFUSED, message, is_stalled=False)
-
-
-async def _create_claim(context: Context, view: View, kube: Kube) -> None:
-    desired = build_claim(context.agent)
-    if desired is not None and context.claim is None:
-        collection = path(CORE, context.agent.metadata.namespace, "persistentvolumeclaims")
-        view.claims.store(await kube.create(collection, desired))
+def _why_forbidden(message: str) -> Reason:
+    return (
+        Reason.QUOTA_EXCEEDED if "exceeded quota" in message or "failed quota" in message else Reason.ADMISSION_REFUSED
+    )
 
 
 async def _delete(context: Context, decision: Decision, view: View, kube: Kube) -> Context:
@@ -166,10 +196,10 @@ async def _apply_service(context: Context, view: View, kube: Kube) -> bool:
             await kube.delete(path(CORE, namespace, "services", name), uid=present.meta.uid)
         return True
     if present is None:
-        try:
-            view.services.store(await kube.create(path(CORE, namespace, "services"), desired))
-        except AlreadyExistsError:
+        answer = await create_own(agent, path(CORE, namespace, "services"), desired, kube, is_own=_is_owned)
+        if answer is None:
             return False
+        view.services.store(answer)
     elif is_ours and present.digest != service_digest(desired["spec"]):
         view.services.store(await kube.apply(path(CORE, namespace, "services", name), desired))
     return present is None or is_ours
@@ -203,7 +233,14 @@ def _patience(context: Context, status: AgentStatus) -> float | None:
         return None
     if is_routine(before) and before.observed_generation == status.observed_generation:
         return 0.0
-    if before.observed_generation >= 0:
+    if any(each.type == "Ready" and each.status == "True" for each in before.conditions):
         return None
-    age = (context.now - (context.agent.metadata.creation_timestamp or context.now)).total_seconds()
+    age = (context.now - _began(context)).total_seconds()
     return QUIET_SECONDS - age if age < QUIET_SECONDS else None
+
+
+def _began(context: Context) -> datetime:
+    """Return when the pod was made, or else the agent."""
+    if context.own_pod:
+        return datetime.fromisoformat(context.own_pod.created)
+    return context.agent.metadata.creation_timestamp or context.now

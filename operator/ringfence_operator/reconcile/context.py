@@ -12,6 +12,9 @@ from ringfence_operator.resources.pod import pod_hash, spec_hash
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
 
+NODE_SECONDS = 15.0
+"""Watches are not in step: a pod may be seen on a node that is not in view yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -23,13 +26,20 @@ class Context:
     effective: Effective
     pod: Pod | None
     claim: Claim | None
-    is_node_gone: bool
+    is_node_known: bool
     claimants: tuple[tuple[str, str], ...]
     runtime_classes: frozenset[str]
     settings: Settings
     spec_hash: str
     pod_hash: str
     now: datetime
+
+    @property
+    def is_node_gone(self) -> bool:
+        """True if the pod's node does not exist: not for a young pod, whose node may be as new as it is."""
+        if self.is_node_known or self.pod is None:
+            return False
+        return (self.now - datetime.fromisoformat(self.pod.created)).total_seconds() > NODE_SECONDS
 
     @property
     def is_new_run(self) -> bool:
@@ -109,7 +119,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         effective=effective(agent, policy, view.settings, around),
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
-        is_node_gone=bool(pod and pod.node) and view.nodes.get("", pod.node if pod else "") is None,
+        is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
         claimants=tuple(sorted(view.other_users(agent))),
         runtime_classes=around.runtime_classes,
         settings=view.settings,

@@ -20,6 +20,8 @@ class Step(Enum):
     DELETE = auto()
     FORGET = auto()
     """Delete the pod's record at once: its node is gone, so nobody will confirm its end."""
+    WAIT = auto()
+    """Do and say nothing: the kubelet has not said all of it yet."""
     EXPIRE = auto()
     """Delete the agent itself: its time after the end is over."""
 
@@ -137,6 +139,8 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
     if context.own_pod is None:
         message = f"pod {pod.meta.name} belongs to an earlier agent or somebody else; waiting until it is gone"
         return Decision(step=Step.KEEP, state=AgentState.PENDING, reason=Reason.NAME_TAKEN, message=message)
+    if pod.phase == "Failed" and context.is_counted(pod) and not context.is_node_gone:
+        return _after_failure(context, pod)
     stale = _why_stale(context, pod)
     if stale:
         return _leaving(context, pod, Reason.REPLACING, stale)
@@ -144,7 +148,18 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
         return _ended_well(context, pod)
     if pod.phase == "Failed":
         return _failed(context, pod)
+    if _is_ending(context, pod):
+        return Decision(step=Step.WAIT, state=AgentState.RUNNING, reason=Reason.STOPPING, message="")
     return _running(diagnose(pod, context.effective))
+
+
+def _is_ending(context: Context, pod: Pod) -> bool:
+    """True between a container's end and its pod's: the pod's phase follows, and says whether it failed."""
+    if pod.exit is None or pod.running_since or pod.waiting:
+        return False
+    policy = context.agent.spec.effective_restart_policy
+    stays_down = context.agent.spec.mode is Mode.TASK or policy is RestartPolicy.NEVER
+    return stays_down or (policy is RestartPolicy.ON_FAILURE and pod.exit.code == 0)
 
 
 def _why_stale(context: Context, pod: Pod) -> str:
@@ -200,8 +215,6 @@ def _failed(context: Context, pod: Pod) -> Decision:
         return _over_time(context)
     if is_disrupted(pod):
         return _leaving(context, pod, Reason.EVICTED, why_failed(pod))
-    if context.is_counted(pod):
-        return _after_failure(context, pod)
     spec = context.agent.spec
     failures = context.failures_with(pod)
     if spec.effective_restart_policy is RestartPolicy.NEVER:
@@ -227,7 +240,7 @@ def _after_failure(context: Context, pod: Pod) -> Decision:
     retry_at = context.retry_at
     wait = (retry_at - context.now).total_seconds() if retry_at else 0.0
     return Decision(
-        step=Step.KEEP if wait > 0 else Step.DELETE,
+        step=Step.KEEP if wait > 0 or pod.deleting_since else Step.DELETE,
         state=AgentState.RESTARTING,
         reason=failure_reason(pod),
         message=why_failed(pod),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.resources.effective import Effective
-from ringfence_operator.resources.observed import Pod
+from ringfence_operator.resources.observed import Exit, Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,14 @@ def _between_runs(pod: Pod, effective: Effective) -> Diagnosis:
             f"restarted {pod.restarts} times; raise resources.limits.memory or use less"
         )
         return Diagnosis(AgentState.RESTARTING, Reason.OUT_OF_MEMORY, message)
-    said = f": {ended.message.strip()[-200:]}" if ended.message.strip() else ""
-    message = f"the command ended with exit code {ended.code}, restarted {pod.restarts} times{said}"
+    message = f"the command ended with exit code {ended.code}, restarted {pod.restarts} times{_last_words(ended)}"
     return Diagnosis(AgentState.RESTARTING, Reason.CRASHED, message)
+
+
+def _last_words(ended: Exit) -> str:
+    """Return the end of what the command wrote, on one line."""
+    words = " ".join(ended.message.split())
+    return f": {words[-200:]}" if words else ""
 
 
 def is_disrupted(pod: Pod) -> bool:
@@ -95,6 +100,5 @@ def why_failed(pod: Pod) -> str:
         return f"{pod.reason or pod.disrupted}: {pod.message or 'the pod was taken off its node'}"
     if pod.exit:
         signal = f" (signal {pod.exit.signal})" if pod.exit.signal else ""
-        said = f": {pod.exit.message.strip()[-200:]}" if pod.exit.message.strip() else ""
-        return f"the command ended with exit code {pod.exit.code}{signal}{said}"
+        XX ended with exit code {pod.exit.code}{signal}{said}"
     return "the pod failed"

@@ -13,11 +13,12 @@ _QUIET = {
     Reason.STARTING,
     Reason.NOT_READY,
     Reason.STOPPING,
+    Reason.RESTARTING,
     Reason.IN_FORCE,
     Reason.PENDING,
     Reason.NOT_CONFINED,
 }
-_NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING, Reason.RESTARTING}
+_NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
 
 
 def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> list[Condition]:

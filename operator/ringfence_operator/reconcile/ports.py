@@ -8,7 +8,10 @@ Raw = dict[str, Any]
 
 
 class Kube(Protocol):
-    """Writes to the API server (see `kube.client.Client`, which raises the errors of `KubeError`)."""
+    """Requests to the API server (see `kube.client.Client`, which raises the errors of `KubeError`)."""
+
+    async def get(self, path: str) -> Raw:
+        """Return the object at `path`. For what the caches cannot know; never on the usual way."""
 
     async def create(self, path: str, body: Raw) -> Raw:
         """Create `body` in the collection at `path`."""

@@ -3,12 +3,17 @@
 import random
 from datetime import datetime
 
+import structlog
+
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_status import AgentStatus
 from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
+from ringfence_operator.errors import KubeError
 from ringfence_operator.reconcile.events import build_event, transitions
 from ringfence_operator.reconcile.ports import CORE, RINGFENCE, Kube, Raw, path
+
+log = structlog.get_logger()
 
 
 async def report(
@@ -34,5 +39,9 @@ async def report(
     answer = await kube.apply(path(RINGFENCE, namespace, about.plural, name), body, subresource="status")
     for condition in transitions(about.status.conditions, status.conditions):
         unique = f"{random.getrandbits(64):016x}"
-        await kube.create(path(CORE, namespace, "events"), build_event(about, condition, now=now, unique=unique))
+        try:
+            await kube.create(path(CORE, namespace, "events"), build_event(about, condition, now=now, unique=unique))
+        except KubeError as error:
+            # The condition says it already, and trying again would tell it twice.
+            log.warning("event.lost", reason=condition.reason, error=str(error))
     return answer

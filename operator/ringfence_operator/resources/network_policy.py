@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ringfence_operator import labels
-from ringfence_operator.api.network import CidrDestination, Destination, IngressSource, NetworkPort
+from ringfence_operator.api.network import CidrDestination, Destination, Ingress, IngressSource, NetworkPort
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.reserved import exceptions, is_reserved
 
@@ -46,14 +46,9 @@ def build_network_policy(
     network = policy.spec.network
     if network.enabled:
         egress = [_destination(each, namespace, closed_namespace) for each in network.destinations]
-        egress += [_cidr(each, reserved) for each in network.cidrs if not is_reserved(each.cidr, reserved)]
-        ingress = [_ingress(each.from_, each.ports, namespace, closed_namespace, reserved) for each in network.ingress]
-        if egress:
-            spec["egress"] = egress
-        if ingress:
-            spec["ingress"] = [rule for rule in ingress if rule["from"]]
-            if not spec["ingress"]:
-                del spec["ingress"]
+        egress += [rule for each in network.cidrs if (rule := _cidr(each, reserved))]
+        ingress = [rule for each in network.ingress if (rule := _ingress(each, namespace, closed_namespace, reserved))]
+        spec |= {name: rules for name, rules in (("egress", egress), ("ingress", ingress)) if rules}
     return _network_policy(namespace, policy_name(policy.metadata.name, is_cluster=is_cluster), spec)
 
 
@@ -88,29 +83,25 @@ def _destination(each: Destination, home: str, closed_namespace: str) -> dict[st
     return {"to": [_selectors(each, home, closed_namespace)], **_ports(each.ports)}
 
 
-def _ip_block(cidr: str, given: Sequence[str], reserved: Sequence[str]) -> dict[str, Any]:
-    block: dict[str, Any] = {"cidr": cidr}
+def _ip_block(cidr: str, given: Sequence[str], reserved: Sequence[str]) -> dict[str, Any] | None:
+    """Return the block without what stays closed, or None if nothing of it is left."""
     excepted = exceptions(cidr, [*given, *reserved])
-    if excepted:
-        block["except"] = excepted
-    return {"ipBlock": block}
+    if is_reserved(cidr, [*excepted, *reserved]):
+        return None
+    return {"ipBlock": {"cidr": cidr, **({"except": excepted} if excepted else {})}}
 
 
-def _cidr(each: CidrDestination, reserved: Sequence[str]) -> dict[str, Any]:
-    return {"to": [_ip_block(each.cidr, each.except_, reserved)], **_ports(each.ports)}
+def _cidr(each: CidrDestination, reserved: Sequence[str]) -> dict[str, Any] | None:
+    block = _ip_block(each.cidr, each.except_, reserved)
+    return {"to": [block], **_ports(each.ports)} if block else None
 
 
-def _ingress(
-    peers: Sequence[IngressSource],
-    ports: Sequence[NetworkPort],
-    home: str,
-    closed_namespace: str,
-    reserved: Sequence[str],
-) -> dict[str, Any]:
+def _ingress(rule: Ingress, home: str, closed_namespace: str, reserved: Sequence[str]) -> dict[str, Any] | None:
     sources = []
-    for peer in peers:
+    for peer in rule.from_:
         if peer.cidr is None:
             sources.append(_selectors(peer, home, closed_namespace))
-        elif not is_reserved(peer.cidr, reserved):
-            sources.append(_ip_block(peer.cidr, peer.except_, reserved))
-    return {"from": sources, **_ports(ports)}
+        elif block := _ip_block(peer.cidr, peer.except_, reserved):
+            sources.append(block)
+    # A rule without sources would mean everybody.
+    return {"from": sources, **_ports(rule.ports)} if sources else None

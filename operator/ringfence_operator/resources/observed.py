@@ -190,7 +190,7 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         deleting_since=meta.get("deletionTimestamp") or "",
         phase=intern(status.get("phase", "")),
         reason=intern(status.get("reason", "")),
-        message=status.get("message", ""),
+        message=status.get("message", "")[:1024],
         node=intern(raw["spec"].get("nodeName", "")),
         created=meta["creationTimestamp"],
         started=status.get("startTime") or "",
