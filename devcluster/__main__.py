@@ -1,25 +1,160 @@
-"""The command line: python3 -m devcluster up|down|status|env|load."""
+"""The command line: python3 -m devcluster up|down|status|env|build|load|kwok."""
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
+from devcluster import kind
 from devcluster.cluster import cluster_name
+from devcluster.containerd import import_archive
+from devcluster.down import down
 from devcluster.errors import DevclusterError
-from devcluster.up import up
+from devcluster.images import coredns, pause, python
+from devcluster.kwok import ensure_fake_nodes
+from devcluster.operator_image import operator
+from devcluster.status import existing, show_environment, show_status
+from devcluster.step import Progress
+from devcluster.up import load_images, up
+
+DESCRIPTION = """\
+A real single-node, dual-stack Kubernetes on a bare machine, in network namespaces of its own; in kind where Docker
+answers. Every command may be run again at any time. $RINGFENCE_CLUSTER names the cluster (default: dev)."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m devcluster")
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("up")
-    one.add_argument("--control-plane", action="store_true")
-    options = parser.parse_args()
+    """Run one command; say in the last line how it ended."""
+    options = _parser().parse_args()
     try:
-        up(cluster_name(), control_plane_only=options.control_plane)
+        return 0 if _command(options.command)(cluster_name(), options) else 1
     except DevclusterError as error:
-        print(f"✗ {error}", file=sys.stderr)
+        print(f"✗ {options.command}: {error}", file=sys.stderr)
         return 1
-    return 0
+    except KeyboardInterrupt:
+        print(f"✗ {options.command}: interrupted; run it again, or `down`", file=sys.stderr)
+        return 130
+
+
+def _command(name: str) -> Callable[[str, argparse.Namespace], bool]:
+    in_kind = kind.docker_answers()
+    if not in_kind and os.geteuid() != 0:
+        raise DevclusterError("without Docker this makes namespaces and mounts: run it as root")
+    commands = _KIND if in_kind else _NATIVE
+    if name not in commands:
+        raise DevclusterError("not available in kind")
+    return commands[name]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m devcluster", description=DESCRIPTION)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_up = commands.add_parser("up", help="bring the cluster up, or repair it")
+    add_up.add_argument("--control-plane", action="store_true", help="no node: etcd, API server and controllers only")
+    add_up.add_argument("--kwok-nodes", type=int, metavar="N", help="with N fake nodes, as `kwok` makes them")
+    add_down = commands.add_parser("down", help="take it down and leave nothing behind")
+    add_down.add_argument("--purge", action="store_true", help="delete its unpacked images, too")
+    commands.add_parser("status", help="say what runs; exit code 1 if the cluster is not well")
+    commands.add_parser("env", help="print shell exports: KUBECONFIG, addresses, certificates, a kubectl on the PATH")
+    add_build = commands.add_parser("build", help="build an image, load it and print its reference")
+    add_build.add_argument("image", nargs="?", choices=sorted(_IMAGES), default="operator")
+    add_load = commands.add_parser("load", help="load image archives (OCI or Docker) onto the node")
+    add_load.add_argument("archive", nargs="+")
+    add_kwok = commands.add_parser("kwok", help="give the cluster fake nodes for load")
+    add_kwok.add_argument("--nodes", type=int, required=True, metavar="N", help="0 takes them away")
+    return parser
+
+
+_IMAGES = {"operator": operator, "python": python, "coredns": coredns, "pause": pause}
+
+
+def _up(name: str, options: argparse.Namespace) -> bool:
+    progress = Progress(f"cluster {name}: up")
+    cluster = up(name, progress, control_plane_only=options.control_plane)
+    if options.kwok_nodes is not None:
+        ensure_fake_nodes(cluster, options.kwok_nodes, progress)
+    progress.note(f"cluster {name} is up; KUBECONFIG={cluster.kubeconfig}; logs in {cluster.logs}")
+    return True
+
+
+def _down(name: str, options: argparse.Namespace) -> bool:
+    down(name, purge=options.purge)
+    return True
+
+
+def _status(name: str, _: argparse.Namespace) -> bool:
+    return show_status(name)
+
+
+def _env(name: str, _: argparse.Namespace) -> bool:
+    show_environment(name)
+    return True
+
+
+def _build(name: str, options: argparse.Namespace) -> bool:
+    cluster = existing(name)
+    image = _IMAGES[options.image]()
+    load_images(cluster, Progress(f"cluster {name}: image {image.reference}"), [image])
+    print(image.reference)
+    return True
+
+
+def _load(name: str, options: argparse.Namespace) -> bool:
+    cluster = existing(name)
+    progress = Progress(f"cluster {name}: load")
+    for archive in options.archive:
+        with progress.step(f"load {archive}"):
+            import_archive(cluster, Path(archive))
+    return True
+
+
+def _kwok(name: str, options: argparse.Namespace) -> bool:
+    ensure_fake_nodes(existing(name), options.nodes, Progress(f"cluster {name}: fake nodes"))
+    return True
+
+
+def _kind_up(name: str, _: argparse.Namespace) -> bool:
+    kind.up(name, Progress(f"cluster {name}: up, in kind"))
+    return True
+
+
+def _kind_down(name: str, _: argparse.Namespace) -> bool:
+    kind.down(name)
+    return True
+
+
+def _kind_status(name: str, _: argparse.Namespace) -> bool:
+    return kind.status(name)
+
+
+def _kind_env(name: str, _: argparse.Namespace) -> bool:
+    print(f"export KUBECONFIG={kind.kubeconfig(name)} RINGFENCE_CLUSTER={name}")
+    return True
+
+
+def _kind_build(name: str, options: argparse.Namespace) -> bool:
+    reference = _IMAGES[options.image]().reference
+    if options.image == "operator":
+        kind.build_operator(reference)
+        kind.load(name, [reference])
+    print(reference)
+    return True
+
+
+def _kind_load(name: str, options: argparse.Namespace) -> bool:
+    kind.load(name, options.archive)
+    return True
+
+
+_NATIVE = {"up": _up, "down": _down, "status": _status, "env": _env, "build": _build, "load": _load, "kwok": _kwok}
+_KIND = {
+    "up": _kind_up,
+    "down": _kind_down,
+    "status": _kind_status,
+    "env": _kind_env,
+    "build": _kind_build,
+    "load": _kind_load,
+}
 
 
 if __name__ == "__main__":

@@ -20,4 +20,8 @@ def apply_addons(cluster: Cluster) -> None:
 def apply(cluster: Cluster, manifest: str) -> None:
     """Apply the manifest (YAML or JSON) on the server's side."""
     argv = [str(binary("kube")), "kubectl", f"--kubeconfig={cluster.kubeconfig}", "apply", "--server-side"]
-    run([*argv, "--force-conflicts", "--field-manager=devcluster", "-f", "-"], stdin=manifest, log=cluster.logs / "apply.log")
+    run(
+        [*argv, "--force-conflicts", "--field-manager=devcluster", "-f", "-"],
+        stdin=manifest,
+        log=cluster.logs / "apply.log",
+    )

@@ -23,7 +23,9 @@ class Api:
         self._tls.load_cert_chain(cluster.pki / "admin.crt", cluster.pki / "admin.key")
         self._local = threading.local()
 
-    def request(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> tuple[int, str]:
+    def request(
+        self, method: str, path: str, body: object = None, *, kind: str = "application/json"
+    ) -> tuple[int, str]:
         """Return status and body; OSError when the server does not answer."""
         connection = self._connection()
         headers = {"Content-Type": kind, "Accept": "application/json", "User-Agent": FIELD_MANAGER}
@@ -46,6 +48,11 @@ class Api:
         """Apply the object on the server's side; `path` is the object's own."""
         query = f"{path}?fieldManager={FIELD_MANAGER}&force=true"
         status, text = self.request("PATCH", query, body, kind="application/apply-patch+yaml")
+        return self._parsed("PATCH", path, status, text)
+
+    def merge(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Merge `body` into the object."""
+        status, text = self.request("PATCH", path, body, kind="application/merge-patch+json")
         return self._parsed("PATCH", path, status, text)
 
     def delete(self, path: str) -> None:

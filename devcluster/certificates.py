@@ -102,7 +102,9 @@ def _write_kubeconfig(cluster: Cluster, name: str, path: Path) -> None:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": context, "cluster": {"server": cluster.server, "certificate-authority-data": data("ca.crt")}}],
+        "clusters": [
+            {"name": context, "cluster": {"server": cluster.server, "certificate-authority-data": data("ca.crt")}}
+        ],
         "users": [
             {
                 "name": name,

@@ -10,6 +10,7 @@ from pathlib import Path
 from devcluster.errors import DevclusterError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+TOOLS = REPOSITORY / ".devcluster/bin"  # commands for people
 MAX_CLUSTERS = 64
 # A name becomes part of a network interface's name, which the kernel limits to 15 characters.
 NAME = re.compile(r"[a-z][a-z0-9-]{0,10}[a-z0-9]")

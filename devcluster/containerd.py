@@ -7,6 +7,7 @@ from pathlib import Path
 from devcluster.binaries import binary
 from devcluster.cluster import REPOSITORY, Cluster
 from devcluster.command import run
+from devcluster.errors import DevclusterError
 from devcluster.process import Process
 
 CNI_PLUGINS = "/usr/lib/cni"
@@ -107,10 +108,17 @@ def import_image(cluster: Cluster, archive: Path) -> bool:
     record = cluster.containerd_root / "imported" / archive.name
     if record.exists():
         return False
-    ctr(cluster, "images", "import", "--local", "--snapshotter", "overlayfs", str(archive))
+    import_archive(cluster, archive)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.touch()
     return True
+
+
+def import_archive(cluster: Cluster, archive: Path) -> None:
+    """Import and unpack an image archive, OCI or Docker."""
+    if not archive.is_file():
+        raise DevclusterError(f"{archive}: no such file")
+    ctr(cluster, "images", "import", "--local", "--snapshotter", "overlayfs", str(archive.resolve()))
 
 
 def forget_containers(cluster: Cluster) -> None:

@@ -67,7 +67,7 @@ def etcd(cluster: Cluster) -> Process:
 def api_server(cluster: Cluster) -> Process:
     """Return the API server with RBAC, the node authorizer, Pod Security and an audit log of every write."""
     pki = cluster.pki
-    flags = {
+    flags: dict[str, str | Path] = {
         "advertise-address": cluster.addresses.node[0],
         "allow-privileged": "true",
         "audit-log-maxbackup": "2",
@@ -107,7 +107,7 @@ def api_server(cluster: Cluster) -> Process:
 def controller_manager(cluster: Cluster) -> Process:
     """Return the controller manager; the node's pod networks are fixed, so it hands none out."""
     pki = cluster.pki
-    flags = {
+    flags: dict[str, str | Path] = {
         **_client(cluster, "controller-manager"),
         "allocate-node-cidrs": "false",
         "cluster-signing-cert-file": pki / "ca.crt",

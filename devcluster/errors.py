@@ -1,6 +1,7 @@
 """Everything that can go wrong here, as one tree."""
 
 from pathlib import Path
+from textwrap import shorten
 
 
 class DevclusterError(Exception):
@@ -11,8 +12,7 @@ class CommandError(DevclusterError):
     """A program that we started ended with an error."""
 
     def __init__(self, argv: list[str], code: int, output: str) -> None:
-        shown = " ".join(argv[:8]) + (" …" if len(argv) > 8 else "")
-        super().__init__(f"`{shown}` ended with code {code}:\n{tail(output)}")
+        super().__init__(f"`{shorten(' '.join(argv), 120, placeholder=' …')}` ended with code {code}:\n{tail(output)}")
         self.code = code
         self.output = output
 

@@ -44,7 +44,10 @@ def build_image(image: Image, progress: Progress) -> Path:
     """Return the image's archive; build it if its content hash is new."""
     archive = image.archive
     if not archive.exists():
-        with locked(cache_home() / f"image-{image.name}.lock"), progress.step(f"build image {image.name}", announce=True):
+        with (
+            locked(cache_home() / f"image-{image.name}.lock"),
+            progress.step(f"build image {image.name}", announce=True),
+        ):
             archive.parent.mkdir(parents=True, exist_ok=True)
             partial = archive.with_suffix(".partial")
             partial.unlink(missing_ok=True)
@@ -61,7 +64,9 @@ def pause() -> Image:
         with tempfile.TemporaryDirectory() as scratch:
             layer = Path(scratch) / "layer.tar"
             write_layer(layer, {"bin/busybox": busybox}, {})
-            write_image(target, PAUSE, layer, {"Entrypoint": ["/bin/busybox", "sleep", "2147483647"], "User": "65535:65535"})
+            write_image(
+                target, PAUSE, layer, {"Entrypoint": ["/bin/busybox", "sleep", "2147483647"], "User": "65535:65535"}
+            )
 
     return Image("pause", PAUSE, lambda: content_hash([busybox], PAUSE), make)
 

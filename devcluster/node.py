@@ -11,10 +11,8 @@ from devcluster.containerd import socket
 from devcluster.control_plane import assert_alive
 from devcluster.process import Process, wait_for
 
-USER_NAMESPACES = "ringfence.dev/user-namespaces"
 
-
-def kubelet(cluster: Cluster, labels: dict[str, str]) -> Process:
+def kubelet(cluster: Cluster) -> Process:
     """Write the kubelet's configuration and return the process."""
     config = cluster.state / "kubelet.json"
     config.write_text(json.dumps(_kubelet_config(cluster), indent=1))
@@ -28,7 +26,6 @@ def kubelet(cluster: Cluster, labels: dict[str, str]) -> Process:
         f"--node-ip={','.join(cluster.addresses.node)}",
         f"--root-dir={cluster.state / 'kubelet'}",
         f"--cert-dir={cluster.pki}",
-        f"--node-labels={','.join(f'{key}={value}' for key, value in labels.items())}",
     ]
     return Process("kubelet", argv, cluster.netns, files=(config,))
 
@@ -50,7 +47,9 @@ def kube_proxy(cluster: Cluster) -> Process:
         "oomScoreAdj": 0,
     }
     config.write_text(json.dumps(settings, indent=1))
-    return Process("kube-proxy", [str(binary("kube")), "kube-proxy", f"--config={config}"], cluster.netns, files=(config,))
+    return Process(
+        "kube-proxy", [str(binary("kube")), "kube-proxy", f"--config={config}"], cluster.netns, files=(config,)
+    )
 
 
 def node_agent(cluster: Cluster) -> Process | None:

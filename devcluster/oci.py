@@ -13,7 +13,7 @@ CHUNK = 1 << 20
 
 
 def write_image(target: Path, reference: str, layer: Path, config: dict[str, object]) -> None:
-    """Write an archive of a one-layer image; the layer is an uncompressed tar, `config` as in the image specification."""
+    """Write a one-layer image; `layer` is an uncompressed tar, `config` as in the image specification."""
     digest = _file_digest(layer)
     image = _encoded(
         {
@@ -21,6 +21,7 @@ def write_image(target: Path, reference: str, layer: Path, config: dict[str, obj
             "os": "linux",
             "config": config,
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+            "history": [{"created_by": "devcluster"}],  # buildah wants one entry per layer
         }
     )
     manifest = _encoded(

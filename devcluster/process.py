@@ -136,5 +136,7 @@ def _record(cluster: Cluster, record: Running) -> None:
     path = cluster.state / "processes" / f"{record.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps({"name": record.name, "pid": record.pid, "started": record.started, "digest": record.digest}))
+    partial.write_text(
+        json.dumps({"name": record.name, "pid": record.pid, "started": record.started, "digest": record.digest})
+    )
     partial.replace(path)

@@ -1,14 +1,14 @@
 """Bringing the cluster up: every step makes what is missing and leaves alone what is right."""
 
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from devcluster.addons import apply_addons
 from devcluster.api import Api
-from devcluster.binaries import BINARIES, build
+from devcluster.binaries import BINARIES, binary, build
 from devcluster.certificates import ensure_certificates
 from devcluster.cgroup import ensure_cgroup
-from devcluster.cluster import REPOSITORY, Cluster, claim_cluster, state_home
+from devcluster.cluster import REPOSITORY, TOOLS, Cluster, claim_cluster, state_home
 from devcluster.containerd import containerd, forget_containers, import_image, is_serving, write_cni_config
 from devcluster.control_plane import start_api_server, start_controllers, wait_for_api_server
 from devcluster.images import PAUSE, Image, build_image, coredns, pause, python
@@ -18,13 +18,13 @@ from devcluster.node import has_condition, kube_proxy, kubelet, node_agent, wait
 from devcluster.packages import ensure_packages
 from devcluster.process import Process, ensure_running, wait_for
 from devcluster.step import Progress
+from devcluster.user_namespaces import label_node, probe, remembered
 
 CONTROL_PLANE = ["etcd", "kube"]
 
 
-def up(name: str, *, control_plane_only: bool = False) -> Cluster:
+def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cluster:
     """Bring the cluster up and return it; safe to call at any time, in any state."""
-    progress = Progress(f"cluster {name}: up")
     with locked(state_home() / "clusters.lock"):
         cluster = claim_cluster(name)
     with locked(state_home() / f"{name}.lock", on_wait=lambda: progress.note("waiting for another command")):
@@ -34,6 +34,7 @@ def up(name: str, *, control_plane_only: bool = False) -> Cluster:
         with progress.step("network namespaces, certificates"):
             ensure_network(cluster)
             ensure_certificates(cluster)
+        _write_kubectl()
         start_api_server(cluster)
         if control_plane_only:
             _control_plane(cluster, progress)
@@ -59,14 +60,28 @@ def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
         api = _control_plane(cluster, progress)
         addons = pool.submit(_addons, cluster)
         runtime.result()
-        ensure_running(cluster, kubelet(cluster, {}))
+        ensure_running(cluster, kubelet(cluster))
         ensure_running(cluster, kube_proxy(cluster))
-        images = pool.submit(_import, cluster, progress, [coredns(), python()])
+        images = pool.submit(load_images, cluster, progress, [coredns(), python()])
         with progress.step("node Ready"):
             wait_for_node(cluster, api)
-        _finish(addons, images)
+        for background in (addons, images):
+            background.result()
     with progress.step("cluster DNS ready"):
         wait_for_dns(api)
+    works = remembered()
+    if works is None:
+        with progress.step("probe user namespaces (once per kernel)"):
+            works = probe(cluster, api)
+    label_node(cluster, api, works=works)
+
+
+def _write_kubectl() -> None:
+    """Give people a kubectl of the cluster's own version."""
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    script = TOOLS / "kubectl"
+    script.write_text(f'#!/bin/sh\nexec "{binary("kube")}" kubectl "$@"\n')
+    script.chmod(0o755)
 
 
 def outside(cluster: Cluster) -> Process:
@@ -96,16 +111,12 @@ def _container_runtime(cluster: Cluster, progress: Progress, *, is_new: bool) ->
         wait_for("containerd ready", lambda: is_serving(cluster), timeout=30)
         if is_new:
             forget_containers(cluster)
-    _import(cluster, progress, [pause()])
+    load_images(cluster, progress, [pause()])
 
 
-def _import(cluster: Cluster, progress: Progress, images: list[Image]) -> None:
+def load_images(cluster: Cluster, progress: Progress, images: list[Image]) -> None:
+    """Build what has changed and import what the node does not have."""
     for image in images:
         archive = build_image(image, progress)
         if import_image(cluster, archive):
             progress.note(f"✓ image {image.reference} imported")
-
-
-def _finish(*futures: "Future[None]") -> None:
-    for future in futures:
-        future.result()

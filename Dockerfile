@@ -1,0 +1,22 @@
+# The operator's image. Both bases are arguments: a build without a registry brings its own.
+ARG BASE=docker.io/library/python:3.11-slim-bookworm
+ARG UV=docker.io/astral/uv:0.13.9
+
+FROM ${UV} AS uv
+
+FROM ${BASE} AS build
+COPY --from=uv /uv /usr/local/bin/uv
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PROJECT_ENVIRONMENT=/app \
+    UV_PYTHON=/usr/local/bin/python3 UV_PYTHON_DOWNLOADS=never
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+RUN uv sync --frozen --no-dev --extra operator --no-install-project
+COPY README.md LICENSE ./
+COPY operator operator
+RUN uv sync --frozen --no-dev --extra operator --no-editable
+
+FROM ${BASE}
+ENV PYTHONUNBUFFERED=1
+USER 65532:65532
+ENTRYPOINT ["/app/bin/python", "-m", "ringfence_operator"]
+COPY --from=build /app /app

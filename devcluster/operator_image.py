@@ -1,0 +1,83 @@
+"""The operator's image, from the very Dockerfile that a user of Docker builds."""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from devcluster.cluster import REPOSITORY, cache_home
+from devcluster.command import run
+from devcluster.content import content_hash
+from devcluster.images import Image, python
+from devcluster.oci import write_image, write_layer
+
+INPUT = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "operator")
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+UV_SETTINGS = "system-certs = true\n"
+
+
+def operator() -> Image:
+    """Return the image; its tag is its content hash, so that a new one is rolled out and an old one is not pulled."""
+    uv = _uv_version()
+    digest = content_hash([REPOSITORY / path for path in INPUT if (REPOSITORY / path).exists()], python().digest(), uv)
+    reference = f"docker.io/ringfence/operator:{digest}"
+    return Image("operator", reference, lambda: digest, lambda target: _build(target, reference, uv))
+
+
+def _build(target: Path, reference: str, uv: str) -> None:
+    log = cache_home() / "logs/image-operator.log"
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
+        scratch = Path(name)
+        settings = scratch / "uv.toml"
+        settings.write_text(UV_SETTINGS + _host_settings())
+        bases = {"BASE": python().archive, "UV": _uv_archive(uv)}
+        build = ["bud", "--isolation", "chroot", "--layers", "--tag", reference]
+        build += [
+            argument for name, path in bases.items() for argument in ("--build-arg", f"{name}=oci-archive:{path}")
+        ]
+        # How this host reaches the package index is the build's business and never part of the image.
+        build += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--volume", f"{settings}:/etc/uv/uv.toml:ro"]
+        run([*_buildah(scratch), *build, str(REPOSITORY)], log=log, timeout=900)
+        push = ["push", "--disable-compression", reference, f"oci-archive:{target}:{reference}"]
+        run([*_buildah(scratch), *push], log=log, timeout=300)
+        # The archive is the copy that counts; the layers stay for the next build.
+        run([*_buildah(scratch), "rmi", reference], log=log, check=False)
+
+
+def _buildah(scratch: Path) -> list[str]:
+    """Return the command in a mount namespace of its own: whatever happens, its mounts end with it."""
+    store = ["--root", str(cache_home() / "buildah"), "--runroot", str(scratch / "run"), "--storage-driver", "overlay"]
+    return ["unshare", "--mount", "--propagation", "private", "buildah", *store]
+
+
+def _uv_version() -> str:
+    found = re.search(r"^ARG UV=.*:(\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+    assert found, "the Dockerfile pins uv"
+    return found[1]
+
+
+def _uv_archive(version: str) -> Path:
+    """Return an image of uv, as its project publishes one, made from the wheel on the package index."""
+    target = cache_home() / "images" / f"uv-{version}.tar"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
+            scratch = Path(name)
+            download = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", name, f"uv=={version}"]
+            run(download, log=cache_home() / "logs/image-operator.log", timeout=300)
+            with zipfile.ZipFile(next(scratch.glob("uv-*.whl"))) as wheel, (scratch / "uv").open("wb") as program:
+                shutil.copyfileobj(wheel.open(f"uv-{version}.data/scripts/uv"), program)
+            write_layer(scratch / "layer.tar", {"uv": scratch / "uv"}, {})
+            write_image(scratch / "uv.tar", f"docker.io/astral/uv:{version}", scratch / "layer.tar", {})
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(scratch / "uv.tar", target.with_suffix(".partial"))
+            target.with_suffix(".partial").replace(target)
+    return target
+
+
+def _host_settings() -> str:
+    """Return the package index that this host's uv uses, where its user has named another than the public one."""
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+    return f'index-url = "{index}"\n' if index else ""
