@@ -8,7 +8,7 @@ from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.reconcile.checks import Refusal, refusal
 from ringfence_operator.reconcile.context import Context
-from ringfence_operator.reconcile.diagnose import Diagnosis, diagnose, failure_reason, is_disrupted, why_failed
+from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
 from ringfence_operator.resources.observed import Pod
 
 
@@ -144,13 +144,22 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
     stale = _why_stale(context, pod)
     if stale:
         return _leaving(context, pod, Reason.REPLACING, stale)
-    if pod.phase == "Succeeded":
-        return _ended_well(context, pod)
-    if pod.phase == "Failed":
-        return _failed(context, pod)
+    match pod.phase:
+        case "Succeeded":
+            return _ended_well(context, pod)
+        case "Failed":
+            return _failed(context, pod)
+        case _:
+            return _alive(context, pod)
+
+
+def _alive(context: Context, pod: Pod) -> Decision:
     if _is_ending(context, pod):
         return Decision(step=Step.WAIT, state=AgentState.RUNNING, reason=Reason.STOPPING, message="")
-    return _running(diagnose(pod, context.effective))
+    found = diagnose(pod, context.effective)
+    return Decision(
+        step=Step.KEEP, state=found.state, reason=found.reason, message=found.message, is_ready=found.is_ready
+    )
 
 
 def _is_ending(context: Context, pod: Pod) -> bool:
@@ -174,12 +183,6 @@ def _why_stale(context: Context, pod: Pod) -> str:
     if pod.spec_hash != context.pod_hash and not has_ended:
         return "the SecurityPolicy changed; the pod is being replaced"
     return ""
-
-
-def _running(found: Diagnosis) -> Decision:
-    return Decision(
-        step=Step.KEEP, state=found.state, reason=found.reason, message=found.message, is_ready=found.is_ready
-    )
 
 
 def _end(state: AgentState, reason: Reason, message: str, *, failures: int | None = None) -> Decision:

@@ -100,5 +100,5 @@ def why_failed(pod: Pod) -> str:
         return f"{pod.reason or pod.disrupted}: {pod.message or 'the pod was taken off its node'}"
     if pod.exit:
         signal = f" (signal {pod.exit.signal})" if pod.exit.signal else ""
-        XX ended with exit code {pod.exit.code}{signal}{said}"
+        return f"the command ended with exit code {pod.exit.code}{signal}{_last_words(pod.exit)}"
     return "the pod failed"
