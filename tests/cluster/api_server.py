@@ -78,9 +78,20 @@ class ApiServer:
         if user:
             headers["Impersonate-User"] = user
         url = f"{path}?{urlencode(query)}" if query else path
-        self._connection.request(method, url, json.dumps(body) if body is not None else None, headers)
-        response = self._connection.getresponse()
-        text = response.read()
+        text = json.dumps(body) if body is not None else None
+        try:
+            return self._send(method, url, text, headers)
+        except (http.client.RemoteDisconnected, http.client.ImproperConnectionState, ConnectionError):
+            return self._send(method, url, text, headers)  # the server closes a connection that was idle for long
+
+    def _send(self, method: str, url: str, body: str | None, headers: dict[str, str]) -> Answer:
+        try:
+            self._connection.request(method, url, body, headers)
+            response = self._connection.getresponse()
+            text = response.read()
+        except BaseException:
+            self._connection.close()  # half an exchange would spoil the next one
+            raise
         return Answer(response.status, json.loads(text) if text.startswith(b"{") else {"message": text.decode()})
 
     def create(self, body: Body, *, dry_run: bool = False, user: str = "") -> Answer:

@@ -4,7 +4,7 @@ Source: `k8s.io/apimachinery/pkg/api/resource`, whose `Quantity.String` the cano
 """
 
 import re
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_UP, Context, Decimal
 from functools import lru_cache
 from typing import Annotated
 
@@ -18,21 +18,23 @@ _FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i)|([numkMGTPE]?)|[eE
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 _EXPONENTS = {suffix: exponent for exponent, suffix in _DECIMAL.items()}
-_NANO = Decimal("1e-9")
+_MILLI = Decimal("1e-3")
+_DIGITS = 256  # more than the longest number with the greatest suffix has
 
 
 @lru_cache(maxsize=4096)
 def parse_quantity(value: str | int) -> Decimal:
     """Return the exact value of a quantity such as 500m, 1.5Gi, 1e3 or 2.
 
-    Anything finer than a billionth is rounded up, as Kubernetes does. Raises ValueError for any other form.
+    Anything finer than a thousandth is rounded up, as Kubernetes does in lists of resources.
+    Raises ValueError for any other form.
     """
     return _read(value)[0]
 
 
 @lru_cache(maxsize=4096)
 def canonical_quantity(value: str | int) -> str:
-    """Return the string that the API server gives back for `value`: 1000m is 1, 1.5Gi is 1536Mi."""
+    """Return the string that the API server keeps `value` as: 1000m is 1, 1.5Gi is 1536Mi."""
     amount, style = _read(value)
     if amount == 0:
         return "0"
@@ -46,22 +48,24 @@ def canonical_quantity(value: str | int) -> str:
 
 def _read(value: str | int) -> tuple[Decimal, str]:
     """Return the amount and the notation (binary, decimal or exponent) that it was written in."""
-    found = _FORM.fullmatch(str(value))
-    if found is None:
+    text = str(value)
+    found = _FORM.fullmatch(text)
+    if found is None or len(text) > MAX_LENGTH:
         raise ValueError(f"{value!r} is not a quantity such as 500m, 2 or 10Gi")
     number, binary, decimal, exponent = found.groups()
     if binary:
-        amount, style = Decimal(number) * 1024 ** _BINARY.index(binary), "binary"
+        factor, style = Decimal(1024 ** _BINARY.index(binary)), "binary"
     elif exponent is not None:
-        amount, style = Decimal(number).scaleb(int(exponent)), "exponent"
+        factor, style = Decimal(f"1e{exponent}"), "exponent"
     else:
-        amount, style = Decimal(number).scaleb(_EXPONENTS[decimal]), "decimal"
-    return amount.quantize(_NANO, rounding=ROUND_CEILING if amount > 0 else "ROUND_FLOOR"), style
+        factor, style = Decimal(f"1e{_EXPONENTS[decimal]}"), "decimal"
+    exact = Context(prec=_DIGITS, rounding=ROUND_UP)
+    return exact.quantize(exact.multiply(Decimal(number), factor), _MILLI), style
 
 
 def _thousands(amount: Decimal) -> tuple[int, int]:
     """Return mantissa and exponent, a multiple of three and as large as the mantissa stays whole."""
-    mantissa, exponent = int(amount.scaleb(9)), -9
+    mantissa, exponent = int(amount.scaleb(3)), -3
     while exponent < max(_DECIMAL) and mantissa % 1000 == 0:
         mantissa, exponent = mantissa // 1000, exponent + 3
     return mantissa, exponent
@@ -88,13 +92,17 @@ Quantity = Annotated[
 """The canonical string; compare two of them by `parse_quantity`."""
 
 
-def positive(example: str) -> Rule:
-    """Return the rule that a quantity is one and is above zero; `example` goes into the message."""
+def _above_zero(example: str) -> Rule:
     return Rule(
         "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))",
         f"write a quantity above zero, such as {example}",
     )
 
 
-Cores = Annotated[Quantity, positive("500m or 2")]
-Bytes = Annotated[Quantity, positive("512Mi or 10Gi")]
+_FINITE = Rule(
+    "!isQuantity(string(self)) || quantity(string(self)).isLessThan(quantity('1E'))",
+    "no machine has that much: write a quantity below 1E",
+)
+
+Cores = Annotated[Quantity, _above_zero("500m or 2"), _FINITE]
+Bytes = Annotated[Quantity, _above_zero("512Mi or 10Gi"), _FINITE]
