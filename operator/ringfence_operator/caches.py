@@ -15,14 +15,18 @@ from ringfence_operator.reconcile.ports import CORE, NETWORKING, RINGFENCE, Task
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
+    BY_NAMESPACE,
     BY_NODE,
     BY_POLICY,
     FOREIGN,
+    LACKING,
     View,
     index_by_claim,
+    index_by_namespace,
     index_by_node,
     index_by_policy,
     index_foreign,
+    index_lacking,
 )
 from ringfence_operator.resources import observed
 from ringfence_operator.runtime.queue import WorkQueue
@@ -61,7 +65,7 @@ class Caches:
                 f"{RINGFENCE}/agents",
                 _readable(Agent.from_body),
                 self._agent_changed,
-                index={BY_POLICY: index_by_policy, BY_CLAIM: index_by_claim},
+                index={BY_POLICY: index_by_policy, BY_CLAIM: index_by_claim, BY_NAMESPACE: index_by_namespace},
             ),
             policies=self._informer(
                 "securitypolicies",
@@ -94,7 +98,13 @@ class Caches:
                 self._claim_changed,
                 selector=_OURS,
             ),
-            nodes=self._informer("nodes", f"{CORE}/nodes", observed.observe_node, self._node_changed),
+            nodes=self._informer(
+                "nodes",
+                f"{CORE}/nodes",
+                observed.observe_node,
+                self._node_changed,
+                index={LACKING: index_lacking},
+            ),
             runtime_classes=self._informer("runtimeclasses", storage, observed.observe_name, self._all_agents),
             service_cidrs=self._informer(
                 "servicecidrs", f"{NETWORKING}/servicecidrs", observed.observe_service_cidr, self._all_policies
@@ -148,9 +158,11 @@ class Caches:
 
     def _agent_changed(self, change: Change[Agent]) -> None:
         self._queue.add(Task("Agent", *change.key), NOW)
-        for agent in (change.old, change.new):
-            # Only a beginning, an end and another policy change a policy's count.
-            if agent is not None and (change.old is None or change.new is None or change.old.spec != change.new.spec):
+        old, new = change.old, change.new
+        if old and new and old.metadata.generation == new.metadata.generation:
+            return
+        for agent in (old, new):
+            if agent is not None:
                 self._count_later(agent)
                 self._claimants_changed(agent)
 
@@ -166,7 +178,7 @@ class Caches:
     def _policy_changed(self, change: Change[SecurityPolicy]) -> None:
         self._queue.add(Task("SecurityPolicy", *change.key), NOW)
         old, new = change.old, change.new
-        if old is None or new is None or old.spec != new.spec:
+        if old is None or new is None or old.metadata.generation != new.metadata.generation:
             for key in self.view.agents.keys_by(BY_POLICY, tuple(change.key)):
                 self._queue.add(Task("Agent", *key), SOON)
             if "/".join(change.key) == self.view.settings.default_policy:
@@ -186,9 +198,8 @@ class Caches:
         if known is None:
             return
         if not known.is_ours or change.key.name == labels.DEFAULT_DENY:
-            for key in self.view.agents.cache:
-                if key[0] == namespace:
-                    self._queue.add(Task("Agent", *key), SOON)
+            for key in self.view.agents.keys_by(BY_NAMESPACE, namespace):
+                self._queue.add(Task("Agent", *key), SOON)
         if known.is_ours:
             self._queue.add(Task("NetworkPolicy", *change.key), NOW)
 

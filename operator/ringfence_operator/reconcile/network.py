@@ -10,7 +10,7 @@ from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.ports import NETWORKING, Kube, path
-from ringfence_operator.reconcile.view import View
+from ringfence_operator.reconcile.view import BY_NAMESPACE, View
 from ringfence_operator.resources.network_policy import build_default_deny, build_network_policy, policy_name
 from ringfence_operator.resources.observed import digest
 from ringfence_operator.resources.selector import selects
@@ -65,7 +65,7 @@ class Networks:
     async def restore(self, namespace: str, name: str) -> None:
         """Have one of our NetworkPolicies, which somebody changed or deleted, as it should be."""
         if name == labels.DEFAULT_DENY:
-            if any(key[0] == namespace for key in self._view.agents.cache):
+            if self._view.agents.keys_by(BY_NAMESPACE, namespace):
                 await self.close(namespace)
             return
         for is_cluster in (False, True):

@@ -16,6 +16,8 @@ BY_POLICY = "policy"
 BY_CLAIM = "claim"
 FOREIGN = "foreign"
 BY_NODE = "node"
+BY_NAMESPACE = "namespace"
+LACKING = "lacking"
 
 
 def index_by_policy(agent: Agent) -> Iterable[tuple[str, str]]:
@@ -29,6 +31,17 @@ def index_by_claim(agent: Agent) -> Iterable[tuple[str, str]]:
     claim = claim_name(agent)
     if claim:
         yield agent.metadata.namespace, claim
+
+
+def index_by_namespace(agent: Agent) -> Iterable[str]:
+    """Yield the namespace of an agent."""
+    yield agent.metadata.namespace
+
+
+def index_lacking(node: Node) -> Iterable[str]:
+    """Yield what a node lacks."""
+    if not node.has_user_namespaces:
+        yield "userNamespaces"
 
 
 def index_by_node(pod: Pod) -> Iterable[str]:
@@ -87,10 +100,10 @@ class View:
     def surroundings(self, agent: Agent) -> Surroundings:
         """Return what the cluster can do for `agent`: user namespaces only if each node it may run on has them."""
         wanted = agent.spec.node_selector.items()
-        nodes = [node for node in self.nodes.cache.values() if wanted <= node.labels.items()]
+        lacking = (self.nodes.cache[key] for key in self.nodes.keys_by(LACKING, "userNamespaces"))
         return Surroundings(
             runtime_classes=frozenset(name for _, name in self.runtime_classes.cache),
-            has_user_namespaces=bool(nodes) and all(node.has_user_namespaces for node in nodes),
+            has_user_namespaces=bool(self.nodes.cache) and not any(wanted <= node.labels.items() for node in lacking),
         )
 
     def reserved(self) -> list[str]:
