@@ -1,7 +1,9 @@
-"""Every rule of the CRDs, held against the API server itself: nothing here asks the operator's own models."""
+"""Every rule of the CRDs, held against the API server itself: nothing but it decides what is refused."""
 
 import pytest
 
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.security_policy import SecurityPolicy
 from tests.cluster.api_server import ApiServer
 from tests.cluster.bad_agents import BAD_AGENTS
 from tests.cluster.bad_policies import BAD_POLICIES
@@ -31,6 +33,7 @@ def test_agent_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, ro
     stored = crds.create(body, dry_run=True).expect()
 
     assert stored["spec"] == merged(body["spec"], row.adds)
+    assert Agent.from_body(body).spec == Agent.from_body(stored).spec, "the model's defaults are not the CRD's"
 
 
 @pytest.mark.parametrize("row", GOOD_POLICIES, ids=lambda row: row.title)
@@ -40,6 +43,7 @@ def test_policy_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, r
     stored = crds.create(body, dry_run=True).expect()
 
     assert stored["spec"] == merged(body["spec"], row.adds)
+    assert SecurityPolicy.from_body(body).spec == SecurityPolicy.from_body(stored).spec
 
 
 def test_the_tables_hold_at_least_eighty_bad_objects() -> None:
