@@ -1,0 +1,152 @@
+"""The operator under test, from source, on a real cluster; tests that take `world` run side by side."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+
+from tests.e2e.kube import Body, Kube, address
+from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE, Replica
+from tests.e2e.together import MakeWorld, Together, runs_together
+from tests.e2e.world import World, is_true, namespace_body
+
+HERE = Path(__file__).parent
+TOGETHER = pytest.StashKey[Together]()
+SANDBOX = "rf-e2e-sandbox"
+SETTINGS = {
+    "sandboxed_runtime_classes": SANDBOX,
+    "maximum_memory": "1Gi",
+    "reserved_cidrs": "198.51.100.0/24",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TOGETHER] = Together()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[TOGETHER].stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that run side by side come first: the others have the operator to themselves."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+    items.sort(key=lambda item: HERE in item.path.parents and not runs_together(item))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if HERE not in pyfuncitem.path.parents or not runs_together(pyfuncitem):
+        return None
+    make_world = cast("MakeWorld", pyfuncitem.funcargs["world"])
+    pyfuncitem.config.stash[TOGETHER].outcome(pyfuncitem, make_world)
+    return True
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Path:
+    """`$KUBECONFIG`, or the development cluster's."""
+    path = Path(os.environ.get("KUBECONFIG") or ROOT / ".devcluster" / "dev.kubeconfig")
+    if not path.is_file():
+        pytest.fail(
+            f"no cluster to test against ({path} does not exist): run make up, or set KUBECONFIG", pytrace=False
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def kube(kubeconfig: Path) -> Iterator[Kube]:
+    """The API server, with this tree's CRDs, without another operator."""
+    kube = Kube(kubeconfig)
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        crd = yaml.safe_load(path.read_text())
+        kube.apply(crd)
+        kube.until(
+            address("CustomResourceDefinition", name=crd["metadata"]["name"]), lambda it: is_true(it, "Established")
+        )
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
+    yield kube
+    kube.close()
+
+
+@pytest.fixture(scope="session")
+def without_deployed_operator(kube: Kube) -> Iterator[None]:
+    """One that is installed in the cluster rests while the one from source works."""
+    path = address("Deployment", SYSTEM_NAMESPACE, "ringfence-operator")
+    found = kube.get(path)
+    if found is None:
+        yield
+        return
+    kube.merge(path, {"spec": {"replicas": 0}})
+    kube.until(path, lambda it: it is not None and not it["status"].get("replicas"))
+    yield
+    kube.merge(path, {"spec": {"replicas": found["spec"]["replicas"]}})
+
+
+@pytest.fixture(scope="session")
+def namespace(kube: Kube) -> Iterator[str]:
+    """A namespace for the session's agents, in which Pod Security `restricted` is enforced."""
+    name = f"rf-e2e-{secrets.token_hex(3)}"
+    kube.create(namespace_body(name))
+    yield name
+    kube.delete(address("Namespace", name=name))
+
+
+class OperatorSlot:
+    """At most one operator at a time: asking for other settings replaces it."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._replica: Replica | None = None
+        self._settings: dict[str, str] = {}
+
+    def running(self, **settings: str) -> Replica:
+        """Return the replica that leads with these settings."""
+        if self._replica is None or not self._replica.is_running or self._settings != settings:
+            self.stop()
+            self._settings = settings
+            self._replica = Replica(self._kubeconfig, f"operator-{secrets.token_hex(2)}", **settings)
+            self._replica.start()
+            self._replica.until_leader()
+        return self._replica
+
+    def stop(self) -> None:
+        if self._replica is not None:
+            self._replica.stop()
+
+
+@pytest.fixture(scope="session")
+def operator_slot(kubeconfig: Path, without_deployed_operator: None) -> Iterator[OperatorSlot]:
+    slot = OperatorSlot(kubeconfig)
+    yield slot
+    slot.stop()
+
+
+@pytest.fixture(scope="session")
+def sandbox_class(kube: Kube) -> Iterator[str]:
+    """A RuntimeClass that the operator under test takes for a sandbox; what runs behind it is runc."""
+    body: Body = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": SANDBOX}}
+    kube.apply({**body, "handler": "runc"})
+    yield SANDBOX
+    kube.delete(address("RuntimeClass", name=SANDBOX))
+
+
+@pytest.fixture
+def world(kube: Kube, namespace: str, operator_slot: OperatorSlot) -> MakeWorld:
+    """For tests that run side by side, under the usual settings."""
+    operator_slot.running(**SETTINGS)
+    return lambda: World(kube, namespace)
+
+
+@pytest.fixture
+def alone(kube: Kube, namespace: str, operator_slot: OperatorSlot) -> Iterator[World]:
+    """A world for a test that measures time, or counts writes: no other runs beside it."""
+    operator_slot.running(**SETTINGS)
+    with World(kube, namespace) as world:
+        yield world

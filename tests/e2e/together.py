@@ -1,0 +1,43 @@
+"""Runs tests side by side: most of their time they wait for a kubelet, so together they take little more than one."""
+
+import inspect
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.e2e.world import World
+
+MakeWorld = Callable[[], AbstractContextManager[World]]
+THREADS = 20
+
+
+class Together:
+    """Starts every test that takes `world` at the first one's call; each call then waits for its own outcome."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="e2e")
+        self._outcomes: dict[str, Future[None]] = {}
+
+    def outcome(self, item: pytest.Function, make_world: MakeWorld) -> None:
+        """Return or raise what the test did."""
+        if not self._outcomes:
+            for each in item.session.items:
+                if isinstance(each, pytest.Function) and runs_together(each):
+                    self._outcomes[each.nodeid] = self._pool.submit(_run, each, make_world)
+        self._outcomes[item.nodeid].result()
+
+    def stop(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def runs_together(item: pytest.Item) -> bool:
+    """True if the test wants nothing but a world and its parameters."""
+    return isinstance(item, pytest.Function) and "world" in inspect.signature(item.obj).parameters
+
+
+def _run(item: pytest.Function, make_world: MakeWorld) -> None:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    with make_world() as world:
+        item.obj(world=world, **parameters)
