@@ -18,7 +18,7 @@ IndexFunction = Callable[[Obj], Iterable[Hashable]]
 log = structlog.get_logger(__name__)
 
 _FIRST_DELAY = 0.1
-_MAX_DELAY = 30.0
+_MAX_DELAY = 10.0
 
 
 class Key(NamedTuple):
