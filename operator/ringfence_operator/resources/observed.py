@@ -220,9 +220,12 @@ def observe_network_policy(raw: Mapping[str, Any]) -> NetworkPolicy:
 
 
 def service_digest(spec: Mapping[str, Any]) -> str:
-    """Return the digest of what we decide about a Service: its ports and the pods behind it."""
-    ports = [[port.get("name"), port["port"], port.get("protocol", "TCP")] for port in spec.get("ports", ())]
-    return digest([ports, spec.get("selector")])
+    """Return the digest of what we decide about a Service: its type, its ports and the pods behind it."""
+    ports = [
+        [port.get("name"), port["port"], port.get("targetPort", port["port"]), port.get("protocol", "TCP")]
+        for port in spec.get("ports", ())
+    ]
+    return digest([spec.get("type", "ClusterIP"), ports, spec.get("selector")])
 
 
 def observe_service(raw: Mapping[str, Any]) -> Service:
