@@ -18,6 +18,8 @@ Body = dict[str, Any]
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
+# `kubectl apply --server-side` goes by this name: what it installs later must not conflict with what a test installed.
+INSTALLER = "kubectl"
 MERGE = "application/merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
@@ -99,7 +101,7 @@ class ApiServer:
         query = {"fieldValidation": "Strict", "fieldManager": "tests", **({"dryRun": "All"} if dry_run else {})}
         return self.request("POST", collection(body), body, user=user, **query)
 
-    def apply(self, body: Body, *, user: str = "") -> Answer:
+    def apply(self, body: Body, *, user: str = "", manager: str = "tests") -> Answer:
         """Apply `body` on the server's side, taking over what others own."""
         path = f"{collection(body)}/{body['metadata']['name']}"
         return self.request(
@@ -108,7 +110,7 @@ class ApiServer:
             body,
             content_type=APPLY,
             user=user,
-            fieldManager="tests",
+            fieldManager=manager,
             force="true",
             fieldValidation="Strict",
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.api_server import Answer, ApiServer, collection
+from tests.cluster.api_server import INSTALLER, Answer, ApiServer, collection
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def kube(kubeconfig: Path) -> Iterator[ApiServer]:
 def crds(kube: ApiServer) -> ApiServer:
     """The API server with this tree's CRDs established."""
     for path in sorted((ROOT / "crds").glob("*.yaml")):
-        crd = kube.apply(yaml.safe_load(path.read_text())).expect()
+        crd = kube.apply(yaml.safe_load(path.read_text()), manager=INSTALLER).expect()
         kube.wait(f"{collection(crd)}/{crd['metadata']['name']}", _is_established)
     return kube
 

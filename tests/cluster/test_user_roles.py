@@ -7,20 +7,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.api_server import MERGE, Answer, ApiServer, collection
+from tests.cluster.api_server import INSTALLER, MERGE, Answer, ApiServer, collection
 from tests.cluster.rows import Body, agent, policy
 
 pytestmark = pytest.mark.cluster
 
 ROLES = Path(__file__).resolve().parents[2] / "deploy" / "rbac-users.yaml"
 RBAC = "rbac.authorization.k8s.io"
+# Nothing that an operator would say: one may be at work on the same cluster.
+FORGED = {"workspaceClaim": "forged"}
 
 
 @pytest.fixture(scope="module")
 def people(crds: ApiServer, namespace: str) -> ApiServer:
     """The API server, to which viewer, editor and administrator are bound by Kubernetes' own roles."""
     for role in yaml.safe_load_all(ROLES.read_text()):
-        crds.apply(role).expect()
+        crds.apply(role, manager=INSTALLER).expect()
     for person, role in (("viewer", "view"), ("editor", "edit"), ("administrator", "admin")):
         crds.apply(_binding(namespace, person, role)).expect()
     for role, resource in (("view", "agents/status"), ("edit", "agents"), ("admin", "securitypolicies")):
@@ -63,21 +65,21 @@ def test_person_may_read_and_write_what_the_role_says(
 def test_status_is_refused_from_people(people: ApiServer, stored: Body, person: str) -> None:
     path = f"{collection(stored)}/stored/status"
 
-    answer = people.request("PATCH", path, {"status": {"state": "Running"}}, content_type=MERGE, user=person)
+    answer = people.request("PATCH", path, {"status": FORGED}, content_type=MERGE, user=person)
 
     assert answer.status == 403
     assert "agents/status" in answer.message
-    assert people.request("GET", path, user=person).expect()["status"].get("state") is None
+    assert not FORGED.items() <= people.request("GET", path, user=person).expect()["status"].items()
 
 
 def test_status_in_an_ordinary_write_is_dropped(people: ApiServer, stored: Body) -> None:
     path = f"{collection(stored)}/stored"
-    forged = {"status": {"state": "Running", "observedGeneration": 7}, "spec": {"args": ["x"]}}
+    forged = {"status": FORGED, "spec": {"args": ["x"]}}
 
     answer = people.request("PATCH", path, forged, content_type=MERGE, user="editor").expect()
 
     assert answer["spec"]["args"] == ["x"]
-    assert answer["status"] == stored["status"]
+    assert not FORGED.items() <= answer["status"].items()
 
 
 @pytest.mark.parametrize("role", ["view", "edit", "admin"])
