@@ -8,6 +8,7 @@ from pathlib import Path
 
 from devcluster.cluster import Cluster
 from devcluster.command import run
+from devcluster.file import write
 
 DAYS = "3650"
 
@@ -114,8 +115,4 @@ def _write_kubeconfig(cluster: Cluster, name: str, path: Path) -> None:
         "contexts": [{"name": context, "context": {"cluster": context, "user": name}}],
         "current-context": context,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(config, indent=1))
-    partial.replace(path)
+    write(path, json.dumps(config, indent=1), mode=0o600)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from devcluster.errors import DevclusterError
+from devcluster.file import write
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = REPOSITORY / ".devcluster/bin"  # commands for people
@@ -162,6 +163,11 @@ def cluster_name() -> str:
     return name
 
 
+def lock_file(name: str) -> Path:
+    """Return the file to lock while a command changes the cluster."""
+    return state_home() / f"{name}.lock"
+
+
 def find_cluster(name: str) -> Cluster | None:
     """Return the cluster of that name if `up` has begun to make it."""
     try:
@@ -179,11 +185,7 @@ def claim_cluster(name: str) -> Cluster:
     free = next((slot for slot in range(MAX_CLUSTERS) if slot not in taken), None)
     if free is None:
         raise DevclusterError(f"{MAX_CLUSTERS} clusters exist already; take one down first")
-    record = _record(name)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    partial = record.with_suffix(".tmp")
-    partial.write_text(json.dumps({"slot": free}))
-    partial.replace(record)
+    write(_record(name), json.dumps({"slot": free}))
     return Cluster(name, free)
 
 

@@ -8,9 +8,11 @@ from devcluster.binaries import binary
 from devcluster.cluster import REPOSITORY, Cluster
 from devcluster.command import run
 from devcluster.errors import DevclusterError
+from devcluster.file import write
 from devcluster.process import Process
 
 CNI_PLUGINS = "/usr/lib/cni"
+KEPT = 5  # versions of an image, the newest
 
 CONFIG = """\
 version = 3
@@ -58,7 +60,8 @@ def containerd(cluster: Cluster, pause_image: str) -> Process:
     """Write containerd's configuration and return the process."""
     config = cluster.state / "containerd.toml"
     directories = [CNI_PLUGINS, str(REPOSITORY / "devcluster/cni"), str(binary("netpol-cni").parent)]
-    config.write_text(
+    write(
+        config,
         CONFIG.format(
             root=cluster.containerd_root / "root",
             run=cluster.run,
@@ -67,7 +70,7 @@ def containerd(cluster: Cluster, pause_image: str) -> Process:
             shim=binary("containerd-shim-runc-v2"),
             runc=binary("runc"),
             bin_dirs=", ".join(f'"{directory}"' for directory in directories),
-        )
+        ),
     )
     cluster.run.mkdir(parents=True, exist_ok=True)
     return Process("containerd", [str(binary("containerd")), "--config", str(config)], cluster.netns, files=(config,))
@@ -85,11 +88,8 @@ def write_cni_config(cluster: Cluster) -> None:
     plugins: list[dict[str, object]] = [{"type": "no-dad"}, {"type": "ptp", "ipMasq": False, "ipam": ipam}]
     if binary("netpol-cni").exists():
         plugins.append({"type": "netpol-cni", "socket": str(cluster.run / "node-agent.sock")})
-    target = cluster.state / "cni/10-ringfence.conflist"
-    target.parent.mkdir(exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps({"cniVersion": "1.0.0", "name": cluster.netns, "plugins": plugins}, indent=1))
-    partial.replace(target)
+    config = {"cniVersion": "1.0.0", "name": cluster.netns, "plugins": plugins}
+    write(cluster.state / "cni/10-ringfence.conflist", json.dumps(config, indent=1))
 
 
 def ctr(cluster: Cluster, *arguments: str, check: bool = True) -> str:
@@ -103,14 +103,19 @@ def is_serving(cluster: Cluster) -> bool:
     return socket(cluster).exists() and "Server:" in ctr(cluster, "version", check=False)
 
 
-def import_image(cluster: Cluster, archive: Path) -> bool:
-    """Import the archive unless this very file was imported before; return True if it was."""
+def import_image(cluster: Cluster, archive: Path, reference: str) -> bool:
+    """Import the archive unless this very file was imported before; return True if that was needed."""
     record = cluster.containerd_root / "imported" / archive.name
     if record.exists():
         return False
     import_archive(cluster, archive)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.touch()
+    write(record, reference)
+    name = archive.name.rpartition("-")[0]
+    former = sorted(record.parent.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in former[:-KEPT]:
+        if old.read_text() != reference:
+            ctr(cluster, "images", "remove", old.read_text(), check=False)
+        old.unlink()
     return True
 
 

@@ -7,6 +7,7 @@ from devcluster.api import Api
 from devcluster.binaries import binary
 from devcluster.cluster import Cluster
 from devcluster.errors import ProcessDiedError
+from devcluster.file import write
 from devcluster.process import Process, ensure_running, running, wait_for
 
 READY_TIMEOUT = 90
@@ -154,4 +155,4 @@ def _write_audit_policy(cluster: Cluster) -> None:
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [{"level": "Metadata", "verbs": verbs}, {"level": "None"}],
     }
-    _audit_policy(cluster).write_text(json.dumps(policy))
+    write(_audit_policy(cluster), json.dumps(policy))

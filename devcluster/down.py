@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devcluster.binaries import binary
 from devcluster.cgroup import kill_cgroup, remove_cgroup
-from devcluster.cluster import Cluster, find_cluster, state_home
+from devcluster.cluster import Cluster, find_cluster, lock_file
 from devcluster.command import run
 from devcluster.containerd import forget_containers, is_serving, remove_remains
 from devcluster.lock import locked
@@ -22,7 +22,7 @@ from devcluster.step import Progress
 def down(name: str, *, purge: bool = False) -> None:
     """Take the cluster down, whatever state it is in; `purge` deletes its image layers too."""
     progress = Progress(f"cluster {name}: down")
-    with locked(state_home() / f"{name}.lock", on_wait=lambda: progress.note("waiting for another command")):
+    with locked(lock_file(name), on_wait=lambda: progress.note("waiting for another command")):
         # Without a record there may still be something: its names do not depend on the slot.
         cluster = find_cluster(name) or Cluster(name, slot=0)
         with progress.step("pods"):
@@ -40,6 +40,7 @@ def down(name: str, *, purge: bool = False) -> None:
             remove_network(cluster)
         with progress.step("files"):
             _remove_files(cluster, purge=purge)
+            lock_file(name).unlink()
     progress.note(f"cluster {name} is down")
 
 

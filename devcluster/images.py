@@ -21,6 +21,7 @@ PYTHON = "docker.io/library/python:3.11-slim-bookworm"
 
 SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PACKAGES = "python3,ca-certificates"
+KEPT = 3  # archives of an image, the newest
 # Nobody reads manuals in a container; without them the image is a third smaller.
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
@@ -44,16 +45,22 @@ def build_image(image: Image, progress: Progress) -> Path:
     """Return the image's archive; build it if its content hash is new."""
     archive = image.archive
     if not archive.exists():
-        with (
-            locked(cache_home() / f"image-{image.name}.lock"),
-            progress.step(f"build image {image.name}", announce=True),
-        ):
-            archive.parent.mkdir(parents=True, exist_ok=True)
-            partial = archive.with_suffix(".partial")
-            partial.unlink(missing_ok=True)
-            image.make(partial)
-            partial.replace(archive)
+        with locked(cache_home() / "images.lock", on_wait=lambda: progress.note("waiting for another build")):
+            if not archive.exists():
+                with progress.step(f"build image {image.name}", announce=True):
+                    _build(image, archive)
     return archive
+
+
+def _build(image: Image, archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    image.make(partial)
+    partial.replace(archive)
+    former = sorted(archive.parent.glob(f"{image.name}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in former[:-KEPT]:
+        old.unlink()
 
 
 def pause() -> Image:

@@ -9,14 +9,15 @@ from devcluster.binaries import BINARIES, binary
 from devcluster.cluster import Cluster
 from devcluster.containerd import socket
 from devcluster.control_plane import assert_alive
+from devcluster.file import write
 from devcluster.process import Process, wait_for
 
 
 def kubelet(cluster: Cluster) -> Process:
     """Write the kubelet's configuration and return the process."""
     config = cluster.state / "kubelet.json"
-    config.write_text(json.dumps(_kubelet_config(cluster), indent=1))
-    (cluster.state / "resolv.conf").write_text("options ndots:1\n")
+    write(config, json.dumps(_kubelet_config(cluster), indent=1))
+    write(cluster.state / "resolv.conf", "options ndots:1\n")
     argv = [
         str(binary("kube")),
         "kubelet",
@@ -46,7 +47,7 @@ def kube_proxy(cluster: Cluster) -> Process:
         "nftables": {"minSyncPeriod": "100ms", "syncPeriod": "30s"},
         "oomScoreAdj": 0,
     }
-    config.write_text(json.dumps(settings, indent=1))
+    write(config, json.dumps(settings, indent=1))
     return Process(
         "kube-proxy", [str(binary("kube")), "kube-proxy", f"--config={config}"], cluster.netns, files=(config,)
     )

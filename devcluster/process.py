@@ -8,11 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from devcluster.cluster import Cluster
 from devcluster.errors import DevclusterError
+from devcluster.file import write
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,4 @@ def wait_for(what: str, is_true: Callable[[], bool], *, timeout: float, step: fl
 
 
 def _record(cluster: Cluster, record: Running) -> None:
-    path = cluster.state / "processes" / f"{record.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".tmp")
-    partial.write_text(
-        json.dumps({"name": record.name, "pid": record.pid, "started": record.started, "digest": record.digest})
-    )
-    partial.replace(path)
+    write(cluster.state / "processes" / f"{record.name}.json", json.dumps(asdict(record)))

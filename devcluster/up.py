@@ -8,9 +8,10 @@ from devcluster.api import Api
 from devcluster.binaries import BINARIES, binary, build
 from devcluster.certificates import ensure_certificates
 from devcluster.cgroup import ensure_cgroup
-from devcluster.cluster import REPOSITORY, TOOLS, Cluster, claim_cluster, state_home
+from devcluster.cluster import REPOSITORY, TOOLS, Cluster, claim_cluster, lock_file, state_home
 from devcluster.containerd import containerd, forget_containers, import_image, is_serving, write_cni_config
 from devcluster.control_plane import start_api_server, start_controllers, wait_for_api_server
+from devcluster.file import write
 from devcluster.images import PAUSE, Image, build_image, coredns, pause, python
 from devcluster.lock import locked
 from devcluster.network import ensure_network
@@ -27,7 +28,7 @@ def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cl
     """Bring the cluster up and return it; safe to call at any time, in any state."""
     with locked(state_home() / "clusters.lock"):
         cluster = claim_cluster(name)
-    with locked(state_home() / f"{name}.lock", on_wait=lambda: progress.note("waiting for another command")):
+    with locked(lock_file(name), on_wait=lambda: progress.note("waiting for another command")):
         ensure_packages(progress)
         build(CONTROL_PLANE if control_plane_only else list(BINARIES), progress)
         is_new = not (cluster.state / "etcd").exists()
@@ -61,10 +62,10 @@ def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
         addons = pool.submit(_addons, cluster)
         runtime.result()
         ensure_running(cluster, kubelet(cluster))
-        ensure_running(cluster, kube_proxy(cluster))
         images = pool.submit(load_images, cluster, progress, [coredns(), python()])
         with progress.step("node Ready"):
             wait_for_node(cluster, api)
+        ensure_running(cluster, kube_proxy(cluster))  # it gives up on a node that does not exist yet
         for background in (addons, images):
             background.result()
     with progress.step("cluster DNS ready"):
@@ -78,10 +79,7 @@ def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
 
 def _write_kubectl() -> None:
     """Give people a kubectl of the cluster's own version."""
-    TOOLS.mkdir(parents=True, exist_ok=True)
-    script = TOOLS / "kubectl"
-    script.write_text(f'#!/bin/sh\nexec "{binary("kube")}" kubectl "$@"\n')
-    script.chmod(0o755)
+    write(TOOLS / "kubectl", f'#!/bin/sh\nexec "{binary("kube")}" kubectl "$@"\n', mode=0o755)
 
 
 def outside(cluster: Cluster) -> Process:
@@ -118,5 +116,5 @@ def load_images(cluster: Cluster, progress: Progress, images: list[Image]) -> No
     """Build what has changed and import what the node does not have."""
     for image in images:
         archive = build_image(image, progress)
-        if import_image(cluster, archive):
+        if import_image(cluster, archive, image.reference):
             progress.note(f"✓ image {image.reference} imported")

@@ -9,6 +9,7 @@ from devcluster.binaries import binary
 from devcluster.cluster import Cluster, cache_home
 from devcluster.content import content_hash
 from devcluster.errors import DevclusterError
+from devcluster.file import write
 from devcluster.images import PAUSE
 from devcluster.process import wait_for
 
@@ -41,8 +42,7 @@ def probe(cluster: Cluster, api: Api) -> bool:
     except DevclusterError:
         works = False
     api.delete(POD)
-    _record().parent.mkdir(parents=True, exist_ok=True)
-    _record().write_text(json.dumps(works))
+    write(_record(), json.dumps(works))
     return works
 
 
