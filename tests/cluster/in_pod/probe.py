@@ -2,6 +2,7 @@
 
 {"probe": [[protocol, host, port], ...]}  → [true or false, ...]: does it answer?
 {"hold": [protocol, host, port]}          → true: a flow is open, and something is sent on it every 20 ms
+{"until": [true or false, [[protocol, host, port], ...]]} → for each, the CLOCK_MONOTONIC second it was first so
 {"held": null}                            → [answers so far, or -1 where the flow is broken] of every flow
 """
 
@@ -37,6 +38,16 @@ def answers(target: Target) -> bool:
         return False
 
 
+def until(wanted: bool, targets: list[Target]) -> list[float]:
+    """Return when each target was first seen to answer, or not to; probes them in turn, without pause."""
+    seen: dict[int, float] = {}
+    while len(seen) < len(targets):
+        for index, target in enumerate(targets):
+            if index not in seen and answers(target) == wanted:
+                seen[index] = time.monotonic()
+    return [seen[index] for index in range(len(targets))]
+
+
 class Flow(Thread):
     """A flow that asks for an answer again and again until there is none."""
 
@@ -63,6 +74,8 @@ def main() -> None:
             reply: object = True
             if "probe" in request:
                 reply = list(pool.map(answers, request["probe"]))
+            elif "until" in request:
+                reply = until(*request["until"])
             elif "hold" in request:
                 flows.append(Flow(request["hold"]))
                 flows[-1].start()
