@@ -1,6 +1,7 @@
 """The programs of the cluster, built from the Go module beside us and kept under their content hash."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from devcluster.step import Progress
 MODULE = REPOSITORY / "devcluster/node"
 CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 BUILD_TIMEOUT = 3600
+KEPT = 3  # builds of a program, the newest
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,14 @@ def _build(wanted: Binary) -> None:
         timeout=BUILD_TIMEOUT,
     )
     partial.replace(target)
+    _forget_old(wanted)
+
+
+def _forget_old(wanted: Binary) -> None:
+    """Delete all but the newest builds; a process that runs an older one keeps its file."""
+    pattern = f"{wanted.name}-{'[0-9a-f]' * 16}"
+    for old in sorted((cache_home() / "bin").glob(pattern), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _flags(wanted: Binary) -> str:

@@ -35,9 +35,13 @@ def ensure_network(cluster: Cluster) -> None:
     _addresses(node, "out0", (f"{at.exit[0]}/30", f"{at.exit[1]}/64"))
     _addresses(outside, "eth0", (f"{at.outside[0]}/30", f"{at.outside[1]}/64"))
     _addresses(outside, "lo", OUTSIDE_ADDRESSES)
-    for via, back in zip(at.outside, at.exit, strict=True):
+    for via, back, *inside in zip(at.outside, at.exit, at.pods, at.node, strict=True):
         _ip(node, f"route replace default via {via}")
-        _ip(outside, f"route replace default via {back}")
+        for network in inside:
+            _ip(outside, f"route replace {network} via {back}")
+        # Whatever else is called gets its answer at once, and does not go in circles.
+        family = "-6 " if ":" in via else ""
+        _ip(outside, f"{family}route replace unreachable default metric 1024")
 
 
 def namespace_exists(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from devcluster.addons import apply_addons
 from devcluster.api import Api
@@ -22,6 +23,7 @@ from devcluster.step import Progress
 from devcluster.user_namespaces import label_node, probe, remembered
 
 CONTROL_PLANE = ["etcd", "kube"]
+NODE = [name for name in BINARIES if name != "kwok"]  # that one is built when it is asked for
 
 
 def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cluster:
@@ -30,7 +32,11 @@ def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cl
         cluster = claim_cluster(name)
     with locked(lock_file(name), on_wait=lambda: progress.note("waiting for another command")):
         ensure_packages(progress)
-        build(CONTROL_PLANE if control_plane_only else list(BINARIES), progress)
+        with ThreadPoolExecutor(1) as pool:
+            # One waits for the network while the other keeps the processors busy.
+            if not control_plane_only:
+                pool.submit(build_image, python(), progress)
+            build(CONTROL_PLANE if control_plane_only else NODE, progress)
         is_new = not (cluster.state / "etcd").exists()
         with progress.step("network namespaces, certificates"):
             ensure_network(cluster)
@@ -85,7 +91,9 @@ def _write_kubectl() -> None:
 def outside(cluster: Cluster) -> Process:
     """Return the servers on the outside addresses."""
     script = REPOSITORY / "devcluster/outside_server.py"
-    return Process("outside", [sys.executable, str(script)], cluster.outside_netns, files=(script,))
+    return Process(
+        "outside", [str(Path(sys.executable).resolve()), str(script)], cluster.outside_netns, files=(script,)
+    )
 
 
 def wait_for_dns(api: Api) -> None:
