@@ -45,8 +45,9 @@ class Bed:
         for pod in (client, *servers):
             self.kube.create(pod).expect()
         pod_addresses(self.kube, client)
-        self.targets = [["tcp", pod_addresses(self.kube, pod)[0], PORT] for pod in servers]
+        self.targets = [[pod_addresses(self.kube, pod)[0], PORT] for pod in servers]
         self.shell = Shell(self._kubeconfig, self.namespace, "client")
+        self.shell.ask(until=[True, self.targets])  # a pod is Ready before its program listens
 
     def close(self) -> None:
         """Delete the namespace, and do not wait for it."""

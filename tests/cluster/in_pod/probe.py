@@ -2,7 +2,7 @@
 
 {"probe": [[protocol, host, port], ...]}  → [true or false, ...]: does it answer?
 {"hold": [protocol, host, port]}          → true: a flow is open, and something is sent on it every 20 ms
-{"until": [true or false, [[protocol, host, port], ...]]} → for each, the CLOCK_MONOTONIC second it was first so
+{"until": [true or false, [[host, port], ...]]} → for each, the CLOCK_MONOTONIC second it first accepted or refused TCP
 {"held": null}                            → [answers so far, or -1 where the flow is broken] of every flow
 """
 
@@ -38,14 +38,25 @@ def answers(target: Target) -> bool:
         return False
 
 
-def until(wanted: bool, targets: list[Target]) -> list[float]:
-    """Return when each target was first seen to answer, or not to; probes them in turn, without pause."""
+def until(wanted: bool, targets: list[tuple[str, int]]) -> list[float]:
+    """Return when each target first accepted a connection, or refused one; probes them in turn, without pause."""
     seen: dict[int, float] = {}
     while len(seen) < len(targets):
         for index, target in enumerate(targets):
-            if index not in seen and answers(target) == wanted:
+            if index not in seen and accepts(target) is wanted:
                 seen[index] = time.monotonic()
     return [seen[index] for index in range(len(targets))]
+
+
+def accepts(target: tuple[str, int]) -> bool | None:
+    """True if the connection is accepted, False if it is refused, None if the answer was cut off on its way."""
+    try:
+        socket.create_connection(target, timeout=0.1).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 class Flow(Thread):
