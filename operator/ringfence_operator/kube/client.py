@@ -138,7 +138,8 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(int(seconds)),
         }
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=seconds + _WATCH_GRACE)
+        # The server ends the watch before `total`; sock_read would only add a timer to each event.
+        timeout = aiohttp.ClientTimeout(total=seconds + _WATCH_GRACE, sock_connect=self._timeout)
         try:
             url = self._url(path, query)
             async with self._watches.get(url, headers=self._headers(), timeout=timeout) as response:

@@ -55,9 +55,11 @@ class LeaderElector:
     """Holds the Lease whenever it can; `remaining` says for how long we may still write.
 
     Our own term runs from the moment at which the last successful renewal was *sent*, and ends `margin`
-    seconds before the Lease does, for requests still on their way then. Another's term runs from when
+    seconds before the Lease does, for requests still on their way then (by default a fifth of `duration`;
+    renewals come four times as often as the Lease would end). Another's term runs from when
     we saw its record change: clocks of different machines are never compared.
-    A killed leader is followed after `duration` + `poll` seconds at most, one that released at `poll`.
+    A killed leader is followed after `duration` + `poll` seconds at most, one that released after `poll`.
+    `identity` must be this process's alone: whoever finds his own in the Lease takes it without waiting.
     """
 
     def __init__(
@@ -68,9 +70,9 @@ class LeaderElector:
         identity: str,
         *,
         duration: int = 10,
-        renew: float = 2.5,
+        renew: float | None = None,
         poll: float = 1.0,
-        margin: float = 2.0,
+        margin: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _wall_clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -81,9 +83,9 @@ class LeaderElector:
         self._name = name
         self._identity = identity
         self._duration = duration
-        self._renew = renew
+        self._renew = duration / 4 if renew is None else renew
         self._poll = poll
-        self._margin = margin
+        self._margin = duration / 5 if margin is None else margin
         self._clock = clock
         self._now = now
         self._sleep = sleep

@@ -36,8 +36,8 @@ class HealthServer:
         self._caches = caches
         self._runner: web.AppRunner | None = None
 
-    async def start(self, *, host: str = "0.0.0.0", port: int = 8080) -> int:  # noqa: S104 - the kubelet probes the pod's address
-        """Listen on `port`, or on a free one if it is 0; return it."""
+    async def start(self, *, host: str | None = None, port: int = 8080) -> int:
+        """Listen on `port` of `host` (None: all addresses, IPv4 and IPv6), or on a free one if it is 0; return it."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
