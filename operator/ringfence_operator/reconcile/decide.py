@@ -69,7 +69,7 @@ def _finished(context: Context) -> Decision:
         wait = ttl - (context.now - agent.status.finished_at).total_seconds()
         if wait <= 0:
             step, wait = Step.EXPIRE, None
-    elif agent.spec.suspend and context.pod and not context.pod.deleting_since:
+    elif agent.spec.suspend and context.own_pod and not context.own_pod.deleting_since:
         step = Step.DELETE
     return Decision(
         step=step,
@@ -139,7 +139,8 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
     if context.own_pod is None:
         message = f"pod {pod.meta.name} belongs to an earlier agent or somebody else; waiting until it is gone"
         return Decision(step=Step.KEEP, state=AgentState.PENDING, reason=Reason.NAME_TAKEN, message=message)
-    if pod.phase == "Failed" and context.is_counted(pod) and not context.is_node_gone:
+    is_lost = context.is_node_gone and bool(pod.deleting_since)
+    if pod.phase == "Failed" and context.is_counted(pod) and not is_lost:
         return _after_failure(context, pod)
     stale = _why_stale(context, pod)
     if stale:
@@ -174,7 +175,7 @@ def _is_ending(context: Context, pod: Pod) -> bool:
 def _why_stale(context: Context, pod: Pod) -> str:
     """Return why the pod has to be replaced whatever it does, or nothing."""
     has_ended = pod.phase in ("Succeeded", "Failed")
-    if context.is_node_gone:
+    if context.is_node_gone and not has_ended:
         return f"node {pod.node} is gone; the pod is being replaced"
     if context.is_pod_of_old_run:
         return "the spec changed; the pod is being replaced"
