@@ -1,0 +1,145 @@
+"""An API server in memory: the semantics that the reconcilers rely on, a log of writes, and a fuse that blows."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from ringfence_operator.api.model import format_timestamp
+from ringfence_operator.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+
+Raw = dict[str, Any]
+Place = tuple[str, str, str]
+
+
+class CrashError(Exception):
+    """The operator's process ended."""
+
+
+def place_of(path: str) -> Place:
+    """Return plural, namespace and name (empty for a collection)."""
+    namespace, plural, *name = path.partition("/namespaces/")[2].split("/")
+    return plural, namespace, name[0] if name else ""
+
+
+class FakeApiServer:
+    """Implements the port `Kube`. `fuse` is the number of the write that fails, whether it still takes effect, how."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.objects: dict[Place, Raw] = {}
+        self.log: list[tuple[str, str, Raw]] = []
+        self.writes: list[str] = []
+        self.reads: list[str] = []
+        self.fuse: tuple[int, bool, Exception] | None = None
+        self.refuse: dict[str, KubeError] = {}
+        self._clock = clock
+        self._version = 0
+
+    # What the operator calls.
+
+    async def get(self, path: str) -> Raw:
+        self.reads.append(path)
+        return deepcopy(self._find(place_of(path)))
+
+    async def create(self, path: str, body: Raw) -> Raw:
+        plural, namespace, _ = place_of(path)
+        return self._write(f"create {plural}", lambda: self.add(plural, body | {}, namespace))
+
+    async def apply(self, path: str, body: Raw, *, subresource: str | None = None) -> Raw:
+        place = place_of(path)
+        verb = f"apply {place[0]}" + (f"/{subresource}" if subresource else "")
+        return self._write(verb, lambda: self._apply(place, body, subresource))
+
+    async def merge_patch(self, path: str, body: Raw) -> Raw:
+        place = place_of(path)
+        return self._write(f"patch {place[0]}", lambda: self._relabel(place, body))
+
+    async def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> Raw:
+        place = place_of(path)
+        return self._write(f"delete {place[0]}", lambda: self.remove(place, uid=uid, grace_seconds=grace_seconds))
+
+    # What the world does.
+
+    def add(self, plural: str, body: Raw, namespace: str = "") -> Raw:
+        place = (plural, namespace, body["metadata"]["name"])
+        if place in self.objects:
+            raise AlreadyExistsError(f"{plural} {place[2]} already exists")
+        raw = deepcopy(body)
+        raw["metadata"] |= {
+            "uid": body["metadata"].get("uid") or f"{plural}-{self._version + 1}",
+            "generation": 1,
+            "creationTimestamp": format_timestamp(self._clock()),
+        }
+        return self._keep("ADDED", place, raw)
+
+    def change(self, place: Place, edit: Callable[[Raw], None], *, is_spec: bool = False) -> Raw:
+        """Edit an object in place; a spec's change counts as a new generation."""
+        raw = deepcopy(self._find(place))
+        edit(raw)
+        if raw == self.objects[place]:
+            return raw
+        if is_spec:
+            raw["metadata"]["generation"] += 1
+        return self._keep("MODIFIED", place, raw)
+
+    def remove(self, place: Place, *, uid: str | None = None, grace_seconds: int | None = None) -> Raw:
+        raw = deepcopy(self._find(place))
+        if uid is not None and raw["metadata"]["uid"] != uid:
+            raise ConflictError("the UID in the precondition does not match")
+        has_ended = raw.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if place[0] == "pods" and raw["spec"].get("nodeName") and not has_ended and grace_seconds != 0:
+            raw["metadata"].setdefault("deletionTimestamp", format_timestamp(self._clock()))
+            return self._keep("MODIFIED", place, raw)
+        if place[0] == "pods":
+            raw["metadata"].setdefault("deletionTimestamp", format_timestamp(self._clock()))
+        del self.objects[place]
+        self._version += 1
+        raw["metadata"]["resourceVersion"] = str(self._version)
+        self.log.append(("DELETED", place[0], raw))
+        return deepcopy(raw)
+
+    def _find(self, place: Place) -> Raw:
+        found = self.objects.get(place)
+        if found is None:
+            raise NotFoundError(f"{place[0]} {place[2]} not found")
+        return found
+
+    def _keep(self, kind: str, place: Place, raw: Raw) -> Raw:
+        self._version += 1
+        raw["metadata"]["resourceVersion"] = str(self._version)
+        self.objects[place] = raw
+        self.log.append((kind, place[0], deepcopy(raw)))
+        return deepcopy(raw)
+
+    def _write(self, verb: str, effect: Callable[[], Raw]) -> Raw:
+        if verb in self.refuse:
+            raise self.refuse[verb]
+        if self.fuse is not None:
+            left, takes_effect, error = self.fuse
+            self.fuse = None if left == 0 else (left - 1, takes_effect, error)
+            if left == 0:
+                if takes_effect:
+                    effect()
+                raise error
+        self.writes.append(verb)
+        return effect()
+
+    def _apply(self, place: Place, body: Raw, subresource: str | None) -> Raw:
+        if place not in self.objects and subresource is None:
+            return self.add(place[0], body, place[1])
+        have = self._find(place)["metadata"]
+        for field in ("uid", "resourceVersion"):
+            if body["metadata"].get(field, have[field]) != have[field]:
+                raise ConflictError(f"{field} does not match")
+        part = subresource or "spec"
+        return self.change(place, lambda raw: raw.update({part: deepcopy(body[part])}))
+
+    def _relabel(self, place: Place, body: Raw) -> Raw:
+        if body["metadata"].get("uid", self._find(place)["metadata"]["uid"]) != self._find(place)["metadata"]["uid"]:
+            raise ConflictError("uid does not match")
+
+        def edit(raw: Raw) -> None:
+            merged = raw["metadata"].get("labels", {}) | body["metadata"]["labels"]
+            raw["metadata"]["labels"] = {key: value for key, value in merged.items() if value is not None}
+
+        return self.change(place, edit)

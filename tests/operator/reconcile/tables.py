@@ -1,0 +1,120 @@
+"""Caches without an API server: what was put in is what the operator sees."""
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Any, Generic, TypeVar
+
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.reconcile import view
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources import observed
+from ringfence_operator.settings import Settings
+
+T = TypeVar("T")
+Raw = dict[str, Any]
+Key = tuple[str, str]
+
+
+def key_of(raw: Raw) -> Key:
+    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
+
+
+class FakeTable(Generic[T]):
+    """Keeps the newest version of each object, as an informer does, and tells of each difference."""
+
+    def __init__(
+        self,
+        slim: Callable[[Raw], T],
+        on_change: Callable[[], None],
+        index: dict[str, Callable[[T], Iterable[Hashable]]],
+    ) -> None:
+        self.cache: dict[Key, T] = {}
+        self._slim = slim
+        self._on_change = on_change
+        self._index = index
+        self._versions: dict[Key, int] = {}
+        self._reached = 0
+
+    def get(self, namespace: str, name: str) -> T | None:
+        return self.cache.get((namespace, name))
+
+    def keys_by(self, index: str, value: Hashable) -> Collection[Key]:
+        return [key for key, obj in self.cache.items() if value in set(self._index[index](obj))]
+
+    def store(self, raw: Raw) -> None:
+        if int(raw["metadata"]["resourceVersion"]) > self._reached:
+            self._keep(raw)
+
+    def follow(self, kind: str, raw: Raw) -> None:
+        """Take over an event of the watch."""
+        version, key = int(raw["metadata"]["resourceVersion"]), key_of(raw)
+        if kind != "DELETED":
+            self._keep(raw)
+        elif key in self.cache and self._versions[key] <= version:
+            del self.cache[key]
+            self._on_change()
+        self._reached = version
+
+    def _keep(self, raw: Raw) -> None:
+        version, key = int(raw["metadata"]["resourceVersion"]), key_of(raw)
+        if key in self.cache and version <= self._versions[key]:
+            return
+        old, new = self.cache.get(key), self._slim(raw)
+        self.cache[key] = new
+        self._versions[key] = version
+        if old != new:
+            self._on_change()
+
+
+SLIM: dict[str, Callable[[Raw], Any]] = {
+    "agents": Agent.from_body,
+    "securitypolicies": SecurityPolicy.from_body,
+    "pods": observed.observe_pod,
+    "networkpolicies": observed.observe_network_policy,
+    "services": observed.observe_service,
+    "persistentvolumeclaims": observed.observe_claim,
+    "nodes": observed.observe_node,
+    "runtimeclasses": observed.observe_name,
+    "servicecidrs": observed.observe_service_cidr,
+    "endpointslices": observed.observe_endpoints,
+}
+_INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
+    "agents": {
+        view.BY_POLICY: view.index_by_policy,
+        view.BY_CLAIM: view.index_by_claim,
+        view.BY_NAMESPACE: view.index_by_namespace,
+    },
+    "pods": {view.BY_NODE: view.index_by_node},
+    "networkpolicies": {view.FOREIGN: view.index_foreign},
+    "nodes": {view.LACKING: view.index_lacking},
+}
+
+
+def build_tables(on_change: Callable[[], None] = lambda: None) -> dict[str, FakeTable[Any]]:
+    """Return an empty cache for each resource, by its plural."""
+    return {plural: FakeTable(slim, on_change, _INDEX.get(plural, {})) for plural, slim in SLIM.items()}
+
+
+def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
+    return View(
+        settings=settings,
+        agents=tables["agents"],
+        policies=tables["securitypolicies"],
+        pods=tables["pods"],
+        network_policies=tables["networkpolicies"],
+        services=tables["services"],
+        claims=tables["persistentvolumeclaims"],
+        nodes=tables["nodes"],
+        runtime_classes=tables["runtimeclasses"],
+        service_cidrs=tables["servicecidrs"],
+        api_endpoints=tables["endpointslices"],
+    )
+
+
+def view_of(settings: Settings | None = None, /, **objects: list[Raw]) -> View:
+    """Return a view of `objects`, given by plural."""
+    tables = build_tables()
+    for plural, raws in objects.items():
+        for raw in raws:
+            tables[plural].store(raw)
+    return build_view(tables, settings or Settings())
