@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from devcluster.cluster import Cluster
-from devcluster.errors import ApiError
+from devcluster.errors import ApiError, ApiUnavailableError
 
 FIELD_MANAGER = "devcluster"
 
@@ -26,7 +26,7 @@ class Api:
     def request(
         self, method: str, path: str, body: object = None, *, kind: str = "application/json"
     ) -> tuple[int, str]:
-        """Return status and body; OSError when the server does not answer."""
+        """Return status and body; ApiUnavailableError when the server does not answer."""
         connection = self._connection()
         headers = {"Content-Type": kind, "Accept": "application/json", "User-Agent": FIELD_MANAGER}
         try:
@@ -35,7 +35,7 @@ class Api:
             return answer.status, answer.read().decode()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise ConnectionError(str(error)) from error
+            raise ApiUnavailableError(f"{method} {path}: {error}") from error
 
     def get(self, path: str) -> dict[str, Any] | None:
         """Return the object, or None if there is none."""
@@ -65,7 +65,7 @@ class Api:
         """True once the API server says so."""
         try:
             return self.request("GET", "/readyz")[0] == http.HTTPStatus.OK
-        except OSError:
+        except ApiUnavailableError:
             return False
 
     def _connection(self) -> http.client.HTTPSConnection:

@@ -33,6 +33,10 @@ class ApiError(DevclusterError):
         self.status = status
 
 
+class ApiUnavailableError(DevclusterError):
+    """The API server did not answer; it may soon."""
+
+
 def tail(text: str, lines: int = 15) -> str:
     """Return the last `lines` lines of `text`, indented."""
     return "\n".join(f"    {line[:300]}" for line in text.rstrip().splitlines()[-lines:])

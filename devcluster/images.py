@@ -52,6 +52,14 @@ def build_image(image: Image, progress: Progress) -> Path:
     return archive
 
 
+def _suite() -> str:
+    """Return the host's own release: its package sources and keys are there."""
+    try:
+        return platform.freedesktop_os_release()["VERSION_CODENAME"]
+    except (OSError, KeyError):
+        return "bookworm"
+
+
 def _build(image: Image, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".partial")
@@ -93,7 +101,7 @@ def coredns() -> Image:
 
 def python() -> Image:
     """Return a small Debian with Python, under the name of the public image that it stands in for."""
-    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "bookworm")
+    suite = _suite()
     links = "for name in python3 python; do ln -sf /usr/bin/python3 $1/usr/local/bin/$name; done"
     argv = ["mmdebstrap", "--variant=minbase", f"--include={PYTHON_PACKAGES}", f"--customize-hook={links}"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]

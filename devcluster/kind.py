@@ -21,7 +21,7 @@ def docker_answers() -> bool:
 
 
 def up(name: str, progress: Progress) -> None:
-    """Create the cluster unless it exists, and build and load the operator's image."""
+    """Create the cluster unless it exists."""
     if _name(name) not in _kind("get", "clusters").split():
         with progress.step("create kind cluster", announce=True):
             _kind(

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from devcluster.cluster import Cluster
-from devcluster.errors import DevclusterError
+from devcluster.errors import ApiUnavailableError, DevclusterError
 from devcluster.file import write
 
 
@@ -125,9 +126,12 @@ def end(pid: int, started: int, *, grace: float) -> None:
 
 
 def wait_for(what: str, is_true: Callable[[], bool], *, timeout: float, step: float = 0.05) -> None:
-    """Return when `is_true()`; DevclusterError after `timeout` seconds, with what it said last."""
+    """Return when `is_true()`; DevclusterError after `timeout` seconds. An API server out of reach is no answer."""
     deadline = time.monotonic() + timeout
-    while not is_true():
+    while True:
+        with suppress(ApiUnavailableError):
+            if is_true():
+                return
         if time.monotonic() > deadline:
             raise DevclusterError(f"{what}: not within {timeout:.0f} s")
         time.sleep(step)

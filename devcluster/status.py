@@ -69,8 +69,8 @@ def show_environment(name: str) -> None:
 
 
 def _show_api(cluster: Cluster) -> bool:
-    api = Api(cluster, timeout=3)
-    if not api.is_ready():
+    api = Api(cluster, timeout=3) if (cluster.pki / "admin.crt").exists() else None
+    if api is None or not api.is_ready():
         print("  ✗ API server does not answer")
         return False
     nodes = (api.get("/api/v1/nodes") or {}).get("items", [])

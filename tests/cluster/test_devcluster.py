@@ -170,6 +170,32 @@ def test_a_pod_with_a_volume_runs_and_its_output_can_be_read(devcluster: Devclus
     assert devcluster.kubectl("logs", "writer") == "kept\n"
 
 
+def test_every_write_is_in_the_audit_log_once_and_no_read_is(devcluster: Devcluster) -> None:
+    devcluster.kubectl("create", "configmap", "audited")
+    devcluster.kubectl("get", "configmap", "audited")
+
+    events = [json.loads(line) for line in devcluster.cluster.audit_log.read_text().splitlines()]
+    mine = [event for event in events if event["requestURI"].startswith("/api/v1/namespaces/default/configmaps")]
+    verbs = [event["verb"] for event in mine if event["objectRef"].get("name") == "audited"]
+    assert verbs == ["create"]
+    assert "get" not in {event["verb"] for event in events}
+
+
+def test_fake_nodes_run_pods_and_go_again(devcluster: Devcluster) -> None:
+    devcluster.run("kwok", "--nodes", "2")
+    pod = python_pod("fake", ["sleep"])
+    pod["spec"]["nodeSelector"] = {"type": "kwok"}
+    pod["spec"]["tolerations"] = [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}]
+    devcluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    devcluster.kubectl("wait", "--for=condition=Ready", "pod/fake", "--timeout=30s")
+    during = devcluster.kubectl("get", "nodes", "-l", "type=kwok", "-o", "name").split()
+
+    devcluster.run("kwok", "--nodes", "0")
+
+    assert during == ["node/kwok-000", "node/kwok-001"]
+    assert devcluster.kubectl("get", "nodes", "-o", "name").split() == [f"node/{devcluster.cluster.node_name}"]
+
+
 def test_down_leaves_nothing_behind(devcluster: Devcluster, before: dict[str, set[str]]) -> None:
     during = snapshot(ignore=others(devcluster.name))
     assert {kind for kind in before if during[kind] - before[kind]} >= {
