@@ -1,0 +1,3 @@
+module ringfence.dev/bench/load
+
+go 1.26
