@@ -1,0 +1,92 @@
+"""From nothing to an operator that leads: cluster, image, installation. Each part may be there already."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from demo.errors import DemoError
+from demo.kubectl import NAMESPACE, Kubectl
+from demo.screen import Screen
+from devcluster.cluster import REPOSITORY
+
+SYSTEM = "ringfence-system"
+OPERATOR = "ringfence-operator"
+IMAGE = "docker.io/ringfence/operator"
+
+
+def bring_up(screen: Screen, log: Path) -> str:
+    """Bring the cluster up with the operator's image on it; return the image's reference."""
+    screen.command("make up")
+    _devcluster(screen, log, "up")
+    screen.command("python3 -m devcluster build operator")
+    said = _devcluster(screen, log, "build", "operator").split()
+    return next(word for word in reversed(said) if word.startswith(f"{IMAGE}:"))
+
+
+def install(kube: Kubectl, reference: str, overlay: Path) -> None:
+    """Apply the CRDs and deploy/, with the image that was built here, and wait until a replica of it leads."""
+    tag = reference.removeprefix(f"{IMAGE}:")
+    overlay.mkdir(parents=True, exist_ok=True)
+    up = "/".join([".."] * len(overlay.relative_to(REPOSITORY).parts))
+    body = {"resources": [f"{up}/deploy"], "images": [{"name": IMAGE, "newTag": tag}]}
+    (overlay / "kustomization.yaml").write_text(json.dumps(body))
+    kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}", namespace="")
+    kube.run("rollout", "status", f"deployment/{OPERATOR}", "--timeout=180s", namespace=SYSTEM, seconds=200)
+    kube.run("wait", "--for=condition=Established", "crd/agents.ringfence.dev", "crd/securitypolicies.ringfence.dev")
+    _wait_for_leader(kube)
+
+
+def pids_limit(kube: Kubectl) -> int:
+    """Return how many processes a pod may have. Raises DemoError if there is no end: the demo starts a fork bomb."""
+    node = kube.items("nodes")[0]["metadata"]["name"]
+    config = json.loads(kube.run("get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"))["kubeletconfig"]
+    limit = int(config.get("podPidsLimit", -1))
+    if limit <= 0:
+        raise DemoError(
+            f"the kubelet of {node} sets no podPidsLimit: a fork bomb would take the node, so none is started"
+        )
+    return limit
+
+
+def clear(kube: Kubectl) -> None:
+    """Remove what an earlier run left behind in the demo's namespace."""
+    if kube.get("namespace", NAMESPACE) is None:
+        return
+    kube.run("delete", "agents.ringfence.dev,securitypolicies.ringfence.dev", "--all", "--wait=true")
+    kube.run("delete", "pods,persistentvolumeclaims", "--all", "--wait=true", seconds=90)
+
+
+def _devcluster(screen: Screen, log: Path, *arguments: str) -> str:
+    """Run a command of the development cluster, show its progress, and return what it printed as its result."""
+    argv = [sys.executable, "-m", "devcluster", *arguments]
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            argv, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            file.write(line)
+            screen.say(line.rstrip())
+        if process.wait() != 0:
+            raise DemoError(f"python3 -m devcluster {' '.join(arguments)} failed; see {log}")
+    return "".join(said)
+
+
+def _wait_for_leader(kube: Kubectl, *, seconds: float = 40) -> None:
+    """Raises DemoError if another operator than the one installed here holds the Lease."""
+    deadline = time.monotonic() + seconds
+    while True:
+        lease = kube.get("lease", OPERATOR, namespace=SYSTEM) or {}
+        holder = lease.get("spec", {}).get("holderIdentity") or ""
+        pods = kube.items("pods", f"--selector=app.kubernetes.io/name={OPERATOR}", namespace=SYSTEM)
+        if holder in {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}:
+            return
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"the Lease {SYSTEM}/{OPERATOR} is held by {holder or 'nobody'}, not by the pods just installed"
+            )
+        time.sleep(0.25)
