@@ -208,7 +208,8 @@ def summary(body: Body | None) -> str:
     if body is None:
         return "absent"
     kept = {"metadata": {k: body["metadata"].get(k) for k in ("generation", "deletionTimestamp", "uid")}}
-    return json.dumps({**kept, "status": body.get("status")}, indent=1)
+    status = {key: value for key, value in (body.get("status") or {}).items() if key != "effective"}
+    return json.dumps({**kept, "status": status})
 
 
 def _collect(socket: websocket.WebSocket) -> Ran:

@@ -11,6 +11,8 @@ from tests.e2e.kube import Body, Holds, Kube, Ran, address, address_of
 IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 WAITING = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")
 """A command that runs until it is told to stop, and then stops at once."""
+SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}}
+"""Requests of which a small node takes a hundred."""
 SCRIPTS = Path(__file__).parent / "scripts"
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -53,6 +55,7 @@ class World:
         """Create an Agent; without a command it waits until it is stopped."""
         if "command" not in spec and "args" not in spec:
             spec["command"] = list(WAITING)
+        spec.setdefault("resources", SMALL)
         made = self.named(
             "Agent",
             name,
@@ -147,6 +150,9 @@ class PodHandle(_Handle):
         source = (SCRIPTS / f"{name}.py").read_text()
         return json.loads(self.output("python3", "-c", source, *map(json.dumps, arguments), seconds=seconds))
 
+    def logs(self) -> str:
+        return str(self.kube.request("GET", f"{self.path}/log")["message"])
+
 
 class AgentHandle(_Handle):
     """An Agent, and the pod that it has."""
@@ -163,6 +169,11 @@ class AgentHandle(_Handle):
     def until_reason(self, reason: str, *, seconds: float = 60) -> Body:
         """Return the agent once its Ready condition (Suspended, while it is suspended) has this reason."""
         return self.until(lambda found: reason_of(found) == reason, seconds=seconds)
+
+    def until_pod_replaced(self, before: Body, *, seconds: float = 60) -> Body:
+        """Return the agent once it is ready with another pod than `before` had."""
+        old = before["status"]["podUID"]
+        return self.until(lambda it: it is not None and is_ready(it) and it["status"]["podUID"] != old, seconds=seconds)
 
     def change(self, **spec: Any) -> Body:
         return self.kube.merge(self.path, {"spec": spec})
