@@ -70,6 +70,8 @@ class FakeApiServer:
             "generation": 1,
             "creationTimestamp": format_timestamp(self._clock()),
         }
+        if plural == "pods":
+            raw.setdefault("status", {"phase": "Pending"})
         return self._keep("ADDED", place, raw)
 
     def change(self, place: Place, edit: Callable[[Raw], None], *, is_spec: bool = False) -> Raw:
