@@ -11,8 +11,7 @@ help: ## List the targets
 
 .PHONY: setup
 setup: ## Install what development needs into .venv, as locked
-	@command -v uv >/dev/null || { echo 'make setup: install uv first, for example with `pipx install uv`'; exit 1; }
-	uv sync --frozen
+	@python3 -m tools.bootstrap
 
 ## --- the cluster ----------------------------------------------------------------------------------------------------
 
@@ -28,4 +27,55 @@ status: ## Say what runs
 
 ## --- check ----------------------------------------------------------------------------------------------------------
 
+TEST := python3 -m tools.test_runner
+BIN := .venv/bin
+
+.PHONY: test test-long reviewable fmt lint types imports unit cluster-test e2e generate check-diff
+test: ## Run every check and every test, on the real cluster, too
+	@$(TEST)
+
+test-long: ## Run the kill loops and soaks
+	@$(TEST) --long
+
+reviewable: setup fmt generate lint types imports unit ## Make a change ready for review
+
+fmt: ## Format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: ## Check types
+	$(BIN)/mypy
+
+imports: ## Check who imports whom
+	$(BIN)/lint-imports
+
+unit: ## Run the tests that need no cluster
+	$(BIN)/pytest -q -m 'not cluster and not long' tests/operator tests/devcluster tests/tools
+
+cluster-test: ## Run the tests against the cluster's API server, node and network
+	@$(TEST) cluster image cluster-test
+
+e2e: ## Run the tests of the operator on the cluster
+	@$(TEST) cluster image e2e
+
+generate: ## Write CRDs, roles and reference pages from the models
+	$(BIN)/python -m tools.generate
+
+check-diff: ## Fail if a generated file is not what the models say
+	$(BIN)/python -m tools.generate --check
+
 ## --- run ------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo image bench-operator
+demo: ## From nothing to agents at work on a real cluster, each promise checked
+	@python3 -m demo
+
+image: ## Build the operator's image and load it into the cluster
+	@$(DEVCLUSTER) build operator
+
+bench-operator: setup ## Measure the operator; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.operator
