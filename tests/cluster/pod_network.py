@@ -85,7 +85,7 @@ class Network:
         source, _, rest = probe.partition(" ")
         where, _, how = rest.partition("/")
         name, _, port = where.partition(":")
-        protocol, family = (how[:3] or "tcp"), how[3:]
+        protocol, family = how.rstrip("46") or "tcp", how.lstrip("tcpuds")
         hosts = [ip for ip in self.addresses[name] if family in ("", "6" if ":" in ip else "4")]
         return source, [[protocol, host, PORTS.get(port) or int(port)] for host in hosts]
 

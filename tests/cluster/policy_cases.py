@@ -169,10 +169,10 @@ PORT_CASES = [
         refused=["client server:web"],
     ),
     Case(
-        "an SCTP port opens neither TCP nor UDP",
-        [into(SERVER, {"ports": [{"protocol": "SCTP", "port": 8080}]}, {"ports": [{"port": 9000}]})],
-        allowed=["client server:low"],
-        refused=["client server:web", "client server:web/udp"],
+        "an SCTP port, and neither TCP nor UDP with it",
+        [into(SERVER, {"ports": [{"protocol": "SCTP", "port": 8080}]})],
+        allowed=["client server:web/sctp"],
+        refused=["client server:admin/sctp", "client server:web", "client server:web/udp"],
     ),
     Case(
         "a range of ports includes both ends",

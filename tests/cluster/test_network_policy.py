@@ -149,10 +149,10 @@ def test_a_service_is_judged_by_the_pod_and_port_behind_it(
 ) -> None:
     service = _service(names["blue"], "front", {"app": "server"}, port=80, target="web")
     network.addresses["front"] = kube.create(service).expect()["spec"]["clusterIPs"]
-    network.settles(allowed=["client front:80", "other front:80"], refused=[])
+    network.settles(allowed=["client front:80", "other front:80", "server front:80"], refused=[])
 
     policies.become([into(SERVER), out_of(CLIENT)])
-    network.settles(allowed=[], refused=["client front:80", "other front:80"])
+    network.settles(allowed=["server front:80"], refused=["client front:80", "other front:80"])
     policies.become([into(SERVER, {"ports": [{"port": 8080}]}), out_of(CLIENT, {"to": [{"podSelector": SERVER}]})])
     network.settles(allowed=["client front:80", "other front:80"], refused=["client server:admin"])
 

@@ -6,15 +6,19 @@
 {"held": null}                            → [answers so far, or -1 where the flow is broken] of every flow
 """
 
+import errno
 import json
+import random
 import socket
+import struct
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Thread
+from threading import Lock, Thread
 
 PATIENCE = 0.7
 Target = tuple[str, str, int]
+one_at_a_time = Lock()
 
 
 def connect(target: Target) -> socket.socket:
@@ -26,8 +30,44 @@ def connect(target: Target) -> socket.socket:
     return flow
 
 
+def crc32c(data: bytes) -> int:
+    """Return SCTP's checksum (RFC 9260, appendix A)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    return crc ^ 0xFFFFFFFF
+
+
+def sctp_init(port: int) -> bytes:
+    """Return the packet that asks for an SCTP association."""
+    chunk = struct.pack("!BBHIIHHI", 1, 0, 20, random.randrange(1, 1 << 32), 65536, 1, 1, 1)
+    ports = struct.pack("!HHI", random.randrange(20000, 60000), port, 0)
+    return ports + struct.pack("<I", crc32c(ports + bytes(4) + chunk)) + chunk
+
+
+def sctp_arrives(target: Target) -> bool:
+    """True if a request for an association reaches the other end.
+
+    A kernel without SCTP says by ICMP that it does not know the protocol, which shows as well as an answer that
+    the packet came through. Such messages go to every socket of the protocol, hence one at a time.
+    """
+    _, host, port = target
+    with one_at_a_time, socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_RAW, 132) as flow:
+        flow.settimeout(PATIENCE)
+        flow.connect((host, 0))
+        flow.send(sctp_init(port))
+        try:
+            return bool(flow.recv(2048))
+        except OSError as error:
+            return error.errno in (errno.ENOPROTOOPT, errno.EPROTO)
+
+
 def answers(target: Target) -> bool:
-    """True if a TCP connection is accepted, or a datagram comes back."""
+    """True if a TCP connection is accepted, a datagram comes back, or a request of SCTP arrives."""
+    if target[0] == "sctp":
+        return sctp_arrives(target)
     try:
         with connect(target) as flow:
             if target[0] == "udp":

@@ -32,7 +32,7 @@ type baseChain struct {
 // A packet is judged by its connection's client and server as conntrack knows
 // them: `ct original saddr` is the client before any SNAT, `ct reply saddr` and
 // `ct reply proto-src` the server after DNAT. They are the same for packets of
-// both directions, so that a policy change cuts a connection at its next packet.
+// both directions and for ICMP errors about them, so that a policy change cuts a connection at its next packet.
 // Egress and ingress are base chains of their own: `accept` ends only one of them.
 func baseChains(podCIDRs []netip.Prefix) []baseChain {
 	self := both("ct original {ip} saddr . ct reply {ip} saddr @selves{n} accept")

@@ -33,6 +33,12 @@ func world() Snapshot {
 	}
 }
 
+// What a rule begins with that allows a port, before the port's number.
+const (
+	tcpPort  = "meta l4proto { tcp, icmp, ipv6-icmp } ct original protocol tcp ct reply proto-src "
+	sctpPort = "meta l4proto { sctp, icmp, ipv6-icmp } ct original protocol sctp ct reply proto-src "
+)
+
 func policy(t *testing.T, spec string) *networkingv1.NetworkPolicy {
 	t.Helper()
 	p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "blue", Name: "p"}}
@@ -76,26 +82,26 @@ func TestAPolicyBecomesTheRulesThatAcceptWhatItAllows(t *testing.T) {
 			"ports: TCP is the default, a protocol alone is all its ports, endPort is inclusive",
 			`{podSelector: {}, ingress: [{ports: [{port: 80}, {protocol: UDP}, {protocol: SCTP, port: 10, endPort: 20}]}]}`, in,
 			[]string{
-				"meta l4proto tcp ct reply proto-src 80 accept", "meta l4proto udp accept",
-				"meta l4proto sctp ct reply proto-src 10-20 accept",
+				tcpPort + "80 accept", "ct original protocol udp accept",
+				sctpPort + "10-20 accept",
 			},
 		},
 		{
 			"every port with every peer",
 			`{podSelector: {}, ingress: [{ports: [{port: 1}, {port: 2}], from: [{ipBlock: {cidr: 1.0.0.0/8}}, {ipBlock: {cidr: 2.0.0.0/8}}]}]}`, in,
 			[]string{
-				"meta l4proto tcp ct reply proto-src 1 meta nfproto ipv4 ct original ip saddr 1.0.0.0/8 accept",
-				"meta l4proto tcp ct reply proto-src 1 meta nfproto ipv4 ct original ip saddr 2.0.0.0/8 accept",
-				"meta l4proto tcp ct reply proto-src 2 meta nfproto ipv4 ct original ip saddr 1.0.0.0/8 accept",
-				"meta l4proto tcp ct reply proto-src 2 meta nfproto ipv4 ct original ip saddr 2.0.0.0/8 accept",
+				tcpPort + "1 meta nfproto ipv4 ct original ip saddr 1.0.0.0/8 accept",
+				tcpPort + "1 meta nfproto ipv4 ct original ip saddr 2.0.0.0/8 accept",
+				tcpPort + "2 meta nfproto ipv4 ct original ip saddr 1.0.0.0/8 accept",
+				tcpPort + "2 meta nfproto ipv4 ct original ip saddr 2.0.0.0/8 accept",
 			},
 		},
 		{
 			"a named port is each pod's own number",
 			`{podSelector: {}, ingress: [{ports: [{port: http}], from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}`, in,
 			[]string{
-				"meta l4proto tcp ct reply proto-src 8080 ct reply ip saddr @port-tcp-http-8080-v4 meta nfproto ipv4 accept",
-				"meta l4proto tcp ct reply proto-src 9090 ct reply ip saddr @port-tcp-http-9090-v4 meta nfproto ipv4 accept",
+				tcpPort + "8080 ct reply ip saddr @port-tcp-http-8080-v4 meta nfproto ipv4 accept",
+				tcpPort + "9090 ct reply ip saddr @port-tcp-http-9090-v4 meta nfproto ipv4 accept",
 			},
 		},
 		{

@@ -3,6 +3,7 @@ package netpol
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
@@ -60,6 +61,8 @@ func blockMatch(block *networkingv1.IPBlock, side string) (match, bool) {
 }
 
 // portMatches matches the server's port, after DNAT, by any of the policy's ports; none given is every port.
+//
+// The protocol is the connection's and not the packet's: an ICMP error that belongs to the connection goes its way.
 func (c *compiler) portMatches(ports []networkingv1.NetworkPolicyPort) []match {
 	if len(ports) == 0 {
 		return anything
@@ -70,30 +73,37 @@ func (c *compiler) portMatches(ports []networkingv1.NetworkPolicyPort) []match {
 		if port.Protocol != nil {
 			protocol = protocolOrTCP(*port.Protocol)
 		}
-		proto := "meta l4proto " + strings.ToLower(string(protocol))
 		switch {
 		case port.Port == nil:
-			matches = append(matches, match{expr: proto})
+			matches = append(matches, match{expr: "ct original protocol " + nftName(protocol)})
 		case port.Port.Type == intstr.String:
-			matches = append(matches, c.namedPortMatches(port.Port.StrVal, protocol, proto)...)
+			matches = append(matches, c.namedPortMatches(port.Port.StrVal, protocol)...)
 		case port.EndPort != nil:
-			matches = append(matches, match{expr: fmt.Sprintf("%s ct reply proto-src %d-%d", proto, port.Port.IntVal, *port.EndPort)})
+			matches = append(matches, match{expr: serverPort(protocol, fmt.Sprintf("%d-%d", port.Port.IntVal, *port.EndPort))})
 		default:
-			matches = append(matches, match{expr: fmt.Sprintf("%s ct reply proto-src %d", proto, port.Port.IntVal)})
+			matches = append(matches, match{expr: serverPort(protocol, strconv.Itoa(int(port.Port.IntVal)))})
 		}
 	}
 	return matches
 }
 
+// serverPort matches the server's port. nft asks for the packet's own protocol before it takes a port.
+func serverPort(protocol v1.Protocol, port string) string {
+	name := nftName(protocol)
+	return fmt.Sprintf("meta l4proto { %[1]s, icmp, ipv6-icmp } ct original protocol %[1]s ct reply proto-src %[2]s", name, port)
+}
+
+func nftName(protocol v1.Protocol) string { return strings.ToLower(string(protocol)) }
+
 // namedPortMatches matches, for every number that the name has in some pod, the pods where it has it.
-func (c *compiler) namedPortMatches(name string, protocol v1.Protocol, proto string) []match {
+func (c *compiler) namedPortMatches(name string, protocol v1.Protocol) []match {
 	var matches []match
 	for _, number := range c.namedPortNumbers(name, protocol) {
-		set := fmt.Sprintf("port-%s-%s-%d-v", strings.ToLower(string(protocol)), name, number)
+		set := fmt.Sprintf("port-%s-%s-%d-v", nftName(protocol), name, number)
 		c.addAddressSets(set, func(p *Pod) bool { return p.serves(name, protocol, number) })
 		for _, f := range families {
-			expr := fmt.Sprintf("%s ct reply proto-src %d ct reply %s saddr @%s%s", proto, number, f.protocol, set, f.suffix)
-			matches = append(matches, match{f.suffix, expr})
+			pods := fmt.Sprintf(" ct reply %s saddr @%s%s", f.protocol, set, f.suffix)
+			matches = append(matches, match{f.suffix, serverPort(protocol, strconv.Itoa(int(number))) + pods})
 		}
 	}
 	return matches

@@ -148,6 +148,9 @@ func (c *controller) reconcileClaim(ctx context.Context, claim *v1.PersistentVol
 		return nil
 	}
 	name := volumeName(claim)
+	if _, err := c.pvs.Get(name); err == nil {
+		return nil // made, but not bound yet
+	}
 	began := time.Now()
 	if err := c.volumes.Create(ctx, name, sizeOf(claim)); err != nil {
 		c.events.Event(claim, v1.EventTypeWarning, "ProvisioningFailed", err.Error())
@@ -174,9 +177,11 @@ func (c *controller) reconcileVolume(ctx context.Context, volume *v1.PersistentV
 		c.events.Event(volume, v1.EventTypeWarning, "VolumeFailedDelete", err.Error())
 		return err
 	}
-	err := c.client.CoreV1().PersistentVolumes().Delete(ctx, volume.Name, metav1.DeleteOptions{})
-	klog.InfoS("reclaimed", "volume", volume.Name, "err", err)
-	return ignoreNotFound(err)
+	if err := c.client.CoreV1().PersistentVolumes().Delete(ctx, volume.Name, metav1.DeleteOptions{}); err != nil {
+		return ignoreNotFound(err)
+	}
+	klog.InfoS("reclaimed", "volume", volume.Name)
+	return nil
 }
 
 // ignoreNotFound takes "not found" for done: there is nothing left to reconcile.
