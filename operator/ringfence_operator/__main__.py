@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 import textwrap
+from typing import Any
 
 import kopf
 import uvloop
@@ -46,7 +47,9 @@ async def run(settings: Settings) -> int:
     """Run one replica until a signal ends it (returns 0) or a part of it fails (returns 1)."""
     failed = asyncio.Event()
     registry = build_registry(settings, on_failure=failed.set)
-    await kopf.operator(registry=registry, standalone=True, clusterwide=True, stop_flag=failed)
+    # kopf would make up an identity from the user's name, and the image's user has none.
+    identity: Any = settings.identity
+    await kopf.operator(registry=registry, standalone=True, clusterwide=True, stop_flag=failed, identity=identity)
     return 1 if failed.is_set() else 0
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ringfence_operator import labels
-from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
@@ -29,25 +28,22 @@ from ringfence_operator.reconcile.view import (
     index_lacking,
 )
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 
 T = TypeVar("T")
-R = TypeVar("R", Agent, SecurityPolicy)
 NOW, SOON, LATER = 0, 1, 2
 """Priorities: what somebody waits for, what follows from another object's change, bookkeeping."""
 
 _OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
 
 
-def _readable(read: Callable[[dict[str, Any]], R]) -> Callable[[dict[str, Any]], R]:
-    def parse(raw: dict[str, Any]) -> R:
-        try:
-            return read(raw)
-        except InvalidSpecError as error:
-            raise ValueError(str(error)) from error
-
-    return parse
+def _policy(raw: dict[str, Any]) -> SecurityPolicy:
+    try:
+        return SecurityPolicy.from_body(raw)
+    except InvalidSpecError as error:
+        raise ValueError(str(error)) from error
 
 
 class Caches:
@@ -63,14 +59,14 @@ class Caches:
             agents=self._informer(
                 "agents",
                 f"{RINGFENCE}/agents",
-                _readable(Agent.from_body),
+                AgentRecord.of,
                 self._agent_changed,
                 index={BY_POLICY: index_by_policy, BY_CLAIM: index_by_claim, BY_NAMESPACE: index_by_namespace},
             ),
             policies=self._informer(
                 "securitypolicies",
                 f"{RINGFENCE}/securitypolicies",
-                _readable(SecurityPolicy.from_body),
+                _policy,
                 self._policy_changed,
             ),
             pods=self._informer(
@@ -156,24 +152,23 @@ class Caches:
         for namespace, name in self.view.agents.cache:
             self._queue.add(Task("Agent", namespace, name), SOON)
 
-    def _agent_changed(self, change: Change[Agent]) -> None:
+    def _agent_changed(self, change: Change[AgentRecord]) -> None:
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
-        if old and new and old.metadata.generation == new.metadata.generation:
+        if old and new and old.generation == new.generation:
             return
         for agent in (old, new):
             if agent is not None:
                 self._count_later(agent)
-                self._claimants_changed(agent)
+                for key in self.view.agents.keys_by(BY_CLAIM, (agent.namespace, agent.claim)):
+                    self._queue.add(Task("Agent", *key), SOON)
 
-    def _count_later(self, agent: Agent) -> None:
-        policy = self.view.policy_of(agent)[0]
-        if policy is not None:
-            self._queue.add_after(Task("SecurityPolicy", *policy.key), COUNT_SECONDS, LATER)
-
-    def _claimants_changed(self, agent: Agent) -> None:
-        for key in self.view.other_users(agent):
-            self._queue.add(Task("Agent", *key), SOON)
+    def _count_later(self, agent: AgentRecord) -> None:
+        """Have the policy's count of agents brought up to date, and not for each agent of a burst."""
+        default = self.view.cluster_policy()
+        key = (agent.namespace, agent.policy) if agent.policy else (default.key if default else None)
+        if key is not None:
+            self._queue.add_after(Task("SecurityPolicy", *key), COUNT_SECONDS, LATER)
 
     def _policy_changed(self, change: Change[SecurityPolicy]) -> None:
         self._queue.add(Task("SecurityPolicy", *change.key), NOW)

@@ -96,3 +96,9 @@ class UnavailableError(KubeError):
     """The API server cannot be reached or cannot serve now (5xx, connection lost, timeout)."""
 
     reason = "ApiUnavailable"
+
+
+class SettingsError(OperatorError):
+    """A setting of the operator does not fit; it does not start."""
+
+    reason = "InvalidSettings"

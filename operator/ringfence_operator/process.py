@@ -12,8 +12,9 @@ from ringfence_operator.caches import Caches
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
-from ringfence_operator.reconcile.agent import reconcile_agent
+from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
+from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.security_policy import reconcile_security_policy, remove_security_policy
@@ -44,6 +45,7 @@ class Process:
         self._client = Client(credentials, fence=fence, observe=self._metrics.request)
         self._caches = Caches(self._client, settings, self._queue)
         self._networks = Networks(self._caches.view, self._client)
+        self._tools = Tools(self._caches.view, self._client, self._networks, claims=Locks())
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
@@ -102,10 +104,10 @@ class Process:
         view, now = self._caches.view, utc_now()
         match task.kind:
             case "Agent":
-                agent = view.agents.get(task.namespace, task.name)
+                agent = view.agent(task.namespace, task.name)
                 if agent is None:
                     return None
-                return await reconcile_agent(agent, view, kube=self._client, networks=self._networks, now=now)
+                return await reconcile_agent(agent, self._tools, now=now)
             case "SecurityPolicy":
                 policy = view.policies.get(task.namespace, task.name)
                 if policy is None:
@@ -120,4 +122,4 @@ class Process:
 
     def _states(self) -> Mapping[tuple[str, str], int]:
         agents = self._caches.view.agents.cache.values()
-        return Counter((agent.metadata.namespace, agent.status.state or "Pending") for agent in agents)
+        return Counter((agent.namespace, agent.state) for agent in agents)

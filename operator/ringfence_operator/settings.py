@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from ipaddress import ip_network
 from socket import gethostname
 from typing import Annotated, Literal
 from uuid import uuid4
@@ -23,6 +24,13 @@ def _quantity(text: str) -> str:
 
 Quantity = Annotated[str, AfterValidator(_quantity)]
 NamePath = Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")]
+
+
+def _cidr(text: str) -> str:
+    return str(ip_network(text))
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
 
 
 class Settings(BaseModel):
@@ -49,7 +57,9 @@ class Settings(BaseModel):
     """`namespace/name` of the SecurityPolicy that holds for agents that name none."""
     sandboxed_runtime_classes: tuple[str, ...] = ("gvisor", "kata")
     """RuntimeClasses that count as a sandbox for isolation Secure, the preferred one first."""
-    reserved_cidrs: tuple[str, ...] = ()
+    pod_cidrs: tuple[Cidr, ...] = ()
+    """The pods' addresses, where the nodes' podCIDRs do not name them; without either, all private ones are closed."""
+    reserved_cidrs: tuple[Cidr, ...] = ()
     """Addresses no SecurityPolicy may open by CIDR, besides the nodes', pods', services' and link-local ones."""
 
     http_port: int = Field(default=8080, ge=1, le=65535)

@@ -30,8 +30,8 @@ class Workspace(Model):
         ),
         Rule(
             "!(has(self.size) && has(oldSelf.size) && isQuantity(string(self.size)))"
-            " || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
-            "a volume cannot shrink: write a size that is at least the present one, or make a new Agent",
+            " || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) == 0",
+            "a volume's size cannot change: put the old one back, or make a new Agent",
             ".size",
         ),
         Rule(
@@ -52,7 +52,7 @@ class Workspace(Model):
     """Where the volume is in the agent's container."""
 
     reclaim_policy: ReclaimPolicy = ReclaimPolicy.DELETE
-    """Whether the volume is deleted with the agent or kept."""
+    """Whether the volume is deleted with the agent or kept; one adopted by claimName is always kept."""
 
     claim_name: ObjectName | None = None
     """Name of an existing PersistentVolumeClaim to use, such as one that an earlier agent left behind."""

@@ -164,6 +164,10 @@ class Client:
         query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
         return await self._write("PATCH", target, query, body, _APPLY)
 
+    async def replace(self, path: str, body: Raw) -> Raw:
+        """Replace the object at `path`, other managers' fields too; another version there raises ConflictError."""
+        return await self._write("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         """Merge `body` into the object at `path`; with a metadata.resourceVersion in it a race raises ConflictError."""
         return await self._write("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _MERGE)

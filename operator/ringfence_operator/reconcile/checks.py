@@ -86,9 +86,8 @@ def _workspace(context: Context) -> Refusal | None:
     if claim is not None and not is_adopted(agent) and claim.agent_uid != agent.metadata.uid:
         message = f"claim {name} is an earlier agent's: write workspace.claimName: {name} to adopt it, or delete it"
         return Refusal(Reason.WORKSPACE_EXISTS, message)
-    if context.claimants and context.pod is None:
-        others = ", ".join(each for _, each in context.claimants)
-        message = f"claim {name} is used by agent {others}: give each agent a workspace of its own"
+    if context.rivals and context.own_pod is None:
+        message = f"claim {name} is used by agent {', '.join(context.rivals)}: give each agent a workspace of its own"
         return Refusal(Reason.WORKSPACE_IN_USE, message, is_stalled=False)
     return None
 

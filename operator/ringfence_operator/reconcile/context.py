@@ -27,7 +27,8 @@ class Context:
     pod: Pod | None
     claim: Claim | None
     is_node_known: bool
-    claimants: tuple[tuple[str, str], ...]
+    rivals: tuple[str, ...]
+    """Other agents that the workspace's claim is to be left to."""
     runtime_classes: frozenset[str]
     settings: Settings
     spec_hash: str
@@ -39,7 +40,11 @@ class Context:
         """True if the pod's node does not exist: not for a young pod, whose node may be as new as it is."""
         if self.is_node_known or self.pod is None:
             return False
-        return (self.now - datetime.fromisoformat(self.pod.created)).total_seconds() > NODE_SECONDS
+        return self.age_of(self.pod) > NODE_SECONDS
+
+    def age_of(self, pod: Pod) -> float:
+        """Return the seconds since `pod` was made."""
+        return (self.now - datetime.fromisoformat(pod.created)).total_seconds()
 
     @property
     def is_new_run(self) -> bool:
@@ -120,7 +125,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
-        claimants=tuple(sorted(view.other_users(agent))),
+        rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,
         settings=view.settings,
         spec_hash=spec_hash(agent),

@@ -6,6 +6,7 @@ from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.errors import AlreadyExistsError
 from ringfence_operator.reconcile.ports import Kube, Raw
+from ringfence_operator.resources.observed import Meta
 
 
 class TakenError(Exception):
@@ -29,3 +30,18 @@ async def create_own(
     except AlreadyExistsError:
         found = await kube.get(f"{collection}/{body['metadata']['name']}")
         return found if is_own(found, agent) else None
+
+
+async def replace(collection: str, body: Raw, meta: Meta, kube: Kube) -> Raw:
+    """Replace the object seen as `meta` by `body` and return it as stored.
+
+    An apply would leave what somebody else put in, such as one more egress rule.
+    """
+    identity = {"uid": meta.uid, "resourceVersion": meta.resource_version}
+    whole = body | {"metadata": body["metadata"] | identity}
+    return await kube.replace(f"{collection}/{meta.name}", whole)
+
+
+def is_owned(raw: Raw, agent: Agent) -> bool:
+    """Return True if the object goes when `agent` goes."""
+    return any(owner["uid"] == agent.metadata.uid for owner in raw["metadata"].get("ownerReferences", ()))

@@ -11,6 +11,9 @@ from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
 from ringfence_operator.resources.observed import Pod
 
+REFUSED_SECONDS = 5.0
+"""How soon a refusal that may end by itself is looked at again; that costs no write."""
+
 
 class Step(Enum):
     """What happens to the pod in this pass."""
@@ -91,6 +94,7 @@ def _refused(context: Context, found: Refusal) -> Decision:
         reason=found.reason,
         message=found.message,
         is_stalled=found.is_stalled,
+        look_again=None if found.is_stalled else REFUSED_SECONDS,
     )
 
 

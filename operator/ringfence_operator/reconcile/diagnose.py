@@ -82,6 +82,9 @@ def _last_words(ended: Exit) -> str:
 
 def is_disrupted(pod: Pod) -> bool:
     """Return True if the cluster took the failed pod away, and not for anything that the agent did."""
+    if pod.reason == "Evicted":
+        # The kubelet marks both with DisruptionTarget: a full node, and a pod that passed its own disk limit.
+        return pod.message.startswith("The node was low on resource")
     return bool(pod.disrupted) or pod.reason in ("NodeLost", "NodeShutdown", "Terminated", "Preempting")
 
 

@@ -1,18 +1,20 @@
 """NetworkPolicies as they should be; no agent's pod is made before its namespace's default deny."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.errors import AlreadyExistsError, NotFoundError
 from ringfence_operator.reconcile.context import Context
-from ringfence_operator.reconcile.ports import NETWORKING, Kube, path
+from ringfence_operator.reconcile.create import replace
+from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw, path
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View
 from ringfence_operator.resources.network_policy import build_default_deny, build_network_policy, policy_name
-from ringfence_operator.resources.observed import digest
+from ringfence_operator.resources.observed import Meta, digest
 from ringfence_operator.resources.selector import selects
 
 _DENY_DIGEST = digest(build_default_deny("")["spec"])
@@ -24,7 +26,7 @@ class Networks:
     def __init__(self, view: View, kube: Kube) -> None:
         self._view = view
         self._kube = kube
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._locks = Locks()
 
     async def close(self, namespace: str) -> None:
         """Have the default deny of `namespace` in place."""
@@ -60,7 +62,8 @@ class Networks:
         """Delete one of our NetworkPolicies, if it is there."""
         present = self._view.network_policies.get(namespace, name)
         if present is not None and present.is_ours:
-            await self._kube.delete(path(NETWORKING, namespace, "networkpolicies", name), uid=present.meta.uid)
+            with suppress(NotFoundError):
+                await self._kube.delete(path(NETWORKING, namespace, "networkpolicies", name), uid=present.meta.uid)
 
     async def restore(self, namespace: str, name: str) -> None:
         """Have one of our NetworkPolicies, which somebody changed or deleted, as it should be."""
@@ -80,18 +83,24 @@ class Networks:
         else:
             await self.remove(namespace, policy_name(policy, is_cluster=is_cluster))
 
-    async def _ensure(self, namespace: str, name: str, build: Callable[[], dict[str, Any]], wanted: str) -> None:
+    async def _ensure(self, namespace: str, name: str, build: Callable[[], Raw], wanted: str) -> None:
         if self._holds(namespace, name, wanted):
             return
-        lock = self._locks.setdefault((namespace, name), asyncio.Lock())
+        async with self._locks.held((namespace, name)):
+            if not self._holds(namespace, name, wanted):
+                self._view.network_policies.store(await self._write(namespace, name, build()))
+
+    async def _write(self, namespace: str, name: str, body: Raw) -> Raw:
+        collection = path(NETWORKING, namespace, "networkpolicies")
+        present = self._view.network_policies.get(namespace, name)
+        if present is not None:
+            return await replace(collection, body, present.meta, self._kube)
         try:
-            async with lock:
-                if not self._holds(namespace, name, wanted):
-                    answer = await self._kube.apply(path(NETWORKING, namespace, "networkpolicies", name), build())
-                    self._view.network_policies.store(answer)
-        finally:
-            if not lock.locked():
-                self._locks.pop((namespace, name), None)
+            return await self._kube.create(collection, body)
+        except AlreadyExistsError:
+            # A predecessor made it a moment ago, or it is not ours: what confines agents takes the name.
+            found = await self._kube.get(f"{collection}/{name}")
+            return await replace(collection, body, Meta.of(found), self._kube)
 
     def _holds(self, namespace: str, name: str, wanted: str) -> bool:
         present = self._view.network_policies.get(namespace, name)

@@ -19,6 +19,9 @@ class Kube(Protocol):
     async def apply(self, path: str, body: Raw, *, subresource: str | None = None) -> Raw:
         """Apply `body` server-side."""
 
+    async def replace(self, path: str, body: Raw) -> Raw:
+        """Replace the object at `path` if it is at `body`'s resourceVersion, whoever set its fields."""
+
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         """Merge `body` into the object at `path`."""
 

@@ -46,9 +46,7 @@ async def remove_security_policy(namespace: str, name: str, view: View, *, netwo
 
 def namespaces_of_cluster_policy(view: View) -> list[str]:
     """Return the namespaces in which agents name no policy."""
-    return sorted(
-        {agent.metadata.namespace for agent in view.agents.cache.values() if not agent.spec.security_policy_ref}
-    )
+    return sorted({agent.namespace for agent in view.agents.cache.values() if not agent.policy})
 
 
 def policy_status(policy: SecurityPolicy, view: View, *, now: datetime) -> SecurityPolicyStatus:
@@ -74,7 +72,7 @@ def policy_status(policy: SecurityPolicy, view: View, *, now: datetime) -> Secur
         conditions = remove_condition(conditions, ConditionType.STALLED)
     agents = len(view.agents.keys_by(BY_POLICY, policy.key))
     if view.is_cluster_policy(policy):
-        agents += sum(1 for agent in view.agents.cache.values() if not agent.spec.security_policy_ref)
+        agents += sum(1 for agent in view.agents.cache.values() if not agent.policy)
     return SecurityPolicyStatus(observed_generation=generation, conditions=conditions, agents=agents)
 
 

@@ -42,12 +42,6 @@ def agent_status(context: Context, decision: Decision, *, enforced: tuple[bool, 
     )
 
 
-def is_routine(status: AgentStatus) -> bool:
-    """Return True if the status says no more than that a pod is starting, as every agent's does at first."""
-    ready = next((each for each in status.conditions if each.type == "Ready"), None)
-    return ready is not None and ready.reason in (Reason.STARTING, Reason.NOT_READY)
-
-
 def _finished_at(context: Context, decision: Decision) -> datetime | None:
     if not decision.is_finished:
         return None

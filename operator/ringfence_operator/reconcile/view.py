@@ -8,7 +8,8 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.observed import Claim, Named, NetworkPolicy, Node, Pod, Service
-from ringfence_operator.resources.reserved import reserved_cidrs
+from ringfence_operator.resources.record import AgentRecord
+from ringfence_operator.resources.reserved import host_cidr, reserved_cidrs
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
 
@@ -20,22 +21,20 @@ BY_NAMESPACE = "namespace"
 LACKING = "lacking"
 
 
-def index_by_policy(agent: Agent) -> Iterable[tuple[str, str]]:
+def index_by_policy(agent: AgentRecord) -> Iterable[tuple[str, str]]:
     """Yield the SecurityPolicy that an agent names, the empty name where it names none."""
-    ref = agent.spec.security_policy_ref
-    yield agent.metadata.namespace, ref.name if ref else ""
+    yield agent.namespace, agent.policy
 
 
-def index_by_claim(agent: Agent) -> Iterable[tuple[str, str]]:
+def index_by_claim(agent: AgentRecord) -> Iterable[tuple[str, str]]:
     """Yield the claim that an agent's workspace is on."""
-    claim = claim_name(agent)
-    if claim:
-        yield agent.metadata.namespace, claim
+    if agent.claim:
+        yield agent.namespace, agent.claim
 
 
-def index_by_namespace(agent: Agent) -> Iterable[str]:
+def index_by_namespace(agent: AgentRecord) -> Iterable[str]:
     """Yield the namespace of an agent."""
-    yield agent.metadata.namespace
+    yield agent.namespace
 
 
 def index_lacking(node: Node) -> Iterable[str]:
@@ -56,12 +55,23 @@ def index_foreign(policy: NetworkPolicy) -> Iterable[str]:
         yield policy.meta.namespace
 
 
+def _is_waiting(agent: Agent) -> bool:
+    return not agent.spec.suspend and agent.status.finished_at is None and agent.metadata.deletion_timestamp is None
+
+
+def _precedes(one: Agent, other: Agent) -> bool:
+    born, since = one.metadata.creation_timestamp, other.metadata.creation_timestamp
+    if born is None or since is None or born == since:
+        return one.metadata.uid < other.metadata.uid
+    return born < since
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The caches, and the questions that reconcilers ask of more than one object."""
 
     settings: Settings
-    agents: Table[Agent]
+    agents: Table[AgentRecord]
     policies: Table[SecurityPolicy]
     pods: Table[Pod]
     network_policies: Table[NetworkPolicy]
@@ -71,6 +81,11 @@ class View:
     runtime_classes: Table[Named]
     service_cidrs: Table[Named]
     api_endpoints: Table[Named]
+
+    def agent(self, namespace: str, name: str) -> Agent | None:
+        """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""
+        record = self.agents.get(namespace, name)
+        return record.parse() if record else None
 
     def policy_of(self, agent: Agent) -> tuple[SecurityPolicy | None, str | None]:
         """Return the policy that holds for `agent`, and the name of the one that is missing if it is."""
@@ -97,6 +112,14 @@ class View:
             return ()
         return [key for key in self.agents.keys_by(BY_CLAIM, (agent.metadata.namespace, claim)) if key != agent.key]
 
+    def rivals(self, agent: Agent) -> Iterable[str]:
+        """Yield the agents that `agent`'s claim is to be left to: whoever has a pod on it, else the oldest."""
+        for namespace, name in self.other_users(agent):
+            other, pod = self.agent(namespace, name), self.pods.get(namespace, name)
+            has_pod = pod is not None and pod.phase not in ("Succeeded", "Failed")
+            if has_pod or (other is not None and _is_waiting(other) and _precedes(other, agent)):
+                yield name
+
     def surroundings(self, agent: Agent) -> Surroundings:
         """Return what the cluster can do for `agent`: user namespaces only if each node it may run on has them."""
         wanted = agent.spec.node_selector.items()
@@ -108,9 +131,10 @@ class View:
 
     def reserved(self) -> list[str]:
         """Return the CIDRs that no SecurityPolicy may open."""
-        services = [cidr for each in self.service_cidrs.cache.values() for cidr in each.values]
-        api = [address for each in self.api_endpoints.cache.values() for address in each.values]
-        return reserved_cidrs(self.nodes.cache.values(), services, api, self.settings.reserved_cidrs)
+        others = [*self.settings.reserved_cidrs]
+        others += [cidr for each in self.service_cidrs.cache.values() for cidr in each.values]
+        others += [host_cidr(address) for each in self.api_endpoints.cache.values() for address in each.values]
+        return reserved_cidrs(self.nodes.cache.values(), pods=self.settings.pod_cidrs, others=others)
 
     def foreign_policies(self, namespace: str) -> list[NetworkPolicy]:
         """Return the NetworkPolicies of `namespace` that are not ours and open egress."""

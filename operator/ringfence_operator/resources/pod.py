@@ -15,7 +15,13 @@ USER_ID = 65532
 GRACE_SECONDS = 10
 
 # Changing one of these fields never replaces a running pod: it acts on the agent, or on the pod in place.
-_KEEPS_POD = {"suspend", "ttl_after_finished", "backoff", "security_policy_ref"}
+_KEEPS_POD: Any = {
+    "suspend": True,
+    "ttl_after_finished": True,
+    "backoff": True,
+    "security_policy_ref": True,
+    "workspace": {"reclaim_policy"},
+}
 
 
 def spec_hash(agent: Agent) -> str:

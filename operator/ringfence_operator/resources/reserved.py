@@ -1,6 +1,6 @@
 """Addresses that no SecurityPolicy can open by CIDR: the cluster's own, and those that mean this node or its cloud."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 
@@ -27,18 +27,27 @@ def _collapsed(cidrs: Iterable[str]) -> list[Network]:
     return [*collapse_addresses(four), *collapse_addresses(six)]
 
 
-def reserved_cidrs(
-    nodes: Iterable[Node], services: Iterable[str], api: Iterable[str], extra: Iterable[str]
-) -> list[str]:
-    """Return the CIDRs of the nodes and their pods, of the Services and the API server, and `extra`, collapsed."""
-    found = [*ALWAYS, *services, *extra, *(_host(address) for address in api)]
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+"""Where pods' addresses may be, when nothing says where they are."""
+
+
+def reserved_cidrs(nodes: Collection[Node], *, pods: Sequence[str], others: Iterable[str]) -> list[str]:
+    """Return the CIDRs that no policy opens, collapsed: the nodes', the pods', `others` and those of `ALWAYS`.
+
+    `pods` are the pods' CIDRs where the nodes do not name them, as with some network plug-ins; where neither does,
+    all private addresses are taken for theirs.
+    """
+    found = [*ALWAYS, *pods, *others]
     for node in nodes:
         found += node.pod_cidrs
-        found += [_host(address) for address in node.addresses]
+        found += [host_cidr(address) for address in node.addresses]
+    if not pods and not all(node.pod_cidrs for node in nodes):
+        found += PRIVATE
     return [str(each) for each in _collapsed(found)]
 
 
-def _host(address: str) -> str:
+def host_cidr(address: str) -> str:
+    """Return the CIDR of one address."""
     return f"{address}/{ip_address(address).max_prefixlen}"
 
 

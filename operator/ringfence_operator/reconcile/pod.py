@@ -1,0 +1,109 @@
+"""An agent's pod: made, deleted, and kept under what confines it."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from ringfence_operator import labels
+from ringfence_operator.api.agent_status import AgentState
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.errors import NotFoundError
+from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.create import TakenError, create_own, is_owned
+from ringfence_operator.reconcile.decide import Decision, Step
+from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.ports import CORE, Kube, path
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.pod import build_pod, pod_labels
+
+STUCK_SECONDS = 5.0
+"""A container that is being made for longer than this has a reason, which the kubelet tells only in Events."""
+ASK_SECONDS = 15.0
+
+log = structlog.get_logger()
+
+
+def _cluster_policy(context: Context) -> str | None:
+    if context.policy is None or context.agent.spec.security_policy_ref is not None:
+        return None
+    return context.policy.metadata.name
+
+
+async def create_pod(context: Context, view: View, kube: Kube) -> None:
+    """Make the pod. Raises TakenError if its name is somebody else's, and whatever the API server refuses it with."""
+    agent = context.agent
+    left = context.seconds_left
+    body = build_pod(
+        agent,
+        context.policy,
+        context.effective,
+        cluster_policy=_cluster_policy(context),
+        seconds_left=None if left is None else int(left),
+    )
+    answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
+    if answer is None:
+        message = f"pod {agent.metadata.name} exists and is not this agent's: delete it, or rename the agent"
+        raise TakenError(Reason.NAME_TAKEN, message)
+    view.pods.store(answer)
+    log.info("pod.created", uid=answer["metadata"]["uid"])
+
+
+async def delete_pod(context: Context, decision: Decision, view: View, kube: Kube) -> None:
+    """Delete the pod; the next one is made once it is gone, so that two never share a workspace."""
+    pod = context.pod
+    if pod is None:
+        return
+    grace = 0 if decision.step is Step.FORGET else None
+    target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
+    try:
+        answer = await kube.delete(target, uid=pod.meta.uid, grace_seconds=grace)
+    except NotFoundError:
+        return
+    log.info("pod.deleted", uid=pod.meta.uid, reason=decision.reason)
+    if answer.get("kind") == "Pod" and answer["metadata"].get("deletionTimestamp"):
+        view.pods.store(answer)
+
+
+async def confine_pod(context: Context, view: View, kube: Kube, networks: Networks) -> None:
+    """Bring back what confines a running pod: the NetworkPolicies, and the labels that they select by."""
+    pod = context.own_pod
+    if pod is None or pod.deleting_since or context.agent.status.finished_at:
+        return
+    await networks.prepare(context)
+    wanted = pod_labels(context.agent, context.effective, cluster_policy=_cluster_policy(context))
+    changed: dict[str, Any] = {key: value for key, value in wanted.items() if pod.labels.get(key) != value}
+    changed |= {key: None for key in pod.labels if key.startswith(f"{labels.GROUP}/") and key not in wanted}
+    if not changed:
+        return
+    target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
+    view.pods.store(await kube.merge_patch(target, {"metadata": {"uid": pod.meta.uid, "labels": changed}}))
+    log.info("pod.relabelled", labels=sorted(changed))
+
+
+async def ask_why_stuck(context: Context, decision: Decision, kube: Kube) -> Decision:
+    """Return the decision with what the kubelet's Events say, if the pod has been starting for long.
+
+    A ConfigMap that does not exist, or a volume that cannot be attached, shows in no field of a pod.
+    """
+    pod = context.own_pod
+    if pod is None or decision.reason is not Reason.STARTING or not pod.node or pod.running_since:
+        return decision
+    age = context.age_of(pod)
+    if age < STUCK_SECONDS:
+        return replace(decision, look_again=STUCK_SECONDS - age)
+    selector = quote(f"involvedObject.uid={pod.meta.uid},type=Warning")
+    events = await kube.get(f"{path(CORE, pod.meta.namespace, 'events')}?fieldSelector={selector}")
+    told = sorted(events["items"], key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
+    if not told:
+        return replace(decision, look_again=ASK_SECONDS)
+    message = told[-1].get("message", "")
+    is_missing = "not found" in message or "non-existent" in message
+    return replace(
+        decision,
+        state=AgentState.PENDING,
+        reason=Reason.CONFIG_NOT_FOUND if is_missing else Reason.START_FAILED,
+        message=" ".join(message.split())[:1024],
+        look_again=ASK_SECONDS,
+    )
