@@ -39,7 +39,10 @@ class FakeApiServer:
 
     async def get(self, path: str) -> Raw:
         self.reads.append(path)
-        return deepcopy(self._find(place_of(path)))
+        plural, namespace, name = place_of(path.partition("?")[0])
+        if not name:
+            return {"items": [deepcopy(raw) for place, raw in self.objects.items() if place[:2] == (plural, namespace)]}
+        return deepcopy(self._find((plural, namespace, name)))
 
     async def create(self, path: str, body: Raw) -> Raw:
         plural, namespace, _ = place_of(path)
@@ -50,9 +53,13 @@ class FakeApiServer:
         verb = f"apply {place[0]}" + (f"/{subresource}" if subresource else "")
         return self._write(verb, lambda: self._apply(place, body, subresource))
 
+    async def replace(self, path: str, body: Raw) -> Raw:
+        place = place_of(path)
+        return self._write(f"replace {place[0]}", lambda: self._replace(place, body))
+
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         place = place_of(path)
-        return self._write(f"patch {place[0]}", lambda: self._relabel(place, body))
+        return self._write(f"patch {place[0]}", lambda: self._merge(place, body))
 
     async def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> Raw:
         place = place_of(path)
@@ -136,12 +143,21 @@ class FakeApiServer:
         part = subresource or "spec"
         return self.change(place, lambda raw: raw.update({part: deepcopy(body[part])}))
 
-    def _relabel(self, place: Place, body: Raw) -> Raw:
+    def _replace(self, place: Place, body: Raw) -> Raw:
+        have = self._find(place)["metadata"]
+        if body["metadata"]["resourceVersion"] != have["resourceVersion"]:
+            raise ConflictError("resourceVersion does not match")
+        metadata = have | body["metadata"]
+        return self.change(place, lambda raw: raw.update(deepcopy(body) | {"metadata": metadata}))
+
+    def _merge(self, place: Place, body: Raw) -> Raw:
         if body["metadata"].get("uid", self._find(place)["metadata"]["uid"]) != self._find(place)["metadata"]["uid"]:
             raise ConflictError("uid does not match")
 
         def edit(raw: Raw) -> None:
-            merged = raw["metadata"].get("labels", {}) | body["metadata"]["labels"]
-            raw["metadata"]["labels"] = {key: value for key, value in merged.items() if value is not None}
+            for field, value in body["metadata"].items():
+                merged = (raw["metadata"].get(field, {}) | value) if isinstance(value, dict) else value
+                kept = {k: v for k, v in merged.items() if v is not None} if isinstance(merged, dict) else merged
+                raw["metadata"][field] = kept
 
         return self.change(place, edit)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
-from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile import view
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class FakeTable(Generic[T]):
 
 
 SLIM: dict[str, Callable[[Raw], Any]] = {
-    "agents": Agent.from_body,
+    "agents": AgentRecord.of,
     "securitypolicies": SecurityPolicy.from_body,
     "pods": observed.observe_pod,
     "networkpolicies": observed.observe_network_policy,

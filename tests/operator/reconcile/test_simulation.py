@@ -228,7 +228,7 @@ def test_the_first_agent_of_a_namespace_is_closed_before_its_pod_is_made() -> No
 
     world.settle()
 
-    assert world.api.writes == ["apply networkpolicies", "create pods", "apply agents/status"]
+    assert world.api.writes == ["create networkpolicies", "create pods", "apply agents/status"]
 
 
 def test_a_pod_made_by_a_predecessor_a_moment_ago_is_taken_over() -> None:

@@ -5,10 +5,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.errors import KubeError
-from ringfence_operator.reconcile.agent import reconcile_agent
+from ringfence_operator.reconcile.agent import Tools, reconcile_agent
+from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import CrashError, FakeApiServer, Place, Raw
@@ -59,6 +59,7 @@ class World:
         self.tables = build_tables(self._mark)
         self.view = build_view(self.tables, self.settings)
         self.networks = Networks(self.view, self.api)
+        self.tools = Tools(self.view, self.api, self.networks, Locks())
         self.delivered = 0
         self.deliver()
 
@@ -76,14 +77,14 @@ class World:
     def reconcile(self) -> None:
         """Run one pass, as a worker would: an error means that the key comes again."""
         self.dirty, self.due = False, None
-        agent: Agent | None = self.view.agents.get("team", "a")
+        agent = self.view.agent("team", "a")
         if agent is None:
             return
         was_finished = agent.status.finished_at is not None and agent.status.spec_hash is not None
         pods_made = self.api.writes.count("create pods")
         generation = agent.metadata.generation
         try:
-            again = run(reconcile_agent(agent, self.view, kube=self.api, networks=self.networks, now=self.now))
+            again = run(reconcile_agent(agent, self.tools, now=self.now))
         except CrashError:
             self.start_operator()
         except KubeError:
@@ -120,7 +121,7 @@ class World:
 
     def start(self, *, ready: bool = True) -> None:
         pod = self.pod
-        if not self._is_live(pod):
+        if pod is None or not self._is_live(pod):
             return
         self.processes[pod["metadata"]["uid"]] = "a"
         self.most_processes = max(self.most_processes, len(self.processes))
@@ -128,7 +129,8 @@ class World:
         self._set(phase="Running", containerStatuses=self._container(state), conditions=self._readiness(ready))
 
     def become_ready(self) -> None:
-        if self._is_live(self.pod) and self.pod["metadata"]["uid"] in self.processes:
+        pod = self.pod
+        if pod and self._is_live(pod) and pod["metadata"]["uid"] in self.processes:
             self._set(conditions=self._readiness(True))
 
     def _is_live(self, pod: Raw | None) -> bool:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence_operator.resources.observed import observe_node
-from ringfence_operator.resources.reserved import ALWAYS, exceptions, is_reserved, reserved_cidrs
+from ringfence_operator.resources.reserved import ALWAYS, PRIVATE, exceptions, host_cidr, is_reserved, reserved_cidrs
 from tests.operator.resources.objects import node_body
 
 Network = IPv4Network | IPv6Network
@@ -45,7 +45,7 @@ def test_what_is_opened_is_the_cidr_without_everything_reserved_and_excepted(fam
 
 @given(cidr=small_networks(4), reserved=st.lists(small_networks(4), max_size=6))
 def test_a_cidr_is_reserved_if_no_address_of_it_is_left(cidr: str, reserved: list[str]) -> None:
-    collapsed = reserved_cidrs([], reserved, [], [])
+    collapsed = reserved_cidrs([], pods=[], others=reserved)
 
     assert is_reserved(cidr, collapsed) is (addresses([cidr]) <= addresses(reserved))
 
@@ -109,9 +109,8 @@ def test_opening_everything_leaves_every_reserved_address_out(cidr: str) -> None
             pod_cidrs=["10.244.0.0/24", "fd53::/64"],
         )
     )
-    reserved = reserved_cidrs(
-        [node], ["10.96.0.0/16", "fd54::/112"], ["203.0.113.9", "2001:db8::9"], ["192.168.7.0/24"]
-    )
+    others = ["10.96.0.0/16", "fd54::/112", host_cidr("203.0.113.9"), host_cidr("2001:db8::9"), "192.168.7.0/24"]
+    reserved = reserved_cidrs([node], pods=[], others=others)
 
     left_out = [ip_network(each) for each in exceptions(cidr, reserved)]
 
@@ -131,10 +130,30 @@ def test_opening_everything_leaves_every_reserved_address_out(cidr: str) -> None
 
 
 def test_reserved_cidrs_are_collapsed_and_in_order() -> None:
-    found = reserved_cidrs([], ["10.96.0.0/17", "10.96.128.0/17"], ["10.96.0.1"], ["fe80::/64"])
+    found = reserved_cidrs([], pods=["10.96.0.0/17"], others=["10.96.128.0/17", "10.96.0.1/32", "fe80::/64"])
 
     assert found == ["10.96.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "::1/128", "fd00:ec2::254/128", "fe80::/10"]
 
 
 def test_a_setting_with_host_bits_is_taken_as_its_network() -> None:
-    assert is_reserved("10.1.2.0/24", reserved_cidrs([], [], [], ["10.1.2.3/16"]))
+    assert is_reserved("10.1.2.0/24", reserved_cidrs([], pods=[], others=["10.1.2.3/16"]))
+
+
+@pytest.mark.parametrize(
+    ("node_cidrs", "pods", "is_private_open"),
+    [
+        ([["10.244.0.0/24"], ["10.244.1.0/24"]], [], True),
+        ([["10.244.0.0/24"], []], [], False),
+        ([[]], [], False),
+        ([[]], ["10.244.0.0/16"], True),
+    ],
+)
+def test_where_nothing_says_which_addresses_are_pods_every_private_one_may_be(
+    node_cidrs: list[list[str]], pods: list[str], is_private_open: bool
+) -> None:
+    nodes = [observe_node(node_body(f"n{place}", pod_cidrs=cidrs)) for place, cidrs in enumerate(node_cidrs)]
+
+    reserved = reserved_cidrs(nodes, pods=pods, others=[])
+
+    assert [cidr for cidr in PRIVATE if not is_reserved(cidr, reserved)] == ([*PRIVATE] if is_private_open else [])
+    assert is_reserved("10.244.0.7/32", reserved)

@@ -1,0 +1,195 @@
+from typing import Any
+
+import pytest
+
+from ringfence_operator.api.agent import Isolation
+from ringfence_operator.reconcile.checks import refusal
+from ringfence_operator.settings import Settings
+from tests.operator.reconcile.contexts import context_of, running_pod
+from tests.operator.resources.objects import agent_body, policy_body
+
+Raw = dict[str, Any]
+SECURE: Raw = {"isolation": "Secure", "maxExecutionTime": "1h"}
+POLICY: Raw = {"securityPolicyRef": {"name": "p"}}
+OWN: Raw = {"workspace": {"size": "1Gi"}}
+ADOPTED: Raw = {"workspace": {"claimName": "kept"}}
+
+
+def claim(name: str, agent_uid: str = "") -> Raw:
+    labels = {"ringfence.dev/agent-uid": agent_uid} if agent_uid else {}
+    meta = {"name": name, "namespace": "team", "uid": "c", "resourceVersion": "1", "labels": labels}
+    return {"metadata": meta, "spec": {}}
+
+
+def sharing(name: str, *, created: str = "2026-11-23T11:00:00Z", **spec: Any) -> Raw:
+    body = agent_body(name, **ADOPTED, **spec)
+    body["metadata"]["creationTimestamp"] = created
+    return body
+
+
+CASES: list[tuple[str, Raw, Raw, str]] = [
+    (
+        "operator's namespace",
+        {},
+        {"namespace": "ringfence-system"},
+        "NamespaceReserved: namespace ringfence-system is the operator's own: create the agent in another namespace",
+    ),
+    (
+        "label",
+        {},
+        {"metadata": {"labels": {"ringfence.dev/agent": "x"}}},
+        "LabelReserved: label ringfence.dev/agent is under ringfence.dev/, which is the operator's: remove it",
+    ),
+    (
+        "label of a subdomain",
+        {},
+        {"metadata": {"labels": {"x.ringfence.dev/y": "x"}}},
+        "LabelReserved: label x.ringfence.dev/y is under ringfence.dev/, which is the operator's: remove it",
+    ),
+    (
+        "annotation",
+        {},
+        {"metadata": {"annotations": {"ringfence.dev/note": "x"}}},
+        "LabelReserved: annotation ringfence.dev/note is under ringfence.dev/, which is the operator's: remove it",
+    ),
+    ("name like ours", {}, {"metadata": {"labels": {"ringfence.dev": "x", "notringfence.dev/x": "y"}}}, ""),
+    (
+        "isolation None",
+        {"isolation": "None"},
+        {},
+        "IsolationNotAllowed: isolation None is not allowed in this cluster: write Basic or a stricter level",
+    ),
+    (
+        "isolation None under a strict ceiling",
+        {"isolation": "None"},
+        {"settings": Settings(minimum_isolation=Isolation.CONTAINER)},
+        "IsolationNotAllowed: isolation None is not allowed in this cluster: write Container or a stricter level",
+    ),
+    (
+        "isolation None, allowed",
+        {"isolation": "None"},
+        {"settings": Settings(minimum_isolation=Isolation.NONE)},
+        "",
+    ),
+    (
+        "isolation below the ceiling is raised, not refused",
+        {"isolation": "Basic"},
+        {"settings": Settings(minimum_isolation=Isolation.CONTAINER)},
+        "",
+    ),
+    ("policy missing", POLICY, {}, "PolicyNotFound: SecurityPolicy p does not exist: create it, or name another one"),
+    ("policy there", POLICY, {"policies": [policy_body()]}, ""),
+    (
+        "policy in another namespace",
+        POLICY,
+        {"policies": [policy_body(namespace="other")]},
+        "PolicyNotFound: SecurityPolicy p does not exist: create it, or name another one",
+    ),
+    (
+        "cluster's policy missing",
+        {},
+        {"settings": Settings(default_policy="sys/base")},
+        "PolicyNotFound: SecurityPolicy sys/base does not exist: create it, or name another one",
+    ),
+    (
+        "cluster's policy there",
+        {},
+        {"settings": Settings(default_policy="sys/base"), "policies": [policy_body("base", namespace="sys")]},
+        "",
+    ),
+    (
+        "runtime class missing",
+        POLICY,
+        {"policies": [policy_body(runtimeClassName="kata")]},
+        "RuntimeClassNotFound: RuntimeClass kata, which the SecurityPolicy names, does not exist in this cluster",
+    ),
+    (
+        "runtime class there",
+        POLICY,
+        {"policies": [policy_body(runtimeClassName="kata")], "runtime_classes": ["kata"]},
+        "",
+    ),
+    (
+        "no sandbox",
+        SECURE,
+        {},
+        "RuntimeClassNotFound: isolation Secure needs one of the RuntimeClasses gvisor, kata: "
+        "install one, or write Container",
+    ),
+    ("sandbox", SECURE, {"runtime_classes": ["kata"]}, ""),
+    (
+        "secure without end",
+        {"isolation": "Secure"},
+        {"runtime_classes": ["kata"]},
+        "DeadlineRequired: isolation Secure needs a deadline: write maxExecutionTime, such as 1h, "
+        "in the agent or its policy",
+    ),
+    (
+        "secure with the policy's end",
+        {"isolation": "Secure"} | POLICY,
+        {"runtime_classes": ["kata"], "policies": [policy_body(maxExecutionTime="1h")]},
+        "",
+    ),
+    ("own claim", OWN, {"claims": [claim("a-workspace", "agent-uid")]}, ""),
+    ("no claim yet", OWN, {}, ""),
+    (
+        "an earlier agent's claim",
+        OWN,
+        {"claims": [claim("a-workspace", "earlier")]},
+        "WorkspaceExists: claim a-workspace is an earlier agent's: write workspace.claimName: a-workspace "
+        "to adopt it, or delete it",
+    ),
+    ("an earlier agent's claim, asked for by name", ADOPTED, {"claims": [claim("kept", "earlier")]}, ""),
+    ("adopted claim not in view", ADOPTED, {}, ""),
+    (
+        "shared with an older agent",
+        ADOPTED,
+        {"others": [sharing("b")]},
+        "WorkspaceInUse: claim kept is used by agent b: give each agent a workspace of its own",
+    ),
+    ("shared with a younger agent", ADOPTED, {"others": [sharing("b", created="2026-11-23T13:00:00Z")]}, ""),
+    ("shared with a suspended agent", ADOPTED, {"others": [sharing("b", suspend=True)]}, ""),
+    ("shared in another namespace", ADOPTED, {"others": [agent_body("b", namespace="other", **ADOPTED)]}, ""),
+]
+
+
+@pytest.mark.parametrize(("spec", "options", "expected"), [each[1:] for each in CASES], ids=[each[0] for each in CASES])
+def test_an_agent_gets_a_pod_or_the_reason_why_not(spec: Raw, options: Raw, expected: str) -> None:
+    found = refusal(context_of(spec, **options))
+
+    assert (f"{found.reason}: {found.message}" if found else "") == expected
+
+
+def test_of_two_agents_on_one_claim_exactly_one_gets_a_pod() -> None:
+    first, second = agent_body("a", **ADOPTED), agent_body("b", **ADOPTED)
+
+    found = [
+        refusal(context_of(ADOPTED, others=[second], metadata=first["metadata"])),
+        refusal(context_of(ADOPTED, others=[first], metadata=second["metadata"])),
+    ]
+
+    assert [each is None for each in found].count(True) == 1
+
+
+def test_an_agent_that_runs_on_a_claim_keeps_it() -> None:
+    assert refusal(context_of(ADOPTED, running_pod(), others=[sharing("b")])) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "stops_pod", "is_stalled"),
+    [
+        ({}, {"namespace": "ringfence-system"}, True, True),
+        ({}, {"metadata": {"labels": {"ringfence.dev/x": "y"}}}, True, True),
+        ({"isolation": "None"}, {}, True, True),
+        (POLICY, {}, False, False),
+        (SECURE, {}, False, True),
+        (ADOPTED, {"others": [sharing("b")]}, False, False),
+    ],
+)
+def test_a_refusal_says_whether_a_running_pod_must_go_and_whether_waiting_helps(
+    spec: Raw, options: Raw, stops_pod: bool, is_stalled: bool
+) -> None:
+    found = refusal(context_of(spec, **options))
+
+    assert found is not None
+    assert (found.stops_pod, found.is_stalled) == (stops_pod, is_stalled)
