@@ -9,19 +9,14 @@ from typing import cast
 import pytest
 import yaml
 
-from tests.e2e.kube import Body, Kube, address
-from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE, Replica
+from tests.e2e.kube import Kube, address
+from tests.e2e.operator_slot import SETTINGS, OperatorSlot
+from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
 from tests.e2e.together import MakeWorld, Together, runs_together
 from tests.e2e.world import World, is_true, namespace_body
 
 HERE = Path(__file__).parent
 TOGETHER = pytest.StashKey[Together]()
-SANDBOX = "rf-e2e-sandbox"
-SETTINGS = {
-    "sandboxed_runtime_classes": SANDBOX,
-    "maximum_memory": "1Gi",
-    "reserved_cidrs": "198.51.100.0/24",
-}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -98,43 +93,11 @@ def namespace(kube: Kube) -> Iterator[str]:
     kube.delete(address("Namespace", name=name))
 
 
-class OperatorSlot:
-    """At most one operator at a time: asking for other settings replaces it."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        self._kubeconfig = kubeconfig
-        self._replica: Replica | None = None
-        self._settings: dict[str, str] = {}
-
-    def running(self, **settings: str) -> Replica:
-        """Return the replica that leads with these settings."""
-        if self._replica is None or not self._replica.is_running or self._settings != settings:
-            self.stop()
-            self._settings = settings
-            self._replica = Replica(self._kubeconfig, f"operator-{secrets.token_hex(2)}", **settings)
-            self._replica.start()
-            self._replica.until_leader()
-        return self._replica
-
-    def stop(self) -> None:
-        if self._replica is not None:
-            self._replica.stop()
-
-
 @pytest.fixture(scope="session")
 def operator_slot(kubeconfig: Path, without_deployed_operator: None) -> Iterator[OperatorSlot]:
     slot = OperatorSlot(kubeconfig)
     yield slot
     slot.stop()
-
-
-@pytest.fixture(scope="session")
-def sandbox_class(kube: Kube) -> Iterator[str]:
-    """A RuntimeClass that the operator under test takes for a sandbox; what runs behind it is runc."""
-    body: Body = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": SANDBOX}}
-    kube.apply({**body, "handler": "runc"})
-    yield SANDBOX
-    kube.delete(address("RuntimeClass", name=SANDBOX))
 
 
 @pytest.fixture
