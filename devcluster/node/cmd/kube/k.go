@@ -1,3 +1,0 @@
-package main
-
-import _ "sigs.k8s.io/knftables"
