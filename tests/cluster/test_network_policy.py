@@ -236,10 +236,11 @@ def test_the_kubelet_reaches_a_pod_that_is_shut_to_everybody(
 
 
 # The engine that is started again outlives the test, and its Popen object does not.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_without_its_engine_the_node_keeps_its_rules_and_lets_no_new_pod_run(
     kube: ApiServer, names: dict[str, str], network: Network, policies: Policies, devcluster: Cluster
 ) -> None:
+    network.settles(allowed=["other server:web"], refused=[])  # what is refused from here on is this policy's doing
     policies.become([into(SERVER, {"from": [{"podSelector": CLIENT}]})])
     network.settles(allowed=["client server:web"], refused=["other server:web"])
     engine = _process(devcluster)
