@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import textwrap
 from typing import Any
@@ -45,12 +46,18 @@ def main() -> int:
 
 async def run(settings: Settings) -> int:
     """Run one replica until a signal ends it (returns 0) or a part of it fails (returns 1)."""
-    failed = asyncio.Event()
-    registry = build_registry(settings, on_failure=failed.set)
+    failures: list[None] = []
+
+    def fail() -> None:
+        # kopf's stop_flag would do as well, but leaves a task behind that its shutdown waits 5 s for.
+        failures.append(None)
+        signal.raise_signal(signal.SIGTERM)
+
     # kopf would make up an identity from the user's name, and the image's user has none.
     identity: Any = settings.identity
-    await kopf.operator(registry=registry, standalone=True, clusterwide=True, stop_flag=failed, identity=identity)
-    return 1 if failed.is_set() else 0
+    registry = build_registry(settings, on_failure=fail)
+    await kopf.operator(registry=registry, standalone=True, clusterwide=True, identity=identity)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def build_registry(settings: Settings, *, on_failure: Callable[[], None]) -> kop
     def login(**kwargs: Any) -> kopf.ConnectionInfo:
         return log_in(**kwargs)
 
-    @kopf.on.startup(registry=registry)
+    @kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     async def start(settings: kopf.OperatorSettings, logger: Any, **_: Any) -> None:
         settings.scanning.disabled = True
         settings.posting.enabled = False

@@ -67,10 +67,10 @@ def _between_runs(pod: Pod, effective: Effective) -> Diagnosis:
         limit = effective.limits["memory"]
         message = (
             f"killed by the kernel for passing its memory limit of {limit.value} ({limit.source}), "
-            f"restarted {pod.restarts} times; raise resources.limits.memory or use less"
+            f"restarts so far: {pod.restarts}; raise resources.limits.memory or use less"
         )
         return Diagnosis(AgentState.RESTARTING, Reason.OUT_OF_MEMORY, message)
-    message = f"the command ended with exit code {ended.code}, restarted {pod.restarts} times{_last_words(ended)}"
+    message = f"the command ended with exit code {ended.code}, restarts so far: {pod.restarts}{_last_words(ended)}"
     return Diagnosis(AgentState.RESTARTING, Reason.CRASHED, message)
 
 
