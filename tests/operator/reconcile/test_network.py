@@ -1,0 +1,270 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from ringfence_operator.api.agent import Isolation
+from ringfence_operator.errors import KubeError, UnavailableError
+from ringfence_operator.reconcile.context import build_context
+from ringfence_operator.reconcile.network import Networks, enforcement
+from ringfence_operator.resources.network_policy import build_default_deny
+from ringfence_operator.settings import Settings
+from tests.operator.reconcile.api_server import FakeApiServer
+from tests.operator.reconcile.contexts import running_pod
+from tests.operator.reconcile.tables import build_tables, build_view
+from tests.operator.resources.objects import NOW, agent_body, make_agent, policy_body
+
+Raw = dict[str, Any]
+DENY = "ringfence-default-deny"
+
+
+class SlowServer(FakeApiServer):
+    """Lets every other task have its turn before it answers a write."""
+
+    async def create(self, path: str, body: Raw) -> Raw:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return await super().create(path, body)
+
+
+class Cluster:
+    """Caches, an API server, and the object under test."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.api = SlowServer(lambda: NOW)
+        self.tables = build_tables()
+        self.view = build_view(self.tables, settings or Settings())
+        self.networks = Networks(self.view, self.api)
+
+    def have(self, plural: str, body: Raw) -> Raw:
+        """Put an object on the server and into the cache."""
+        raw = self.api.add(plural, body, body["metadata"].get("namespace", ""))
+        self.tables[plural].store(raw)
+        return raw
+
+    def change(self, plural: str, name: str, **spec: Any) -> None:
+        raw = self.api.change((plural, "team", name), lambda it: it["spec"].update(spec), is_spec=True)
+        self.tables[plural].store(raw)
+
+    async def prepare(self, name: str = "a", **spec: Any) -> None:
+        await self.networks.prepare(build_context(make_agent(name, **spec), self.view, now=NOW))
+
+    def spec_of(self, name: str) -> Raw:
+        return self.api.objects["networkpolicies", "team", name]["spec"]  # type: ignore[no-any-return]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(name for plural, _, name in self.api.objects if plural == "networkpolicies")
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+async def test_sixteen_agents_at_once_in_a_new_namespace_cost_one_write(cluster: Cluster) -> None:
+    await asyncio.gather(*(cluster.prepare(f"a{number}") for number in range(16)))
+
+    assert cluster.api.writes == ["create networkpolicies"]
+    assert cluster.names == [DENY]
+
+
+async def test_agents_of_two_namespaces_do_not_wait_for_each_other(cluster: Cluster) -> None:
+    await asyncio.gather(*(cluster.prepare(namespace=namespace) for namespace in ("x", "y")))
+
+    assert cluster.api.writes == ["create networkpolicies"] * 2
+
+
+async def test_where_the_first_write_fails_every_agent_learns_it_or_finds_it_done(cluster: Cluster) -> None:
+    cluster.api.fuse = (0, False, UnavailableError("down"))
+
+    found = await asyncio.gather(*(cluster.prepare(f"a{n}") for n in range(4)), return_exceptions=True)
+
+    assert sum(isinstance(each, UnavailableError) for each in found) == 1
+    assert cluster.names == [DENY]
+    assert cluster.api.writes == ["create networkpolicies"]
+
+
+async def test_nothing_is_written_where_all_is_there(cluster: Cluster) -> None:
+    cluster.have("securitypolicies", policy_body())
+    await cluster.prepare(securityPolicyRef={"name": "p"})
+    before = list(cluster.api.writes)
+
+    await cluster.prepare("b", securityPolicyRef={"name": "p"})
+
+    assert before == ["create networkpolicies"] * 2
+    assert cluster.names == [DENY, "ringfence-policy-p"]
+    assert cluster.api.writes == before
+
+
+async def test_isolation_none_is_not_closed() -> None:
+    cluster = Cluster(Settings(minimum_isolation=Isolation.NONE))
+
+    await cluster.prepare(isolation="None")
+
+    assert cluster.names == []
+
+
+async def test_the_clusters_policy_is_opened_in_the_agents_namespace() -> None:
+    cluster = Cluster(Settings(default_policy="sys/base"))
+    cluster.have("securitypolicies", policy_body("base", namespace="sys", network={"cidrs": [{"cidr": "8.8.8.0/24"}]}))
+
+    await cluster.prepare()
+
+    assert cluster.names == ["ringfence-cluster-base", DENY]
+    assert cluster.spec_of("ringfence-cluster-base")["egress"] == [{"to": [{"ipBlock": {"cidr": "8.8.8.0/24"}}]}]
+
+
+async def test_a_default_deny_that_the_caches_do_not_show_is_taken_over(cluster: Cluster) -> None:
+    cluster.api.add("networkpolicies", build_default_deny("team"), "team")
+
+    await cluster.prepare()
+    first = list(cluster.api.writes)
+    await cluster.prepare("b")
+
+    assert cluster.names == [DENY]
+    assert cluster.api.writes == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"egress": [{}]},
+        {"ingress": [{}]},
+        {"policyTypes": ["Ingress"]},
+        {"podSelector": {"matchLabels": {"nobody": "x"}}},
+    ],
+)
+async def test_a_default_deny_that_somebody_changed_is_put_right(cluster: Cluster, change: Raw) -> None:
+    await cluster.prepare()
+    cluster.have("agents", agent_body())
+    cluster.change("networkpolicies", DENY, **change)
+
+    await cluster.networks.restore("team", DENY)
+
+    assert cluster.spec_of(DENY) == build_default_deny("team")["spec"]
+
+
+async def test_a_default_deny_whose_label_somebody_took_is_put_right(cluster: Cluster) -> None:
+    await cluster.prepare()
+    place = ("networkpolicies", "team", DENY)
+    cluster.api.change(place, lambda raw: raw["metadata"].update(labels={}))
+    cluster.change("networkpolicies", DENY, egress=[{}])
+
+    await cluster.prepare("b")
+
+    assert cluster.spec_of(DENY) == build_default_deny("team")["spec"]
+
+
+async def test_a_default_deny_that_somebody_deleted_comes_back_while_there_are_agents(cluster: Cluster) -> None:
+    await cluster.networks.restore("team", DENY)
+    without = list(cluster.names)
+    cluster.have("agents", agent_body())
+
+    await cluster.networks.restore("team", DENY)
+
+    assert (without, cluster.names) == ([], [DENY])
+
+
+async def test_what_a_policy_opens_is_restored_as_the_policy_says(cluster: Cluster) -> None:
+    cluster.have("securitypolicies", policy_body(network={"cidrs": [{"cidr": "8.8.8.0/24"}]}))
+    await cluster.networks.restore("team", "ringfence-policy-p")
+    opened = cluster.spec_of("ringfence-policy-p")
+    cluster.change("networkpolicies", "ringfence-policy-p", egress=[{}])
+
+    await cluster.networks.restore("team", "ringfence-policy-p")
+
+    assert cluster.spec_of("ringfence-policy-p") == opened
+
+
+@pytest.mark.parametrize("name", ["ringfence-policy-p", "ringfence-cluster-p"])
+async def test_what_no_policy_names_any_more_is_removed(cluster: Cluster, name: str) -> None:
+    body = build_default_deny("team")
+    cluster.have("networkpolicies", body | {"metadata": body["metadata"] | {"name": name}})
+
+    await cluster.networks.restore("team", name)
+
+    assert cluster.names == []
+
+
+async def test_a_policy_that_is_no_longer_the_clusters_is_closed_where_it_held() -> None:
+    cluster = Cluster(Settings(default_policy="sys/other"))
+    cluster.have("securitypolicies", policy_body("base", namespace="sys"))
+    cluster.have("securitypolicies", policy_body("other", namespace="sys"))
+    body = build_default_deny("team")
+    cluster.have("networkpolicies", body | {"metadata": body["metadata"] | {"name": "ringfence-cluster-base"}})
+
+    await cluster.networks.restore("team", "ringfence-cluster-base")
+
+    assert cluster.names == []
+
+
+async def test_a_network_policy_of_an_unknown_name_is_left_alone(cluster: Cluster) -> None:
+    body = build_default_deny("team")
+    cluster.have("networkpolicies", body | {"metadata": body["metadata"] | {"name": "ringfence-of-tomorrow"}})
+
+    await cluster.networks.restore("team", "ringfence-of-tomorrow")
+
+    assert cluster.names == ["ringfence-of-tomorrow"]
+
+
+async def test_remove_leaves_what_is_not_ours_and_bears_what_is_gone(cluster: Cluster) -> None:
+    body = build_default_deny("team")
+    foreign = {"name": "ringfence-policy-p", "namespace": "team"}
+    cluster.have("networkpolicies", body | {"metadata": foreign})
+    cluster.have("networkpolicies", body | {"metadata": body["metadata"] | {"name": "gone"}})
+    del cluster.api.objects["networkpolicies", "team", "gone"]
+
+    for name in ("ringfence-policy-p", "gone", "never"):
+        await cluster.networks.remove("team", name)
+
+    assert cluster.names == ["ringfence-policy-p"]
+
+
+async def test_a_stale_view_never_overwrites_a_newer_network_policy(cluster: Cluster) -> None:
+    await cluster.prepare()
+    cluster.have("agents", agent_body())
+    cluster.change("networkpolicies", DENY, egress=[{}])
+    cluster.api.change(("networkpolicies", "team", DENY), lambda raw: raw["spec"].update(ingress=[{}]))
+
+    with pytest.raises(KubeError):
+        await cluster.networks.restore("team", DENY)
+
+
+def foreign(selector: Raw, *, egress: bool = True, namespace: str = "team") -> Raw:
+    spec: Raw = {"podSelector": selector, "policyTypes": ["Egress" if egress else "Ingress"]}
+    spec |= {"egress": [{}]} if egress else {"ingress": [{}]}
+    return {"metadata": {"name": "theirs", "namespace": namespace}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("objects", "spec", "expected"),
+    [
+        ([], {}, (False, "Pending")),
+        ([build_default_deny("team")], {}, (True, "InForce")),
+        ([build_default_deny("team"), foreign({})], {}, (False, "ForeignNetworkPolicy")),
+        (
+            [build_default_deny("team"), foreign({"matchLabels": {"ringfence.dev/agent": "a"}})],
+            {},
+            (False, "ForeignNetworkPolicy"),
+        ),
+        ([build_default_deny("team"), foreign({"matchLabels": {"app": "db"}})], {}, (True, "InForce")),
+        ([build_default_deny("team"), foreign({}, egress=False)], {}, (True, "InForce")),
+        ([build_default_deny("team"), foreign({}, namespace="other")], {}, (True, "InForce")),
+        ([build_default_deny("team")], {"isolation": "None"}, (False, "NotConfined")),
+    ],
+)
+def test_enforced_says_whether_the_pods_confinement_holds(objects: list[Raw], spec: Raw, expected: Any) -> None:
+    cluster = Cluster(Settings(minimum_isolation=Isolation.NONE))
+    cluster.tables["pods"].store(running_pod())
+    for each in objects:
+        cluster.have("networkpolicies", each)
+
+    found = enforcement(build_context(make_agent(**spec), cluster.view, now=NOW), cluster.view)
+
+    assert found is not None
+    assert found[:2] == expected
+
+
+def test_without_a_pod_there_is_nothing_to_enforce(cluster: Cluster) -> None:
+    assert enforcement(build_context(make_agent(), cluster.view, now=NOW), cluster.view) is None
