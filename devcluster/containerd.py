@@ -8,10 +8,11 @@ from devcluster.binaries import binary
 from devcluster.cluster import REPOSITORY, Cluster
 from devcluster.command import run
 from devcluster.errors import DevclusterError
-from devcluster.file import write
+from devcluster.file import link, write
 from devcluster.process import Process
 
-CNI_PLUGINS = "/usr/lib/cni"
+CNI_PLUGINS = Path("/usr/lib/cni")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT = 5  # versions of an image, the newest
 
 CONFIG = """\
@@ -39,8 +40,8 @@ disabled_plugins = [
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
 [plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = [{bin_dirs}]
-  conf_dir = "{state}/cni"
+  bin_dirs = ["{state}/cni/bin"]
+  conf_dir = "{state}/cni/conf"
   use_internal_loopback = true
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
@@ -59,7 +60,6 @@ def socket(cluster: Cluster) -> Path:
 def containerd(cluster: Cluster, pause_image: str) -> Process:
     """Write containerd's configuration and return the process."""
     config = cluster.state / "containerd.toml"
-    directories = [CNI_PLUGINS, str(REPOSITORY / "devcluster/cni"), str(binary("netpol-cni").parent)]
     write(
         config,
         CONFIG.format(
@@ -69,15 +69,21 @@ def containerd(cluster: Cluster, pause_image: str) -> Process:
             pause=pause_image,
             shim=binary("containerd-shim-runc-v2"),
             runc=binary("runc"),
-            bin_dirs=", ".join(f'"{directory}"' for directory in directories),
         ),
     )
     cluster.run.mkdir(parents=True, exist_ok=True)
-    return Process("containerd", [str(binary("containerd")), "--config", str(config)], cluster.netns, files=(config,))
+    # A restarted containerd looks for the shim of a running container on the PATH, and the shim for runc.
+    programs = [str(binary(name).parent) for name in ("containerd-shim-runc-v2", "runc")]
+    env = {"PATH": ":".join([*programs, SYSTEM_PATH])}
+    argv = [str(binary("containerd")), "--config", str(config)]
+    return Process("containerd", argv, cluster.netns, env=env, files=(config,))
 
 
-def write_cni_config(cluster: Cluster) -> None:
-    """Write the pod network: `ptp` routes every packet through the node, where policies can judge it."""
+def write_cni(cluster: Cluster) -> None:
+    """Lay out the pod network: `ptp` routes every packet through the node, where policies can judge it.
+
+    The plugins are links in a directory of fixed name, so that a new build of one is no reason to restart containerd.
+    """
     ranges = [[{"subnet": subnet}] for subnet in cluster.addresses.pods]
     ipam = {
         "type": "host-local",
@@ -86,10 +92,15 @@ def write_cni_config(cluster: Cluster) -> None:
         "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
     }
     plugins: list[dict[str, object]] = [{"type": "no-dad"}, {"type": "ptp", "ipMasq": False, "ipam": ipam}]
+    programs = {name: CNI_PLUGINS / name for name in ("ptp", "host-local")}
+    programs["no-dad"] = REPOSITORY / "devcluster/cni/no-dad"
     if binary("netpol-cni").exists():
         plugins.append({"type": "netpol-cni", "socket": str(cluster.run / "node-agent.sock")})
+        programs["netpol-cni"] = binary("netpol-cni")
+    for name, program in programs.items():
+        link(cluster.state / "cni/bin" / name, program)
     config = {"cniVersion": "1.0.0", "name": cluster.netns, "plugins": plugins}
-    write(cluster.state / "cni/10-ringfence.conflist", json.dumps(config, indent=1))
+    write(cluster.state / "cni/conf/10-ringfence.conflist", json.dumps(config, indent=1))
 
 
 def ctr(cluster: Cluster, *arguments: str, check: bool = True) -> str:

@@ -15,3 +15,14 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> None:
     partial.chmod(mode)
     partial.write_text(text)
     partial.replace(path)
+
+
+def link(path: Path, target: Path) -> None:
+    """Make `path` a symbolic link to `target`, at once."""
+    if path.is_symlink() and path.readlink() == target:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(path)

@@ -10,7 +10,7 @@ from devcluster.binaries import BINARIES, binary, build
 from devcluster.certificates import ensure_certificates
 from devcluster.cgroup import ensure_cgroup
 from devcluster.cluster import REPOSITORY, TOOLS, Cluster, claim_cluster, lock_file, state_home
-from devcluster.containerd import containerd, forget_containers, import_image, is_serving, write_cni_config
+from devcluster.containerd import containerd, forget_containers, import_image, is_serving, write_cni
 from devcluster.control_plane import start_api_server, start_controllers, wait_for_api_server
 from devcluster.file import write
 from devcluster.images import PAUSE, Image, build_image, coredns, pause, python
@@ -59,7 +59,7 @@ def _control_plane(cluster: Cluster, progress: Progress) -> Api:
 
 def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
     ensure_cgroup(cluster.cgroup)
-    write_cni_config(cluster)
+    write_cni(cluster)
     ensure_running(cluster, outside(cluster))
     ensure_running(cluster, containerd(cluster, PAUSE))
     with ThreadPoolExecutor(4) as pool:

@@ -152,6 +152,18 @@ def test_pods_reach_the_outside_and_the_service_network_in_both_families(devclus
     assert looked_up.strip() == devcluster.cluster.addresses.api_service
 
 
+def test_pods_outlive_the_container_runtime_and_the_kubelet(devcluster: Devcluster) -> None:
+    before = pod_containers(devcluster, "reach")
+    pids = devcluster.pids()
+    for part in ("containerd", "kubelet"):
+        os.kill(pids[part], signal.SIGKILL)
+
+    devcluster.run("up")
+
+    assert devcluster.kubectl("exec", "reach", "--", "echo", "alive") == "alive\n"
+    assert pod_containers(devcluster, "reach") == before
+
+
 def test_a_pod_with_a_volume_runs_and_its_output_can_be_read(devcluster: Devcluster) -> None:
     pod = python_pod("writer", ["sh", "-c", "echo kept > /data/file && cat /data/file && sleep infinity"])
     pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
@@ -207,6 +219,12 @@ def test_down_leaves_nothing_behind(devcluster: Devcluster, before: dict[str, se
     after = snapshot(ignore=others(devcluster.name))
     assert {kind: after[kind] - before[kind] for kind in before if after[kind] - before[kind]} == {}
     assert not (state_home() / devcluster.name).exists()
+
+
+def pod_containers(devcluster: Devcluster, name: str) -> list[tuple[str, int]]:
+    """Return id and restarts of the pod's containers."""
+    status = json.loads(devcluster.kubectl("get", "pod", name, "-o", "json"))["status"]
+    return [(container["containerID"], container["restartCount"]) for container in status["containerStatuses"]]
 
 
 def python_pod(name: str, command: list[str]) -> dict[str, Any]:
