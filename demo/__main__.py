@@ -10,8 +10,8 @@ from demo.errors import DemoError
 from demo.kubectl import NAMESPACE, Kubectl
 from demo.scenes import forks, healing, memory, network, policy, task
 from demo.screen import Screen
-from demo.setup import bring_up, clear, install, pids_limit
-from demo.stage import QUICKSTART, Stage
+from demo.setup import bring_up, clear, install, pids_limit, refusals
+from demo.stage import Stage
 from devcluster.cluster import REPOSITORY, TOOLS, cluster_name
 from devcluster.errors import DevclusterError
 from devcluster.lock import locked
@@ -60,6 +60,7 @@ def _run(screen: Screen, name: str) -> int:
     clear(kube)
     screen.verdict(True, "the operator is installed, and one of its two replicas leads")
     results = [_play(kube, screen, number, *scene) for number, scene in enumerate(SCENES, 1)]
+    results.append(_rights(kube))
     return _verdict(screen, results, kubeconfig.relative_to(REPOSITORY).as_posix())
 
 
@@ -69,19 +70,21 @@ def _play(kube: Kubectl, screen: Screen, number: int, title: str, play: Callable
     stage = Stage(kube, screen)
     screen.title(f"{number}. {title}")
     try:
-        if number == 2:
-            _start_services(stage)
         play(stage)
     except DemoError as error:
         stage.check(False, str(error))
     return Result(f"{number}. {title}", time.monotonic() - begun, stage.failures)
 
 
-def _start_services(stage: Stage) -> None:
-    """Start the agents that all later scenes have for neighbours."""
-    stage.apply(QUICKSTART / "2-services.yaml")
-    names = ("library", "vault", "explorer")
-    stage.wait("the neighbours run", lambda now: all(now[name].is_ready for name in names), seconds=60)
+def _rights(kube: Kubectl) -> Result:
+    """Say whether the few rights that deploy/ gives the operator were enough for all of this."""
+    begun = time.monotonic()
+    try:
+        refused = refusals(kube)
+        failures = [f"{refused} requests were refused"] if refused else []
+    except DemoError as error:
+        failures = [str(error)]
+    return Result("The operator's own rights were enough: RBAC refused it nothing", time.monotonic() - begun, failures)
 
 
 def _verdict(screen: Screen, results: list[Result], kubeconfig: str) -> int:
@@ -89,6 +92,8 @@ def _verdict(screen: Screen, results: list[Result], kubeconfig: str) -> int:
     screen.title("Verdict")
     for result in results:
         screen.verdict(not result.failures, f"{result.title} ({result.seconds:.1f} s)")
+        for failure in result.failures:
+            screen.say(f"      {failure}")
     screen.title("What is running now")
     screen.say(f"the cluster, the operator, and in namespace {NAMESPACE} the agents library, vault and explorer;")
     screen.say("greedy and forker are suspended, read-report has ended")

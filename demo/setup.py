@@ -1,6 +1,7 @@
 """From nothing to an operator that leads: cluster, image, installation. Each part may be there already."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from devcluster.cluster import REPOSITORY
 SYSTEM = "ringfence-system"
 OPERATOR = "ringfence-operator"
 IMAGE = "docker.io/ringfence/operator"
+_REFUSED = re.compile(r'^rest_client_requests_total\{code="403".*\} (\S+)$', re.MULTILINE)
 
 
 def bring_up(screen: Screen, log: Path) -> str:
@@ -48,6 +50,18 @@ def pids_limit(kube: Kubectl) -> int:
             f"the kubelet of {node} sets no podPidsLimit: a fork bomb would take the node, so none is started"
         )
     return limit
+
+
+def refusals(kube: Kubectl) -> int:
+    """Return how often the API server refused the operator something that it wanted to do."""
+    pods = kube.items("pods", f"--selector=app.kubernetes.io/name={OPERATOR}", namespace=SYSTEM)
+    read = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    said = [
+        kube.run("exec", pod["metadata"]["name"], "--", "/app/bin/python", "-c", read, namespace=SYSTEM)
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+    ]
+    return sum(int(float(number)) for text in said for number in _REFUSED.findall(text))
 
 
 def clear(kube: Kubectl) -> None:

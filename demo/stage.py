@@ -14,6 +14,7 @@ from demo.screen import Screen
 QUICKSTART = Path(__file__).resolve().parent.parent / "examples/quickstart"
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 POLL_SECONDS = 0.2
+NEIGHBOURS = ("library", "vault", "explorer")
 
 
 @dataclass
@@ -67,4 +68,4 @@ class Stage:
     def neighbours(self) -> dict[str, tuple[str, int]]:
         """Return the lives of the agents that nothing should happen to."""
         fleet = look(self.kube)
-        return {name: fleet[name].life for name in ("library", "vault", "explorer")}
+        return {name: fleet[name].life for name in NEIGHBOURS}

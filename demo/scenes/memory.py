@@ -1,13 +1,15 @@
 """An agent that allocates beyond its limit is killed in its own cgroup."""
 
 from demo.fleet import AgentView
-from demo.stage import QUICKSTART, Stage
+from demo.stage import NEIGHBOURS, QUICKSTART, Stage
 
 GREEDY = "greedy"
 
 
 def play(stage: Stage) -> None:
-    """Start the agent and its neighbours' watch; the kernel does the rest."""
+    """Start its neighbours, then the agent; the kernel does the rest."""
+    stage.apply(QUICKSTART / "2-services.yaml")
+    stage.wait("the neighbours run", lambda now: all(now[name].is_ready for name in NEIGHBOURS), seconds=60)
     before = stage.neighbours()
     stage.apply(QUICKSTART / "3-limits.yaml")
     fleet = stage.wait("the kernel kills it", lambda now: _was_killed(now[GREEDY]), seconds=60)

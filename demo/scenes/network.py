@@ -1,7 +1,7 @@
 """An agent tries every door there is; an ordinary pod beside it shows that there is something behind them."""
 
 from demo import targets
-from demo.stage import MANIFESTS, Stage
+from demo.stage import MANIFESTS, NEIGHBOURS, Stage
 
 EXPLORER, ORDINARY = "explorer", "ordinary"
 MUST_EXIST = ("API server", "kubelet", "cluster DNS over UDP", "cluster DNS over TCP")
@@ -11,9 +11,7 @@ def play(stage: Stage) -> None:
     """Knock from both; nothing may open to the agent, whose policy opens nothing."""
     stage.apply(MANIFESTS / "ordinary.yaml")
     stage.kube.run("wait", "--for=condition=Ready", f"pod/{ORDINARY}", "--timeout=60s", seconds=70)
-    fleet = stage.wait(
-        "the agents run", lambda now: all(now[a].is_ready for a in ("library", "vault", EXPLORER)), seconds=60
-    )
+    fleet = stage.wait("the agents run", lambda now: all(now[a].is_ready for a in NEIGHBOURS), seconds=60)
     doors = targets.doors(stage.kube, fleet)
     script = stage.kube.run("exec", EXPLORER, "--", "cat", targets.KNOCK)
     one = next(name for name in doors if name.startswith("API server"))
