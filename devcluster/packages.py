@@ -20,7 +20,7 @@ PACKAGES = {
     "gcc": "gcc",
     "libseccomp-dev": "/usr/include/seccomp.h",
     "containernetworking-plugins": "/usr/lib/cni/ptp",
-    "busybox-static": "busybox",
+    "busybox-static": "/var/lib/dpkg/info/busybox-static.list",  # the other busybox is not static
     "mmdebstrap": "mmdebstrap",
     "buildah": "buildah",
 }
