@@ -28,6 +28,7 @@ ACTIONS: dict[str, Callable[[World, Any], None]] = {
     "deliver": lambda world, events: world.deliver(events),
     "break": _break,
     "restart": lambda world, _: world.start_operator(),
+    "boot": lambda world, _: world.boot(),
     "schedule": lambda world, _: world.schedule(),
     "start": lambda world, ready: world.start(ready=ready),
     "become ready": lambda world, _: world.become_ready(),
@@ -58,6 +59,7 @@ OPERATOR = [
     action("wait", st.sampled_from([0.1, 1, 3, 20])),
 ]
 KUBELET = [
+    action("boot"),
     action("schedule"),
     action("start", st.booleans()),
     action("become ready"),
@@ -97,7 +99,7 @@ def assert_settled(world: World) -> None:
     assert world.api.writes[len(before) :] == []
 
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @quick

@@ -212,6 +212,16 @@ class World:
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
+    def boot(self) -> None:
+        """Get as far as a running process, undisturbed."""
+        for _ in range(2):
+            self.deliver()
+            self.reconcile()
+            self.finish_termination()
+            self.schedule()
+            self.start()
+        self.deliver()
+
     def settle(self, *, ends_with: int | None = None, rounds: int = 200) -> None:
         """Let everything happen that happens by itself; a pass runs only where a change or a due time asks for it."""
         for _ in range(rounds):
@@ -236,6 +246,8 @@ class World:
                 self.start()
             elif ends_with is not None:
                 self.end(ends_with)
+            else:
+                self.become_ready()
         self.conclude()
 
     def _has_ended(self, pod: Raw) -> bool:

@@ -1,0 +1,108 @@
+import pytest
+
+from ringfence_operator.errors import SettingsError
+from ringfence_operator.settings import PREFIX, Settings, variables
+
+
+def settings(**variables: str) -> Settings:
+    return Settings.from_env({f"{PREFIX}{name.upper()}": text for name, text in variables.items()})
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    found = settings()
+
+    assert (found.namespace, found.minimum_isolation, found.default_memory) == ("ringfence-system", "Basic", "512Mi")
+    assert (found.maximum_memory, found.default_policy, found.leader_elect) == (None, None, True)
+
+
+def test_other_variables_and_empty_ones_do_not_count() -> None:
+    found = Settings.from_env({"PATH": "/bin", f"{PREFIX}MAXIMUM_CPU": "", "RINGFENCE_CLUSTER": "dev"})
+
+    assert found.maximum_cpu is None
+
+
+def test_every_setting_can_be_said() -> None:
+    found = settings(
+        namespace="sys",
+        identity="pod-1",
+        leader_elect="false",
+        lease_seconds="15",
+        minimum_isolation="Container",
+        maximum_cpu="4",
+        maximum_memory="8Gi",
+        maximum_ephemeral_storage="20Gi",
+        default_cpu="500m",
+        default_memory="1Gi",
+        default_ephemeral_storage="2Gi",
+        default_policy="sys/base",
+        sandboxed_runtime_classes="kata, gvisor,",
+        pod_cidrs="10.244.0.0/16,fd53::/48",
+        reserved_cidrs="192.168.0.0/16",
+        http_port="9090",
+        workers="4",
+        log_level="debug",
+    )
+
+    assert found.model_dump(mode="json") == {
+        "namespace": "sys",
+        "identity": "pod-1",
+        "leader_elect": False,
+        "lease_seconds": 15,
+        "minimum_isolation": "Container",
+        "maximum_cpu": "4",
+        "maximum_memory": "8Gi",
+        "maximum_ephemeral_storage": "20Gi",
+        "default_cpu": "500m",
+        "default_memory": "1Gi",
+        "default_ephemeral_storage": "2Gi",
+        "default_policy": "sys/base",
+        "sandboxed_runtime_classes": ["kata", "gvisor"],
+        "pod_cidrs": ["10.244.0.0/16", "fd53::/48"],
+        "reserved_cidrs": ["192.168.0.0/16"],
+        "http_port": 9090,
+        "workers": 4,
+        "log_level": "debug",
+    }
+
+
+def test_the_variables_are_the_settings() -> None:
+    assert len(variables()) == len(Settings.model_fields)
+    assert all(each.startswith(PREFIX) and each.isupper() for each in variables())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("minimum_isolation", "Strict"),
+        ("maximum_memory", "lots"),
+        ("maximum_memory", "0"),
+        ("maximum_cpu", "-1"),
+        ("default_policy", "no-namespace"),
+        ("default_policy", "a/b/c"),
+        ("http_port", "0"),
+        ("http_port", "web"),
+        ("workers", "0"),
+        ("lease_seconds", "1"),
+        ("leader_elect", "maybe"),
+        ("log_level", "loud"),
+        ("reserved_cidrs", "10.0.0.0/8,nonsense"),
+        ("pod_cidrs", "10.0.0.1/8"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_by_the_variables_name(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{PREFIX}{name.upper()}: "):
+        settings(**{name: text})
+
+
+def test_a_misspelt_variable_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(SettingsError, match=r"MAX_MEMORY: there is no such setting.*RINGFENCE_OPERATOR_MAXIMUM_MEMORY"):
+        settings(max_memory="1Gi")
+
+
+def test_two_replicas_never_share_an_identity() -> None:
+    assert Settings().identity != Settings().identity
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().workers = 1  # type: ignore[misc]
