@@ -44,8 +44,8 @@ class Bed:
         ]
         for pod in (client, *servers):
             self.kube.create(pod).expect()
-        pod_addresses(self.kube, client)
-        self.targets = [[pod_addresses(self.kube, pod)[0], PORT] for pod in servers]
+        addresses = [pod_addresses(self.kube, pod, seconds=300)[0] for pod in (client, *servers)]
+        self.targets = [[address, PORT] for address in addresses[1:]]
         self.shell = Shell(self._kubeconfig, self.namespace, "client")
         self.shell.ask(until=[True, self.targets])  # a pod is Ready before its program listens
 

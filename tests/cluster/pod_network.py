@@ -118,11 +118,11 @@ class Network:
             assert time.monotonic() < deadline, f"answered (None: by one IP family only): {wrong}"
 
 
-def pod_addresses(kube: ApiServer, pod: Body) -> list[str]:
+def pod_addresses(kube: ApiServer, pod: Body, *, seconds: float = 60) -> list[str]:
     """Return the addresses of a pod once it is Ready."""
     metadata = pod["metadata"]
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-    status = kube.wait(path, is_ready, seconds=60).body["status"]
+    status = kube.wait(path, is_ready, seconds=seconds).body["status"]
     return [each["ip"] for each in status["podIPs"]]
 
 
