@@ -1,4 +1,8 @@
 // Package provisioner makes volumes of enforced size for the development cluster's only node.
+//
+// A test bed, not part of the product. Volumes outlive the process; `node-agent --cleanup` removes them all.
+// Not supported: block volumes, snapshots, growing, and the data of a retained volume whose
+// PersistentVolume was deleted by hand, which stays until the cleanup.
 package provisioner
 
 import (
