@@ -32,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            # Each wait has a bound of its own; this one holds for all waits of a test, on a busy machine.
+            item.add_marker(pytest.mark.timeout(300))
     items.sort(key=lambda item: HERE in item.path.parents and not runs_together(item))
 
 

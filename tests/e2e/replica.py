@@ -73,8 +73,7 @@ class Replica:
             text = self.fetch("/metrics")
         except OSError:
             return None
-        samples = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
-        return sum(float(line.rpartition(" ")[2]) for line in samples)
+        return metric_in(text, name)
 
     def fetch(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
@@ -112,6 +111,12 @@ class Replica:
         if self._process.poll() is None:
             self._process.send_signal(how)
         self._process.wait(timeout=30)
+
+
+def metric_in(text: str, name: str, labels: str = "") -> float:
+    """Return the sum of a metric's samples whose labels contain `labels`."""
+    samples = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")) and labels in line]
+    return sum(float(line.rpartition(" ")[2]) for line in samples)
 
 
 def _free_port() -> int:

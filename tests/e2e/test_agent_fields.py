@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.kube import Body, address
-from tests.e2e.world import SMALL, AgentHandle, World, condition, message_of, reason_of
+from tests.e2e.world import NO_REGISTRY, SMALL, AgentHandle, World, condition, message_of, reason_of
 
 Observe = Callable[[AgentHandle], object]
 
@@ -156,7 +156,7 @@ def test_changing_the_image_changes_what_is_pulled(world: World) -> None:
     agent = world.agent()
     before = agent.until_ready()
 
-    agent.change(image="docker.io/library/no-such-image:2")
+    agent.change(image=f"{NO_REGISTRY}/no-such-image:2")
     broken = agent.until_reason("ImageNotFound")
     agent.change(image=before["spec"]["image"])
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.kube import RefusedError
-from tests.e2e.world import World, effective, reason_of
+from tests.e2e.world import World, effective, message_of, reason_of
 
 OOM = ["python3", "-c", "hog = []\nwhile True: hog.append(bytearray(8 * 2**20))"]
 UNMOVED = ["python3", "-c", "import signal\nwhile True: signal.pause()"]
@@ -76,14 +76,13 @@ def test_forking_without_end_is_refused_and_neighbours_can_still_fork(world: Wor
     agent.until_ready()
     neighbour.until_ready()
 
-    forks = agent.pod.script("fork", 4000)
+    forks = agent.pod.script("fork", 2000, seconds=90)
 
     assert forks["error"] == "EAGAIN"
     assert forks["forked"] < 1024
     assert neighbour.pod.script("fork", 20) == {"forked": 20, "error": ""}
 
 
-@pytest.mark.timeout(180)
 def test_scratch_beyond_its_size_evicts_the_pod_and_another_one_follows(world: World) -> None:
     agent = world.agent(command=UNMOVED)
     before = agent.until_ready()
@@ -97,7 +96,6 @@ def test_scratch_beyond_its_size_evicts_the_pod_and_another_one_follows(world: W
     assert "64Mi" in told[0]
 
 
-@pytest.mark.timeout(180)
 def test_disk_beyond_the_limit_evicts_the_pod_and_another_one_follows(world: World) -> None:
     limits = {"limits": {"ephemeral-storage": "32Mi"}, "requests": {"cpu": "10m"}}
     agent = world.agent(command=UNMOVED, isolation="Basic", resources=limits)
@@ -108,6 +106,15 @@ def test_disk_beyond_the_limit_evicts_the_pod_and_another_one_follows(world: Wor
     after = agent.until_pod_replaced(before, seconds=140)
     events = world.events_of(after["metadata"]["uid"])
     assert [each["reason"] for each in events] == ["Evicted"]
+
+
+def test_a_task_evicted_for_its_own_disk_has_failed(world: World) -> None:
+    flood = "import signal\nopen('/tmp/flood', 'wb').write(bytes(100 * 2**20))\nwhile True: signal.pause()"
+    agent = world.agent(mode="Task", command=["python3", "-c", flood], backoff={"limit": 0})
+
+    found = agent.until_reason("BackoffLimitExceeded", seconds=140)
+
+    assert "64Mi" in message_of(found)
 
 
 def test_a_full_workspace_is_full(world: World) -> None:

@@ -45,7 +45,6 @@ def test_writable_paths_by_policy_are_the_ones_that_are_writable(world: World) -
     assert effective(found, "writablePaths") == ("/data=32Mi", "SecurityPolicy")
 
 
-@pytest.mark.timeout(180)
 def test_a_writable_path_beyond_its_size_evicts_the_pod(world: World) -> None:
     policy = world.policy(fileSystem={"writablePaths": [{"path": "/data", "size": "8Mi"}]})
     agent = world.agent(

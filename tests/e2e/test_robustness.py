@@ -96,7 +96,6 @@ def test_a_restart_of_a_settled_fleet_writes_nothing(crowd: World, replica: Make
     assert versions(crowd.kube) == before
 
 
-@pytest.mark.timeout(240)
 def test_a_leader_killed_among_fifty_agents_loses_and_doubles_nothing(
     crowd: World, replica: MakeReplica, audit: AuditLog
 ) -> None:
@@ -119,12 +118,14 @@ def test_a_leader_killed_among_fifty_agents_loses_and_doubles_nothing(
     pods = crowd.kube.items(address("Pod", crowd.namespace))
     owners = [pod["metadata"]["ownerReferences"][0]["uid"] for pod in pods]
     agents = {agent["metadata"]["uid"]: agent["status"]["podUID"] for agent in agents_of(crowd)}
-    creations = [write.path for write in audit.writes_since(mark) if write.verb == "create" and write.code == 201]
+    on_pods = [(write.verb, write.code) for write in audit.writes_since(mark) if "/pods" in write.path]
     assert took <= 15
     assert sorted(owners) == sorted(agents)
     assert {pod["metadata"]["uid"] for pod in pods} == set(agents.values())
     assert all(agent["status"]["restarts"] == 0 for agent in agents_of(crowd))
-    assert not audit.exists or sum(path.endswith("/pods") for path in creations) == 50
+    # The audit log may lack the answer to what the killed leader had just sent.
+    assert on_pods.count(("create", 201)) in ((49, 50) if audit.exists else (0,))
+    assert [verb for verb, _ in on_pods if verb != "create"] == []
 
 
 def test_two_replicas_never_write_at_the_same_time(crowd: World, replica: MakeReplica) -> None:

@@ -13,14 +13,19 @@ from tests.e2e.world import World, condition, effective, message_of
 OUTSIDE = outside_doors("203.0.113.10")
 
 
+@pytest.fixture(scope="module")
+def default_policy(kube: Kube, operator_slot: OperatorSlot) -> Iterator[str]:
+    """A policy in the operator's namespace that opens one outside address."""
+    with World(kube, SYSTEM_NAMESPACE) as system:
+        yield system.policy("default", network={"cidrs": [{"cidr": "203.0.113.0/24"}]})
+
+
 @pytest.fixture
-def loose(kube: Kube, namespace: str, operator_slot: OperatorSlot) -> Iterator[World]:
+def loose(kube: Kube, namespace: str, operator_slot: OperatorSlot, default_policy: str) -> Iterator[World]:
     """An operator that allows isolation None and has a policy for agents that name none."""
+    default = f"{SYSTEM_NAMESPACE}/{default_policy}"
+    operator_slot.running(**SETTINGS, minimum_isolation="None", default_policy=default, default_memory="96Mi")
     with World(kube, namespace) as world:
-        policy = world.policy("default", namespace=SYSTEM_NAMESPACE, network={"cidrs": [{"cidr": "203.0.113.0/24"}]})
-        operator_slot.running(
-            **SETTINGS, minimum_isolation="None", default_policy=f"{SYSTEM_NAMESPACE}/{policy}", default_memory="96Mi"
-        )
         yield world
 
 
@@ -57,20 +62,6 @@ def test_the_default_policy_holds_for_agents_that_name_none(loose: World) -> Non
     assert by_bound == set()
 
 
-def test_a_default_policy_that_is_deleted_closes_what_it_had_opened(loose: World) -> None:
-    agent = loose.agent()
-    agent.until_ready()
-    before = opened(agent.pod, OUTSIDE)
-
-    loose.kube.delete(address("SecurityPolicy", SYSTEM_NAMESPACE, f"default-{loose.tag}"))
-
-    late = loose.agent("late")
-    found = late.until_reason("PolicyNotFound")
-    assert before == {"203.0.113.10"}
-    assert opened(agent.pod, OUTSIDE) == set()
-    assert f"default-{loose.tag}" in message_of(found)
-
-
 def test_the_default_memory_is_a_setting(loose: World) -> None:
     agent = loose.agent()
 
@@ -78,6 +69,20 @@ def test_the_default_memory_is_a_setting(loose: World) -> None:
 
     assert effective(found, "memory") == ("96Mi", "Default")
     assert agent.pod.script("limits")["memory"] == 96 << 20
+
+
+def test_a_default_policy_that_is_deleted_closes_what_it_had_opened(loose: World, default_policy: str) -> None:
+    agent = loose.agent()
+    agent.until_ready()
+    before = opened(agent.pod, OUTSIDE)
+
+    loose.kube.delete(address("SecurityPolicy", SYSTEM_NAMESPACE, default_policy))
+
+    late = loose.agent("late")
+    found = late.until_reason("PolicyNotFound")
+    assert before == {"203.0.113.10"}
+    assert opened(agent.pod, OUTSIDE) == set()
+    assert default_policy in message_of(found)
 
 
 def test_the_minimum_isolation_lifts_agents_that_ask_for_less(strict: World) -> None:

@@ -63,7 +63,7 @@ def test_an_agent_that_nobody_has_looked_at_is_in_progress(world: World) -> None
         "Agent", "fresh", api="ringfence.dev/v1alpha1", spec={"image": "example.com/none:1", "suspend": True}
     )
 
-    assert agent["status"] == {"observedGeneration": -1}
+    assert agent["status"]["observedGeneration"] == -1
     assert kstatus(agent) == "InProgress"
 
 

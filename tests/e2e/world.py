@@ -11,6 +11,8 @@ from tests.e2e.kube import Body, Holds, Kube, Ran, address, address_of
 IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 WAITING = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")
 """A command that runs until it is told to stop, and then stops at once."""
+NO_REGISTRY = "127.0.0.1:1"
+"""Where no registry answers, and the refusal comes at once."""
 SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}}
 """Requests of which a small node takes a hundred."""
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -115,13 +117,13 @@ class _Handle:
         assert found is not None, f"{self.path} is gone"
         return found
 
-    def until(self, holds: Holds, *, seconds: float = 60) -> Body:
+    def until(self, holds: Holds, *, seconds: float = 90) -> Body:
         """Return the object once `holds` is true of it; it must exist by then."""
         found = self.kube.until(self.path, holds, seconds=seconds)
         assert found is not None
         return found
 
-    def until_gone(self, *, seconds: float = 60) -> None:
+    def until_gone(self, *, seconds: float = 90) -> None:
         self.kube.until(self.path, lambda found: found is None, seconds=seconds)
 
     def delete(self, **options: object) -> None:
@@ -163,14 +165,14 @@ class AgentHandle(_Handle):
     def pod(self) -> PodHandle:
         return PodHandle(self.kube, self.namespace, self.name)
 
-    def until_ready(self, *, seconds: float = 60) -> Body:
+    def until_ready(self, *, seconds: float = 90) -> Body:
         return self.until(is_ready, seconds=seconds)
 
-    def until_reason(self, reason: str, *, seconds: float = 60) -> Body:
+    def until_reason(self, reason: str, *, seconds: float = 90) -> Body:
         """Return the agent once its Ready condition (Suspended, while it is suspended) has this reason."""
         return self.until(lambda found: reason_of(found) == reason, seconds=seconds)
 
-    def until_pod_replaced(self, before: Body, *, seconds: float = 60) -> Body:
+    def until_pod_replaced(self, before: Body, *, seconds: float = 90) -> Body:
         """Return the agent once it is ready with another pod than `before` had."""
         old = before["status"]["podUID"]
         return self.until(lambda it: it is not None and is_ready(it) and it["status"]["podUID"] != old, seconds=seconds)
