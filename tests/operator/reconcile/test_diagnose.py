@@ -92,21 +92,21 @@ CASES = [
         crashed(3, message="no\n  such\nkey"),
         "Restarting",
         "Crashed",
-        "the command ended with exit code 3, restarted 2 times: no such key",
+        "the command ended with exit code 3, restarts so far: 2: no such key",
     ),
     (
         "silent crash",
         crashed(3, message="\n "),
         "Restarting",
         "Crashed",
-        "the command ended with exit code 3, restarted 2 times",
+        "the command ended with exit code 3, restarts so far: 2",
     ),
     (
         "out of memory",
         crashed(137, reason="OOMKilled"),
         "Restarting",
         "OutOfMemory",
-        "killed by the kernel for passing its memory limit of 512Mi (Default), restarted 2 times; "
+        "killed by the kernel for passing its memory limit of 512Mi (Default), restarts so far: 2; "
         "raise resources.limits.memory or use less",
     ),
 ]
