@@ -100,6 +100,7 @@ class Bed:
     def namespace(self) -> str:
         """Make a namespace that enforces Pod Security `restricted`."""
         name = f"bench-{next(self._numbers)}"
+        self.reconnect()
         self.api.apply(f"/api/v1/namespaces/{name}", _namespace(name))
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         self.eventually(lambda: self.api.get(account) is not None, f"namespace {name} has its service account")
@@ -135,6 +136,7 @@ class Bed:
 
     def drop(self, namespace: str) -> None:
         """Delete every agent and pod of a namespace and wait until they are gone."""
+        self.reconnect()
         for collection in (AGENTS, PODS):
             self.api.delete(collection.format(namespace))
         self.await_pods(namespace, 0)
@@ -157,6 +159,11 @@ class Bed:
     def rest(self, seconds: float = 2.0) -> None:
         """Let the machine become quiet: what was just done must not be part of the next measurement."""
         time.sleep(seconds)
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """Have an open connection: the server ends those that were idle for long, and the next request would fail."""
+        self.eventually(self.api.is_ready, "the API server answers")
 
     def eventually(self, is_true: Callable[[], bool], what: str, *, timeout: float = 60, step: float = 0.1) -> None:
         """Return once `is_true`. Raises TimeoutError."""

@@ -75,7 +75,7 @@ def pods_made(bed: Bed, mark: int) -> int:
 def _kill_rows(load: Load, writes: list[Write], lost: int, twice: list[str], note: str) -> list[Row]:
     count = len(load.samples)
     refused = [write for write in writes if not write.succeeded]
-    note = f"{note}; {kinds(writes)}; refused: {kinds(refused)}"
+    note = f"{note}; {kinds(writes)}, of which refused, or cut off by the kill: {kinds(refused)}"
     extra = len(writes) - len(refused) - 2 * count
     return [
         at_most(f"operator killed (-9) amid {count:,} agents: lost", lost, 0, "agents", note),
