@@ -1,6 +1,7 @@
 """What runs on the node: kubelet, kube-proxy and the node agent."""
 
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def agent_state(cluster: Cluster) -> Path:
     return cluster.state / "node-agent"
 
 
-def wait_for_node(cluster: Cluster, api: Api, *, timeout: float = 60) -> None:
+def wait_for_node(cluster: Cluster, api: Api, *, timeout: float = 120) -> None:
     """Return when the node is Ready."""
 
     def is_ready() -> bool:
@@ -83,6 +84,24 @@ def wait_for_node(cluster: Cluster, api: Api, *, timeout: float = 60) -> None:
         return node is not None and has_condition(node, "Ready")
 
     wait_for("node Ready", is_ready, timeout=timeout)
+
+
+def wait_for_kubelet(cluster: Cluster, api: Api, *, timeout: float = 60) -> None:
+    """Return when a kubelet that was started anew knows its pods: until then it denies that they exist."""
+
+    def knows_its_pods() -> bool:
+        assert_alive(cluster, "kubelet")
+        status, answer = api.request("GET", f"/api/v1/nodes/{cluster.node_name}/proxy/pods")
+        if status != HTTPStatus.OK:
+            return False
+        bound = api.get(f"/api/v1/pods?fieldSelector=spec.nodeName={cluster.node_name}") or {}
+        return _running(bound) <= {pod["metadata"]["uid"] for pod in json.loads(answer).get("items") or []}
+
+    wait_for("kubelet knows its pods", knows_its_pods, timeout=timeout)
+
+
+def _running(pods: dict[str, Any]) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods.get("items", []) if pod["status"].get("phase") == "Running"}
 
 
 def has_condition(thing: dict[str, Any], kind: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from devcluster.cluster import Cluster
 from devcluster.errors import ApiUnavailableError, DevclusterError
 from devcluster.file import write
+from devcluster.network import pids_in
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def ensure_running(cluster: Cluster, process: Process) -> bool:
         if record.digest == digest:
             return False
         stop(cluster, record)
+    _end_strays(process)
     log = cluster.logs / f"{process.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -95,6 +97,16 @@ def ensure_running(cluster: Cluster, process: Process) -> bool:
         raise DevclusterError(f"{process.name} ended at once; see {log}")
     _record(cluster, Running(process.name, child.pid, started, digest))
     return True
+
+
+def _end_strays(process: Process) -> None:
+    """End what an `up` had started when it was killed, before it could write that down."""
+    command = "\0".join([*process.argv, ""])
+    for pid in pids_in(process.netns):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            started = start_time(pid)
+            if started is not None and Path(f"/proc/{pid}/cmdline").read_text() == command:
+                end(pid, started, grace=1)
 
 
 def stop(cluster: Cluster, record: Running, *, grace: float = 10) -> None:

@@ -16,7 +16,7 @@ from devcluster.file import write
 from devcluster.images import PAUSE, Image, build_image, coredns, pause, python
 from devcluster.lock import locked
 from devcluster.network import ensure_network
-from devcluster.node import has_condition, kube_proxy, kubelet, node_agent, wait_for_node
+from devcluster.node import has_condition, kube_proxy, kubelet, node_agent, wait_for_kubelet, wait_for_node
 from devcluster.packages import ensure_packages
 from devcluster.process import Process, ensure_running, wait_for
 from devcluster.step import Progress
@@ -28,9 +28,9 @@ NODE = [name for name in BINARIES if name != "kwok"]  # that one is built when i
 
 def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cluster:
     """Bring the cluster up and return it; safe to call at any time, in any state."""
-    with locked(state_home() / "clusters.lock"):
-        cluster = claim_cluster(name)
     with locked(lock_file(name), on_wait=lambda: progress.note("waiting for another command")):
+        with locked(state_home() / "clusters.lock"):
+            cluster = claim_cluster(name)
         ensure_packages(progress)
         with ThreadPoolExecutor(1) as pool:
             # One waits for the network while the other keeps the processors busy.
@@ -67,10 +67,12 @@ def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
         api = _control_plane(cluster, progress)
         addons = pool.submit(_addons, cluster)
         runtime.result()
-        ensure_running(cluster, kubelet(cluster))
+        is_started = ensure_running(cluster, kubelet(cluster))
         images = pool.submit(load_images, cluster, progress, [coredns(), python()])
         with progress.step("node Ready"):
             wait_for_node(cluster, api)
+            if is_started:
+                wait_for_kubelet(cluster, api)
         ensure_running(cluster, kube_proxy(cluster))  # it gives up on a node that does not exist yet
         for background in (addons, images):
             background.result()
@@ -103,7 +105,7 @@ def wait_for_dns(api: Api) -> None:
         deployment = api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
         return deployment is not None and has_condition(deployment, "Available")
 
-    wait_for("cluster DNS ready", is_ready, timeout=60)
+    wait_for("cluster DNS ready", is_ready, timeout=120)
 
 
 def _addons(cluster: Cluster) -> None:

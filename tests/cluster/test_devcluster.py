@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from devcluster.cluster import Cluster, find_cluster, state_home
-from devcluster.process import running
+from devcluster.process import running, start_time
 from tests.cluster.leftovers import snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +122,16 @@ def test_up_of_a_running_cluster_starts_nothing_anew(devcluster: Devcluster) -> 
 
     assert devcluster.pids() == pids
     assert "build" not in output
+
+
+def test_up_replaces_a_part_that_a_killed_up_started_but_did_not_record(devcluster: Devcluster) -> None:
+    stray = devcluster.pids()["outside"]
+    (devcluster.cluster.state / "processes/outside.json").unlink()
+
+    devcluster.run("up")
+
+    assert start_time(stray) is None
+    assert f"cluster {devcluster.name}: up" in devcluster.run("status")
 
 
 def test_up_brings_back_a_part_that_has_died(devcluster: Devcluster) -> None:
