@@ -139,7 +139,8 @@ class Runner:
         if step.is_pytest:
             summary = next((line for line in reversed(lines) if COUNT.search(line)), "")
             self._tally.count(summary)
-            self._say(f"    {summary}")
+            if not code:  # otherwise it has just been shown, as the end of the log
+                self._say(f"    {summary}")
         said = f"FAILED, exit code {code}; the whole log: {_relative(step.log)}" if code else "passed"
         self._say(f"{place} {'✗' if code else '✓'} {step.name}: {said} ({took:.1f} s)")
 
