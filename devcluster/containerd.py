@@ -19,6 +19,7 @@ CONFIG = """\
 version = 3
 root = "{root}"
 state = "{run}/containerd"
+temp = "{run}/tmp"
 disabled_plugins = [
   "io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp",
   "io.containerd.image-verifier.v1.bindir", "io.containerd.snapshotter.v1.blockfile",
