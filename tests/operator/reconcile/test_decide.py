@@ -236,6 +236,7 @@ CASES = [
         is_finished=True,
         is_stalled=True,
     ),
+    case("one retry left", TASK, ended_pod(2, uid="pod-6"), counted(5, spec=TASK), failures=6, is_finished=False),
     case(
         "no retries allowed",
         TASK | {"backoff": {"limit": 0}},
