@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -182,7 +183,7 @@ class Kube:
                 connection.request(method, url, text, {**self._headers, **types})
                 with connection.getresponse() as response:
                     answer = response.status, response.read().decode()
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            except (ConnectionError, ssl.SSLEOFError):
                 connection.close()
                 if is_fresh:
                     raise

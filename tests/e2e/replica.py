@@ -79,14 +79,14 @@ class Replica:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
             return str(answer.read().decode())
 
-    def until_leader(self, *, seconds: float = 30) -> None:
+    def until_leader(self, *, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not self.is_leader:
             assert self.is_running, f"{self.identity} ended; see {self.log}"
             assert time.monotonic() < deadline, f"{self.identity} does not lead after {seconds} s; see {self.log}"
             time.sleep(0.05)
 
-    def until_ready(self, *, seconds: float = 30) -> None:
+    def until_ready(self, *, seconds: float = 60) -> None:
         """Return once its caches are full, whether it leads or not."""
         deadline = time.monotonic() + seconds
         while True:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.doors import LISTENING
 from tests.e2e.kube import Body, address
 from tests.e2e.world import NO_REGISTRY, SMALL, AgentHandle, World, condition, message_of, reason_of
 
@@ -403,12 +404,23 @@ def test_a_readiness_probe_decides_when_the_agent_is_ready(world: World) -> None
     agent.until_reason("NotReady")
 
 
-def test_a_liveness_probe_restarts_the_agent(world: World) -> None:
-    check = {"exec": {"command": ["test", "!", "-f", "/tmp/sick"]}, "periodSeconds": 1, "failureThreshold": 1}
-    agent = world.agent(probes={"liveness": check}, command=["sh", "-c", "rm -f /tmp/sick; " + PATIENT])
+def test_an_http_probe_asks_for_its_path(world: World) -> None:
+    check = {"httpGet": {"path": "/missing", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5}
+    agent = world.agent(command=LISTENING, probes={"readiness": check})
+    agent.until_reason("NotReady")
+
+    agent.change(probes={"readiness": {"httpGet": {"path": "/"}}})
+
     agent.until_ready()
 
-    agent.pod.output("touch", "/tmp/sick")
+
+def test_a_liveness_probe_restarts_the_agent(world: World) -> None:
+    check = {"exec": {"command": ["test", "!", "-f", "/tmp/sick"]}, "periodSeconds": 1, "failureThreshold": 1}
+    recovering = ["sh", "-c", "rm -f /tmp/sick; " + PATIENT]
+    agent = world.agent(probes={"liveness": {**check, "timeoutSeconds": 30}}, command=recovering)
+    agent.until_ready()
+
+    agent.pod.exec("touch", "/tmp/sick")
 
     agent.until(lambda it: bool(it and it["status"]["restarts"] == 1 and reason_of(it) == "Running"))
 

@@ -80,14 +80,14 @@ def installed(kube: Kube, operator_slot: OperatorSlot, image: str) -> Iterator[I
         kube.apply(body)
     kube.until(DEPLOYMENT, _is_rolled_out, seconds=120)
     yield Installation(kube)
-    if was_there:
-        kube.merge(DEPLOYMENT, {"spec": {"replicas": 0}})
-    else:
+    # Its rights go last: without them, the leader cannot give up the Lease.
+    kube.merge(DEPLOYMENT, {"spec": {"replicas": 0}})
+    for pod in kube.items(address("Pod", SYSTEM_NAMESPACE), labelSelector=SELECTOR):
+        kube.until(address("Pod", SYSTEM_NAMESPACE, pod["metadata"]["name"]), lambda it: it is None, seconds=60)
+    if not was_there:
         for body in bodies:
             if body["kind"] != "Namespace":
                 kube.delete(address_of(body))
-    for pod in kube.items(address("Pod", SYSTEM_NAMESPACE), labelSelector=SELECTOR):
-        kube.until(address_of({**pod, "kind": "Pod"}), lambda it: it is None, seconds=60)
 
 
 def _is_rolled_out(found: Body | None) -> bool:

@@ -130,6 +130,19 @@ def test_a_changed_default_deny_is_put_right(alone: World) -> None:
     assert opened(agent.pod, OUTSIDE) == set()
 
 
+def test_a_policys_network_policy_stripped_of_our_label_is_put_right(alone: World) -> None:
+    policy = alone.policy(network=OPEN)
+    agent = alone.agent(securityPolicyRef={"name": policy})
+    agent.until_ready()
+    path = address("NetworkPolicy", alone.namespace, f"ringfence-policy-{policy}")
+    everything = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}, "spec": {"egress": [{}]}}
+
+    alone.kube.merge(path, everything)
+
+    alone.kube.until(path, lambda it: bool(it and it["spec"]["egress"] != [{}]), seconds=5)
+    assert opened(agent.pod, outside_doors()) == {"203.0.113.10"}
+
+
 def test_a_pod_relabelled_out_of_its_confinement_is_put_back(alone: World) -> None:
     policy = alone.policy(network=OPEN)
     agent = alone.agent()
