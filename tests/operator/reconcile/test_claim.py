@@ -35,3 +35,22 @@ async def test_agents_with_workspaces_of_their_own_all_get_pods() -> None:
 
     kinds = [place[0] for place in cluster.api.objects]
     assert (kinds.count("pods"), kinds.count("persistentvolumeclaims")) == (3, 3)
+
+
+async def test_an_agent_resumed_while_another_starts_on_its_claim_does_not_start_beside_it() -> None:
+    cluster = Cluster()
+    cluster.have("agents", agent_body("a", workspace={"claimName": "kept"}, suspend=True))
+    cluster.have("agents", agent_body("b", workspace={"claimName": "kept"}))
+    tools = Tools(cluster.view, cluster.api, cluster.networks, Locks())
+
+    async def reconcile(name: str) -> None:
+        agent = cluster.view.agent("team", name)
+        assert agent is not None
+        await reconcile_agent(agent, tools, now=NOW)
+
+    first = asyncio.create_task(reconcile("b"))
+    await asyncio.sleep(0)
+    cluster.change("agents", "a", suspend=False)
+    await asyncio.gather(first, reconcile("a"))
+
+    assert len([place for place in cluster.api.objects if place[0] == "pods"]) == 1

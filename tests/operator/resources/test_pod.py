@@ -285,6 +285,13 @@ def test_a_value_that_equals_the_default_does_not_count_as_a_change() -> None:
     assert spec_hash(spelt_out) == spec_hash(make_agent())
 
 
+def test_what_becomes_of_the_workspace_does_not_replace_the_pod() -> None:
+    one, other = ({"size": "1Gi", "reclaimPolicy": policy} for policy in ("Delete", "Retain"))
+
+    assert spec_hash(make_agent(workspace=one)) == spec_hash(make_agent(workspace=other))
+    assert spec_hash(make_agent(workspace=one)) != spec_hash(make_agent())
+
+
 def test_quantities_and_durations_count_by_their_value() -> None:
     one = make_agent(resources={"limits": {"cpu": "1000m"}}, maxExecutionTime="60m")
     other = make_agent(resources={"limits": {"cpu": 1}}, maxExecutionTime="1h")
