@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from devcluster.addons import apply, apply_addons
 from devcluster.api import Api
 from devcluster.cluster import REPOSITORY, Cluster
 from devcluster.down import down
+from devcluster.errors import ApiError
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.process import running
 from devcluster.step import Progress
 from devcluster.up import up
 
 OUT = REPOSITORY / "bench/out"
+LOGS = OUT / "operator"
 FAKE_NODES = 30
 RATE = 20.0
 CONFINED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -41,30 +44,26 @@ class Bed:
         self._numbers = itertools.count(1)
         self._replicas: list[Replica] = []
         self._runs: list[Running] = []
+        shutil.rmtree(LOGS, ignore_errors=True)
+        LOGS.mkdir(parents=True)
 
-    def open(self) -> None:
-        """Bring up the control plane from nothing, with fake nodes, the kinds and the operator's rights."""
-        OUT.mkdir(parents=True, exist_ok=True)
-        for old in OUT.glob("*.log"):
-            old.unlink()
+    def open(self, *, with_node: bool = False) -> None:
+        """Bring up a fresh cluster with the kinds and the operator's rights: with fake nodes, or with the real one."""
+        self.end_processes()
         down(self._name)
-        self.cluster: Cluster = up(self._name, self.progress, control_plane_only=True)
+        self.cluster: Cluster = up(self._name, self.progress, control_plane_only=not with_node)
         self.api = Api(self.cluster, timeout=60)
         self.audit = AuditLog(self.cluster.audit_log)
         self.generator = Generator(self.cluster, self.cluster.state)
         self.generator.build()
-        apply_addons(self.cluster)
-        ensure_fake_nodes(self.cluster, FAKE_NODES, self.progress)
+        if not with_node:
+            apply_addons(self.cluster)  # kwok's rights are among them
+            ensure_fake_nodes(self.cluster, FAKE_NODES, self.progress)
         with self.progress.step("kinds, operator's rights"):
             for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
                 apply(self.cluster, path.read_text())
             apply(self.cluster, _rights())
             self.eventually(lambda: self.api.get("/apis/ringfence.dev/v1alpha1") is not None, "the kinds are served")
-
-    def add_node(self) -> None:
-        """Take the fake nodes away and bring up the real one."""
-        ensure_fake_nodes(self.cluster, 0, self.progress)
-        up(self._name, self.progress)
 
     def close(self) -> None:
         """End what runs and take the cluster down."""
@@ -82,7 +81,7 @@ class Bed:
 
     def replica(self, identity: str = "one") -> Replica:
         """Start a replica of the operator."""
-        made = Replica(self.cluster, identity, OUT).start()
+        made = Replica(self.cluster, identity, LOGS).start()
         self._replicas.append(made)
         return made
 
@@ -137,8 +136,11 @@ class Bed:
     def drop(self, namespace: str) -> None:
         """Delete every agent and pod of a namespace and wait until they are gone."""
         self.reconnect()
-        for collection in (AGENTS, PODS):
-            self.api.delete(collection.format(namespace))
+        for collection in (AGENTS.format(namespace), PODS.format(namespace)):
+            while self.count(collection):
+                # Thousands may take the server longer than one request can last.
+                with suppress(ApiError):
+                    self.api.delete(collection)
         self.await_pods(namespace, 0)
 
     def await_pods(self, namespace: str, number: int) -> None:

@@ -29,7 +29,7 @@ class Replica:
         self.identity = identity
         self.credential = f"JTI={_claims(token)['jti']}"
         self._log = directory / f"{identity}.log"
-        self._kubeconfig = directory / f"{identity}.kubeconfig"
+        self._kubeconfig = cluster.state / f"bench-{identity}.kubeconfig"
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(json.dumps(_kubeconfig(cluster, token)))
         self._port = _free_port()

@@ -15,7 +15,7 @@ REST = 1.0
 
 def measure_cold_start(bed: Bed) -> list[Row]:
     """Agents and equal pods without us by turns, one at a time, the image present; both clocks are the host's."""
-    bed.add_node()
+    bed.open(with_node=True)
     namespace = bed.namespace()
     count = QUICK if bed.is_quick else COUNT
     agents: list[float] = []
