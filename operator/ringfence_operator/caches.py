@@ -189,13 +189,12 @@ class Caches:
 
     def _network_policy_changed(self, change: Change[observed.NetworkPolicy]) -> None:
         namespace = change.key.namespace
-        known = change.new or change.old
-        if known is None:
-            return
-        if not known.is_ours or change.key.name == labels.DEFAULT_DENY:
+        sides = [each for each in (change.old, change.new) if each is not None]
+        if change.key.name == labels.DEFAULT_DENY or not all(each.is_ours for each in sides):
             for key in self.view.agents.keys_by(BY_NAMESPACE, namespace):
                 self._queue.add(Task("Agent", *key), SOON)
-        if known.is_ours:
+        # One of ours stays ours, although somebody took our label off it.
+        if any(each.is_ours for each in sides):
             self._queue.add(Task("NetworkPolicy", *change.key), NOW)
 
     def _node_changed(self, change: Change[observed.Node]) -> None:

@@ -4,11 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from ringfence_operator.caches import Caches
+from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
@@ -18,6 +20,7 @@ from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.security_policy import reconcile_security_policy, remove_security_policy
+from ringfence_operator.reconcile.unreadable import report_unreadable
 from ringfence_operator.runtime.health import HealthServer
 from ringfence_operator.runtime.metrics import Metrics
 from ringfence_operator.runtime.queue import WorkQueue
@@ -104,10 +107,7 @@ class Process:
         view, now = self._caches.view, utc_now()
         match task.kind:
             case "Agent":
-                agent = view.agent(task.namespace, task.name)
-                if agent is None:
-                    return None
-                return await reconcile_agent(agent, self._tools, now=now)
+                return await self._reconcile_agent(task.namespace, task.name, now)
             case "SecurityPolicy":
                 policy = view.policies.get(task.namespace, task.name)
                 if policy is None:
@@ -119,6 +119,17 @@ class Process:
             case _:
                 await self._networks.restore(task.namespace, task.name)
                 return None
+
+    async def _reconcile_agent(self, namespace: str, name: str, now: datetime) -> float | None:
+        record = self._caches.view.agents.get(namespace, name)
+        if record is None:
+            return None
+        try:
+            agent = record.parse()
+        except InvalidSpecError as error:
+            await report_unreadable(record, error, self._caches.view, kube=self._client, now=now)
+            raise
+        return await reconcile_agent(agent, self._tools, now=now)
 
     def _states(self) -> Mapping[tuple[str, str], int]:
         agents = self._caches.view.agents.cache.values()

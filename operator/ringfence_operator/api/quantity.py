@@ -65,7 +65,7 @@ def _read(value: str | int) -> tuple[Decimal, str]:
 
 def _thousands(amount: Decimal) -> tuple[int, int]:
     """Return mantissa and exponent, a multiple of three and as large as the mantissa stays whole."""
-    mantissa, exponent = int(amount.scaleb(3)), -3
+    mantissa, exponent = int(amount.scaleb(3, Context(prec=_DIGITS))), -3
     while exponent < max(_DECIMAL) and mantissa % 1000 == 0:
         mantissa, exponent = mantissa // 1000, exponent + 3
     return mantissa, exponent

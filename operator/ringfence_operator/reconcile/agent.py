@@ -70,7 +70,9 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     if not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
     again = await _report(context, decision, view, kube)
-    return again if context.is_node_known else min(again or NODE_SECONDS, NODE_SECONDS)
+    if context.is_node_known:
+        return again
+    return NODE_SECONDS if again is None else min(again, NODE_SECONDS)
 
 
 async def _expire(agent: Agent, kube: Kube) -> None:
@@ -157,10 +159,13 @@ def _patience(context: Context, status: AgentStatus) -> float | None:
 
 
 def _is_worth_a_write(before: AgentStatus, after: AgentStatus) -> bool:
-    """Return False between two statuses that both say "starting", and differ in how far it has come only."""
+    """Return False between two statuses that say the same and differ only in how far it has come.
+
+    The kubelet words each failed pull of an image differently, for as long as there is no such image.
+    """
     if before.observed_generation != after.observed_generation:
         return True
     said = [(each.type, each.status, each.reason) for each in before.conditions]
     says = [(each.type, each.status, each.reason) for each in after.conditions]
     ready = find_condition(after.conditions, ConditionType.READY)
-    return said != says or ready is None or ready.reason != Reason.STARTING
+    return said != says or ready is None or ready.reason not in (Reason.STARTING, Reason.IMAGE_NOT_FOUND)

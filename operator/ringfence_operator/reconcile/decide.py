@@ -1,6 +1,6 @@
 """What to do about an agent's pod: a pure function, which a table of cases tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from ringfence_operator.api.agent import Mode, RestartPolicy
@@ -50,14 +50,18 @@ def decide(context: Context) -> Decision:
     status = context.agent.status
     if status.finished_at and not context.is_new_run:
         return _finished(context)
-    found = refusal(context)
-    if found and (context.pod is None or found.stops_pod or context.own_pod is None):
-        return _refused(context, found)
     if context.agent.spec.suspend:
         return _suspended(context)
-    if context.pod is None:
-        return _without_pod(context)
-    return _with_pod(context, context.pod)
+    found = refusal(context)
+    if found and (found.stops_pod or context.own_pod is None):
+        return _refused(context, found)
+    decision = _without_pod(context) if context.pod is None else _with_pod(context, context.pod)
+    if found and decision.is_ready and not decision.is_finished:
+        # It goes on running as it was confined, and would not be started anew.
+        return replace(
+            decision, is_ready=False, is_stalled=found.is_stalled, reason=found.reason, message=found.message
+        )
+    return decision
 
 
 def _finished(context: Context) -> Decision:
@@ -185,7 +189,7 @@ def _why_stale(context: Context, pod: Pod) -> str:
         return "the spec changed; the pod is being replaced"
     if pod.deleting_since and pod.phase != "Succeeded":
         return "the pod is being deleted; another one follows"
-    if pod.spec_hash != context.pod_hash and not has_ended:
+    if pod.spec_hash != context.pod_hash and not has_ended and context.missing_policy is None:
         return "the SecurityPolicy changed; the pod is being replaced"
     return ""
 

@@ -55,7 +55,8 @@ class Networks:
         is_cluster = agent.spec.security_policy_ref is None
         name = policy_name(policy.metadata.name, is_cluster=is_cluster)
         # What it says is kept right by the policy's own reconcile; here it only has to be there.
-        if self._view.network_policies.get(namespace, name) is None:
+        present = self._view.network_policies.get(namespace, name)
+        if present is None or not present.is_ours:
             await self.open(policy, namespace, is_cluster=is_cluster)
 
     async def remove(self, namespace: str, name: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.observed import Claim, Named, NetworkPolicy, Node, Pod, Service
@@ -115,10 +116,16 @@ class View:
     def rivals(self, agent: Agent) -> Iterable[str]:
         """Yield the agents that `agent`'s claim is to be left to: whoever has a pod on it, else the oldest."""
         for namespace, name in self.other_users(agent):
-            other, pod = self.agent(namespace, name), self.pods.get(namespace, name)
+            other, pod = self._readable(namespace, name), self.pods.get(namespace, name)
             has_pod = pod is not None and pod.phase not in ("Succeeded", "Failed")
             if has_pod or (other is not None and _is_waiting(other) and _precedes(other, agent)):
                 yield name
+
+    def _readable(self, namespace: str, name: str) -> Agent | None:
+        try:
+            return self.agent(namespace, name)
+        except InvalidSpecError:
+            return None  # it has a pass of its own, which says so
 
     def surroundings(self, agent: Agent) -> Surroundings:
         """Return what the cluster can do for `agent`: user namespaces only if each node it may run on has them."""

@@ -90,11 +90,14 @@ def _limits(agent: Agent, settings: Settings) -> dict[str, Value[str]]:
         "memory": (settings.default_memory, settings.maximum_memory),
         "ephemeral-storage": (settings.default_ephemeral_storage, settings.maximum_ephemeral_storage),
     }
-    # A limit that is not named is never below the request that is.
-    return {
-        name: _limit(asked.get(name), max(default, requested.get(name, default), key=parse_quantity), most)
-        for name, (default, most) in bounds.items()
-    }
+    found = {}
+    for name, (default, most) in bounds.items():
+        wanted = asked.get(name)
+        if wanted is None and name in requested and parse_quantity(requested[name]) > parse_quantity(default):
+            # A limit that is not named is never below the request that is.
+            wanted = requested[name]
+        found[name] = _limit(wanted, default, most)
+    return found
 
 
 def _requests(agent: Agent, limits: dict[str, Value[str]]) -> dict[str, str]:

@@ -1,0 +1,34 @@
+"""An Agent that the API server let pass and this operator cannot read: its CRD is another version's."""
+
+from datetime import datetime
+
+import orjson
+
+from ringfence_operator.api.agent import Agent, AgentSpec
+from ringfence_operator.api.agent_status import AgentStatus
+from ringfence_operator.api.conditions import ConditionType, Reason, set_condition
+from ringfence_operator.api.metadata import Metadata
+from ringfence_operator.errors import InvalidSpecError
+from ringfence_operator.reconcile.ports import Kube
+from ringfence_operator.reconcile.report import report
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.record import AgentRecord
+
+
+async def report_unreadable(
+    record: AgentRecord, error: InvalidSpecError, view: View, *, kube: Kube, now: datetime
+) -> None:
+    """Say in the agent's status what does not fit, once for each of its generations; its pod is left alone."""
+    body = orjson.loads(record.body)
+    if body["status"].get("observedGeneration") == record.generation:
+        return
+    metadata = Metadata.model_validate(body["metadata"])
+    about = Agent(metadata=metadata, spec=AgentSpec(image="unknown"))
+    message = f"{error}; install the CRDs of this operator's version, or the operator of these CRDs'"
+    conditions = about.status.conditions
+    for kind, holds in ((ConditionType.READY, False), (ConditionType.STALLED, True)):
+        conditions = set_condition(
+            conditions, kind, holds, Reason.INVALID_SPEC, message, now=now, generation=record.generation
+        )
+    status = AgentStatus(observed_generation=record.generation, conditions=conditions)
+    view.agents.store(await report(about, status, kube=kube, now=now))
