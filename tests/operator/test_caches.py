@@ -167,7 +167,6 @@ async def test_our_network_policies_are_restored_when_they_change_or_go(watched:
     assert changed == await watched.marked() == [Task("NetworkPolicy", "team", "ringfence-policy-p")]
 
 
-@pytest.mark.xfail(strict=True, reason="only changes of what carries our label are queued")
 async def test_a_network_policy_of_ours_whose_label_somebody_took_is_restored(watched: Watched) -> None:
     watched.see("networkpolicies", network_policy("ringfence-policy-p"))
     await watched.marked()

@@ -361,7 +361,18 @@ CASES = [
         reason="PolicyNotFound",
         is_stalled=False,
     ),
-    case("policy missing, running", {"securityPolicyRef": {"name": "p"}}, running_pod(), step="KEEP", reason="Running"),
+    case(
+        "policy missing, running as it was confined",
+        {"securityPolicyRef": {"name": "p"}},
+        running_pod(),
+        step="KEEP",
+        state="Running",
+        reason="PolicyNotFound",
+        is_ready=False,
+        is_stalled=False,
+    ),
+    case("policy missing, crashed", {"securityPolicyRef": {"name": "p"}}, ended_pod(1), step="KEEP", reason="Crashed"),
+    case("policy missing, suspended", {"securityPolicyRef": {"name": "p"}} | SUSPENDED, state="Suspended"),
     case(
         "label reserved, running",
         {},
@@ -439,3 +450,10 @@ def test_a_container_that_runs_again_is_running() -> None:
     statuses = container_status(RUNNING, restarts=1, last=terminated(1))
 
     assert decide(context_of({}, running_pod(containerStatuses=statuses))).is_ready
+
+
+def test_a_deleted_policy_does_not_replace_the_pods_that_run_under_it() -> None:
+    spec = {"securityPolicyRef": {"name": "p"}}
+    made_with = context_of(spec, policies=[policy_body(maxExecutionTime="1h")]).pod_hash
+
+    assert decide(context_of(spec, running_pod(spec_hash=made_with))).step is Step.KEEP

@@ -156,6 +156,18 @@ async def test_a_default_deny_whose_label_somebody_took_is_put_right(cluster: Cl
     assert cluster.spec_of(DENY) == build_default_deny("team")["spec"]
 
 
+async def test_what_a_policy_opens_is_put_right_although_somebody_took_its_label(cluster: Cluster) -> None:
+    cluster.have("securitypolicies", policy_body())
+    await cluster.prepare(securityPolicyRef={"name": "p"})
+    before = cluster.spec_of("ringfence-policy-p")
+    cluster.api.change(("networkpolicies", "team", "ringfence-policy-p"), lambda raw: raw["metadata"].update(labels={}))
+    cluster.change("networkpolicies", "ringfence-policy-p", egress=[{}])
+
+    await cluster.prepare("b", securityPolicyRef={"name": "p"})
+
+    assert cluster.spec_of("ringfence-policy-p") == before
+
+
 async def test_a_default_deny_that_somebody_deleted_comes_back_while_there_are_agents(cluster: Cluster) -> None:
     await cluster.networks.restore("team", DENY)
     without = list(cluster.names)
