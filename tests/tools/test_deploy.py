@@ -1,0 +1,64 @@
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+OBJECTS: list[dict[str, Any]] = [
+    each for path in sorted((ROOT / "deploy").glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())
+]
+OPERATOR = [each for each in OBJECTS if each["metadata"]["name"] == "ringfence-operator"]
+RULES = [rule for each in OPERATOR for rule in each.get("rules", [])]
+
+
+def deployment() -> dict[str, Any]:
+    return next(each for each in OPERATOR if each["kind"] == "Deployment")
+
+
+def test_no_rule_of_any_role_has_a_wildcard() -> None:
+    rules = [rule for each in OBJECTS for rule in each.get("rules", [])]
+
+    assert rules
+    assert [rule for rule in rules for values in rule.values() if "*" in values] == []
+
+
+@pytest.mark.parametrize("resource", ["secrets", "configmaps", "serviceaccounts", "pods/exec", "roles", "clusterroles"])
+def test_operator_has_no_right_to(resource: str) -> None:
+    assert [rule for rule in RULES if resource in rule["resources"]] == []
+
+
+def test_operator_writes_no_more_of_our_kinds_than_statuses_and_ends() -> None:
+    ours = {name: rule["verbs"] for rule in RULES if "ringfence.dev" in rule["apiGroups"] for name in rule["resources"]}
+
+    assert ours == {
+        "agents": ["list", "watch", "delete"],
+        "securitypolicies": ["list", "watch"],
+        "agents/status": ["patch"],
+        "securitypolicies/status": ["patch"],
+        "agents/finalizers": ["update"],
+    }
+
+
+def test_image_is_of_the_version_that_this_tree_has() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    image = deployment()["spec"]["template"]["spec"]["containers"][0]["image"]
+
+    assert image == f"docker.io/ringfence/operator:{version}"
+
+
+def test_kustomization_names_every_manifest_beside_it() -> None:
+    for folder in ("crds", "deploy"):
+        named = yaml.safe_load((ROOT / folder / "Kustomization").read_text())["resources"]
+        present = [path.name for path in sorted((ROOT / folder).glob("*.yaml"))]
+
+        assert sorted(name for name in named if not name.startswith("..")) == present
+
+
+def test_network_policy_and_disruption_budget_select_the_deployments_pods() -> None:
+    labels = deployment()["spec"]["template"]["metadata"]["labels"].items()
+    by_kind = {each["kind"]: each["spec"] for each in OPERATOR if "spec" in each}
+
+    assert by_kind["NetworkPolicy"]["podSelector"]["matchLabels"].items() <= labels
+    assert by_kind["PodDisruptionBudget"]["selector"]["matchLabels"].items() <= labels
