@@ -12,10 +12,9 @@ import yaml
 from tests.e2e.kube import Kube, address
 from tests.e2e.operator_slot import SETTINGS, OperatorSlot
 from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
-from tests.e2e.together import MakeWorld, Together, runs_together
+from tests.e2e.together import HERE, MakeWorld, Together, runs_together
 from tests.e2e.world import World, is_true, namespace_body
 
-HERE = Path(__file__).parent
 TOGETHER = pytest.StashKey[Together]()
 
 
@@ -39,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if HERE not in pyfuncitem.path.parents or not runs_together(pyfuncitem):
+    if not runs_together(pyfuncitem):
         return None
     make_world = cast("MakeWorld", pyfuncitem.funcargs["world"])
     pyfuncitem.config.stash[TOGETHER].outcome(pyfuncitem, make_world)

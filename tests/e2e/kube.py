@@ -92,6 +92,7 @@ class Kube:
         self._tls = credentials.ssl_context()
         self._headers = {"Authorization": f"Bearer {credentials.token}"} if credentials.token else {}
         self._idle: deque[http.client.HTTPSConnection] = deque()
+        self._is_closed = False
 
     def request(self, method: str, path: str, body: Body | None = None, **query: str) -> Body:
         """Return the answer's body. Raises RefusedError."""
@@ -140,6 +141,7 @@ class Kube:
         seen = self.get(path)
         while not holds(seen):
             left = deadline - time.monotonic()
+            assert not self._is_closed, f"interrupted while {path} was {summary(seen)}"
             assert left > 0, f"after {seconds} s: {path} is {summary(seen)}"
             for event in self._watch(path, min(left, WATCH_SECONDS)):
                 seen = None if event["type"] == "DELETED" else event["object"]
@@ -166,6 +168,8 @@ class Kube:
             socket.close()
 
     def close(self) -> None:
+        """Close what is idle, and end the waits that are under way within seconds."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".logs" / "e2e"
 SYSTEM_NAMESPACE = "ringfence-system"
 PREFIX = "RINGFENCE_OPERATOR_"
+ENDING_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""A replica that outlived a killed test run would keep the Lease."""
 
 
 class Replica:
@@ -43,7 +46,7 @@ class Replica:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ringfence_operator"], env=env, stdout=log, stderr=log, cwd=ROOT
+                [*ENDING_WITH_US, sys.executable, "-m", "ringfence_operator"], env=env, stdout=log, stderr=log, cwd=ROOT
             )
 
     def stop(self) -> float:

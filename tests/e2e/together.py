@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.world import World
 
 MakeWorld = Callable[[], AbstractContextManager[World]]
+HERE = Path(__file__).parent
 THREADS = 20
 
 
@@ -33,8 +35,10 @@ class Together:
 
 
 def runs_together(item: pytest.Item) -> bool:
-    """True if the test wants nothing but a world and its parameters."""
-    return isinstance(item, pytest.Function) and "world" in inspect.signature(item.obj).parameters
+    """True if the test is one of ours and wants nothing but a world and its parameters."""
+    if HERE not in item.path.parents or not isinstance(item, pytest.Function):
+        return False
+    return "world" in inspect.signature(item.obj).parameters
 
 
 def _run(item: pytest.Function, make_world: MakeWorld) -> None:
