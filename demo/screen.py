@@ -1,12 +1,13 @@
 """What the person who watches sees: steps, tables that are redrawn while something is awaited, and verdicts."""
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from typing import TextIO
 
 Rows = Sequence[Sequence[str]]
-LEAST_WIDTH = 11  # so that rows written one by one stand below each other
+LEAST_WIDTH = 10  # so that rows written one by one stand below each other
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
@@ -59,7 +60,8 @@ class Screen:
             return
         if self._is_terminal:
             up = f"\x1b[{len(self._live)}A\x1b[J" if self._live else ""
-            self._stream.write(up + "".join(f"    {line}\n" for line in table(rows)))
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps would count as two
+            self._stream.write(up + "".join(f"{f'    {line}'[:width]}\n" for line in table(rows)))
         else:
             self._stream.write("".join(f"  {self.elapsed:6.1f} s  {line}\n" for line in table(new)))
         self._stream.flush()
