@@ -55,7 +55,7 @@ BINARIES = {
         Binary("etcd", "./cmd/etcd", ("cmd/etcd",)),
         Binary("kube", "./cmd/kube", ("cmd/kube",), tags="providerless"),
         Binary("node-agent", "./cmd/node-agent", ("cmd/node-agent", "internal")),
-        Binary("netpol-cni", "./cmd/netpol-cni", ("cmd/netpol-cni", "internal")),
+        Binary("netpol-cni", "./cmd/netpol-cni", ("cmd/netpol-cni", "internal/attachment")),
         Binary("containerd", f"{CONTAINERD}/containerd"),
         Binary("containerd-shim-runc-v2", f"{CONTAINERD}/containerd-shim-runc-v2"),
         Binary("ctr", f"{CONTAINERD}/ctr"),

@@ -113,6 +113,7 @@ def controller_manager(cluster: Cluster) -> Process:
         "allocate-node-cidrs": "false",
         "cluster-signing-cert-file": pki / "ca.crt",
         "cluster-signing-key-file": pki / "ca.key",
+        "node-monitor-grace-period": "120s",  # a busy machine is not a lost node
         "root-ca-file": pki / "ca.crt",
         "service-account-private-key-file": pki / "service-account.key",
         "use-service-account-credentials": "true",

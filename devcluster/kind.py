@@ -10,7 +10,13 @@ from devcluster.command import run
 from devcluster.step import Progress
 
 VERSION = "v0.33.0"
-CONFIG = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "networking": {"ipFamily": "dual"}}
+KUBELET = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "podPidsLimit": 512}
+CONFIG = {
+    "kind": "Cluster",
+    "apiVersion": "kind.x-k8s.io/v1alpha4",
+    "networking": {"ipFamily": "dual"},
+    "kubeadmConfigPatches": [json.dumps(KUBELET)],
+}
 
 
 def docker_answers() -> bool:

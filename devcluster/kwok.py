@@ -56,7 +56,7 @@ def controller(cluster: Cluster) -> Process:
         f"--manage-nodes-with-annotation-selector={ANNOTATION}=fake",
         "--v=WARN",
         "--cidr=10.245.0.0/16",
-        "--node-lease-duration-seconds=200",
+        "--node-lease-duration-seconds=60",
         f"--node-ip={cluster.addresses.node[0]}",
     ]
     return Process("kwok", argv, cluster.netns, files=(config,))

@@ -148,5 +148,6 @@ def _kubelet_config(cluster: Cluster) -> dict[str, object]:
         "shutdownGracePeriod": "0s",
         "tlsCertFile": str(pki / "kubelet-server.crt"),
         "tlsPrivateKeyFile": str(pki / "kubelet-server.key"),
+        "volumeStatsAggPeriod": "5s",  # how soon a pod that passes its disk limit is evicted
         "volumePluginDir": str(cluster.state / "volume-plugins"),
     }

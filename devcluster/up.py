@@ -20,7 +20,7 @@ from devcluster.node import has_condition, kube_proxy, kubelet, node_agent, wait
 from devcluster.packages import ensure_packages
 from devcluster.process import Process, ensure_running, wait_for
 from devcluster.step import Progress
-from devcluster.user_namespaces import label_node, probe, remembered
+from devcluster.user_namespaces import describe_node, probe, remembered
 
 CONTROL_PLANE = ["etcd", "kube"]
 NODE = [name for name in BINARIES if name != "kwok"]  # that one is built when it is asked for
@@ -82,7 +82,7 @@ def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
     if works is None:
         with progress.step("probe user namespaces (once per kernel)"):
             works = probe(cluster, api)
-    label_node(cluster, api, works=works)
+    describe_node(cluster, api, works=works)
 
 
 def _write_kubectl() -> None:

@@ -26,9 +26,11 @@ def remembered() -> bool | None:
         return None
 
 
-def label_node(cluster: Cluster, api: Api, *, works: bool) -> None:
-    """Put the answer where the operator reads it."""
-    api.merge(f"/api/v1/nodes/{cluster.node_name}", {"metadata": {"labels": {LABEL: str(works).lower()}}})
+def describe_node(cluster: Cluster, api: Api, *, works: bool) -> None:
+    """Put the answer where the operator reads it, and beside it where the node's pods have their addresses."""
+    pods = list(cluster.addresses.pods)
+    body = {"metadata": {"labels": {LABEL: str(works).lower()}}, "spec": {"podCIDR": pods[0], "podCIDRs": pods}}
+    api.merge(f"/api/v1/nodes/{cluster.node_name}", body)
 
 
 def probe(cluster: Cluster, api: Api) -> bool:

@@ -10,8 +10,8 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.schema import Schema, structural_schema
 
 KINDS: tuple[type[CustomResource], ...] = (Agent, SecurityPolicy)
-STATUS_DEFAULT = {"observedGeneration": -1}
-"""Makes kstatus say InProgress before the operator has looked."""
+STATUS_DEFAULT = {"observedGeneration": -1, "state": "Pending"}
+"""Makes kstatus, and people, see that an object is new before the operator has written anything."""
 
 
 def build_crd(kind: type[CustomResource]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def object_schema(kind: type[CustomResource]) -> Schema:
     spec.setdefault("default", {})
     if "spec" in schema["required"]:
         del spec["default"]
-    status["default"] = STATUS_DEFAULT
+    status["default"] = {name: value for name, value in STATUS_DEFAULT.items() if name in status["properties"]}
     return {
         "description": schema["description"],
         "type": "object",

@@ -1,6 +1,7 @@
 """The operator's parts, put together: caches that always follow, a Lease, and workers while it is ours."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -61,6 +62,9 @@ class Process:
         await self._health.start(port=self._settings.http_port)
         self._run("caches", self._caches.run())
         await self._caches.synced()
+        # What is here now stays: without this, each full collection walks it all, some 60 ms with 5,000 agents.
+        gc.collect()
+        gc.freeze()
         log.info("operator.synced", agents=len(self._caches.view.agents.cache))
         if self._settings.leader_elect:
             self._run("lease", self._elector.run(on_gained=self._lead, on_lost=self._follow))

@@ -24,8 +24,10 @@ from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.volumes import claim_name
 
-QUIET_SECONDS = 2.0
-"""A pod usually runs before this has passed: the status skips "Starting" then, and a write is saved."""
+QUIET_SECONDS = 5.0
+"""A pod usually runs before this has passed: the status goes from Pending, its default, to Running in one write."""
+ENDING_SECONDS = 2.0
+"""How soon the kubelet must have said the rest of how a pod ended."""
 RETRY_SECONDS = 15.0
 """How soon something that the API server refused is tried again."""
 
@@ -54,7 +56,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     decision = decide(context)
     match decision.step:
         case Step.WAIT:
-            return QUIET_SECONDS
+            return ENDING_SECONDS
         case Step.EXPIRE:
             await _expire(agent, kube)
             return None

@@ -17,6 +17,9 @@ K = TypeVar("K", bound=Hashable)
 Reconcile = Callable[[K], Awaitable[float | None]]
 """One pass over a key. It returns the seconds after which it wants to look again, or None."""
 
+_LATER = 1
+"""Priority of a pass that only time asks for: what somebody waits for goes first."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -113,7 +116,7 @@ async def _pass(queue: WorkQueue[K], reconcile: Reconcile[K], key: K, pace: Pace
     log.debug("reconcile.done", again_seconds=again)
     if again is None:
         return "success"
-    queue.add_after(key, again)
+    queue.add_after(key, again, _LATER)
     return "requeue_after"
 
 

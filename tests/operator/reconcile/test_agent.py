@@ -205,7 +205,7 @@ def test_an_agent_whose_probe_never_passes_says_so() -> None:
     world = World({})
     world.reconcile()
     world.deliver()
-    world.wait(3)
+    world.wait(6)
     world.reconcile()
     assert reason(world) == "Starting"
 
