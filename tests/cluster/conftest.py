@@ -52,5 +52,6 @@ def namespace(kube: ApiServer) -> Iterator[str]:
 
 
 def _is_established(answer: Answer) -> bool:
-    conditions = answer.body.get("status", {}).get("conditions", [])
+    # A new CRD's status is there before anything is in it.
+    conditions = (answer.body.get("status") or {}).get("conditions") or []
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)

@@ -1,7 +1,7 @@
 """An agent's pod: made, deleted, and kept under what confines it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import quote
 
 import structlog
@@ -14,7 +14,7 @@ from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.create import TakenError, create_own, is_owned
 from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.network import Networks
-from ringfence_operator.reconcile.ports import CORE, Kube, path
+from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
 
@@ -46,8 +46,22 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
     if answer is None:
         message = f"pod {agent.metadata.name} exists and is not this agent's: delete it, or rename the agent"
         raise TakenError(Reason.NAME_TAKEN, message)
-    view.pods.store(answer)
     log.info("pod.created", uid=answer["metadata"]["uid"])
+    # Ours, found and not made, may have lost the label that our watch sees it by: putting it back brings it into view.
+    lost = _differing(body["metadata"]["labels"], answer["metadata"].get("labels", {}))
+    view.pods.store(await _relabel(answer["metadata"], lost, kube) if lost else answer)
+
+
+def _differing(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the label changes that make `present` as `wanted`, as a merge patch; others' labels are left alone."""
+    changed: dict[str, str | None] = {key: value for key, value in wanted.items() if present.get(key) != value}
+    return changed | {key: None for key in present if key.startswith(f"{labels.GROUP}/") and key not in wanted}
+
+
+async def _relabel(metadata: Mapping[str, str], changed: Mapping[str, str | None], kube: Kube) -> Raw:
+    target = path(CORE, metadata["namespace"], "pods", metadata["name"])
+    log.info("pod.relabelled", labels=sorted(changed))
+    return await kube.merge_patch(target, {"metadata": {"uid": metadata["uid"], "labels": dict(changed)}})
 
 
 async def delete_pod(context: Context, decision: Decision, view: View, kube: Kube) -> None:
@@ -73,13 +87,10 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
         return
     await networks.prepare(context)
     wanted = pod_labels(context.agent, context.effective, cluster_policy=_cluster_policy(context))
-    changed: dict[str, Any] = {key: value for key, value in wanted.items() if pod.labels.get(key) != value}
-    changed |= {key: None for key in pod.labels if key.startswith(f"{labels.GROUP}/") and key not in wanted}
-    if not changed:
-        return
-    target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
-    view.pods.store(await kube.merge_patch(target, {"metadata": {"uid": pod.meta.uid, "labels": changed}}))
-    log.info("pod.relabelled", labels=sorted(changed))
+    changed = _differing(wanted, pod.labels)
+    if changed:
+        identity = {"namespace": pod.meta.namespace, "name": pod.meta.name, "uid": pod.meta.uid}
+        view.pods.store(await _relabel(identity, changed, kube))
 
 
 async def ask_why_stuck(context: Context, decision: Decision, kube: Kube) -> Decision:
