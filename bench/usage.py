@@ -55,5 +55,7 @@ class Busy:
         others = machine - sum(used.values()) - load
         cores = os.cpu_count() or 1
         text = f"machine busy {machine:.1f} of {cores * seconds:.1f} CPU s, {max(0.0, others):.1f} of it by others"
+        shares = sorted(((cpu, name) for name, cpu in used.items() if cpu >= 0.1), reverse=True)
+        text += "".join(f", {name} {cpu:.1f}" for cpu, name in shares)
         stolen = self.stolen - before.stolen
         return text + (f", {stolen:.1f} stolen" if stolen >= 0.1 else "")
