@@ -18,6 +18,12 @@ from devcluster.step import Progress
 PODS_PER_NODE = 200
 ANNOTATION = "kwok.x-k8s.io/node"
 SELECTOR = "type%3Dkwok"
+OPTIONS = """apiVersion: config.kwok.x-k8s.io/v1alpha1
+kind: KwokConfiguration
+options:
+  podPlayStageParallelism: 16
+"""
+"""With its own 4, a burst of pods waits for kwok and not for what is measured."""
 STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 
 
@@ -48,7 +54,7 @@ def ensure_fake_nodes(cluster: Cluster, count: int, progress: Progress) -> None:
 def controller(cluster: Cluster) -> Process:
     """Return kwok with the fast stages that it comes with: pods run, and end, as soon as they are seen."""
     config = cluster.state / "kwok.yaml"
-    write(config, "\n---\n".join(stage.read_text() for stage in _stages()))
+    write(config, "\n---\n".join([OPTIONS, *(stage.read_text() for stage in _stages())]))
     argv = [
         str(binary("kwok")),
         f"--kubeconfig={cluster.state / 'kwok.kubeconfig'}",
