@@ -22,6 +22,8 @@ OPTIONS = """apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokConfiguration
 options:
   podPlayStageParallelism: 16
+  nodePlayStageParallelism: 4
+  nodeLeaseParallelism: 4
 """
 """With its own 4, a burst of pods waits for kwok and not for what is measured."""
 STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
