@@ -56,7 +56,7 @@ def _run(screen: Screen, name: str) -> int:
     kube = Kubectl(kubeconfig, TOOLS, log)
     pids_limit(kube)
     screen.command("kubectl apply -k deploy   # with the image that was just built")
-    install(kube, reference, REPOSITORY / f".devcluster/{name}-deploy")
+    install(kube, reference, LOGS / f"deploy-{name}")
     clear(kube)
     screen.verdict(True, "the operator is installed, and one of its two replicas leads")
     results = [_play(kube, screen, number, *scene) for number, scene in enumerate(SCENES, 1)]
