@@ -135,7 +135,7 @@ class Kube:
             if error.status != 404:
                 raise
 
-    def until(self, path: str, holds: Holds, *, seconds: float = 30) -> Body | None:
+    def until(self, path: str, holds: Holds, *, seconds: float = 90) -> Body | None:
         """Return the object at `path` once `holds` is true of it; None stands for its absence."""
         deadline = time.monotonic() + seconds
         seen = self.get(path)
