@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ MODULE = REPOSITORY / "devcluster/node"
 CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 BUILD_TIMEOUT = 3600
 KEPT = 3  # builds of a program, the newest
+UNUSED_SECONDS = 7 * 24 * 3600  # a running cluster names its builds by path, such as the CNI plug-in's
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,12 @@ def _build(wanted: Binary) -> None:
 
 
 def _forget_old(wanted: Binary) -> None:
-    """Delete all but the newest builds; a process that runs an older one keeps its file."""
-    pattern = f"{wanted.name}-{'[0-9a-f]' * 16}"
-    for old in sorted((cache_home() / "bin").glob(pattern), key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Delete old builds, but not the newest, nor any that a cluster may be running."""
+    builds = (cache_home() / "bin").glob(f"{wanted.name}-{'[0-9a-f]' * 16}")
+    ages = sorted((time.time() - path.stat().st_mtime, path) for path in builds)
+    for age, path in ages[KEPT:]:
+        if age > UNUSED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _flags(wanted: Binary) -> str:
