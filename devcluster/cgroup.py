@@ -47,8 +47,7 @@ def remove_cgroup(name: str) -> None:
     """Remove the cgroup and all below it; its processes must be gone."""
     for hierarchy in hierarchies():
         for directory, _, _ in os.walk(hierarchy / name, topdown=False):
-            with suppress(FileNotFoundError):
-                _remove(Path(directory))
+            _remove(Path(directory))
 
 
 def _remove(group: Path) -> None:
@@ -56,6 +55,8 @@ def _remove(group: Path) -> None:
     while True:
         try:
             return group.rmdir()
+        except FileNotFoundError:
+            return None
         except OSError:  # busy for a moment after its last process has gone
             if time.monotonic() > deadline:
                 raise
@@ -65,7 +66,8 @@ def _remove(group: Path) -> None:
 def _pids(name: str) -> set[int]:
     found: set[int] = set()
     for hierarchy in hierarchies():
-        for file in (hierarchy / name).glob("**/cgroup.procs"):
+        # os.walk passes over what containerd removes meanwhile; Path.glob does not.
+        for directory, _, _ in os.walk(hierarchy / name):
             with suppress(OSError):
-                found.update(int(pid) for pid in file.read_text().split())
+                found.update(int(pid) for pid in (Path(directory) / "cgroup.procs").read_text().split())
     return found

@@ -78,7 +78,7 @@ def steps(*, long: bool) -> list[Step]:
     if long:
         return [*before, _pytest("long", "tests", "-m", "long", "--timeout=3600", needs=running)]
     setup, cluster, image = before
-    unit = ("tests/operator", "tests/devcluster", "tests/tools")
+    unit = ("tests/operator", "tests/devcluster", "tests/tools", "tests/bench")
     return [
         setup,
         Step("lint", (tool["ruff"], "check", "."), needs=ready),
@@ -88,6 +88,7 @@ def steps(*, long: bool) -> list[Step]:
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
         _pytest("unit", *unit, "-m", "not cluster and not long", needs=ready),
         Step("go-vet", ("go", "vet", "./cmd/node-agent/...", "./internal/..."), directory="devcluster/node"),
+        Step("go-vet-load", ("go", "vet", "./..."), directory="bench/load"),
         Step("go-test", ("go", "test", "./internal/..."), directory="devcluster/node"),
         cluster,
         image,

@@ -149,6 +149,10 @@ class Caches:
         """Have every object looked at: a new leader does not know what its predecessor left undone."""
         for namespace, name in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        for key, policy in self.view.network_policies.cache.items():
+            if policy.is_ours:
+                # Of a SecurityPolicy that is gone there may be one left.
+                self._queue.add(Task("NetworkPolicy", *key), NOW)
         for namespace, name in self.view.agents.cache:
             self._queue.add(Task("Agent", namespace, name), SOON)
 

@@ -24,3 +24,5 @@ USER_NAMESPACES = f"{GROUP}/user-namespaces"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "ringfence"
 DEFAULT_DENY = "ringfence-default-deny"
+NETWORK_POLICIES = (DEFAULT_DENY, "ringfence-policy-", "ringfence-cluster-")
+"""How the names of our NetworkPolicies begin."""

@@ -74,8 +74,11 @@ class Process:
     async def stop(self) -> None:
         """Finish the passes under way, release the Lease, and close every connection."""
         self._queue.close()
-        if self._workers is not None:
-            await asyncio.wait([self._workers], timeout=self._settings.lease_seconds)
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            # They bound their own draining; nothing may be written once the Lease is released.
+            with suppress(asyncio.CancelledError, Exception):
+                await workers
         for task in reversed(self._background):
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
@@ -95,17 +98,22 @@ class Process:
             log.critical("operator.part_failed", part=task.get_name(), exc_info=task.exception())
             self._on_failure()
 
+    def _workers_ended(self, task: asyncio.Task[None]) -> None:
+        if task is self._workers:
+            self._ended(task)
+
     def _lead(self) -> None:
         self._caches.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
-        pace = Pace(workers=self._settings.workers)
+        pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
         passes = work(self._queue, self._reconcile, pace=pace, instruments=instruments)
         self._workers = asyncio.create_task(passes, name="workers")
+        self._workers.add_done_callback(self._workers_ended)
 
     def _follow(self) -> None:
-        if self._workers is not None:
-            self._workers.cancel()
-            self._workers = None
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.cancel()
 
     async def _reconcile(self, task: Task) -> float | None:
         view, now = self._caches.view, utc_now()

@@ -180,7 +180,7 @@ class AgentSpec(Model):
     """Cores, memory and disk."""
 
     isolation: Isolation = Isolation.CONTAINER
-    """How far the agent is confined; a SecurityPolicy or the cluster may ask for more, never for less."""
+    """How far the agent is confined; the cluster may ask for more, never for less."""
 
     security_policy_ref: SecurityPolicyRef | None = None
     """What the agent may touch; without it, nothing beyond its own pod."""

@@ -111,7 +111,7 @@ class AgentStatus(Model):
     """When the agent came to its end; ttlAfterFinished counts from here."""
 
     restarts: Count = 0
-    """How often its container was started again or its pod replaced."""
+    """Restarts of the present pod's container, and the pods that failed before it."""
 
     failures: Count = 0
     """Pods that failed in a row; the back-off depends on it."""

@@ -64,6 +64,7 @@ class Reason(Documented):
     LABEL_RESERVED = "LabelReserved", "The agent carries a label or annotation under ringfence.dev/."
     WORKSPACE_IN_USE = "WorkspaceInUse", "Another agent uses the same workspace claim."
     WORKSPACE_EXISTS = "WorkspaceExists", "A claim of the workspace's name exists and is not this agent's."
+    WORKSPACE_NOT_FOUND = "WorkspaceNotFound", "The claim to adopt is not a workspace that an agent left behind."
     NAME_TAKEN = "NameTaken", "A pod or Service of the agent's name exists and is not this agent's."
     QUOTA_EXCEEDED = "QuotaExceeded", "A ResourceQuota of the namespace refuses the pod."
     ADMISSION_REFUSED = "AdmissionRefused", "An admission check of the cluster refuses the pod."
@@ -90,6 +91,9 @@ class Reason(Documented):
     PENDING = "Pending", "Not yet in force."
 
 
+MESSAGE_LENGTH = 4096
+
+
 class Condition(Model):
     """A `metav1.Condition`."""
 
@@ -102,7 +106,7 @@ class Condition(Model):
     reason: Annotated[str, Field(min_length=1, max_length=128)]
     """Why, in one word that programs may rely on."""
 
-    message: Annotated[str, Field(max_length=4096)] = ""
+    message: Annotated[str, Field(max_length=MESSAGE_LENGTH)] = ""
     """Why, in a sentence for people."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
@@ -143,7 +147,7 @@ def set_condition(
         type=str(kind),
         status=value,
         reason=str(reason),
-        message=message,
+        message=message[:MESSAGE_LENGTH],
         observed_generation=generation,
         last_transition_time=since,
     )

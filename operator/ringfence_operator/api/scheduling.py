@@ -33,12 +33,17 @@ _DOMAINS = "|".join(
         "security[.](alpha|beta)[.]kubernetes[.]io",  # seccomp, AppArmor, unsafe sysctls
         "cri-?o[.]io",
         "nri[.]io|cdi[.]k8s[.]io",  # both inject devices
-        "cni[.]cncf[.]io|cni[.]projectcalico[.]org|ovn[.]kubernetes[.]io",  # further networks, past every NetworkPolicy
+        # Other networks and addresses, past every NetworkPolicy.
+        "cni[.]cncf[.]io|multus-cni[.]io|projectcalico[.]org|ovn[.]kubernetes[.]io|ovn[.]org|cilium[.]io|antrea[.]io",
+        # Webhooks that put containers, or tokens, into the pod.
+        "istio[.]io|linkerd[.]io|vault[.]hashicorp[.]com|azure[.]workload[.]identity|eks[.]amazonaws[.]com",
+        "run[.]oci",
     )
 )
 NOT_CONFINEMENT = Rule(
     f"!self.exists(key, key.matches('{_RUNTIME}') || key.matches('(^|[.])({_DOMAINS})(/|$)'))",
-    "annotations for the container runtime or the network plug-in could loosen the confinement: leave them out",
+    "keys for the container runtime, the network plug-in or a webhook that adds containers or tokens"
+    " could loosen the confinement: leave them out",
 )
 LabelMap = Annotated[StringMap[LabelValue], LABEL_KEYS, LABEL_VALUES]
 
@@ -91,7 +96,7 @@ class Toleration(Model):
 class PodMetadata(Model):
     """Labels and annotations for the agent's pod."""
 
-    labels: Annotated[LabelMap, Field(max_length=32), NOT_OURS] = Field(default_factory=dict)
+    labels: Annotated[LabelMap, Field(max_length=32), NOT_OURS, NOT_CONFINEMENT] = Field(default_factory=dict)
     """Labels to add to the pod."""
 
     annotations: Annotated[

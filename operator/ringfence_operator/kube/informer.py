@@ -112,14 +112,15 @@ class Informer(Generic[Obj]):
         """Return the keys of the objects for which the index function yields `value`. Not to be changed or kept."""
         return self._indexed[index].get(value, frozenset())
 
-    def store(self, raw: Raw) -> None:
+    def store(self, raw: Raw, *, wakes: bool = True) -> None:
         """Put the answer to a write into the cache at once, unless the watch has come past it already.
 
-        `on_change` hears of it, because the answer may carry somebody else's change as well.
+        `on_change` hears of it, because the answer may carry somebody else's change as well; not so with `wakes`
+        False, for a writer who knows that it cannot, and what the object is now.
         """
         # What the watch has passed is in the cache, overtaken, or deleted: then it must not come back.
         if int(raw["metadata"]["resourceVersion"]) > self._reached:
-            self._keep(raw)
+            self._keep(raw, wakes=wakes)
 
     async def run(self) -> None:
         """Keep the cache up to date until cancelled; errors of the server only delay it."""
@@ -177,7 +178,7 @@ class Informer(Generic[Obj]):
         self._position = version
         self._reached = int(version)
 
-    def _keep(self, raw: Raw) -> Key:
+    def _keep(self, raw: Raw, *, wakes: bool = True) -> Key:
         metadata = raw["metadata"]
         key = Key(metadata.get("namespace", ""), metadata["name"])
         # Versions of one resource are ordered numbers (KEP-5504), across deletion and re-creation too.
@@ -194,7 +195,7 @@ class Informer(Generic[Obj]):
         self.cache[key] = new
         self._versions[key] = version
         if have is None or have.uid != version.uid or old != new:
-            self._changed(Change(key, old, new))
+            self._changed(Change(key, old, new), wakes=wakes)
         return key
 
     def _deleted(self, raw: Raw) -> None:
@@ -209,7 +210,7 @@ class Informer(Generic[Obj]):
         del self._versions[key]
         self._changed(Change(key, self.cache.pop(key), None))
 
-    def _changed(self, change: Change[Obj]) -> None:
+    def _changed(self, change: Change[Obj], *, wakes: bool = True) -> None:
         for name, values_of in self._index.items():
             entries = self._indexed[name]
             before = set() if change.old is None else set(values_of(change.old))
@@ -220,4 +221,5 @@ class Informer(Generic[Obj]):
                     del entries[value]
             for value in after - before:
                 entries.setdefault(value, set()).add(change.key)
-        self._on_change(change)
+        if wakes:
+            self._on_change(change)

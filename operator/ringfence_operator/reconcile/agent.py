@@ -31,6 +31,14 @@ ENDING_SECONDS = 2.0
 RETRY_SECONDS = 15.0
 """How soon something that the API server refused is tried again."""
 
+_WORDED = {
+    Reason.STARTING,
+    Reason.IMAGE_NOT_FOUND,
+    Reason.UNSCHEDULABLE,
+    Reason.CONFIG_NOT_FOUND,
+    Reason.START_FAILED,
+}
+
 log = structlog.get_logger()
 
 
@@ -69,7 +77,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await confine_pod(context, view, kube, tools.networks)
             decision = await ask_why_stuck(context, decision, kube)
     await apply_reclaim_policy(context, view, kube)
-    if not await apply_service(context, view, kube):
+    if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
     again = await _report(context, decision, view, kube)
     if context.is_node_known:
@@ -81,7 +89,10 @@ async def _expire(agent: Agent, kube: Kube) -> None:
     namespace, name = agent.key
     log.info("agent.expired", ttl=agent.spec.ttl_after_finished)
     with suppress(NotFoundError):
-        await kube.delete(path(RINGFENCE, namespace, "agents", name), uid=agent.metadata.uid)
+        # With its version: who changes a finished agent at this moment, to run it again, does not lose it.
+        meta = agent.metadata
+        target = path(RINGFENCE, namespace, "agents", name)
+        await kube.delete(target, uid=meta.uid, resource_version=meta.resource_version)
 
 
 async def _create(context: Context, tools: Tools) -> tuple[Context, Decision]:
@@ -89,20 +100,32 @@ async def _create(context: Context, tools: Tools) -> tuple[Context, Decision]:
     agent, view = context.agent, tools.view
     try:
         await tools.networks.prepare(context)
-        async with tools.claims.held((agent.metadata.namespace, claim_name(agent) or agent.metadata.uid)):
-            # Another agent may have taken the claim while this one waited.
-            context = build_context(agent, view, now=context.now)
-            if decide(context).step is Step.CREATE:
-                await create_claim(context, view, tools.kube)
-                await create_pod(context, view, tools.kube)
+        claim = claim_name(agent)
+        if claim is None:
+            await create_pod(context, view, tools.kube)
+        else:
+            await _create_with_claim(context, claim, tools)
     except TakenError as error:
         return context, _refused(error.taken, str(error), is_stalled=False)
     except ForbiddenError as error:
         return context, _refused(_why_forbidden(str(error)), str(error), is_stalled=False)
     except InvalidError as error:
         return context, _refused(Reason.POD_INVALID, str(error), is_stalled=True)
+    if agent.status.observed_generation < 0:
+        # A new agent's status waits for what becomes of the pod: nothing of it is worth a look now.
+        return context, decide(context)
     context = build_context(agent, view, now=context.now)
     return context, decide(context)
+
+
+async def _create_with_claim(context: Context, claim: str, tools: Tools) -> None:
+    agent = context.agent
+    async with tools.claims.held((agent.metadata.namespace, claim)):
+        # Another agent may have taken the claim while this one waited.
+        context = build_context(agent, tools.view, now=context.now)
+        if decide(context).step is Step.CREATE:
+            await create_claim(context, tools.view, tools.kube)
+            await create_pod(context, tools.view, tools.kube)
 
 
 def _refused(reason: Reason, message: str, *, is_stalled: bool) -> Decision:
@@ -113,6 +136,7 @@ def _refused(reason: Reason, message: str, *, is_stalled: bool) -> Decision:
         message=message[:2048],
         is_stalled=is_stalled,
         look_again=RETRY_SECONDS,
+        is_refused=True,
     )
 
 
@@ -142,7 +166,9 @@ async def _report(context: Context, decision: Decision, view: View, kube: Kube) 
     if not _is_worth_a_write(agent.status, status):
         return decision.look_again
     with suppress(NotFoundError):
-        view.agents.store(await report(agent, status, kube=kube, now=context.now))
+        answer = await report(agent, status, kube=kube, now=context.now)
+        # An agent that runs needs no look at what has just been said; of all others, time or the next step may.
+        view.agents.store(answer, wakes=not decision.is_ready or decision.is_finished)
         log.info("agent.status", state=status.state, reason=decision.reason)
     return decision.look_again
 
@@ -163,11 +189,11 @@ def _patience(context: Context, status: AgentStatus) -> float | None:
 def _is_worth_a_write(before: AgentStatus, after: AgentStatus) -> bool:
     """Return False between two statuses that say the same and differ only in how far it has come.
 
-    The kubelet words each failed pull of an image differently, for as long as there is no such image.
+    Scheduler and kubelet word what keeps a pod from starting a little differently each time, for as long as it does.
     """
     if before.observed_generation != after.observed_generation:
         return True
     said = [(each.type, each.status, each.reason) for each in before.conditions]
     says = [(each.type, each.status, each.reason) for each in after.conditions]
     ready = find_condition(after.conditions, ConditionType.READY)
-    return said != says or ready is None or ready.reason not in (Reason.STARTING, Reason.IMAGE_NOT_FOUND)
+    return said != says or ready is None or ready.reason not in _WORDED

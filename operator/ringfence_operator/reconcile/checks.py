@@ -83,11 +83,19 @@ def _workspace(context: Context) -> Refusal | None:
     if name is None:
         return None
     claim = context.claim
+    if is_adopted(agent) and (claim is None or claim.owner_uid) and context.own_pod is None:
+        message = f"claim {name} is not a workspace that an agent left behind: name one with reclaimPolicy Retain"
+        return Refusal(Reason.WORKSPACE_NOT_FOUND, message, is_stalled=False)
+    if claim is not None and claim.is_deleting and context.own_pod is None:
+        message = f"claim {name} is being deleted; another one follows once it is gone"
+        return Refusal(Reason.WORKSPACE_IN_USE, message, is_stalled=False)
     if claim is not None and not is_adopted(agent) and claim.agent_uid != agent.metadata.uid:
         message = f"claim {name} is an earlier agent's: write workspace.claimName: {name} to adopt it, or delete it"
         return Refusal(Reason.WORKSPACE_EXISTS, message)
     if context.rivals and context.own_pod is None:
-        message = f"claim {name} is used by agent {', '.join(context.rivals)}: give each agent a workspace of its own"
+        message = (
+            f"claim {name} is used by agent {', '.join(context.rivals[:5])}: give each agent a workspace of its own"
+        )
         return Refusal(Reason.WORKSPACE_IN_USE, message, is_stalled=False)
     return None
 

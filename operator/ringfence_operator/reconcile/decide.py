@@ -43,6 +43,8 @@ class Decision:
     failures: int | None = None
     """The new count, where this pass found a failed pod that the status has not counted."""
     look_again: float | None = None
+    is_refused: bool = False
+    """True if the agent may have nothing, no Service either."""
 
 
 def decide(context: Context) -> Decision:
@@ -99,6 +101,7 @@ def _refused(context: Context, found: Refusal) -> Decision:
         message=found.message,
         is_stalled=found.is_stalled,
         look_again=None if found.is_stalled else REFUSED_SECONDS,
+        is_refused=True,
     )
 
 
@@ -148,18 +151,15 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
         message = f"pod {pod.meta.name} belongs to an earlier agent or somebody else; waiting until it is gone"
         return Decision(step=Step.KEEP, state=AgentState.PENDING, reason=Reason.NAME_TAKEN, message=message)
     is_lost = context.is_node_gone and bool(pod.deleting_since)
-    if pod.phase == "Failed" and context.is_counted(pod) and not is_lost:
+    if context.is_counted(pod) and not is_lost:
         return _after_failure(context, pod)
     stale = _why_stale(context, pod)
     if stale:
         return _leaving(context, pod, Reason.REPLACING, stale)
-    match pod.phase:
-        case "Succeeded":
-            return _ended_well(context, pod)
-        case "Failed":
-            return _failed(context, pod)
-        case _:
-            return _alive(context, pod)
+    if pod.phase == "Succeeded" and not pod.disrupted:
+        return _ended_well(context, pod)
+    # Told to stop, one may exit with 0: that is obedience, and not the end of its work.
+    return _failed(context, pod) if pod.phase in ("Succeeded", "Failed") else _alive(context, pod)
 
 
 def _alive(context: Context, pod: Pod) -> Decision:

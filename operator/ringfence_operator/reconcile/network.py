@@ -104,8 +104,12 @@ class Networks:
             return await replace(collection, body, Meta.of(found), self._kube)
 
     def _holds(self, namespace: str, name: str, wanted: str) -> bool:
-        present = self._view.network_policies.get(namespace, name)
-        return present is not None and present.is_ours and present.digest == wanted
+        return _is_as_wanted(self._view, namespace, name, wanted)
+
+
+def _is_as_wanted(view: View, namespace: str, name: str, wanted: str) -> bool:
+    present = view.network_policies.get(namespace, name)
+    return present is not None and present.is_ours and present.digest == wanted
 
 
 def enforcement(context: Context, view: View) -> tuple[bool, Reason, str] | None:
@@ -116,7 +120,7 @@ def enforcement(context: Context, view: View) -> tuple[bool, Reason, str] | None
     if context.effective.isolation.value is Isolation.NONE:
         return False, Reason.NOT_CONFINED, "isolation None closes nothing: for development only"
     namespace = context.agent.metadata.namespace
-    if view.network_policies.get(namespace, labels.DEFAULT_DENY) is None:
+    if not _is_as_wanted(view, namespace, labels.DEFAULT_DENY, _DENY_DIGEST):
         return False, Reason.PENDING, "the namespace's default deny is being written"
     for foreign in view.foreign_policies(namespace):
         if selects(foreign.selector, pod.labels):
@@ -125,4 +129,4 @@ def enforcement(context: Context, view: View) -> tuple[bool, Reason, str] | None
                 "delete it, or exclude the pod from its podSelector"
             )
             return False, Reason.FOREIGN_NETWORK_POLICY, message
-    return True, Reason.IN_FORCE, "the default deny and what the policy opens are written"
+    return True, Reason.IN_FORCE, "the default deny is written, and nobody else's policy opens egress"

@@ -21,6 +21,7 @@ from ringfence_operator.resources.pod import build_pod, pod_labels
 STUCK_SECONDS = 5.0
 """A container that is being made for longer than this has a reason, which the kubelet tells only in Events."""
 ASK_SECONDS = 15.0
+"""How soon it is asked again; later and later, since each time the API server reads the namespace's Events."""
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
     log.info("pod.created", uid=answer["metadata"]["uid"])
     # Ours, found and not made, may have lost the label that our watch sees it by: putting it back brings it into view.
     lost = _differing(body["metadata"]["labels"], answer["metadata"].get("labels", {}))
-    view.pods.store(await _relabel(answer["metadata"], lost, kube) if lost else answer)
+    view.pods.store(await _relabel(answer["metadata"], lost, kube) if lost else answer, wakes=bool(lost))
 
 
 def _differing(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str | None]:
@@ -108,7 +109,7 @@ async def ask_why_stuck(context: Context, decision: Decision, kube: Kube) -> Dec
     events = await kube.get(f"{path(CORE, pod.meta.namespace, 'events')}?fieldSelector={selector}")
     told = sorted(events["items"], key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
     if not told:
-        return replace(decision, look_again=ASK_SECONDS)
+        return replace(decision, look_again=max(age, ASK_SECONDS))
     message = told[-1].get("message", "")
     is_missing = "not found" in message or "non-existent" in message
     return replace(
@@ -116,5 +117,5 @@ async def ask_why_stuck(context: Context, decision: Decision, kube: Kube) -> Dec
         state=AgentState.PENDING,
         reason=Reason.CONFIG_NOT_FOUND if is_missing else Reason.START_FAILED,
         message=" ".join(message.split())[:1024],
-        look_again=ASK_SECONDS,
+        look_again=max(age, ASK_SECONDS),
     )

@@ -25,8 +25,15 @@ class Kube(Protocol):
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         """Merge `body` into the object at `path`."""
 
-    async def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> Raw:
-        """Delete the object at `path`, if it has this UID."""
+    async def delete(
+        self,
+        path: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> Raw:
+        """Delete the object at `path`, if it has this UID and version."""
 
 
 class Table(Protocol[T_co]):
@@ -42,8 +49,8 @@ class Table(Protocol[T_co]):
     def keys_by(self, index: str, value: Hashable) -> Collection[tuple[str, str]]:
         """Return the keys of the objects that an index has under `value`."""
 
-    def store(self, raw: Raw) -> None:
-        """Put the answer to a write in at once."""
+    def store(self, raw: Raw, *, wakes: bool = True) -> None:
+        """Put the answer to a write in at once; `wakes` False spares the pass that it would cause."""
 
 
 class Task(NamedTuple):

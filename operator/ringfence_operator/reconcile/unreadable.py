@@ -1,8 +1,10 @@
 """An Agent that the API server let pass and this operator cannot read: its CRD is another version's."""
 
 from datetime import datetime
+from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from ringfence_operator.api.agent import Agent, AgentSpec
 from ringfence_operator.api.agent_status import AgentStatus
@@ -23,12 +25,20 @@ async def report_unreadable(
     if body["status"].get("observedGeneration") == record.generation:
         return
     metadata = Metadata.model_validate(body["metadata"])
-    about = Agent(metadata=metadata, spec=AgentSpec(image="unknown"))
+    # What was counted stays: the next operator that can read the agent goes on from there.
+    about = Agent(metadata=metadata, spec=AgentSpec(image="unknown"), status=_status(body["status"]))
     message = f"{error}; install the CRDs of this operator's version, or the operator of these CRDs'"
     conditions = about.status.conditions
     for kind, holds in ((ConditionType.READY, False), (ConditionType.STALLED, True)):
         conditions = set_condition(
             conditions, kind, holds, Reason.INVALID_SPEC, message, now=now, generation=record.generation
         )
-    status = AgentStatus(observed_generation=record.generation, conditions=conditions)
+    status = about.status.model_copy(update={"observed_generation": record.generation, "conditions": conditions})
     view.agents.store(await report(about, status, kube=kube, now=now))
+
+
+def _status(body: dict[str, Any]) -> AgentStatus:
+    try:
+        return AgentStatus.model_validate(body)
+    except ValidationError:
+        return AgentStatus()

@@ -21,12 +21,10 @@ def build_container(agent: Agent, effective: Effective) -> dict[str, Any]:
         "volumeMounts": volumes.build_mounts(agent, effective),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+    context: dict[str, Any] = {"readOnlyRootFilesystem": effective.is_root_read_only.value}
     if effective.isolation.value is not Isolation.NONE:
-        container["securityContext"] = {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": effective.is_root_read_only.value,
-        }
+        context |= {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container["securityContext"] = context
     for name, value in (("command", spec.command), ("args", spec.args), ("workingDir", spec.working_dir)):
         if value:
             container[name] = value if isinstance(value, str) else list(value)

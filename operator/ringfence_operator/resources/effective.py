@@ -60,7 +60,9 @@ class Effective:
         if self.runtime_class:
             rows.append(("runtimeClass", self.runtime_class.value, self.runtime_class.source))
         rows.append(("seccompProfile", self.seccomp.value, self.seccomp.source))
-        return tuple(EffectiveValue(name=name, value=value, source=source) for name, value, source in sorted(rows))
+        return tuple(
+            EffectiveValue(name=name, value=value[:1024], source=source) for name, value, source in sorted(rows)
+        )
 
 
 def at_least(level: Isolation, floor: Isolation) -> bool:

@@ -53,7 +53,6 @@ class Pod:
     meta: Meta
     owner_uid: str
     labels: Mapping[str, str]
-    annotations_digest: str
     spec_hash: str
     deleting_since: str
     phase: str
@@ -63,7 +62,6 @@ class Pod:
     created: str
     started: str
     ready: bool
-    ready_since: str
     running_since: str
     restarts: int
     waiting: str
@@ -162,7 +160,7 @@ def _exit(state: Mapping[str, Any]) -> Exit | None:
 def _unschedulable(status: Mapping[str, Any]) -> str:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return str(scheduled.get("message", ""))
+        return str(scheduled.get("message", ""))[:1024]
     return ""
 
 
@@ -185,7 +183,6 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         meta=Meta.of(raw),
         owner_uid=_owner_uid(meta),
         labels=_interned(meta.get("labels")),
-        annotations_digest=digest({k: v for k, v in annotations.items() if not k.startswith(labels.GROUP)}),
         spec_hash=annotations.get(labels.SPEC_HASH, ""),
         deleting_since=meta.get("deletionTimestamp") or "",
         phase=intern(status.get("phase", "")),
@@ -195,7 +192,6 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         created=meta["creationTimestamp"],
         started=status.get("startTime") or "",
         ready=ready.get("status") == "True",
-        ready_since=ready.get("lastTransitionTime") or "",
         running_since=state.get("running", {}).get("startedAt") or "",
         restarts=container.get("restartCount", 0),
         waiting=intern(state.get("waiting", {}).get("reason", "")),
@@ -209,7 +205,10 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
 def observe_network_policy(raw: Mapping[str, Any]) -> NetworkPolicy:
     """Read a NetworkPolicy."""
     spec = raw["spec"]
-    is_ours = raw["metadata"].get("labels", {}).get(labels.MANAGED_BY) == labels.MANAGER
+    meta = raw["metadata"]
+    # Anybody can set the label; under another name than ours it is nobody's but theirs.
+    is_named = meta["name"].startswith(labels.NETWORK_POLICIES)
+    is_ours = is_named and meta.get("labels", {}).get(labels.MANAGED_BY) == labels.MANAGER
     return NetworkPolicy(
         meta=Meta.of(raw),
         is_ours=is_ours,

@@ -61,8 +61,17 @@ class FakeApiServer:
         place = place_of(path)
         return self._write(f"patch {place[0]}", lambda: self._merge(place, body))
 
-    async def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> Raw:
+    async def delete(
+        self,
+        path: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> Raw:
         place = place_of(path)
+        if resource_version is not None and self.objects[place]["metadata"]["resourceVersion"] != resource_version:
+            raise ConflictError(f"{place[2]} has changed")
         return self._write(f"delete {place[0]}", lambda: self.remove(place, uid=uid, grace_seconds=grace_seconds))
 
     # What the world does.

@@ -41,9 +41,9 @@ class FakeTable(Generic[T]):
     def keys_by(self, index: str, value: Hashable) -> Collection[Key]:
         return [key for key, obj in self.cache.items() if value in set(self._index[index](obj))]
 
-    def store(self, raw: Raw) -> None:
+    def store(self, raw: Raw, *, wakes: bool = True) -> None:
         if int(raw["metadata"]["resourceVersion"]) > self._reached:
-            self._keep(raw)
+            self._keep(raw, wakes=wakes)
 
     def follow(self, kind: str, raw: Raw) -> None:
         """Take over an event of the watch."""
@@ -55,14 +55,14 @@ class FakeTable(Generic[T]):
             self._on_change()
         self._reached = version
 
-    def _keep(self, raw: Raw) -> None:
+    def _keep(self, raw: Raw, *, wakes: bool = True) -> None:
         version, key = int(raw["metadata"]["resourceVersion"]), key_of(raw)
         if key in self.cache and version <= self._versions[key]:
             return
         old, new = self.cache.get(key), self._slim(raw)
         self.cache[key] = new
         self._versions[key] = version
-        if old != new:
+        if old != new and wakes:
             self._on_change()
 
 

@@ -15,10 +15,15 @@ OWN: Raw = {"workspace": {"size": "1Gi"}}
 ADOPTED: Raw = {"workspace": {"claimName": "kept"}}
 
 
-def claim(name: str, agent_uid: str = "") -> Raw:
+def claim(name: str, agent_uid: str = "", *, deleting: bool = False) -> Raw:
     labels = {"ringfence.dev/agent-uid": agent_uid} if agent_uid else {}
-    meta = {"name": name, "namespace": "team", "uid": "c", "resourceVersion": "1", "labels": labels}
+    meta: Raw = {"name": name, "namespace": "team", "uid": "c", "resourceVersion": "1", "labels": labels}
+    if deleting:
+        meta["deletionTimestamp"] = "2026-11-23T12:00:00Z"
     return {"metadata": meta, "spec": {}}
+
+
+KEPT = [claim("kept", "earlier")]
 
 
 def sharing(name: str, *, created: str = "2026-11-23T11:00:00Z", **spec: Any) -> Raw:
@@ -140,16 +145,38 @@ CASES: list[tuple[str, Raw, Raw, str]] = [
         "to adopt it, or delete it",
     ),
     ("an earlier agent's claim, asked for by name", ADOPTED, {"claims": [claim("kept", "earlier")]}, ""),
-    ("adopted claim not in view", ADOPTED, {}, ""),
+    (
+        "a claim that is no workspace",
+        ADOPTED,
+        {},
+        "WorkspaceNotFound: claim kept is not a workspace that an agent left behind: "
+        "name one with reclaimPolicy Retain",
+    ),
+    (
+        "a claim on its way out",
+        OWN,
+        {"claims": [claim("a-workspace", "agent-uid", deleting=True)]},
+        "WorkspaceInUse: claim a-workspace is being deleted; another one follows once it is gone",
+    ),
     (
         "shared with an older agent",
         ADOPTED,
-        {"others": [sharing("b")]},
+        {"claims": KEPT, "others": [sharing("b")]},
         "WorkspaceInUse: claim kept is used by agent b: give each agent a workspace of its own",
     ),
-    ("shared with a younger agent", ADOPTED, {"others": [sharing("b", created="2026-11-23T13:00:00Z")]}, ""),
-    ("shared with a suspended agent", ADOPTED, {"others": [sharing("b", suspend=True)]}, ""),
-    ("shared in another namespace", ADOPTED, {"others": [agent_body("b", namespace="other", **ADOPTED)]}, ""),
+    (
+        "shared with a younger agent",
+        ADOPTED,
+        {"claims": KEPT, "others": [sharing("b", created="2026-11-23T13:00:00Z")]},
+        "",
+    ),
+    ("shared with a suspended agent", ADOPTED, {"claims": KEPT, "others": [sharing("b", suspend=True)]}, ""),
+    (
+        "shared in another namespace",
+        ADOPTED,
+        {"claims": KEPT, "others": [agent_body("b", namespace="other", **ADOPTED)]},
+        "",
+    ),
 ]
 
 
@@ -164,8 +191,8 @@ def test_of_two_agents_on_one_claim_exactly_one_gets_a_pod() -> None:
     first, second = agent_body("a", **ADOPTED), agent_body("b", **ADOPTED)
 
     found = [
-        refusal(context_of(ADOPTED, others=[second], metadata=first["metadata"])),
-        refusal(context_of(ADOPTED, others=[first], metadata=second["metadata"])),
+        refusal(context_of(ADOPTED, claims=KEPT, others=[second], metadata=first["metadata"])),
+        refusal(context_of(ADOPTED, claims=KEPT, others=[first], metadata=second["metadata"])),
     ]
 
     assert [each is None for each in found].count(True) == 1
@@ -183,7 +210,7 @@ def test_an_agent_that_runs_on_a_claim_keeps_it() -> None:
         ({"isolation": "None"}, {}, True, True),
         (POLICY, {}, False, False),
         (SECURE, {}, False, True),
-        (ADOPTED, {"others": [sharing("b")]}, False, False),
+        (ADOPTED, {"claims": KEPT, "others": [sharing("b")]}, False, False),
     ],
 )
 def test_a_refusal_says_whether_a_running_pod_must_go_and_whether_waiting_helps(

@@ -5,9 +5,12 @@ from ringfence_operator.reconcile.locks import Locks
 from tests.operator.reconcile.test_network import Cluster
 from tests.operator.resources.objects import NOW, agent_body
 
+KEPT = {"metadata": {"name": "kept", "namespace": "team", "uid": "c", "resourceVersion": "1"}, "spec": {}}
+
 
 async def test_of_agents_that_start_at_once_on_one_claim_one_gets_a_pod() -> None:
     cluster = Cluster()
+    cluster.have("persistentvolumeclaims", KEPT)
     names = ["a", "b", "c", "d"]
     for name in names:
         cluster.have("agents", agent_body(name, workspace={"claimName": "kept"}))
@@ -39,6 +42,7 @@ async def test_agents_with_workspaces_of_their_own_all_get_pods() -> None:
 
 async def test_an_agent_resumed_while_another_starts_on_its_claim_does_not_start_beside_it() -> None:
     cluster = Cluster()
+    cluster.have("persistentvolumeclaims", KEPT)
     cluster.have("agents", agent_body("a", workspace={"claimName": "kept"}, suspend=True))
     cluster.have("agents", agent_body("b", workspace={"claimName": "kept"}))
     tools = Tools(cluster.view, cluster.api, cluster.networks, Locks())

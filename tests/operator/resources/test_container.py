@@ -49,7 +49,7 @@ def test_the_users_variables_keep_their_order_because_later_ones_may_use_earlier
 
 
 def test_isolation_none_is_the_images_own_user_and_nothing_else() -> None:
-    assert "securityContext" not in build(isolation="None")
+    assert build(isolation="None")["securityContext"] == {"readOnlyRootFilesystem": False}
 
 
 @pytest.mark.parametrize(("level", "is_read_only"), [("Basic", False), ("Container", True), ("Secure", True)])

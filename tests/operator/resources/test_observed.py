@@ -191,7 +191,8 @@ def test_a_new_version_that_says_nothing_new_equals_the_old_one() -> None:
 
 def network_policy(spec: dict[str, Any], *, is_ours: bool = False) -> dict[str, Any]:
     labels = {"app.kubernetes.io/managed-by": "ringfence"} if is_ours else {}
-    meta = {"name": "np", "namespace": "team", "uid": "u", "resourceVersion": "1", "labels": labels}
+    name = "ringfence-policy-p" if is_ours else "np"
+    meta = {"name": name, "namespace": "team", "uid": "u", "resourceVersion": "1", "labels": labels}
     return {"metadata": meta, "spec": spec}
 
 
@@ -221,6 +222,15 @@ def test_of_our_own_network_policies_the_whole_spec_counts() -> None:
     assert one.is_ours
     assert one.digest != other.digest
     assert one.digest == observed.digest({"policyTypes": ["Egress"], "podSelector": {}})
+
+
+def test_our_label_under_another_name_makes_a_policy_nobodys_but_its_writers() -> None:
+    theirs = network_policy({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}, is_ours=True)
+    theirs["metadata"]["name"] = "evil"
+
+    found = observed.observe_network_policy(theirs)
+
+    assert (found.is_ours, found.has_egress) == (False, True)
 
 
 def test_a_claim_knows_its_agent() -> None:
