@@ -184,14 +184,22 @@ class LeaderElector:
         self._until = float("-inf")
         if self._seen is None or self._seen.holder != self._identity:
             return
-        spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time(self._now())}
-        body = {"metadata": {"resourceVersion": self._seen.version}, "spec": spec}
         try:
             async with asyncio.timeout(self._renew):
-                await self._client.merge_patch(self._path, body)
+                try:
+                    await self._give_up(self._seen.version)
+                except ConflictError:
+                    # A renewal that was cancelled on its way had arrived all the same.
+                    record = _Record.from_body(await self._client.get(self._path))
+                    if record.holder == self._identity:
+                        await self._give_up(record.version)
             log.info("lease.released", lease=self._name, identity=self._identity)
         except (KubeError, TimeoutError) as error:
             log.warning("lease.not_released", lease=self._name, error=str(error) or type(error).__name__)
+
+    async def _give_up(self, version: str) -> None:
+        spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time(self._now())}
+        await self._client.merge_patch(self._path, {"metadata": {"resourceVersion": version}, "spec": spec})
 
 
 def _micro_time(moment: datetime) -> str:

@@ -165,6 +165,19 @@ async def test_the_term_ends_before_the_lease_does_and_a_renewal_extends_it(cloc
     await first.stop()
 
 
+async def test_a_leader_that_stops_while_a_renewal_is_on_its_way_gives_the_lease_up(
+    leases: FakeLeases, clock: FakeClock, first: Replica
+) -> None:
+    await first.start()
+    leases.lose_answers = True
+    await let_pass(clock, RENEW)
+    leases.lose_answers = False
+
+    await first.stop()
+
+    assert leases.spec["holderIdentity"] == ""
+
+
 async def test_a_killed_leader_is_followed_within_its_lease_and_one_poll(
     leases: FakeLeases, clock: FakeClock, first: Replica, second: Replica
 ) -> None:
