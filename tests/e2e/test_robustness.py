@@ -1,5 +1,6 @@
 """The operator's own death, restart and succession, with agents that must not notice."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,32 @@ def test_a_leader_killed_among_fifty_agents_loses_and_doubles_nothing(
     # Whom nobody is left to answer, the audit log does not show as created: what each worker had just sent.
     assert on_pods.count(("create", 201)) <= 50
     assert [verb for verb, _ in on_pods if verb != "create"] == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_leaders_killed_over_and_over_lose_and_double_nothing(crowd: World, replica: MakeReplica) -> None:
+    chance = random.Random(20)
+    leader = replica("leader-0")
+    leader.until_leader()
+    for each in range(1, 13):
+        heir = replica(f"leader-{each}")
+        heir.until_ready()
+        pods = crowd.kube.items(address("Pod", crowd.namespace))
+        for pod in chance.sample(pods, min(2, len(pods))):
+            crowd.kube.delete(f"{address('Pod', crowd.namespace)}/{pod['metadata']['name']}")
+        for number in range(3):
+            crowd.agent(f"agent-{each}-{number}")
+        time.sleep(chance.random() / 2)
+        leader.kill()
+        heir.until_leader(seconds=15)
+        leader = heir
+
+    until_all(crowd, 36, seconds=150)
+    pods = crowd.kube.items(address("Pod", crowd.namespace))
+    owners = [pod["metadata"]["ownerReferences"][0]["uid"] for pod in pods]
+    assert sorted(owners) == sorted(agent["metadata"]["uid"] for agent in agents_of(crowd))
+    assert all(agent["status"]["failures"] == 0 for agent in agents_of(crowd))
 
 
 def test_two_replicas_never_write_at_the_same_time(crowd: World, replica: MakeReplica) -> None:
