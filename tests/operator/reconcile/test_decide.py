@@ -252,6 +252,15 @@ CASES = [
     case("a service that ran for long", {}, ended_pod(2, uid="x", ran=601), counted(90), failures=1),
     case("a task that ran for long", TASK, ended_pod(2, uid="x", ran=601), counted(3, spec=TASK), failures=4),
     case(
+        "task drained off its node, obeying with exit code 0",
+        TASK,
+        ended_pod(0, conditions=DISRUPTED),
+        step="DELETE",
+        reason="Evicted",
+        is_finished=False,
+        failures=None,
+    ),
+    case(
         "evicted by its node",
         TASK,
         ended_pod(137, reason="Evicted", message="low on disk", containerStatuses=[]),
