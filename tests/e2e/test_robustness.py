@@ -168,6 +168,10 @@ def test_two_replicas_never_write_at_the_same_time(crowd: World, replica: MakeRe
     for each in range(10, 20):
         crowd.agent(f"agent-{each}", suspend=True)
     _until_suspended(crowd, 20)
+    # A status is in the API before its Event is written, and in the log after it.
+    deadline = time.monotonic() + 5
+    while len(second.logged("agent.status")) < 10 and time.monotonic() < deadline:
+        time.sleep(0.05)
 
     ended = max(str(record["time"]) for record in first.logged("agent.status"))
     began = min(str(record["time"]) for record in second.logged("agent.status"))
