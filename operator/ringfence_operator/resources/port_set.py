@@ -1,0 +1,89 @@
+"""A policy's port set on the egress gateway: what the operator hands to the control process, and nothing else."""
+
+from dataclasses import dataclass
+from typing import Any
+
+FIRST_PORT = 10_000
+PORTS = 16
+BLOCKS = 1_875
+DNS, HTTP, TLS, FURTHER = 0, 1, 2, 3
+"""Offsets from the first port of a block."""
+MOST_FURTHER = 12
+PROXY_PORT = 3128
+HTTP_PORT, TLS_PORT, DNS_PORT = 80, 443, 53
+DEFAULT_PORTS = (HTTP_PORT, TLS_PORT)
+
+
+def first_port(block: int) -> int:
+    """Return the first of the block's ports on the gateway's pods."""
+    return FIRST_PORT + PORTS * block
+
+
+def block_name(block: int) -> str:
+    """Return the name of the block, which is the name of its Service, and of its resources in Envoy."""
+    return f"p-{block:05}"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A name or a wildcard (`*.` and a suffix: every depth below it, not itself), and ports; none means all."""
+
+    name: str
+    ports: tuple[int, ...] = ()
+
+    @property
+    def is_wildcard(self) -> bool:
+        """True if it stands for the names below one."""
+        return self.name.startswith("*.")
+
+    def covers(self, name: str) -> bool:
+        """Return True if `name`, exact or a wildcard itself, lies in it."""
+        return name == self.name or (self.is_wildcard and name.endswith(self.name[1:]) and name != self.name[2:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSet:
+    """One policy's port set. `address` is its Service's; `version` tells one content of it from another."""
+
+    block: int
+    policy: str
+    """Namespace, a slash, and name."""
+    version: str
+    address: str
+    is_audit: bool
+    allowed: tuple[Domain, ...]
+    """Each with its ports; nothing that a block covers whole."""
+    blocked: tuple[Domain, ...]
+    services: dict[str, str]
+    """In-cluster names that the policy's DNS answers: `name.namespace` → address."""
+    further: dict[int, int]
+    """Further TLS ports → offset in the block."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "block": self.block,
+            "policy": self.policy,
+            "version": self.version,
+            "address": self.address,
+            "audit": self.is_audit,
+            "allowed": [[each.name, list(each.ports)] for each in self.allowed],
+            "blocked": [[each.name, list(each.ports)] for each in self.blocked],
+            "services": self.services,
+            "further": {str(port): offset for port, offset in self.further.items()},
+        }
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> "PortSet":
+        """Return the port set that `to_wire` made `wire` of. Raises KeyError, TypeError or ValueError."""
+        return cls(
+            block=int(wire["block"]),
+            policy=wire["policy"],
+            version=wire["version"],
+            address=wire["address"],
+            is_audit=bool(wire["audit"]),
+            allowed=tuple(Domain(name, tuple(ports)) for name, ports in wire["allowed"]),
+            blocked=tuple(Domain(name, tuple(ports)) for name, ports in wire["blocked"]),
+            services=dict(wire["services"]),
+            further={int(port): offset for port, offset in wire["further"].items()},
+        )
