@@ -142,7 +142,9 @@ def test_a_policy_that_names_only_reserved_addresses_is_told(network: Raw, word:
 
 def test_a_corrected_policy_is_in_force_again() -> None:
     cluster = Cluster()
-    wrong = policy_status(make_policy(network={"cidrs": [{"cidr": "127.0.0.0/8"}]}), cluster.view, FOUND, Seen(), now=NOW)
+    wrong = policy_status(
+        make_policy(network={"cidrs": [{"cidr": "127.0.0.0/8"}]}), cluster.view, FOUND, Seen(), now=NOW
+    )
 
     right = policy_status(make_policy().model_copy(update={"status": wrong}), cluster.view, FOUND, Seen(), now=NOW)
 
