@@ -69,7 +69,7 @@ def index_by_pod_policy(pod: Pod) -> Iterable[tuple[str, str]]:
 
 
 def index_port_sets(service: Service) -> Iterable[tuple[str, str]]:
-    """Yield the policy whose port set a Service is, and a key for all; by namespace, for anybody may label theirs so."""
+    """Yield the policy whose port set a Service is, and a key for all; by namespace, for anybody may label one so."""
     if service.policy:
         yield service.meta.namespace, service.policy
         yield service.meta.namespace, _EVERY
