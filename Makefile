@@ -74,8 +74,8 @@ check-diff: ## Fail if a generated file is not what the models say
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
-image: ## Build the operator's image and load it into the cluster
-	@$(DEVCLUSTER) build operator
+image: ## Build the images of operator and gateway and load them into the cluster
+	@$(DEVCLUSTER) build operator gateway
 
 bench-operator: setup ## Measure the operator; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.operator

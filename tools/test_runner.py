@@ -73,7 +73,7 @@ def steps(*, long: bool) -> list[Step]:
     before = [
         Step("setup", (sys.executable, "-m", "tools.bootstrap")),
         Step("cluster", (sys.executable, "-m", "devcluster", "up")),
-        Step("image", (sys.executable, "-m", "devcluster", "build", "operator"), needs=("cluster",)),
+        Step("image", (sys.executable, "-m", "devcluster", "build", "operator", "gateway"), needs=("cluster",)),
     ]
     if long:
         return [*before, _pytest("long", "tests", "-m", "long", "--timeout=3600", needs=running)]

@@ -1,0 +1,1 @@
+"""The egress gateway: Envoy, and what stands beside it in its pod."""
