@@ -31,13 +31,13 @@ class Feed:
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
         self._identity: Message | None = None
         self._settings: Message | None = None
-        self._complete = False
+        self._complete = self._is_synced = False
         self._writer: asyncio.StreamWriter | None = None
 
     def reset(self) -> None:
         """Begin anew, as a replica does that has come to lead."""
         self._ledger.reset()
-        self._complete = False
+        self._complete = self._is_synced = False
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -61,13 +61,13 @@ class Feed:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._is_synced = False
         log.info("feed.connected")
         for message in (self._identity, self._settings):
             self._send(message)
         for present in self._ledger.published.values():
             self._send({"kind": "portSet", **present.port_set.to_wire()})
-        if self._complete:
-            self._send({"kind": "synced"})
+        self._sync()
         while line := await reader.readline():
             self._ledger.hear(orjson.loads(line))
 
@@ -81,6 +81,7 @@ class Feed:
         if message != self._identity:
             self._identity = message
             self._send(message)
+            self._sync()
 
     def configure(self, settings: Message) -> None:
         """Say what holds for all port sets (docs/design/2026-11-24-egress-gateway.md)."""
@@ -88,11 +89,17 @@ class Feed:
         if message != self._settings:
             self._settings = message
             self._send(message)
+            self._sync()
 
     def complete(self) -> None:
         """Say that every policy has been published: from now on gateways may be served."""
-        if not self._complete:
-            self._complete = True
+        self._complete = True
+        self._sync()
+
+    def _sync(self) -> None:
+        """Say that the first picture is whole, once it is: every policy, and what to serve it with."""
+        if self._complete and self._identity and self._settings and self._writer and not self._is_synced:
+            self._is_synced = True
             self._send({"kind": "synced"})
 
     def publish(self, port_set: PortSet, *, generation: int) -> None:

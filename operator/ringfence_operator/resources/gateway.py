@@ -25,16 +25,18 @@ from ringfence_operator.resources.reserved import ALWAYS, PRIVATE, exceptions, h
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 CONTROL_PORT = 18_000
 SELECTOR = {labels.APP: labels.GATEWAY}
-UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "ff00::/8")
+OUTSIDE = ("0.0.0.0/0", "2000::/3")
+"""Where the outside is: of IPv6, global unicast only."""
+UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4")
 """Addresses that no name of the outside means: this host, benchmarks, multicast, and what is reserved."""
-EMBEDDING = ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-"""IPv6 addresses that carry an IPv4 address, which could be any of the closed ones."""
+EMBEDDING = ("2002::/16", "2001::/32")
+"""IPv6 addresses that carry an IPv4 address (6to4, Teredo), which could be any of the closed ones."""
 
 
 def closed_cidrs(reserved: Iterable[str]) -> list[str]:
-    """Return the CIDRs that the gateway never connects to because of a name; `reserved` are the cluster's own."""
-    both = [*ALWAYS, *PRIVATE, *UNROUTABLE, *EMBEDDING, *reserved]
-    return [*exceptions("0.0.0.0/0", both), *exceptions("::/0", both)]
+    """Return the CIDRs of `OUTSIDE` that the gateway never connects to all the same; `reserved` are the cluster's."""
+    closed = [*ALWAYS, *PRIVATE, *UNROUTABLE, *EMBEDDING, *reserved]
+    return [each for cidr in OUTSIDE for each in exceptions(cidr, closed)]
 
 
 def further_offsets(ports: Sequence[int], present: Service | None) -> dict[int, int]:
@@ -151,7 +153,7 @@ def build_gateway_egress(namespace: str, reserved: Sequence[str], resolvers: Seq
     Its name servers are the only exception; those that the cluster gives it are admitted in deploy/.
     """
     closed = closed_cidrs(reserved)
-    outside = [_block("0.0.0.0/0", closed), _block("::/0", closed)]
+    outside = [_block(cidr, closed) for cidr in OUTSIDE]
     egress: list[dict[str, Any]] = [{"to": outside, "ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]}]
     if resolvers:
         dns = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
