@@ -148,7 +148,7 @@ async def test_a_node_that_is_no_gateways_is_told_so(at: World) -> None:
         with pytest.raises(grpc.RpcError) as error:
             await asyncio.wait_for(stranger.run(open_channel), 10)
 
-    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_port_set_that_cannot_be_built_touches_its_own_policy_only(at: World) -> None:
