@@ -54,7 +54,7 @@ imports: ## Check who imports whom
 	$(BIN)/lint-imports
 
 unit: ## Run the tests that need no cluster
-	$(BIN)/pytest -q -m 'not cluster and not long' tests/operator tests/devcluster tests/tools tests/bench
+	$(BIN)/pytest -q -m 'not cluster and not long' tests/operator tests/gateway tests/devcluster tests/tools tests/bench
 
 cluster-test: ## Run the tests against the cluster's API server, node and network
 	@$(TEST) cluster image cluster-test

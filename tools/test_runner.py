@@ -78,7 +78,7 @@ def steps(*, long: bool) -> list[Step]:
     if long:
         return [*before, _pytest("long", "tests", "-m", "long", "--timeout=3600", needs=running)]
     setup, cluster, image = before
-    unit = ("tests/operator", "tests/devcluster", "tests/tools", "tests/bench")
+    unit = ("tests/operator", "tests/gateway", "tests/devcluster", "tests/tools", "tests/bench")
     return [
         setup,
         Step("lint", (tool["ruff"], "check", "."), needs=ready),

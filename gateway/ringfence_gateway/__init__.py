@@ -1,1 +1,3 @@
-"""The egress gateway: Envoy, and what stands beside it in its pod."""
+"""The process beside Envoy in each gateway pod: DNS for agents, a resolver for Envoy, and what agents asked for."""
+
+__version__ = "0.1.0"

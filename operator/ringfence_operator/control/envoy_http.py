@@ -40,7 +40,12 @@ def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_p
         http_filters=_filters(block, settings, wiring),
         access_log=[_log()],
         # Upgrades to HTTP/2 are offered by some clients on every request, and need not be taken.
-        http_protocol_options={"allow_absolute_url": {"value": True}, "ignore_http_11_upgrade": [{"exact": "h2c"}]},
+        http_protocol_options={
+            "allow_absolute_url": {"value": True},
+            # Python's http.client, before 3.12, speaks no other version to a proxy.
+            "accept_http_10": True,
+            "ignore_http_11_upgrade": [{"exact": "h2c"}],
+        },
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
         upgrade_configs=[{"upgrade_type": "CONNECT"}, {"upgrade_type": "websocket"}],
         request_headers_timeout={"seconds": 10},

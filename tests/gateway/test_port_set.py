@@ -1,0 +1,85 @@
+import json
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from ringfence_gateway.names import Verdict
+from ringfence_gateway.port_set import PortSet, Settings, block_of
+from ringfence_operator.resources import port_set as operators
+from tests.gateway.builders import port_set, wire
+
+
+def test_what_the_operator_sends_is_understood() -> None:
+    sent = operators.PortSet(
+        block=3,
+        policy="team/web",
+        version="7",
+        address="fd00::17",
+        is_audit=True,
+        allowed=(operators.Domain("*.example.com", (80, 443)),),
+        blocked=(operators.Domain("bad.example.com"),),
+        services={"db.team": "10.96.0.50"},
+        further={8443: 3},
+    )
+
+    read = PortSet.from_json(json.dumps(sent.to_wire()).encode())
+
+    assert (read.block, read.policy, read.address, read.is_audit) == (3, "team/web", ip_address("fd00::17"), True)
+    assert read.tls_ports == {2: 443, 3: 8443}
+    assert read.judge("a.example.com", 443) is Verdict.ALLOWED
+    assert read.judge("bad.example.com", 443) is Verdict.AUDITED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"block": -1},
+        {"block": 1_875},
+        {"address": "None"},
+        {"allowed": [["*", [443]]]},
+        {"allowed": None},
+        {"services": {"db": "10.0.0.1"}},
+        {"services": {"db.team": "db"}},
+        {"further": {"x": 3}},
+    ],
+)
+def test_a_port_set_that_cannot_be_served_is_refused(changes: dict[str, Any]) -> None:
+    text = json.dumps(wire(**changes)).encode()
+
+    with pytest.raises(ValueError, match=r"\S"):
+        PortSet.from_json(text)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b"3"])
+def test_what_is_no_port_set_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        PortSet.from_json(text)
+    with pytest.raises(ValueError, match=r"\S"):
+        Settings.from_json(text)
+
+
+def test_a_policy_of_another_namespace_does_not_see_the_short_name() -> None:
+    addresses = port_set().service_addresses("cluster.test")
+
+    assert {"db", "db.team", "db.team.svc.cluster.test", "cache.other.svc"} <= addresses.keys()
+    assert "cache" not in addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("p-00017", 17),
+        ("p-00017-http", 17),
+        ("p-00017/denied", 17),
+        ("p-01874", 1874),
+        ("p-01875", None),
+        ("p-000171", None),
+        ("p-0001", None),
+        ("p-+0017", None),
+        ("settings", None),
+        ("", None),
+    ],
+)
+def test_a_block_is_known_by_the_names_of_its_resources(name: str, block: int | None) -> None:
+    assert block_of(name) == block
