@@ -38,11 +38,11 @@ async def addresses_of(host: str, port: int) -> list[str]:
     return random.sample(sorted(targets), len(targets))
 
 
-def open_channel(target: str, host: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
-    """Return a channel to one address, whose certificate must be for `host`."""
+def open_channel(target: str, name: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+    """Return a channel to one address, whose certificate must be for `name`."""
     options = (
-        ("grpc.ssl_target_name_override", host),
-        ("grpc.default_authority", host),
+        ("grpc.ssl_target_name_override", name),
+        ("grpc.default_authority", name),
         ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),

@@ -44,7 +44,7 @@ async def run(environment: Environment) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(subscription.run())
-                tasks.create_task(report_forever(record, subscription.report))
+                tasks.create_task(report_forever(record, subscription.report, node=node_of(environment)))
         finally:
             serving.close()
 
@@ -54,11 +54,17 @@ def _apply(settings: Settings, resolver: Resolver) -> None:
     resolver.upstream = Resolvers(settings.resolvers or system_resolvers())
 
 
+def node_of(environment: Environment) -> str:
+    """Return what this process is called by the control process; Envoy's node is `POD/envoy`."""
+    return f"{environment.pod}/dns"
+
+
 def _subscription(environment: Environment, serving: Serving) -> Subscription:
     return Subscription(
-        f"{environment.pod}/dns",
+        node_of(environment),
         environment.control_host,
         environment.control_port,
+        server_name=environment.control_name,
         certificates=Certificates(environment.tls_directory),
         kinds={
             # Settings first: no port set is answered by another cluster's domain.

@@ -26,6 +26,10 @@ class NotConnectedError(Exception):
     """No control process serves at the moment."""
 
 
+class RefusedError(Exception):
+    """The control process does not understand what it was sent; sending it again would not help."""
+
+
 @dataclass(slots=True)
 class Kind:
     """One type of resources: who takes them, and which versions were taken."""
@@ -56,10 +60,17 @@ class Subscription:
     """Follows the control process at `host`:`port`, one address after the other, forever."""
 
     def __init__(
-        self, node: str, host: str, port: int, *, certificates: Certificates, kinds: Mapping[str, Kind]
+        self,
+        node: str,
+        host: str,
+        port: int,
+        *,
+        certificates: Certificates,
+        kinds: Mapping[str, Kind],
+        server_name: str = "",
     ) -> None:
         self._node = {"id": node, "cluster": "ringfence-gateway"}
-        self._host, self._port = host, port
+        self._host, self._port, self._server_name = host, port, server_name or host
         self._certificates = certificates
         self._kinds = kinds
         self._channel: grpc.aio.Channel | None = None
@@ -74,13 +85,15 @@ class Subscription:
             wait = min(2 * wait, MOST_WAIT)
 
     async def report(self, message: bytes) -> None:
-        """Send a report. Raises NotConnectedError if it did not arrive."""
+        """Send a report. Raises NotConnectedError if it did not arrive, RefusedError if it is wrong."""
         if self._channel is None:
             raise NotConnectedError("no control process serves")
         call = self._channel.unary_unary(REPORT_METHOD)
         try:
             await call(message, timeout=REPORT_SECONDS)
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise RefusedError(str(error.details())) from error
             raise NotConnectedError(str(error.details())) from error
 
     async def _try_all(self) -> bool:
@@ -101,7 +114,7 @@ class Subscription:
         except OSError as error:
             _log.warning("certificates not readable", reason=str(error))
             return False
-        channel = open_channel(target, self._host, credentials)
+        channel = open_channel(target, self._server_name, credentials)
         try:
             if not await is_connected(channel):
                 _log.debug("control process does not serve", address=target)
