@@ -49,8 +49,8 @@ class Kind:
             try:
                 self.put(each.name, each.resource.value)
             except (ValueError, OSError) as error:
+                # Its earlier version stays in `versions`, since it goes on being served.
                 refused.append(f"{each.name}: {error}")
-                self.versions.pop(each.name, None)
             else:
                 self.versions[each.name] = each.version
         return "\n".join(refused)
