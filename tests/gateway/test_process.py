@@ -90,6 +90,7 @@ async def test_the_whole_process_does_what_a_gateway_pod_needs(tmp_path: Path) -
     assert addresses(answer) == [ADDRESS]
     assert 'ringfence_gateway_requests_total{policy="team/web",verdict="allowed",via="tls"} 1.0' in metrics
     assert process.returncode == 0
+    assert [each["names"][0]["name"] for each in map(json.loads, control.reports)] == ["api.example.com"]
 
 
 async def test_it_says_what_is_missing_and_ends() -> None:
