@@ -109,7 +109,7 @@ class Settings:
         """Return the settings that the control process sent. Raises ValueError saying what is wrong."""
         try:
             wire: dict[str, Any] = json.loads(text)
-            domain = normalize(wire["clusterDomain"])
+            domain = normalize(wire.get("clusterDomain") or DEFAULT_CLUSTER_DOMAIN)
             if domain is None:
                 raise ValueError(f"clusterDomain {wire['clusterDomain']!r} is no DNS name")
             return cls(
