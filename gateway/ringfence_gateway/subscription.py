@@ -107,7 +107,10 @@ class Subscription:
         return any(served)
 
     async def _follow(self, target: str) -> bool:
-        """Follow one address until it ends, or until there are new certificates; return True if it served."""
+        """Follow one address until it ends, or until there are new certificates; return True if it served.
+
+        One that ends at once has not: it would be asked again and again without a pause.
+        """
         known = self._certificates.state()
         try:
             credentials = self._certificates.credentials()
@@ -119,6 +122,8 @@ class Subscription:
             if not await is_connected(channel):
                 _log.debug("control process does not serve", address=target)
                 return False
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
             stream = asyncio.create_task(self._stream(channel, target))
             renewed = asyncio.create_task(until_changed(self._certificates, known))
             try:
@@ -128,7 +133,7 @@ class Subscription:
                     task.cancel()
                 outcomes = await asyncio.gather(stream, renewed, return_exceptions=True)
             _raise_bug(outcomes[0])
-            return True
+            return loop.time() - begun > MOST_WAIT
         finally:
             self._channel = None
             await channel.close()
@@ -145,8 +150,11 @@ class Subscription:
             _log.info("control process followed", address=target)
             while (response := await call.read()) is not grpc.aio.EOF:
                 await call.write(self._judge(response))
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:  # the latter: written after its end
-            _log.info("control process lost", address=target, reason=repr(error))
+            _log.info("control process lost", address=target, reason="it ended the stream")
+        except grpc.aio.AioRpcError as error:
+            _log.info("control process lost", address=target, reason=error.details())
+        except asyncio.InvalidStateError:
+            _log.info("control process lost", address=target, reason="it ended the stream meanwhile")
         finally:
             call.cancel()
 

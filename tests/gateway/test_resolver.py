@@ -265,3 +265,12 @@ async def test_garbage_gets_no_answer_and_ends_its_connection_only() -> None:
 
     assert end == b""
     assert [addresses(dns.message.from_wire(answer)) for answer in answers] == [["1.1.1.1"]] * 2
+
+
+async def test_a_name_that_is_asked_for_often_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
+    async with resolving({("rebind.example", "A"): ["60 IN A 10.0.0.1"]}) as asked:
+        for _ in range(5):
+            await asked.ask("rebind.example")
+
+    assert capsys.readouterr().out.count("name refused") == 1
+    assert asked.refused == 5
