@@ -17,7 +17,7 @@ ALS_CLUSTER = "als"
 HTTP_LOG = "http"
 """Log name of HTTP entries, whose verdict is the route's name; entries of TLS have their verdict as the log's name."""
 
-VALID_NAME = r"(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+VALID_NAME = r"(?i)[a-z0-9_][a-z0-9._-]*\.[a-z][a-z0-9-]*"
 """What Audit lets through: names, and no addresses in any of the forms that resolvers take for one."""
 
 

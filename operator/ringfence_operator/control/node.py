@@ -71,5 +71,7 @@ class Node:
     def _is_in_use(self, cluster: str) -> bool:
         """Return True if a listener that the client may have could still lead to the cluster."""
         listeners = self._types[LISTENER]
+        if not listeners.is_begun:
+            return True
         block = block_of(cluster)
         return not listeners.is_settled if block is None else bool(listeners.names_of(block))

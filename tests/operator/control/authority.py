@@ -20,7 +20,8 @@ class Authority:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = _builder("authority", self._key, x509.Name([_common("authority")])).add_extension(
+        name = f"authority {x509.random_serial_number()}"
+        self._certificate = _builder(name, self._key, x509.Name([_common(name)])).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         self._signed = self._certificate.sign(self._key, hashes.SHA256())

@@ -70,7 +70,7 @@ async def envoy(folder: Path, *, control: int, als: Path, replica: str = "gatewa
     process = await asyncio.create_subprocess_exec(
         ENVOY, "-c", bootstrap, "--service-node", f"{replica}/envoy", "--service-cluster", "ringfence-gateway",
         "--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "--drain-time-s", "3",
-        "--drain-strategy", "immediate", "-l", "info", "--log-path", folder / "envoy.log",
+        "--drain-strategy", "immediate", "--file-flush-interval-msec", "100", "-l", "info", "--log-path", folder / "envoy.log",
     )  # fmt: skip
     try:
         found = Envoy(process, folder / "run/admin.sock")

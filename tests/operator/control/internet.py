@@ -60,8 +60,8 @@ class _Names(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def internet(folder: Path, addresses: dict[str, list[str]]) -> AsyncIterator[Internet]:
-    """Serve the names; TLS on 443 and 8443 and HTTP on 80 of every address."""
+async def internet(folder: Path, addresses: dict[str, list[str]], *, serve: bool = True) -> AsyncIterator[Internet]:
+    """Answer for the names and, unless told otherwise, serve TLS on 443 and 8443 and HTTP on 80 of every address."""
     loop = asyncio.get_running_loop()
     authority = Authority()
     found = Internet(("127.0.0.1", 0), authority, addresses)
@@ -71,7 +71,7 @@ async def internet(folder: Path, addresses: dict[str, list[str]]) -> AsyncIterat
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "internet/tls.crt", folder / "internet/tls.key")
     servers: list[asyncio.Server] = []
-    for address in sorted({each for several in addresses.values() for each in several if each != "::1"}):
+    for address in sorted({each for several in addresses.values() for each in several}) if serve else ():
         servers.append(await _serve(found, address, HTTP_PORT, None))
         servers.extend([await _serve(found, address, port, context) for port in (TLS_PORT, OTHER_PORT)])
     try:

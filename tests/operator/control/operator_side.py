@@ -1,7 +1,7 @@
 """The operator's end of the socket, as a test speaks it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class OperatorSide:
         self._reader = reader
         self._writer = writer
         self.heard: list[Message] = []
+        """What came in and nobody has asked for."""
 
     def say(self, kind: str, **more: Any) -> None:
         self._writer.write(orjson.dumps({"kind": kind, **more}, option=orjson.OPT_APPEND_NEWLINE))
@@ -38,21 +39,22 @@ class OperatorSide:
     def put(self, port_set: PortSet) -> None:
         self.say("portSet", **port_set.to_wire())
 
-    async def hear(self, kind: str, **fields: Any) -> Message:
-        """Wait for the next message of this kind with these fields."""
+    async def hear(self, *kinds: str, **fields: Any) -> Message:
+        """Return the first message of one of these kinds with these fields that has not been returned yet."""
         async with asyncio.timeout(SECONDS):
             while True:
-                message = orjson.loads(await self._reader.readline())
-                self.heard.append(message)
-                if message["kind"] == kind and all(message[name] == value for name, value in fields.items()):
-                    return dict(message)
+                for message in self.heard:
+                    if message["kind"] in kinds and all(message[name] == value for name, value in fields.items()):
+                        self.heard.remove(message)
+                        return message
+                self.heard.append(orjson.loads(await self._reader.readline()))
 
-    async def hear_all(self, kind: str, is_enough: Callable[[list[Message]], bool]) -> list[Message]:
-        """Wait for messages of this kind until they are enough."""
-        found: list[Message] = []
-        while not is_enough(found):
-            found.append(await self.hear(kind))
-        return found
+    async def is_closed(self) -> bool:
+        """Return True once the other end has closed."""
+        async with asyncio.timeout(SECONDS):
+            while line := await self._reader.readline():
+                self.heard.append(orjson.loads(line))
+        return True
 
     def close(self) -> None:
         self._writer.close()

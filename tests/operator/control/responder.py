@@ -44,7 +44,7 @@ class Responder:
             DELTA,
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
-        )()
+        )(wait_for_ready=True)
         for type_url, held in self.held.items():
             await call.write(
                 discovery_pb2.DeltaDiscoveryRequest(

@@ -68,7 +68,8 @@ class World:
         block = self.block if block is None else block
         found = port_set(block, *allowed, version=f"v{self.versions}", **more)
         self.operator.put(found)
-        await self.operator.hear("inForce", block=found.block, version=found.version)
+        answer = await self.operator.hear("inForce", "refused", block=found.block, version=found.version)
+        assert answer["kind"] == "inForce", answer["message"]
         return found
 
     def port(self, offset: int, block: int | None = None) -> int:
@@ -179,14 +180,19 @@ def free_block() -> int:
 
 @asynccontextmanager
 async def world(
-    folder: Path, *, names: dict[str, list[str]] | None = None, closed: tuple[str, ...] = (), **settings: Any
+    folder: Path,
+    *,
+    names: dict[str, list[str]] | None = None,
+    closed: tuple[str, ...] = (),
+    serve: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """Start it all; `closed` are the CIDRs that Envoy refuses, by default none, since the servers are on loopback."""
     authority = Authority()
     authority.write(folder / "tls", REPLICA)
     place = Place(socket=folder / "control.sock", port=free_port(), host="127.0.0.1")
     async with AsyncExitStack() as stack:
-        net = await stack.enter_async_context(internet(folder, names or NAMES))
+        net = await stack.enter_async_context(internet(folder, names or NAMES, serve=serve))
         control = ControlProcess(place, wiring=Wiring(resolver=net.resolver, closed=closed))
         await control.start()
         stack.push_async_callback(control.stop)
