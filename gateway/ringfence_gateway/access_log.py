@@ -9,7 +9,7 @@ from typing import Any
 import grpc.aio
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 
-from ringfence_gateway.entry import read_http, read_tcp
+from ringfence_gateway.entry import Request, read_http, read_tls
 from ringfence_gateway.port_set import PortSet
 from ringfence_gateway.record import Record
 
@@ -32,13 +32,14 @@ class AccessLog(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
 
     def count(self, message: Any, log_name: str) -> None:
         """Count the entries of one message."""
-        read, entries = read_http, message.http_logs.log_entry
-        if not entries:
-            read, entries = read_tcp, message.tcp_logs.log_entry
-        for entry in entries:
-            request = read(entry, log_name, self._port_sets)
-            if request is not None:
-                self._record.requested(request.block, request.name, request.port, request.verdict, via=request.via)
+        for entry in message.http_logs.log_entry:
+            self._add(read_http(entry, self._port_sets))
+        for entry in message.tcp_logs.log_entry:
+            self._add(read_tls(entry, log_name, self._port_sets))
+
+    def _add(self, request: Request | None) -> None:
+        if request is not None:
+            self._record.requested(request.block, request.name, request.port, request.verdict, via=request.via)
 
 
 async def serve_access_log(log: AccessLog, path: Path) -> grpc.aio.Server:

@@ -10,6 +10,8 @@ import grpc
 import grpc.aio
 
 CONNECT_SECONDS = 3.0
+CHECK_SECONDS = 5.0
+"""How often the files are looked at."""
 KEEPALIVE_MILLISECONDS = 30_000
 MOST_RECEIVED = 64 << 20
 _FILES = ("ca.crt", "tls.crt", "tls.key")
@@ -38,11 +40,11 @@ async def addresses_of(host: str, port: int) -> list[str]:
     return random.sample(sorted(targets), len(targets))
 
 
-def open_channel(target: str, host: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
-    """Return a channel to one address, whose certificate must be for `host`."""
+def open_channel(target: str, name: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+    """Return a channel to one address, whose certificate must be for `name`."""
     options = (
-        ("grpc.ssl_target_name_override", host),
-        ("grpc.default_authority", host),
+        ("grpc.ssl_target_name_override", name),
+        ("grpc.default_authority", name),
         ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),
@@ -68,10 +70,10 @@ async def is_connected(channel: grpc.aio.Channel, *, seconds: float = CONNECT_SE
     return True
 
 
-async def until_changed(certificates: Certificates, known: tuple[int, ...], *, seconds: float = 5.0) -> None:
+async def until_changed(certificates: Certificates, known: tuple[int, ...]) -> None:
     """Return when the files are others than those of the state `known`."""
     while certificates.state() == known:  # noqa: ASYNC110 - nothing tells of a file that changes
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(CHECK_SECONDS)
 
 
 def _target(family: socket.AddressFamily, address: str, port: int) -> str:

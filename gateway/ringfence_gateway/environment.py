@@ -22,6 +22,8 @@ class Environment:
     """The pod's name; its node in the subscription is `POD/dns`."""
     control: str
     """`host:port` of the control process; all addresses behind the host are tried."""
+    control_name: str = ""
+    """The name that the control process's certificate must be for; the host of `control` if it is empty."""
     tls_directory: Path = Path("/etc/ringfence/tls")
     """Holds ca.crt, tls.crt and tls.key."""
     run_directory: Path = Path("/run/ringfence")

@@ -67,8 +67,7 @@ async def is_envoy_live(admin: Path, *, seconds: float = ENVOY_SECONDS) -> bool:
             reader, writer = await asyncio.open_unix_connection(str(admin))
             try:
                 writer.write(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
-                head, _, body = (await reader.read(LONGEST_REQUEST)).partition(b"\r\n\r\n")
-                body = body or await reader.read(LONGEST_REQUEST)
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
             finally:
                 writer.close()
     except (TimeoutError, OSError):

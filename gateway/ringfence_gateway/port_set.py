@@ -1,6 +1,7 @@
 """What the control process says: one port set for each policy, and the settings for all of them."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -11,8 +12,9 @@ from ringfence_gateway.names import DEFAULT_CLUSTER_DOMAIN, NameList, Verdict, i
 FIRST_PORT = 10_000
 PORTS = 16
 BLOCKS = 1_875
-HTTP, TLS = 1, 2
-"""Offsets from the first port of a block."""
+TLS = 2
+"""Offset from the first port of a block."""
+_NAME = re.compile(r"p-([0-9]{5})")
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -29,11 +31,9 @@ def block_name(block: int) -> str:
 
 
 def block_of(name: str) -> int | None:
-    """Return the block that a resource's name, such as `p-00017` or `p-00017-http`, belongs to."""
-    digits = name[2:7]
-    if name[:2] != "p-" or len(digits) != 5 or not (digits.isascii() and digits.isdigit()):  # noqa: PLR2004
-        return None
-    return int(digits) if name[7:8] in {"", "-", "/"} and int(digits) < BLOCKS else None
+    """Return the block of the port set `name`, such as `p-00017`, or None if it is not one's name."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found and int(found[1]) < BLOCKS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Settings:
         """Return the settings that the control process sent. Raises ValueError saying what is wrong."""
         try:
             wire: dict[str, Any] = json.loads(text)
-            domain = normalize(wire["clusterDomain"])
+            domain = normalize(wire.get("clusterDomain") or DEFAULT_CLUSTER_DOMAIN)
             if domain is None:
                 raise ValueError(f"clusterDomain {wire['clusterDomain']!r} is no DNS name")
             return cls(

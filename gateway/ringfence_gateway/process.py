@@ -15,13 +15,14 @@ from ringfence_gateway.environment import Environment
 from ringfence_gateway.health import HealthServer, is_envoy_live
 from ringfence_gateway.port_set import Settings
 from ringfence_gateway.record import Record
-from ringfence_gateway.report import report_forever
+from ringfence_gateway.report import report_forever, report_once
 from ringfence_gateway.resolver import Resolver, ResolverServer
 from ringfence_gateway.serving import Serving
 from ringfence_gateway.subscription import PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
 from ringfence_gateway.upstream import Resolvers, system_resolvers
 
 LAST_REPORT_SECONDS = 2.0
+"""How long the end waits for what was counted since the last report to be taken."""
 
 _log = structlog.get_logger()
 
@@ -44,7 +45,11 @@ async def run(environment: Environment) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(subscription.run())
-                tasks.create_task(report_forever(record, subscription.report))
+                try:
+                    await report_forever(record, subscription.report, node=node_of(environment))
+                finally:
+                    async with asyncio.timeout(LAST_REPORT_SECONDS):
+                        await report_once(record, subscription.report, node=node_of(environment))
         finally:
             serving.close()
 
@@ -54,11 +59,17 @@ def _apply(settings: Settings, resolver: Resolver) -> None:
     resolver.upstream = Resolvers(settings.resolvers or system_resolvers())
 
 
+def node_of(environment: Environment) -> str:
+    """Return what this process is called by the control process; Envoy's node is `POD/envoy`."""
+    return f"{environment.pod}/dns"
+
+
 def _subscription(environment: Environment, serving: Serving) -> Subscription:
     return Subscription(
-        f"{environment.pod}/dns",
+        node_of(environment),
         environment.control_host,
         environment.control_port,
+        server_name=environment.control_name,
         certificates=Certificates(environment.tls_directory),
         kinds={
             # Settings first: no port set is answered by another cluster's domain.

@@ -6,6 +6,7 @@ One address, since Envoy's RBAC looks at the first of several only.
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import dns.exception
 import dns.flags
@@ -24,6 +25,9 @@ from ringfence_gateway.upstream import UnansweredError, Upstream
 MOST_AT_ONCE = 256
 MOST_WAITING = 2_048
 LONGEST_CHAIN = 16
+QUIET_SECONDS = 60.0
+"""Between two log lines of one name."""
+MOST_NAMES_SAID, MOST_ADDRESSES_SAID = 1_024, 4
 LEAST_TTL, MOST_TTL = 1, 300
 _TYPES = {dns.rdatatype.A, dns.rdatatype.AAAA}
 
@@ -31,13 +35,13 @@ Key = tuple[dns.name.Name, dns.rdatatype.RdataType]
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a question came to: an address with its TTL, or why there is none."""
 
-    __slots__ = ("address", "rcode", "ttl")
-
-    def __init__(self, rcode: dns.rcode.Rcode, address: str | None = None, ttl: int = 0) -> None:
-        self.rcode, self.address, self.ttl = rcode, address, ttl
+    rcode: dns.rcode.Rcode
+    address: str | None = None
+    ttl: int = 0
 
 
 class Resolver:
@@ -58,6 +62,7 @@ class Resolver:
         self._in_flight: dict[Key, asyncio.Task[Found]] = {}
         self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self._random = random.SystemRandom()
+        self._said: dict[str, float] = {}
 
     async def answer(self, data: bytes) -> bytes | None:
         """Return the answer to the query `data`; None if it is not one."""
@@ -87,7 +92,7 @@ class Resolver:
             try:
                 answer = await self.upstream.ask(name, rtype)
             except UnansweredError as error:
-                _log.warning("name not resolved", name=name.to_text(True), reason=str(error))
+                self._say("name not resolved", name, reason=str(error))
                 return Found(dns.rcode.SERVFAIL)
         rrset, ttl = _addresses(answer, name, rtype)
         if rrset is None:
@@ -96,9 +101,19 @@ class Resolver:
         public = public_of(addresses, reserved=self.reserved) if self._is_filtering else addresses
         if not public:
             self._refused()
-            _log.warning("name refused", name=name.to_text(True), addresses=addresses[:4], reason="not public")
+            self._say("name refused", name, reason=f"not public: {', '.join(addresses[:MOST_ADDRESSES_SAID])}")
             return Found(dns.rcode.NXDOMAIN)
         return Found(dns.rcode.NOERROR, self._random.choice(public), max(LEAST_TTL, min(ttl, MOST_TTL)))
+
+    def _say(self, event: str, name: dns.name.Name, *, reason: str) -> None:
+        """Log it, now and then only: agents decide how often a name is asked for."""
+        text, now = name.to_text(True), asyncio.get_running_loop().time()
+        if now - self._said.get(text, -QUIET_SECONDS) < QUIET_SECONDS:
+            return
+        if len(self._said) >= MOST_NAMES_SAID:
+            del self._said[next(iter(self._said))]
+        self._said[text] = now
+        _log.warning(event, name=text, reason=reason)
 
 
 def _addresses(

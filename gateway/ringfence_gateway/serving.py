@@ -64,11 +64,6 @@ class Serving:
     def remove_settings(self, _: str) -> None:
         """Keep them: without settings there is less that is refused."""
 
-    def tls_port(self, block: int, offset: int) -> int | None:
-        """Return the port that agents see where the block's listener at `offset` is."""
-        port_set = self.port_sets.get(block)
-        return None if port_set is None else port_set.tls_ports.get(offset)
-
     def close(self) -> None:
         """Stop serving all of them."""
         for responder in self._responders.values():

@@ -26,6 +26,10 @@ class NotConnectedError(Exception):
     """No control process serves at the moment."""
 
 
+class RefusedError(Exception):
+    """The control process does not understand what it was sent; sending it again would not help."""
+
+
 @dataclass(slots=True)
 class Kind:
     """One type of resources: who takes them, and which versions were taken."""
@@ -45,8 +49,8 @@ class Kind:
             try:
                 self.put(each.name, each.resource.value)
             except (ValueError, OSError) as error:
+                # Its earlier version stays in `versions`, since it goes on being served.
                 refused.append(f"{each.name}: {error}")
-                self.versions.pop(each.name, None)
             else:
                 self.versions[each.name] = each.version
         return "\n".join(refused)
@@ -56,10 +60,17 @@ class Subscription:
     """Follows the control process at `host`:`port`, one address after the other, forever."""
 
     def __init__(
-        self, node: str, host: str, port: int, *, certificates: Certificates, kinds: Mapping[str, Kind]
+        self,
+        node: str,
+        host: str,
+        port: int,
+        *,
+        certificates: Certificates,
+        kinds: Mapping[str, Kind],
+        server_name: str = "",
     ) -> None:
         self._node = {"id": node, "cluster": "ringfence-gateway"}
-        self._host, self._port = host, port
+        self._host, self._port, self._server_name = host, port, server_name or host
         self._certificates = certificates
         self._kinds = kinds
         self._channel: grpc.aio.Channel | None = None
@@ -74,13 +85,15 @@ class Subscription:
             wait = min(2 * wait, MOST_WAIT)
 
     async def report(self, message: bytes) -> None:
-        """Send a report. Raises NotConnectedError if it did not arrive."""
+        """Send a report. Raises NotConnectedError if it did not arrive, RefusedError if it is wrong."""
         if self._channel is None:
             raise NotConnectedError("no control process serves")
         call = self._channel.unary_unary(REPORT_METHOD)
         try:
             await call(message, timeout=REPORT_SECONDS)
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+                raise RefusedError(str(error.details())) from error
             raise NotConnectedError(str(error.details())) from error
 
     async def _try_all(self) -> bool:
@@ -94,18 +107,23 @@ class Subscription:
         return any(served)
 
     async def _follow(self, target: str) -> bool:
-        """Follow one address until it ends, or until there are new certificates; return True if it served."""
+        """Follow one address until it ends, or until there are new certificates; return True if it served.
+
+        One that ends at once has not: it would be asked again and again without a pause.
+        """
         known = self._certificates.state()
         try:
             credentials = self._certificates.credentials()
         except OSError as error:
             _log.warning("certificates not readable", reason=str(error))
             return False
-        channel = open_channel(target, self._host, credentials)
+        channel = open_channel(target, self._server_name, credentials)
         try:
             if not await is_connected(channel):
                 _log.debug("control process does not serve", address=target)
                 return False
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
             stream = asyncio.create_task(self._stream(channel, target))
             renewed = asyncio.create_task(until_changed(self._certificates, known))
             try:
@@ -115,7 +133,7 @@ class Subscription:
                     task.cancel()
                 outcomes = await asyncio.gather(stream, renewed, return_exceptions=True)
             _raise_bug(outcomes[0])
-            return True
+            return loop.time() - begun > MOST_WAIT
         finally:
             self._channel = None
             await channel.close()
@@ -132,8 +150,11 @@ class Subscription:
             _log.info("control process followed", address=target)
             while (response := await call.read()) is not grpc.aio.EOF:
                 await call.write(self._judge(response))
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:  # the latter: written after its end
-            _log.info("control process lost", address=target, reason=repr(error))
+            _log.info("control process lost", address=target, reason="it ended the stream")
+        except grpc.aio.AioRpcError as error:
+            _log.info("control process lost", address=target, reason=error.details())
+        except asyncio.InvalidStateError:
+            _log.info("control process lost", address=target, reason="it ended the stream meanwhile")
         finally:
             call.cancel()
 

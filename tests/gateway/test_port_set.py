@@ -3,6 +3,8 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringfence_gateway.names import Verdict
 from ringfence_gateway.port_set import PortSet, Settings, block_of
@@ -70,8 +72,7 @@ def test_a_policy_of_another_namespace_does_not_see_the_short_name() -> None:
     ("name", "block"),
     [
         ("p-00017", 17),
-        ("p-00017-http", 17),
-        ("p-00017/denied", 17),
+        ("p-00017-http", None),
         ("p-01874", 1874),
         ("p-01875", None),
         ("p-000171", None),
@@ -81,5 +82,30 @@ def test_a_policy_of_another_namespace_does_not_see_the_short_name() -> None:
         ("", None),
     ],
 )
-def test_a_block_is_known_by_the_names_of_its_resources(name: str, block: int | None) -> None:
+def test_a_block_is_known_by_its_name(name: str, block: int | None) -> None:
     assert block_of(name) == block
+
+
+LABEL = st.sampled_from(["a", "b", "c"])
+NAME = st.lists(LABEL, min_size=1, max_size=4).map(lambda labels: ".".join([*labels, "example"]))
+DOMAIN = st.builds(
+    lambda name, is_wildcard, ports: operators.Domain(f"*.{name}" if is_wildcard else name, tuple(ports)),
+    NAME,
+    st.booleans(),
+    st.sets(st.sampled_from([80, 443])),
+)
+
+
+@given(st.lists(DOMAIN, max_size=6), st.lists(DOMAIN, max_size=4), NAME, st.sampled_from([80, 443]))
+def test_a_name_is_judged_as_the_operator_means_it(
+    allowed: list[operators.Domain], blocked: list[operators.Domain], name: str, port: int
+) -> None:
+    def covers(domains: list[operators.Domain], port: int) -> bool:
+        return any(each.covers(name) and (not each.ports or port in each.ports) for each in domains)
+
+    entries = [[[each.name, list(each.ports)] for each in domains] for domains in (allowed, blocked)]
+    read = port_set(allowed=entries[0], blocked=entries[1])
+
+    is_open = {each: covers(allowed, each) and not covers(blocked, each) for each in (80, 443, 8443)}
+    assert (read.judge(name, port) is Verdict.ALLOWED) is is_open[port]
+    assert (read.judge(name) is Verdict.ALLOWED) is any(is_open.values())
