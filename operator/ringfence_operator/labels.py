@@ -31,5 +31,7 @@ DEFAULT_DENY = "ringfence-default-deny"
 GATEWAY = "ringfence-gateway"
 """Name of the egress gateway: its Deployment, the label `app.kubernetes.io/name` of its pods, its NetworkPolicy."""
 APP = "app.kubernetes.io/name"
-NETWORK_POLICIES = (DEFAULT_DENY, "ringfence-policy-", "ringfence-cluster-", GATEWAY)
-"""How the names of our NetworkPolicies begin."""
+NETWORK_POLICIES = (DEFAULT_DENY, GATEWAY)
+"""Names of NetworkPolicies of ours."""
+NETWORK_POLICY_PREFIXES = ("ringfence-policy-", "ringfence-cluster-", f"{GATEWAY}-p-")
+"""How the names of the others begin."""
