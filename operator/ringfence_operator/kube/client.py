@@ -25,7 +25,6 @@ WATCH_SECONDS = 240.0
 """A watch lives this long at least and a third longer at most, so that many do not come back together."""
 
 _JSON = "application/json"
-_APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _THROTTLED_TRIES = 3
 _WATCH_GRACE = 15.0
@@ -152,17 +151,11 @@ class Client:
         """Create `body` in the collection at `path` and return it as stored. Raises AlreadyExistsError."""
         return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body)
 
-    async def apply(self, path: str, body: Raw, *, subresource: str | None = None, force: bool = True) -> Raw:
-        """Apply `body` server-side as field manager "ringfence" and return the object as stored.
-
-        Not forced, a field of another manager raises ConflictError.
-        """
-        target = path if subresource is None else f"{path}/{subresource}"
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
-        return await self._write("PATCH", target, query, body, _APPLY)
-
     async def replace(self, path: str, body: Raw) -> Raw:
-        """Replace the object at `path`, other managers' fields too; another version there raises ConflictError."""
+        """Replace the object at `path`, or its status, other managers' fields too, and return it as stored.
+
+        Another version or UID there raises ConflictError.
+        """
         return await self._write("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
 
     async def merge_patch(self, path: str, body: Raw) -> Raw:

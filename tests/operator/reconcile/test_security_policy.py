@@ -32,7 +32,7 @@ async def test_a_policy_is_in_force_after_two_writes_and_none_after_that() -> No
     first = list(cluster.api.writes)
     await reconcile(cluster)
 
-    assert first == cluster.api.writes == ["create networkpolicies", "apply securitypolicies/status"]
+    assert first == cluster.api.writes == ["create networkpolicies", "replace securitypolicies/status"]
     assert cluster.names == ["ringfence-policy-p"]
     status = cluster.api.objects["securitypolicies", "team", "p"]["status"]
     assert status["conditions"][0]["reason"] == "InForce"
