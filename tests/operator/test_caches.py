@@ -8,6 +8,7 @@ from ringfence_operator.caches import Caches
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Informer
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.resources.gateway import build_port_set_service
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 from tests.operator.resources.objects import SETTINGS, agent_body, node_body, pod_body, policy_body
@@ -274,7 +275,7 @@ async def test_a_policy_that_does_not_fit_is_left_as_it_was(watched: Watched) ->
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 11
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:
@@ -287,3 +288,126 @@ async def test_nothing_is_synced_before_every_cache_is(watched: Watched) -> None
         each.synced.set()
 
     await watched.caches.synced()
+
+
+SYSTEM = "ringfence-system"
+BLOCK = Task("PortSet", SYSTEM, "p-00003")
+GATEWAY = Task("Gateway", SYSTEM, "ringfence-gateway")
+
+
+def service(name: str, namespace: str, *, labels: Raw | None = None, **spec: Any) -> Raw:
+    meta = {"name": name, "namespace": namespace, "uid": name, "labels": labels or {}}
+    return {"metadata": meta, "spec": {"clusterIP": "10.96.0.9", "selector": {"app": "db"}} | spec}
+
+
+def port_set(namespace: str = SYSTEM, **spec: Any) -> Raw:
+    raw = build_port_set_service(3, ("team", "p"), namespace=namespace, further={})
+    raw["metadata"]["uid"] = "s"
+    raw["spec"] |= {"clusterIP": "10.96.0.9"} | spec
+    return raw
+
+
+def gateway_pod(*, ready: bool = True) -> Raw:
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    meta = {"name": "g1", "namespace": SYSTEM, "uid": "g1"}
+    return {"metadata": meta, "status": {"phase": "Running", "conditions": conditions}}
+
+
+async def test_a_service_wakes_the_policies_that_name_it(watched: Watched) -> None:
+    named = {"destinations": [{"service": {"name": "db", "namespace": "data"}}]}
+    watched.see("securitypolicies", policy_body(network=named))
+    watched.see("securitypolicies", policy_body("q", network={"destinations": [{"service": {"name": "db"}}]}))
+    await watched.marked()
+
+    raw = watched.see("services", service("db", "data"))
+    came = await watched.marked()
+    watched.see("services", service("other", "data"))
+    other = await watched.marked()
+    watched.lose("services", raw)
+
+    assert (came, other, await watched.marked()) == ([P], [], [P])
+
+
+async def test_a_port_set_wakes_its_policy_and_the_agents_under_it(watched: Watched) -> None:
+    watched.see("securitypolicies", policy_body())
+    watched.see("agents", agent_body(**NAMES_P))
+    watched.see("agents", agent_body("b"))
+    await watched.marked(after=10)
+
+    raw = watched.see("services", port_set())
+    came = await watched.marked()
+    watched.see("services", port_set(selector={"app": "theirs"}))
+    edited = await watched.marked()
+    watched.lose("services", raw)
+
+    assert sorted(came) == sorted(edited) == sorted(await watched.marked()) == sorted([BLOCK, P, A])
+
+
+async def test_a_port_set_whose_labels_somebody_took_still_wakes_its_policy(watched: Watched) -> None:
+    watched.see("securitypolicies", policy_body())
+    watched.see("services", port_set())
+    await watched.marked()
+
+    bare = port_set()
+    bare["metadata"]["labels"] = {}
+    watched.see("services", bare)
+
+    assert P in await watched.marked()
+
+
+async def test_a_tenants_service_that_looks_like_a_port_set_wakes_nobody(watched: Watched) -> None:
+    watched.see("securitypolicies", policy_body())
+    await watched.marked()
+
+    watched.see("services", port_set(namespace="team"))
+
+    assert await watched.marked() == []
+
+
+async def test_a_policy_that_goes_has_its_port_set_given_back(watched: Watched) -> None:
+    raw = watched.see("securitypolicies", policy_body())
+    watched.see("services", port_set())
+    await watched.marked()
+
+    watched.lose("securitypolicies", raw)
+
+    assert sorted(await watched.marked()) == sorted([P, BLOCK])
+
+
+async def test_a_replica_of_the_gateway_that_comes_or_goes_concerns_everybody() -> None:
+    watched = Watched(Settings())
+    watched.see("securitypolicies", policy_body())
+    watched.see("agents", agent_body())
+    await watched.marked(after=10)
+
+    for raw in (gateway_pod(ready=False), gateway_pod(), gateway_pod(ready=False)):
+        watched.see("gatewaypods", raw)
+        assert sorted(await watched.marked()) == sorted([GATEWAY, P, A])
+    watched.see("gatewaypods", gateway_pod(ready=False) | {"extra": "heartbeat"})
+    quiet = await watched.marked()
+    watched.lose("gatewaypods", raw)
+
+    assert quiet == []
+    assert sorted(await watched.marked()) == sorted([GATEWAY, P, A])
+
+
+async def test_what_the_gateway_said_of_a_policy_concerns_its_agents() -> None:
+    watched = Watched(Settings(default_policy="team/p"))
+    watched.see("agents", agent_body(**NAMES_P))
+    watched.see("agents", agent_body("b"))
+    await watched.marked(after=10)
+
+    watched.caches.policy_stands_otherwise("team/p")
+
+    assert sorted(await watched.marked()) == sorted([P, A, B])
+
+
+async def test_a_new_leader_looks_at_the_gateway_and_every_port_set() -> None:
+    watched = Watched(Settings())
+    watched.see("services", port_set())
+    watched.see("services", port_set(namespace="team"))
+    await watched.marked()
+
+    watched.caches.mark_all()
+
+    assert sorted(await watched.marked()) == sorted([GATEWAY, BLOCK])

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,10 @@ from tests.operator.resources.objects import NOW, agent_body, policy_body
 class Replica:
     """A process whose caches a test fills and whose writes go to a server in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.failures = 0
         self.process = Process(
-            Settings(leader_elect=False, egress_backend="none"),
+            Settings(**{"leader_elect": False, "egress_backend": "none"} | settings),
             Credentials(server="https://127.0.0.1:1"),
             on_failure=self._fail,
         )
@@ -140,3 +141,24 @@ async def _turns() -> None:
     """Let every other task have its turn, as often as a few steps take."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def test_a_feed_that_ends_ends_the_replica_and_one_that_is_stopped_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    replica = Replica(egress_backend="envoy", control_socket=str(tmp_path / "s"))
+    replica.process._lead()
+    await _turns()
+    replica.process._follow()
+    await _turns()
+    stopped = replica.failures
+
+    async def broken(_: object) -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr("ringfence_operator.egress.feed.Feed.run", broken)
+    replica.process._lead()
+    await _turns()
+
+    assert (stopped, replica.failures) == (0, 1)
+    await replica.close()

@@ -59,6 +59,7 @@ def context_of(
     policies: list[Raw] | None = None,
     others: list[Raw] | None = None,
     claims: list[Raw] | None = None,
+    services: list[Raw] | None = None,
     nodes: list[Raw] | None = None,
     runtime_classes: list[str] | None = None,
     namespace: str = "team",
@@ -78,6 +79,7 @@ def context_of(
         pods=[pod] if pod else [],
         securitypolicies=policies or [],
         persistentvolumeclaims=claims or [],
+        services=services or [],
         nodes=nodes if nodes is not None else [node_body()],
         runtimeclasses=[
             {"metadata": {"name": name, "uid": name, "resourceVersion": "1"}} for name in runtime_classes or []

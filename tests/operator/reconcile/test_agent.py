@@ -1,12 +1,17 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ringfence_operator.errors import ForbiddenError, InvalidError, KubeError
+from ringfence_operator.resources.gateway import build_port_set_service
+from ringfence_operator.settings import Settings
+from tests.operator.egress.test_ledger import port_set
 from tests.operator.reconcile.api_server import Raw
+from tests.operator.reconcile.fake_gateway import FakeGateway
 from tests.operator.reconcile.kstatus import kstatus
 from tests.operator.reconcile.world import AGENT, POD, World
-from tests.operator.resources.objects import container_status
+from tests.operator.resources.objects import container_status, policy_body
 
 SERVICE_PORTS = [{"name": "http", "port": 8080}]
 QUOTA = 'pods "a" is forbidden: exceeded quota: q, requested: memory=1Gi, used: memory=4Gi, limited: memory=4Gi'
@@ -321,4 +326,117 @@ def test_a_restart_of_the_operator_writes_nothing() -> None:
     world.start_operator()
     world.settle()
 
+    assert world.api.writes == before
+
+
+UNDER_P = {"securityPolicyRef": {"name": "p"}}
+SYSTEM = "ringfence-system"
+
+
+class GatedWorld(World):
+    """An agent under a policy that names a domain, and the policy's port set on a gateway of one replica."""
+
+    def __init__(self, *, has_port_set: bool = True) -> None:
+        self.fake = FakeGateway()
+        super().__init__(UNDER_P, settings=Settings(), gateway=self.fake)
+        self.api.add("securitypolicies", policy_body(network={"allowedDomains": [{"name": "a.io"}]}), "team")
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        self.api.add("gatewaypods", {"metadata": {"name": "g1", "namespace": SYSTEM}, "status": status}, SYSTEM)
+        self.fake.join("g1")
+        if has_port_set:
+            self.publish()
+            self.fake.acknowledge("g1")
+
+    def publish(self, *names: str) -> None:
+        """Do what the policy's own pass does."""
+        if ("services", SYSTEM, "p-00000") not in self.api.objects:
+            body = build_port_set_service(0, ("team", "p"), namespace=SYSTEM, further={}, address="10.96.0.9")
+            self.api.add("services", body, SYSTEM)
+        version = " ".join(names) or "first"
+        self.fake.publish(port_set(version, block=0, policy="team/p"), generation=1)
+
+    def look(self, seconds: float = 0) -> tuple[str, str]:
+        """Have a pass some time later, and return what the agent says of Ready and Enforced."""
+        self.wait(seconds)
+        self.fake.seconds += seconds
+        self.deliver()
+        self.reconcile()
+        return self.condition("Ready").get("status", ""), self.condition("Enforced").get("status", "")
+
+
+def test_a_pod_waits_for_its_port_set_and_is_made_with_its_address() -> None:
+    world = GatedWorld(has_port_set=False)
+    world.look(6)
+    without, said = world.pod, reason(world)
+    world.publish()
+    world.fake.acknowledge("g1")
+
+    world.settle()
+
+    assert (without, said) == (None, "GatewayPending")
+    assert world.pod is not None
+    assert world.pod["spec"]["dnsConfig"] == {"nameservers": ["10.96.0.9"]}
+    assert {each["name"] for each in world.pod["spec"]["containers"][0]["env"]} >= {"HTTPS_PROXY", "no_proxy"}
+    assert reason(world) == "Running"
+
+
+def test_an_agent_is_ready_only_once_the_gateway_has_its_policy_in_force() -> None:
+    world = GatedWorld(has_port_set=False)
+    world.publish()
+    world.boot()
+    before = world.look(6)
+    said = reason(world)
+    world.fake.acknowledge("g1")
+
+    after = world.look(1)
+
+    assert (before, said) == (("False", "False"), "GatewayPending")
+    assert after == ("True", "True")
+    assert kstatus(1, world.status) == "Current"
+
+
+def test_a_change_on_its_way_writes_nothing_to_running_agents() -> None:
+    world = GatedWorld()
+    world.boot()
+    world.look(6)
+    before = list(world.api.writes)
+
+    world.publish("b.io")
+    on_its_way = world.look(1)
+    is_due = world.due is not None and world.due <= world.now + timedelta(seconds=9)
+    world.fake.acknowledge("g1")
+
+    assert (on_its_way, is_due) == (("True", "True"), True)
+    assert world.look(1) == ("True", "True")
+    assert world.api.writes == before
+
+
+def test_a_change_that_never_arrives_is_said_and_stops_no_pod() -> None:
+    world = GatedWorld()
+    world.boot()
+    world.look(6)
+    world.publish("b.io")
+
+    found = world.look(11)
+
+    assert found == ("False", "False")
+    assert reason(world) == "GatewayPending"
+    assert world.pod is not None
+    assert "deletionTimestamp" not in world.pod["metadata"]
+
+
+def test_a_settled_agent_under_a_new_leader_costs_no_write() -> None:
+    world = GatedWorld()
+    world.boot()
+    world.look(6)
+    before = list(world.api.writes)
+
+    world.fake.ledger.reset()
+    world.start_operator()
+    early = world.look(0)
+    world.fake.join("g1")
+    world.publish()
+    world.fake.acknowledge("g1")
+
+    assert (early, world.look(3)) == (("True", "True"), ("True", "True"))
     assert world.api.writes == before

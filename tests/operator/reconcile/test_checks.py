@@ -85,6 +85,18 @@ CASES: list[tuple[str, Raw, Raw, str]] = [
     ("policy missing", POLICY, {}, "PolicyNotFound: SecurityPolicy p does not exist: create it, or name another one"),
     ("policy there", POLICY, {"policies": [policy_body()]}, ""),
     (
+        "policy without a port set",
+        POLICY,
+        {"policies": [policy_body()], "settings": Settings()},
+        "GatewayPending: SecurityPolicy p has no port set on the egress gateway yet; its status says why",
+    ),
+    (
+        "policy without a port set, isolation None",
+        POLICY | {"isolation": "None"},
+        {"policies": [policy_body()], "settings": Settings(minimum_isolation=Isolation.NONE)},
+        "",
+    ),
+    (
         "policy in another namespace",
         POLICY,
         {"policies": [policy_body(namespace="other")]},

@@ -2,7 +2,10 @@ from typing import Any
 
 import pytest
 
-from ringfence_operator.reconcile.decide import Decision, Step, decide
+from ringfence_operator.api.agent import Isolation
+from ringfence_operator.reconcile.decide import REFUSED_SECONDS, Decision, Step, decide
+from ringfence_operator.resources.gateway import build_port_set_service
+from ringfence_operator.settings import Settings
 from tests.operator.reconcile.contexts import ago, context_of, counted, ended_pod, finished, running_pod, status
 from tests.operator.resources.objects import (
     NOW,
@@ -466,3 +469,64 @@ def test_a_deleted_policy_does_not_replace_the_pods_that_run_under_it() -> None:
     made_with = context_of(spec, policies=[policy_body(maxExecutionTime="1h")]).pod_hash
 
     assert decide(context_of(spec, running_pod(spec_hash=made_with))).step is Step.KEEP
+
+
+UNDER_P: Raw = {"securityPolicyRef": {"name": "p"}}
+NAMES: Raw = {"allowedDomains": [{"name": "a.io"}]}
+ADDRESS = "10.96.0.9"
+
+
+def port_set(address: str = ADDRESS) -> Raw:
+    raw = build_port_set_service(3, ("team", "p"), namespace="ringfence-system", further={}, address=address)
+    raw["metadata"] |= {"uid": "s", "resourceVersion": "1"}
+    return raw
+
+
+def with_name_server(address: str, **changes: Any) -> Raw:
+    pod = running_pod(**changes)
+    pod["metadata"]["annotations"]["ringfence.dev/gateway-address"] = address
+    return pod
+
+
+def under_gateway(pod: Raw | None, services: list[Raw], network: Raw, **spec: Any) -> Decision:
+    options: Raw = {"policies": [policy_body(network=network)], "services": services}
+    settings = Settings(minimum_isolation=Isolation.NONE)
+    return decide(context_of(UNDER_P | spec, pod, settings=settings, **options))
+
+
+@pytest.mark.parametrize("network", [NAMES, {}])
+@pytest.mark.parametrize("services", [[], [port_set("None")]])
+def test_a_pod_waits_for_the_port_set_that_is_its_name_server(services: list[Raw], network: Raw) -> None:
+    found = under_gateway(None, services, network)
+
+    assert (found.step, found.reason, found.is_stalled) == (Step.KEEP, "GatewayPending", False)
+    assert found.look_again == REFUSED_SECONDS
+
+
+@pytest.mark.parametrize(("services", "spec"), [([port_set()], {}), ([], {"isolation": "None"})])
+def test_a_pod_is_made_once_its_port_set_is_there_or_without_one_it_does_not_need(
+    services: list[Raw], spec: Raw
+) -> None:
+    assert under_gateway(None, services, NAMES, **spec).step is Step.CREATE
+
+
+@pytest.mark.parametrize(
+    ("had", "services", "network", "expected"),
+    [
+        (ADDRESS, [port_set()], NAMES, Step.KEEP),
+        ("10.96.0.8", [port_set()], NAMES, Step.DELETE),
+        ("10.96.0.8", [port_set()], {}, Step.KEEP),
+        ("10.96.0.8", [], NAMES, Step.KEEP),
+        ("10.96.0.8", [port_set("None")], NAMES, Step.KEEP),
+        ("", [port_set()], NAMES, Step.DELETE),
+        ("", [port_set()], {}, Step.KEEP),
+    ],
+)
+def test_another_address_of_the_port_set_replaces_only_a_pod_that_needs_names(
+    had: str, services: list[Raw], network: Raw, expected: Step
+) -> None:
+    assert under_gateway(with_name_server(had), services, network).step is expected
+
+
+def test_a_pod_that_nothing_confines_keeps_its_name_server() -> None:
+    assert under_gateway(with_name_server(""), [port_set()], NAMES, isolation="None").step is Step.KEEP

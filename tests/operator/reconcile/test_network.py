@@ -6,11 +6,14 @@ import pytest
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.errors import KubeError, UnavailableError
 from ringfence_operator.reconcile.context import build_context
-from ringfence_operator.reconcile.network import Networks, enforcement
+from ringfence_operator.reconcile.gateway import Force, Standing
+from ringfence_operator.reconcile.network import Networks, enforcement, settles_in
+from ringfence_operator.resources.gateway import build_admission, build_port_set_service, port_rules
 from ringfence_operator.resources.network_policy import build_default_deny
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import FakeApiServer
 from tests.operator.reconcile.contexts import running_pod
+from tests.operator.reconcile.fake_gateway import FakeGateway
 from tests.operator.reconcile.tables import build_tables, build_view
 from tests.operator.resources.objects import NOW, SETTINGS, agent_body, make_agent, policy_body
 
@@ -280,3 +283,162 @@ def test_enforced_says_whether_the_pods_confinement_holds(objects: list[Raw], sp
 
 def test_without_a_pod_there_is_nothing_to_enforce(cluster: Cluster) -> None:
     assert enforcement(build_context(make_agent(), cluster.view, now=NOW), cluster.view, None) is None
+
+
+SYSTEM = "ringfence-system"
+ADMISSION = "ringfence-gateway-p-00000"
+
+
+def gated(**settings: Any) -> Cluster:
+    cluster = Cluster(Settings(**settings))
+    cluster.have("securitypolicies", policy_body(network={"allowedDomains": [{"name": "a.io"}]}))
+    cluster.have("services", build_port_set_service(0, ("team", "p"), namespace=SYSTEM, further={}))
+    return cluster
+
+
+def spec_in_system(cluster: Cluster, name: str) -> Raw:
+    return cluster.api.objects["networkpolicies", SYSTEM, name]["spec"]  # type: ignore[no-any-return]
+
+
+def spoil(cluster: Cluster, name: str, namespace: str = SYSTEM) -> None:
+    place = ("networkpolicies", namespace, name)
+    cluster.tables["networkpolicies"].store(cluster.api.change(place, lambda raw: raw["spec"].update(ingress=[{}])))
+
+
+async def admit(cluster: Cluster) -> None:
+    policy = cluster.view.policies.get("team", "p")
+    assert policy is not None
+    await cluster.networks.admit(policy)
+
+
+async def test_both_ends_open_the_same_block() -> None:
+    cluster = gated()
+    policy = cluster.view.policies.get("team", "p")
+    assert policy is not None
+
+    await cluster.networks.open(policy, "team", is_cluster=False)
+    await admit(cluster)
+
+    assert cluster.spec_of("ringfence-policy-p")["egress"][0]["ports"] == port_rules(0)
+    assert spec_in_system(cluster, ADMISSION)["ingress"][0]["ports"] == port_rules(0)
+    assert spec_in_system(cluster, ADMISSION)["policyTypes"] == ["Ingress"]
+
+
+async def test_the_gateways_end_is_written_once() -> None:
+    cluster = gated()
+    await admit(cluster)
+
+    await admit(cluster)
+
+    assert cluster.api.writes == ["create networkpolicies"]
+
+
+async def test_without_a_port_set_nobody_is_admitted() -> None:
+    cluster = gated()
+    cluster.tables["services"].cache.clear()
+
+    await admit(cluster)
+
+    assert cluster.names == []
+
+
+async def test_the_gateways_end_that_somebody_changed_is_put_right() -> None:
+    cluster = gated()
+    await admit(cluster)
+    before = spec_in_system(cluster, ADMISSION)
+    spoil(cluster, ADMISSION)
+
+    await cluster.networks.restore(SYSTEM, ADMISSION)
+
+    assert spec_in_system(cluster, ADMISSION) == before
+
+
+async def test_the_gateways_end_of_a_policy_that_is_gone_is_removed() -> None:
+    cluster = gated()
+    await admit(cluster)
+    cluster.tables["securitypolicies"].cache.clear()
+
+    await cluster.networks.restore(SYSTEM, ADMISSION)
+
+    assert cluster.names == []
+
+
+async def test_the_gateways_end_of_a_policys_second_port_set_is_removed() -> None:
+    cluster = gated()
+    cluster.have("services", build_port_set_service(1, ("team", "p"), namespace=SYSTEM, further={}))
+    cluster.have("networkpolicies", build_admission(1, ("team", "p"), namespace=SYSTEM, is_cluster=False))
+
+    await cluster.networks.restore(SYSTEM, "ringfence-gateway-p-00001")
+
+    assert cluster.names == []
+
+
+@pytest.mark.parametrize("name", ["ringfence-gateway", ADMISSION, "ringfence-gateway-p-00009", "ringfence-policy-z"])
+async def test_what_a_tenant_named_and_labelled_like_ours_is_removed(name: str) -> None:
+    cluster = gated()
+    body = build_default_deny("team")
+    cluster.have("networkpolicies", body | {"metadata": body["metadata"] | {"name": name}})
+
+    await cluster.networks.restore("team", name)
+
+    assert cluster.names == []
+
+
+async def test_the_gateway_is_confined_and_put_right_when_somebody_changed_it() -> None:
+    cluster = gated(reserved_cidrs=("198.51.100.0/24",))
+    await cluster.networks.confine_gateway()
+    before = spec_in_system(cluster, "ringfence-gateway")
+    spoil(cluster, "ringfence-gateway")
+
+    await cluster.networks.restore(SYSTEM, "ringfence-gateway")
+
+    assert spec_in_system(cluster, "ringfence-gateway") == before
+    assert "198.51.100.0/24" in before["egress"][0]["to"][0]["ipBlock"]["except"]
+    assert before["policyTypes"] == ["Egress"]
+
+
+async def test_without_a_gateway_nothing_is_confined(cluster: Cluster) -> None:
+    await cluster.networks.confine_gateway()
+
+    assert cluster.names == []
+
+
+def on_gateway(standing: Standing, was_enforced: bool | None, network: Raw) -> tuple[Any, float | None]:
+    cluster = gated()
+    cluster.change("securitypolicies", "p", network=network)
+    cluster.have("networkpolicies", build_default_deny("team"))
+    cluster.tables["pods"].store(running_pod())
+    conditions = [
+        {"type": "Enforced", "status": str(was_enforced), "reason": "x", "lastTransitionTime": "2026-11-23T12:00:00Z"}
+    ]
+    known = {"conditions": conditions} if was_enforced is not None else {}
+    agent = make_agent(status=known, securityPolicyRef={"name": "p"})
+    context = build_context(agent, cluster.view, now=NOW)
+    gateway = FakeGateway()
+    gateway.fixed = standing
+    return enforcement(context, cluster.view, gateway), settles_in(context, cluster.view, gateway)
+
+
+NAMES: Raw = {"allowedDomains": [{"name": "a.io"}]}
+
+
+@pytest.mark.parametrize(
+    ("standing", "was_enforced", "network", "expected", "again"),
+    [
+        (Standing(Force.IN_FORCE, 99.0), None, NAMES, (True, "InForce"), None),
+        (Standing(Force.PENDING, 1.0), None, NAMES, (False, "GatewayPending"), 9.0),
+        (Standing(Force.PENDING, 1.0), False, NAMES, (False, "GatewayPending"), 9.0),
+        (Standing(Force.PENDING, 1.0), True, NAMES, (True, "InForce"), 9.0),
+        (Standing(Force.PENDING, 10.0), True, NAMES, (False, "GatewayPending"), None),
+        (Standing(Force.UNAVAILABLE, 1.0), True, NAMES, (True, "InForce"), 9.0),
+        (Standing(Force.UNAVAILABLE, 60.0), True, NAMES, (False, "GatewayUnavailable"), None),
+        (Standing(Force.REFUSED, 60.0), True, NAMES, (False, "GatewayRefused"), None),
+        (Standing(Force.UNAVAILABLE, 60.0), True, {}, (True, "InForce"), None),
+    ],
+)
+def test_a_change_on_its_way_to_the_gateway_flips_no_running_agent_unless_it_takes_long(
+    standing: Standing, was_enforced: bool | None, network: Raw, expected: Any, again: float | None
+) -> None:
+    found, settles = on_gateway(standing, was_enforced, network)
+
+    assert (found[:2], settles) == (expected, again)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.errors import KubeError
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
+from ringfence_operator.reconcile.gateway import Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.settings import Settings
@@ -34,8 +35,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 class World:
     """One agent `team/a`. What the operator does not know yet is in `undelivered`."""
 
-    def __init__(self, spec: Raw, *, settings: Settings | None = None) -> None:
+    def __init__(self, spec: Raw, *, settings: Settings | None = None, gateway: Gateway | None = None) -> None:
         self.now = NOW
+        self.gateway = gateway
         self.settings = settings or SETTINGS
         self.api = FakeApiServer(lambda: self.now)
         self.processes: dict[str, str] = {}
@@ -59,7 +61,7 @@ class World:
         self.tables = build_tables(self._mark)
         self.view = build_view(self.tables, self.settings)
         self.networks = Networks(self.view, self.api)
-        self.tools = Tools(self.view, self.api, self.networks, Locks())
+        self.tools = Tools(self.view, self.api, self.networks, Locks(), self.gateway)
         self.delivered = 0
         self.deliver()
 
