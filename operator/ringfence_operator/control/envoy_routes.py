@@ -30,11 +30,11 @@ def build_routes(port_set: PortSet, settings: GatewaySettings) -> route_pb2.Rout
     others = ["*", *_authorities(_of(http, Verdict.DENIED, Verdict.AUDITED))]
     for port, offset in tls_ports(port_set).items():
         names = judge(port_set, port)
-        back = [_loop(port_set, offset), deny]
+        back = [_loop(port_set, offset), *deny]
         hosts.append(_host(f"tls-{port}", _with_port(_of(names, Verdict.ALLOWED), port), back))
         rest = _with_port(_of(names, Verdict.DENIED, Verdict.AUDITED), port)
         if port_set.is_audit:
-            audited = [_loop(port_set, offset, only=_any_name(port)), deny]
+            audited = [_loop(port_set, offset, only=_any_name(port)), *deny]
             hosts.append(_host(f"audit-{port}", [f"*:{port}", *rest], audited))
         else:
             others += rest
@@ -42,7 +42,7 @@ def build_routes(port_set: PortSet, settings: GatewaySettings) -> route_pb2.Rout
     if port_set.is_audit:
         name = _any_name(HTTP_PORT)
         audit = [_loop(port_set, HTTP, only=name), *_forward(port_set, settings, Verdict.AUDITED, only=name)]
-    hosts.append(_host("other", others, [*audit, deny]))
+    hosts.append(_host("other", others, [*audit, *deny]))
     return route_pb2.RouteConfiguration(
         name=block_name(port_set.block),
         virtual_hosts=[each for each in hosts if each.domains],
@@ -102,20 +102,26 @@ def _forward(
     return [route]
 
 
-def _denied(policy: str) -> Route:
+def _denied(policy: str) -> list[Route]:
+    """Return the routes that refuse whatever comes; a CONNECT has no path, and so needs one of its own."""
     text = (
         f"Ringfence: SecurityPolicy {policy} does not let %REQ(:AUTHORITY)% through. "
         f"To allow it, add it to `spec.network.allowedDomains` of SecurityPolicy {policy}.\n"
     )
-    return Route(
-        name=Verdict.DENIED.value,
-        match={"safe_regex": {"regex": ".*"}},
-        direct_response={
-            "status": 403,
-            "body_format": {"text_format_source": {"inline_string": text}, "content_type": "text/plain"},
-        },
-        typed_per_filter_config=_unfiltered(),
-    )
+    answer = {
+        "status": 403,
+        "body_format": {"text_format_source": {"inline_string": text}, "content_type": "text/plain"},
+    }
+    everything: tuple[dict[str, Any], ...] = ({"connect_matcher": {}}, {"safe_regex": {"regex": ".*"}})
+    return [
+        Route(
+            name=Verdict.DENIED.value,
+            match=match,
+            direct_response=answer,
+            typed_per_filter_config=_unfiltered(),
+        )
+        for match in everything
+    ]
 
 
 def _any_name(port: int) -> dict[str, Any]:
