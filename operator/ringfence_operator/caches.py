@@ -10,22 +10,28 @@ from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Change, Informer
 from ringfence_operator.kube.source import ApiSource
-from ringfence_operator.reconcile.ports import CORE, NETWORKING, RINGFENCE, Task
+from ringfence_operator.reconcile.ports import CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
     BY_NAMESPACE,
     BY_NODE,
+    BY_POD_POLICY,
     BY_POLICY,
+    BY_SERVICE,
     FOREIGN,
     LACKING,
+    PORT_SETS,
     View,
     index_by_claim,
     index_by_namespace,
     index_by_node,
+    index_by_pod_policy,
     index_by_policy,
+    index_by_service,
     index_foreign,
     index_lacking,
+    index_port_sets,
 )
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.record import AgentRecord
@@ -68,6 +74,7 @@ class Caches:
                 f"{RINGFENCE}/securitypolicies",
                 _policy,
                 self._policy_changed,
+                index={BY_SERVICE: index_by_service},
             ),
             pods=self._informer(
                 "pods",
@@ -75,7 +82,7 @@ class Caches:
                 observed.observe_pod,
                 self._child_changed,
                 selector=labels.AGENT,
-                index={BY_NODE: index_by_node},
+                index={BY_NODE: index_by_node, BY_POD_POLICY: index_by_pod_policy},
             ),
             network_policies=self._informer(
                 "networkpolicies",
@@ -84,8 +91,13 @@ class Caches:
                 self._network_policy_changed,
                 index={FOREIGN: index_foreign},
             ),
+            # All of them: a policy may name anybody's.
             services=self._informer(
-                "services", f"{CORE}/services", observed.observe_service, self._child_changed, selector=_OURS
+                "services",
+                f"{CORE}/services",
+                observed.observe_service,
+                self._service_changed,
+                index={PORT_SETS: index_port_sets},
             ),
             claims=self._informer(
                 "persistentvolumeclaims",
@@ -111,6 +123,13 @@ class Caches:
                 observed.observe_endpoints,
                 self._all_policies,
                 selector="kubernetes.io/service-name=kubernetes",
+            ),
+            gateway_pods=self._informer(
+                "gatewaypods",
+                path(CORE, settings.namespace, "pods"),
+                observed.observe_gateway_pod,
+                self._all_policies,
+                selector=f"{labels.APP}={labels.GATEWAY}",
             ),
         )
 
@@ -149,6 +168,9 @@ class Caches:
         """Have every object looked at: a new leader does not know what its predecessor left undone."""
         for namespace, name in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        self._mark_gateway(NOW)
+        for service in self.view.port_sets():
+            self._queue.add(Task("PortSet", service.meta.namespace, service.meta.name), NOW)
         for key, policy in self.view.network_policies.cache.items():
             if policy.is_ours:
                 # Of a SecurityPolicy that is gone there may be one left.
@@ -187,6 +209,27 @@ class Caches:
         """A pod or a Service has its agent's name."""
         self._queue.add(Task("Agent", *change.key), NOW)
 
+    def _service_changed(self, change: Change[observed.Service]) -> None:
+        """An agent's Service has its agent's name; others belong to a policy, or are named by some."""
+        sides = [each for each in (change.old, change.new) if each is not None]
+        if self.view.agents.get(*change.key) or any(each.owner_uid for each in sides):
+            self._queue.add(Task("Agent", *change.key), NOW)
+        for side in sides:
+            if side.policy and change.key.namespace == self.view.settings.namespace:
+                self._queue.add(Task("PortSet", *change.key), NOW)
+                self.policy_stands_otherwise(side.policy)
+        for key in self.view.policies.keys_by(BY_SERVICE, tuple(change.key)):
+            self._queue.add(Task("SecurityPolicy", *key), SOON)
+
+    def policy_stands_otherwise(self, policy: str) -> None:
+        """Have the policy (namespace, a slash, name) and its agents looked at: the gateway said something of it."""
+        namespace, _, name = policy.partition("/")
+        self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        for key in self.view.agents.keys_by(BY_POLICY, (namespace, name)):
+            self._queue.add(Task("Agent", *key), SOON)
+        if policy == self.view.settings.default_policy:
+            self._all_agents(None)
+
     def _claim_changed(self, change: Change[observed.Claim]) -> None:
         for key in self.view.agents.keys_by(BY_CLAIM, tuple(change.key)):
             self._queue.add(Task("Agent", *key), NOW)
@@ -213,6 +256,11 @@ class Caches:
         for key in self.view.agents.cache:
             self._queue.add(Task("Agent", *key), LATER)
 
+    def _mark_gateway(self, priority: int) -> None:
+        if self.view.has_gateway:
+            self._queue.add(Task("Gateway", self.view.settings.namespace, labels.GATEWAY), priority)
+
     def _all_policies(self, _: object) -> None:
+        self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from ringfence_operator.caches import Caches
+from ringfence_operator.egress.egress import Egress
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
@@ -19,8 +20,14 @@ from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
-from ringfence_operator.reconcile.security_policy import reconcile_security_policy, remove_security_policy
+from ringfence_operator.reconcile.security_policy import (
+    PolicyTools,
+    reconcile_port_set,
+    reconcile_security_policy,
+    remove_security_policy,
+)
 from ringfence_operator.reconcile.unreadable import report_unreadable
 from ringfence_operator.runtime.health import HealthServer
 from ringfence_operator.runtime.metrics import Metrics
@@ -48,8 +55,17 @@ class Process:
         fence = self._elector.remaining if settings.leader_elect else None
         self._client = Client(credentials, fence=fence, observe=self._metrics.request)
         self._caches = Caches(self._client, settings, self._queue)
-        self._networks = Networks(self._caches.view, self._client)
-        self._tools = Tools(self._caches.view, self._client, self._networks, claims=Locks())
+        view, client = self._caches.view, self._client
+        self._networks = Networks(view, client)
+        self._egress = (
+            Egress(view, client, self._networks, self._queue, on_change=self._caches.policy_stands_otherwise)
+            if view.has_gateway
+            else None
+        )
+        gateway = self._egress.feed if self._egress else None
+        port_sets = PortSets(view, client, gateway) if gateway else None
+        self._tools = Tools(view, client, self._networks, claims=Locks(), gateway=gateway)
+        self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
@@ -74,6 +90,8 @@ class Process:
     async def stop(self) -> None:
         """Finish the passes under way, release the Lease, and close every connection."""
         self._queue.close()
+        if self._egress:
+            self._egress.follow()
         workers, self._workers = self._workers, None
         if workers is not None:
             # They bound their own draining; nothing may be written once the Lease is released.
@@ -103,6 +121,8 @@ class Process:
             self._ended(task)
 
     def _lead(self) -> None:
+        if self._egress:
+            self._egress.lead()
         self._caches.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
@@ -111,26 +131,37 @@ class Process:
         self._workers.add_done_callback(self._workers_ended)
 
     def _follow(self) -> None:
+        if self._egress:
+            self._egress.follow()
         workers, self._workers = self._workers, None
         if workers is not None:
             workers.cancel()
 
     async def _reconcile(self, task: Task) -> float | None:
-        view, now = self._caches.view, utc_now()
+        now = utc_now()
         match task.kind:
             case "Agent":
                 return await self._reconcile_agent(task.namespace, task.name, now)
             case "SecurityPolicy":
-                policy = view.policies.get(task.namespace, task.name)
-                if policy is None:
-                    await remove_security_policy(task.namespace, task.name, view, networks=self._networks)
-                    return None
-                return await reconcile_security_policy(
-                    policy, view, kube=self._client, networks=self._networks, now=now
-                )
+                return await self._reconcile_policy(task.namespace, task.name, now)
+            case "PortSet":
+                return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
+            case "Gateway":
+                return await self._egress.reconcile(now) if self._egress else None
             case _:
                 await self._networks.restore(task.namespace, task.name)
                 return None
+
+    async def _reconcile_policy(self, namespace: str, name: str, now: datetime) -> float | None:
+        policy = self._caches.view.policies.get(namespace, name)
+        try:
+            if policy is None:
+                await remove_security_policy(namespace, name, self._policy_tools)
+                return None
+            return await reconcile_security_policy(policy, self._policy_tools, now=now)
+        finally:
+            if self._egress:
+                self._egress.looked_at(namespace, name)
 
     async def _reconcile_agent(self, namespace: str, name: str, now: datetime) -> float | None:
         record = self._caches.view.agents.get(namespace, name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from socket import gethostname
 from typing import Annotated, Literal
 from uuid import uuid4
@@ -33,6 +33,14 @@ def _cidr(text: str) -> str:
 Cidr = Annotated[str, AfterValidator(_cidr)]
 
 
+def _address(text: str) -> str:
+    return str(ip_address(text))
+
+
+Address = Annotated[str, AfterValidator(_address)]
+ProxyUrl = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+:[0-9]+$")]
+
+
 class Settings(BaseModel):
     """The operator's settings, read from environment variables: `RINGFENCE_OPERATOR_` and the field in capitals."""
 
@@ -61,6 +69,18 @@ class Settings(BaseModel):
     """The pods' addresses, where the nodes' podCIDRs do not name them; without either, all private ones are closed."""
     reserved_cidrs: tuple[Cidr, ...] = ()
     """Addresses no SecurityPolicy may open by CIDR, besides the nodes', pods', services' and link-local ones."""
+
+    egress_backend: Literal["envoy", "none"] = "envoy"
+    """What judges names: `envoy`, the egress gateway, or `none`; then policies that name domains are refused."""
+    gateway_resolvers: tuple[Address, ...] = ()
+    """Name servers that the gateway asks; without any, those of its pods, which are the cluster's."""
+    upstream_proxy: ProxyUrl | None = None
+    """HTTP proxy through which the gateway reaches the outside, such as http://proxy.corp.example:3128."""
+    upstream_proxy_authority: str | None = None
+    """Path of a PEM file with the authorities that an https:// upstream proxy's certificate may come from."""
+    cluster_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "cluster.local"
+    control_socket: str = "/run/ringfence/control.sock"
+    """Where the control process of this replica listens for us."""
 
     http_port: int = Field(default=8080, ge=1, le=65535)
     """Port of /metrics, /healthz and /readyz."""

@@ -6,7 +6,7 @@
 
 from tests.cluster.rows import Bad, Body
 
-NOTHING_OPEN = "enabled: false closes the network: leave out destinations, cidrs and ingress"
+NOTHING_OPEN = "enabled: false closes the network: leave out allowedDomains, destinations, cidrs and ingress"
 BLOCK = "write an address block, such as 10.1.0.0/16 or fd00::/64"
 CANONICAL = "write the block's first address and its length in the shortest form"
 INSIDE = "a block is not inside cidr"
@@ -40,6 +40,10 @@ def _source(**fields: object) -> Body:
     return _network(ingress=[{"from": [{key.rstrip("_"): value for key, value in fields.items()}]}])
 
 
+def _domain(name: str, *ports: int) -> Body:
+    return _network(allowedDomains=[{"name": name, **({"ports": list(ports)} if ports else {})}])
+
+
 def _writable(path: str, **fields: object) -> Body:
     return {"fileSystem": {"writablePaths": [{"path": path, **fields}]}}
 
@@ -49,8 +53,7 @@ NETWORK = (
     Bad("closed network with a block", _network(enabled=False, cidrs=[{"cidr": "10.0.0.0/8"}]), "spec.network.enabled", NOTHING_OPEN),
     Bad("closed network with a source", _network(enabled=False, ingress=[{"from": [{"podSelector": {}}]}]), "spec.network.enabled", NOTHING_OPEN),
     Bad("enabled is a string", _network(enabled="no"), "spec.network.enabled", "must be of type boolean"),
-    Bad("domains, which come later", _network(allowedDomains=["example.com"]), "spec.network.allowedDomains", "unknown field"),
-    Bad("destination without a selector", _destination(ports=[{"port": 80}]), "spec.network.destinations[0]", "write a namespaceSelector or a podSelector; an empty one, {}, selects all"),
+    Bad("destination without a selector", _destination(ports=[{"port": 80}]), "spec.network.destinations[0]", "write a service, or a namespaceSelector or a podSelector; an empty one, {}, selects all"),
     Bad("too many destinations", _network(destinations=[{"podSelector": {}}] * 33), "spec.network.destinations", "must have at most 32 items"),
     Bad("selector with a bad key", _labels({"a b": "x"}), "spec.network.destinations[0].podSelector.matchLabels", "write keys such as app or example.com/team"),
     Bad("selector with a bad value", _labels({"a": "x!"}), "spec.network.destinations[0].podSelector.matchLabels", "with a letter or digit at both ends"),
@@ -90,6 +93,52 @@ NETWORK = (
     Bad("source that is no block", _source(cidr="anywhere"), "spec.network.ingress[0].from[0].cidr", BLOCK),
 )
 
+ALLOWED = "spec.network.allowedDomains"
+DOMAINS = (
+    Bad("closed network with a domain", _network(enabled=False, allowedDomains=[{"name": "a.example"}]), "spec.network.enabled", NOTHING_OPEN),
+    Bad("closed network in audit", _network(enabled=False, mode="Audit"), "spec.network.mode", "mode: Audit opens it: write one of them"),
+    Bad("unknown mode", _network(mode="Off"), "spec.network.mode", 'supported values: "Enforce", "Audit"'),
+    Bad("domain as a string", _network(allowedDomains=["example.com"]), f"{ALLOWED}[0]", "must be of type object"),
+    Bad("domain without a name", _network(allowedDomains=[{"ports": [443]}]), f"{ALLOWED}[0].name", "Required value"),
+    Bad("domain in capitals", _domain("API.Example.com"), f"{ALLOWED}[0].name", "write it in lower case: api.example.com"),
+    Bad("domain with a final dot", _domain("api.example.com."), f"{ALLOWED}[0].name", "write it without the dot at its end: api.example.com"),
+    Bad("IPv4 address as a domain", _domain("203.0.113.10"), f"{ALLOWED}[0].name", "an address has no name to check: write it under network.cidrs"),
+    Bad("IPv6 address as a domain", _domain("2001:db8::1"), f"{ALLOWED}[0].name", "write it under network.cidrs"),
+    Bad("decimal address as a domain", _domain("3405803786"), f"{ALLOWED}[0].name", "write it under network.cidrs"),
+    Bad("hexadecimal address as a domain", _domain("0xcb.0x0.0x71.0xa"), f"{ALLOWED}[0].name", "write letters a-z"),
+    Bad("wildcard in the middle", _domain("api.*.example.com"), f"{ALLOWED}[0].name", "write *.example.com"),
+    Bad("wildcard in a label", _domain("*api.example.com"), f"{ALLOWED}[0].name", "a wildcard stands first and for whole labels"),
+    Bad("wildcard at the end", _domain("example.*"), f"{ALLOWED}[0].name", "a wildcard stands first"),
+    Bad("two wildcards", _domain("*.*.example.com"), f"{ALLOWED}[0].name", "a wildcard stands first"),
+    Bad("wildcard alone", _domain("*"), f"{ALLOWED}[0].name", "to learn which names are asked for, write mode: Audit"),
+    Bad("URL as a domain", _domain("https://example.com/x"), f"{ALLOWED}[0].name", "write the name alone, without scheme and path"),
+    Bad("port in the name", _domain("example.com:8443"), f"{ALLOWED}[0].name", "write the port under ports"),
+    Bad("single label", _domain("localhost"), f"{ALLOWED}[0].name", "write the whole name"),
+    Bad("name of the cluster", _domain("db.data.svc.cluster.local"), f"{ALLOWED}[0].name", "write network.destinations with service"),
+    Bad("short name of the cluster", _domain("db.data.svc"), f"{ALLOWED}[0].name", "write network.destinations with service"),
+    Bad("wildcard over the cluster", _domain("*.cluster.local"), f"{ALLOWED}[0].name", "write network.destinations with service"),
+    Bad("name with an underscore", _domain("a_b.example.com"), f"{ALLOWED}[0].name", "write letters a-z"),
+    Bad("name in other letters", _domain("b\u00fccher.example"), f"{ALLOWED}[0].name", "other letters in their xn-- form"),
+    Bad("empty label", _domain("a..example.com"), f"{ALLOWED}[0].name", "write letters a-z"),
+    Bad("label too long", _domain("a" * 64 + ".example.com"), f"{ALLOWED}[0].name", "write letters a-z"),
+    Bad("domain too long", _domain("a." * 126 + "example"), f"{ALLOWED}[0].name", "may not be more than 253"),
+    Bad("empty domain", _domain(""), f"{ALLOWED}[0].name", "should be at least 1 chars long"),
+    Bad("top-level domain of digits", _domain("example.123"), f"{ALLOWED}[0].name", "write letters a-z"),
+    Bad("domain twice", _network(allowedDomains=[{"name": "a.example"}, {"name": "a.example"}]), f"{ALLOWED}[1]", "Duplicate value"),
+    Bad("too many domains", _network(allowedDomains=[{"name": f"n{n}.example"} for n in range(513)]), ALLOWED, "must have at most 512 items"),
+    Bad("port that says no name", _domain("git.example.com", 22), f"{ALLOWED}[0].ports", "nothing says the name, so it cannot be checked"),
+    Bad("DNS as a port", _domain("dns.example.com", 443, 53), f"{ALLOWED}[0].ports", "cannot be checked"),
+    Bad("port of a domain out of range", _domain("a.example.com", 65536), f"{ALLOWED}[0].ports[0]", "should be less than or equal to 65535"),
+    Bad("too many ports of a domain", _domain("a.example.com", *range(9000, 9009)), f"{ALLOWED}[0].ports", "must have at most 8 items"),
+    Bad("block in capitals", _network(blockedDomains=[{"name": "A.example"}]), "spec.network.blockedDomains[0].name", "write it in lower case: a.example"),
+    Bad("block of an address", _network(blockedDomains=[{"name": "10.0.0.1"}]), "spec.network.blockedDomains[0].name", "write it under network.cidrs"),
+    Bad("too many blocks", _network(blockedDomains=[{"name": f"n{n}.example"} for n in range(513)]), "spec.network.blockedDomains", "must have at most 512 items"),
+    Bad("service with a selector", _destination(service={"name": "db"}, podSelector={}), "spec.network.destinations[0]", "a service says which pods and ports"),
+    Bad("service with ports", _destination(service={"name": "db"}, ports=[{"port": 80}]), "spec.network.destinations[0]", "a service says which pods and ports"),
+    Bad("service without a name", _destination(service={"namespace": "data"}), "spec.network.destinations[0].service.name", "Required value"),
+    Bad("service by its whole name", _destination(service={"name": "db.data.svc"}), "spec.network.destinations[0].service.name", "write lower-case letters, digits and -"),
+)
+
 HOST = (
     Bad("writable path that is relative", _writable("tmp"), "spec.fileSystem.writablePaths[0].path", "write an absolute path"),
     Bad("writable root", _writable("/"), "spec.fileSystem.writablePaths[0].path", "belong to the container"),
@@ -111,4 +160,4 @@ HOST = (
     Bad("name too long", {}, "SecurityPolicy", "pods carry the name as a label: write metadata.name", name="a" * 64),
 )
 
-BAD_POLICIES = (*NETWORK, *HOST)
+BAD_POLICIES = (*NETWORK, *DOMAINS, *HOST)

@@ -9,7 +9,7 @@ from tests.cluster.rows import Body, Good
 BACKOFF = {"limit": 6, "initialDelay": "10s", "maxDelay": "5m"}
 AGENT: Body = {"isolation": "Container", "mode": "Service", "suspend": False, "backoff": BACKOFF}
 PROBE = {"initialDelaySeconds": 0, "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3}
-POLICY: Body = {"network": {"enabled": True}}
+POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}}
 
 GOOD_AGENTS = (
     Good("the least", {}, AGENT),
@@ -56,7 +56,10 @@ GOOD_AGENTS = (
 
 GOOD_POLICIES = (
     Good("the least, which opens nothing", {}, POLICY),
-    Good("a closed network", {"network": {"enabled": False, "cidrs": []}}),
+    Good("a closed network", {"network": {"enabled": False, "cidrs": []}}, {"network": {"mode": "Enforce"}}),
+    Good("names", {"network": {"mode": "Audit", "allowedDomains": [{"name": "a.example"}, {"name": "*.b-c.example.com", "ports": [443, 8443]}, {"name": "xn--bcher-kva.example"}], "blockedDomains": [{"name": "x.b-c.example.com"}, {"name": "*.y.b-c.example.com", "ports": [80]}]}}, {"network": {"enabled": True}}),
+    Good("as many names as there may be", {"network": {"allowedDomains": [{"name": f"*.n{n}.{'a' * 60}.example"} for n in range(512)]}}, POLICY),
+    Good("a service", {"network": {"destinations": [{"service": {"name": "db"}}, {"service": {"name": "db", "namespace": "data"}}]}}, POLICY),
     Good("all pods of all namespaces", {"network": {"destinations": [{"namespaceSelector": {}, "podSelector": {}}]}}, POLICY),
     Good("destinations", {"network": {"destinations": [{
         "podSelector": {
@@ -74,7 +77,7 @@ GOOD_POLICIES = (
         {"from": [{"namespaceSelector": {"matchLabels": {"team": "a"}}}, {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}], "ports": [{"port": 80, "protocol": "TCP"}]},
     ]}}, POLICY),
     Good("everything else", {
-        "network": {"enabled": True},
+        "network": {"enabled": True, "mode": "Enforce"},
         "fileSystem": {"readOnlyRoot": False, "writablePaths": [{"path": "/tmp", "size": "1Gi"}, {"path": "/var/cache", "size": 1024}]},
         "maxExecutionTime": "24h",
         "runtimeClassName": "gvisor",

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 import yaml
 
+from tests.e2e.installation import DEPLOYMENTS
 from tests.e2e.kube import Kube, address
 from tests.e2e.operator_slot import SETTINGS, OperatorSlot
 from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
             # Each wait has a bound of its own; this one holds for all waits of a test, on a busy machine.
             item.add_marker(pytest.mark.timeout(300))
-    items.sort(key=lambda item: HERE in item.path.parents and not runs_together(item))
+    items.sort(key=lambda item: (str(item.path.parent) if HERE in item.path.parents else "", not runs_together(item)))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -74,15 +75,14 @@ def kube(kubeconfig: Path) -> Iterator[Kube]:
 @pytest.fixture(scope="session")
 def without_deployed_operator(kube: Kube) -> Iterator[None]:
     """One that is installed in the cluster rests while the one from source works."""
-    path = address("Deployment", SYSTEM_NAMESPACE, "ringfence-operator")
-    found = kube.get(path)
-    if found is None:
-        yield
-        return
-    kube.merge(path, {"spec": {"replicas": 0}})
-    kube.until(path, lambda it: it is not None and not it["status"].get("replicas"))
+    there = {path: found for path in DEPLOYMENTS.values() if (found := kube.get(path))}
+    for path in there:
+        kube.merge(path, {"spec": {"replicas": 0}})
+    for path in there:
+        kube.until(path, lambda it: it is not None and not it["status"].get("replicas"))
     yield
-    kube.merge(path, {"spec": {"replicas": found["spec"]["replicas"]}})
+    for path, found in there.items():
+        kube.merge(path, {"spec": {"replicas": found["spec"]["replicas"]}})
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,9 @@ class Replica:
         self.identity = identity
         self.port = _free_port()
         self._kubeconfig = kubeconfig
-        self._settings = {"namespace": SYSTEM_NAMESPACE, "log_level": "debug", **settings}
+        # It has no control process beside it, as an installed one has.
+        usual = {"namespace": SYSTEM_NAMESPACE, "log_level": "debug", "egress_backend": "none"}
+        self._settings = {**usual, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

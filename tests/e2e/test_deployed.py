@@ -1,100 +1,30 @@
 """The operator as it is installed: its image, its manifests, and rights that are enough and no more."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e.doors import doors_of, listening_pod, opened
-from tests.e2e.kube import Body, Kube, address, address_of
+from tests.e2e.installation import DEPLOYMENTS, LEASE, OPERATOR, Installation, built_image, is_rolled_out, manifests
+from tests.e2e.kube import Body, Kube, address
 from tests.e2e.operator_slot import OperatorSlot
-from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE, metric_in
-from tests.e2e.world import PodHandle, World, is_pod_ready
+from tests.e2e.replica import metric_in
+from tests.e2e.world import World
 
-DEPLOYMENT = address("Deployment", SYSTEM_NAMESPACE, "ringfence-operator")
-LEASE = address("Lease", SYSTEM_NAMESPACE, "ringfence-operator")
-SELECTOR = "app.kubernetes.io/name=ringfence-operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """The Deployment's pods."""
-
-    kube: Kube
-
-    def pods(self) -> list[PodHandle]:
-        found = self.kube.items(address("Pod", SYSTEM_NAMESPACE), labelSelector=SELECTOR)
-        running = [each for each in found if "deletionTimestamp" not in each["metadata"] and is_pod_ready(each)]
-        return [PodHandle(self.kube, SYSTEM_NAMESPACE, each["metadata"]["name"]) for each in running]
-
-    def metrics(self, pod: PodHandle) -> str:
-        """Return what the pod's metrics page says, by way of the API server."""
-        path = f"{address('Pod', SYSTEM_NAMESPACE)}/http:{pod.name}:8080/proxy/metrics"
-        return str(self.kube.request("GET", path)["message"])
-
-    def leaders(self) -> list[PodHandle]:
-        name = "leader_election_master_status"
-        return [pod for pod in self.pods() if metric_in(self.metrics(pod), name) == 1]
+DEPLOYMENT = DEPLOYMENTS[OPERATOR]
 
 
 @pytest.fixture(scope="module")
-def image(kubeconfig: Path) -> str:
-    """The operator's image of this tree, on the node."""
-    cluster = os.environ.get("RINGFENCE_CLUSTER") or kubeconfig.stem
-    ran = subprocess.run(
-        [sys.executable, "-m", "devcluster", "build", "operator"],
-        env={**os.environ, "RINGFENCE_CLUSTER": cluster},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout.split()[-1]
-
-
-def manifests(image: str) -> list[Body]:
-    """Return all of deploy/, with this image."""
-    bodies = [
-        body for path in sorted((ROOT / "deploy").glob("*.yaml")) for body in yaml.safe_load_all(path.read_text())
-    ]
-    for body in bodies:
-        if body["kind"] == "Deployment":
-            body["spec"]["template"]["spec"]["containers"][0]["image"] = image
-    return bodies
-
-
-@pytest.fixture(scope="module")
-def installed(kube: Kube, operator_slot: OperatorSlot, image: str) -> Iterator[Installation]:
-    """Two replicas from the manifests, instead of the operator from source."""
+def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator[Installation]:
+    """Operator and gateway from the manifests, instead of the operator from source."""
     operator_slot.stop()
     was_there = kube.get(DEPLOYMENT) is not None
-    bodies = manifests(image)
-    for body in bodies:
-        kube.apply(body)
-    kube.until(DEPLOYMENT, _is_rolled_out, seconds=120)
-    yield Installation(kube)
-    # Its rights go last: without them, the leader cannot give up the Lease.
-    kube.merge(DEPLOYMENT, {"spec": {"replicas": 0}})
-    for pod in kube.items(address("Pod", SYSTEM_NAMESPACE), labelSelector=SELECTOR):
-        kube.until(address("Pod", SYSTEM_NAMESPACE, pod["metadata"]["name"]), lambda it: it is None, seconds=60)
-    if not was_there:
-        for body in bodies:
-            if body["kind"] != "Namespace":
-                kube.delete(address_of(body))
-
-
-def _is_rolled_out(found: Body | None) -> bool:
-    if found is None or found["status"].get("observedGeneration") != found["metadata"]["generation"]:
-        return False
-    status = found["status"]
-    return bool(status.get("updatedReplicas") == status.get("availableReplicas") == status.get("replicas") == 2)
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway")}
+    found = Installation(kube, manifests(images))
+    found.apply()
+    yield found
+    found.remove(keep=was_there)
 
 
 def _holder(lease: Body | None) -> str:
@@ -152,7 +82,7 @@ def test_one_of_two_replicas_leads_and_the_other_follows_it(served: World, insta
     agent.pod.delete()
 
     agent.until_pod_replaced(before)
-    served.kube.until(DEPLOYMENT, _is_rolled_out, seconds=60)
+    served.kube.until(DEPLOYMENT, is_rolled_out, seconds=60)
     assert leader.name not in [pod.name for pod in installed.pods()]
     assert len(installed.leaders()) == 1
 

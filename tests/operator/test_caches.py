@@ -10,7 +10,7 @@ from ringfence_operator.kube.informer import Informer
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
-from tests.operator.resources.objects import agent_body, node_body, pod_body, policy_body
+from tests.operator.resources.objects import SETTINGS, agent_body, node_body, pod_body, policy_body
 from tests.operator.runtime.clock import FakeClock
 
 Raw = dict[str, Any]
@@ -26,7 +26,7 @@ class Watched:
         self.clock = FakeClock()
         self.queue: WorkQueue[Task] = WorkQueue(clock=self.clock, call_later=self.clock.call_later)
         # No informer runs, so nothing asks the client.
-        self.caches = Caches(cast("Client", None), settings or Settings(), self.queue)
+        self.caches = Caches(cast("Client", None), settings or SETTINGS, self.queue)
         self._versions = count(10)
 
     def _informer(self, name: str) -> Informer[Any]:
@@ -115,7 +115,7 @@ async def test_a_policys_status_concerns_no_agent(watched: Watched) -> None:
 
 
 async def test_the_clusters_policy_concerns_every_agent() -> None:
-    watched = Watched(Settings(default_policy="team/p"))
+    watched = Watched(Settings(default_policy="team/p", egress_backend="none"))
     for name in ("a", "b"):
         watched.see("agents", agent_body(name))
     await watched.marked(after=10)

@@ -18,7 +18,9 @@ class Replica:
     def __init__(self) -> None:
         self.failures = 0
         self.process = Process(
-            Settings(leader_elect=False), Credentials(server="https://127.0.0.1:1"), on_failure=self._fail
+            Settings(leader_elect=False, egress_backend="none"),
+            Credentials(server="https://127.0.0.1:1"),
+            on_failure=self._fail,
         )
         self.view = self.process._caches.view
 

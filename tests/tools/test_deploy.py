@@ -24,7 +24,31 @@ def test_no_rule_of_any_role_has_a_wildcard() -> None:
     assert [rule for rule in rules for values in rule.values() if "*" in values] == []
 
 
-@pytest.mark.parametrize("resource", ["secrets", "configmaps", "serviceaccounts", "pods/exec", "roles", "clusterroles"])
+def test_operator_reads_two_secrets_of_its_own_namespace_and_no_others() -> None:
+    having = [(each, rule) for each in OPERATOR for rule in each.get("rules", []) if "secrets" in rule["resources"]]
+
+    assert {(each["kind"], each["metadata"]["namespace"]) for each, _ in having} == {("Role", "ringfence-system")}
+    assert [(rule.get("resourceNames"), rule["verbs"]) for _, rule in having] == [
+        (None, ["create"]),
+        (["ringfence-authority", "ringfence-gateway-tls"], ["get", "update"]),
+    ]
+
+
+def test_only_the_operator_itself_holds_a_token() -> None:
+    pods = [each["spec"]["template"]["spec"] for each in OBJECTS if each["kind"] == "Deployment"]
+
+    assert [pod["automountServiceAccountToken"] for pod in pods] == [False, False]
+    mounting = [
+        container["name"]
+        for pod in pods
+        for container in pod["containers"]
+        for mount in container["volumeMounts"]
+        if mount["name"] == "token"
+    ]
+    assert mounting == ["operator"]
+
+
+@pytest.mark.parametrize("resource", ["configmaps", "serviceaccounts", "pods/exec", "roles", "clusterroles"])
 def test_operator_has_no_right_to(resource: str) -> None:
     assert [rule for rule in RULES if resource in rule["resources"]] == []
 

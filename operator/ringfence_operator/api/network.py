@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from ringfence_operator.api.domain import AllowedDomains, BlockedDomains
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.names import Port
+from ringfence_operator.api.names import Label, Port
 from ringfence_operator.api.rule import Rule
 from ringfence_operator.api.scheduling import LabelKey, LabelMap
 
@@ -105,12 +106,32 @@ _SELECTED = "has(self.namespaceSelector) || has(self.podSelector)"
 Ports = Annotated[Items[NetworkPort], Field(max_length=32)]
 
 
+class ServiceRef(Model):
+    """A Service of the cluster, by name."""
+
+    name: Label
+    """Name of the Service."""
+
+    namespace: Label | None = None
+    """Its namespace; absence means the policy's own."""
+
+
 class Destination(Model):
-    """Pods in the cluster that the agent may open connections to."""
+    """Pods in the cluster that the agent may open connections to: by selectors, or those behind a Service."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(_SELECTED, "write a namespaceSelector or a podSelector; an empty one, {}, selects all"),
+        Rule(
+            f"has(self.service) || {_SELECTED}",
+            "write a service, or a namespaceSelector or a podSelector; an empty one, {}, selects all",
+        ),
+        Rule(
+            f"!has(self.service) || !({_SELECTED} || has(self.ports) && size(self.ports) > 0)",
+            "a service says which pods and ports: leave selectors and ports out",
+        ),
     )
+
+    service: ServiceRef | None = None
+    """A Service: its name resolves for the agent, and its ports on the pods behind it are open."""
 
     namespace_selector: LabelSelector | None = None
     """Namespaces of the pods; an empty selector means all but the operator's, absence the agent's own."""
@@ -171,7 +192,14 @@ class Ingress(Model):
     """Ports of the agent; none means every port."""
 
 
-_OPENINGS = ("destinations", "cidrs", "ingress")
+class NetworkMode(StrEnum):
+    """What happens to names that are not allowed."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+
+
+_OPENINGS = ("allowedDomains", "destinations", "cidrs", "ingress")
 
 
 class Network(Model):
@@ -180,13 +208,29 @@ class Network(Model):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.enabled || " + " && ".join(f"(!has(self.{it}) || size(self.{it}) == 0)" for it in _OPENINGS),
-            "enabled: false closes the network: leave out destinations, cidrs and ingress, or write enabled: true",
+            "enabled: false closes the network: leave out allowedDomains, destinations, cidrs and ingress, "
+            "or write enabled: true",
             ".enabled",
+        ),
+        Rule(
+            "self.enabled || self.mode == 'Enforce'",
+            "enabled: false closes the network, mode: Audit opens it: write one of them",
+            ".mode",
         ),
     )
 
     enabled: bool = True
     """False closes the network altogether."""
+
+    mode: NetworkMode = NetworkMode.ENFORCE
+    """Enforce refuses names that are not allowed. Audit lets every name through and reports what would be refused, so
+    that an allowlist can be written from what was seen; destinations and cidrs are enforced all the same."""
+
+    allowed_domains: AllowedDomains = ()
+    """Names that the agent may reach through the egress gateway."""
+
+    blocked_domains: BlockedDomains = ()
+    """Names that stay closed whatever allowedDomains says."""
 
     destinations: Annotated[Items[Destination], Field(max_length=32)] = ()
     """Pods in the cluster that the agent may reach."""

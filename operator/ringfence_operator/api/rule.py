@@ -14,17 +14,20 @@ RULES = "x-kubernetes-validations"
 class Rule:
     """A CEL rule that the API server enforces, and the message that says what to write instead.
 
-    `path` names the field below that the message is about, such as `.requests.cpu`.
+    `path` names the field below that the message is about, such as `.requests.cpu`. `message_expression` is CEL for a
+    message that depends on the value; `message` stands in where it cannot be evaluated.
     """
 
     expression: str
     message: str
     path: str = ""
+    message_expression: str = ""
 
     def to_body(self) -> dict[str, Any]:
         """Return the entry of `x-kubernetes-validations`."""
         entry = {"rule": self.expression, "message": self.message}
-        return {**entry, "fieldPath": self.path} if self.path else entry
+        further = {"messageExpression": self.message_expression, "fieldPath": self.path}
+        return entry | {key: value for key, value in further.items() if value}
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return add_rules(handler(core), (self,))

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ringfence_operator.api.agent_status import Conditions, Count
+from ringfence_operator.api.agent_status import Conditions, Count, Short
 from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.duration import Duration
-from ringfence_operator.api.model import Items, Model
+from ringfence_operator.api.model import Items, Model, Timestamp
 from ringfence_operator.api.names import DNS_LABEL, MountPath, ObjectName
 from ringfence_operator.api.network import Network
 from ringfence_operator.api.quantity import Bytes
@@ -88,6 +88,48 @@ class SecurityPolicySpec(Model):
     """Which system calls they may make."""
 
 
+class GatewayReplica(Model):
+    """What one replica of the egress gateway has in force."""
+
+    name: Short
+    """Name of its pod."""
+
+    generation: Annotated[int, Field(ge=0)]
+    """Generation of the policy that it has in force."""
+
+
+class GatewayStatus(Model):
+    """The policy's port set on the egress gateway."""
+
+    service: Short
+    """Name of the port set's Service, in the gateway's namespace."""
+
+    address: Short
+    """The Service's address: name server and proxy of the agents under the policy."""
+
+    replicas: Annotated[Items[GatewayReplica], Field(max_length=32), ListMap(("name",))] = ()
+    """The gateway's replicas, and which generation each has in force."""
+
+
+class SeenDomain(Model):
+    """A name that agents asked for."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """The name."""
+
+    port: Annotated[int, Field(ge=0, le=65535)]
+    """The port; 53 where a look-up was all that came of it."""
+
+    count: Annotated[int, Field(ge=0)]
+    """How often, since the policy was made or the list last lost it."""
+
+    last_seen: Timestamp
+    """When last."""
+
+
+SeenDomains = Annotated[Items[SeenDomain], Field(max_length=50), ListMap(("name", "port"))]
+
+
 class SecurityPolicyStatus(Model):
     """What the operator saw when it last looked at the policy."""
 
@@ -100,6 +142,15 @@ class SecurityPolicyStatus(Model):
     agents: Count = 0
     """How many agents name this policy."""
 
+    gateway: GatewayStatus | None = None
+    """The policy's port set on the egress gateway."""
+
+    observed_domains: SeenDomains = ()
+    """Names that agents reached, the most frequent ones; in Audit, those too that Enforce would refuse."""
+
+    denied_domains: SeenDomains = ()
+    """Names that agents were refused, or in Audit would have been, the most frequent ones."""
+
 
 class SecurityPolicy(CustomResource):
     """What the agents that name this policy may touch: network, file system, time and runtime."""
@@ -110,6 +161,7 @@ class SecurityPolicy(CustomResource):
     columns: ClassVar[tuple[Column, ...]] = (
         Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether the policy is in force."),
         Column("Agents", ".status.agents", "How many agents name it.", type="integer"),
+        Column("Mode", ".spec.network.mode", "Whether names that are not allowed are refused or only reported."),
         Column("Network", ".spec.network.enabled", "Whether its agents may use the network at all.", type="boolean"),
         Column("Age", ".metadata.creationTimestamp", "Time since the policy was created.", type="date"),
     )

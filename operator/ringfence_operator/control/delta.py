@@ -66,6 +66,7 @@ class Delta:
         self._nonces = count(1)
         self._is_begun = False
         self._is_wildcard = False
+        self._owes_answer = False
         self._subscribed: set[str] = set()
         self._sent: dict[str, str] = {}
         self._acknowledged: dict[str, str] = {}
@@ -137,10 +138,13 @@ class Delta:
         if removed:
             return self._respond((), tuple(removed))
         resources = self._take()
-        return self._respond(tuple(resources), ()) if resources else None
+        if resources or self._owes_answer:
+            return self._respond(tuple(resources), ())
+        return None
 
     def _respond(self, resources: tuple[Resource, ...], removed: tuple[str, ...]) -> Response:
         nonce = str(next(self._nonces))
+        self._owes_answer = False
         for resource in resources:
             self._sent[resource.name] = resource.version
             self._names.setdefault(resource.block, set()).add(resource.name)
@@ -179,6 +183,8 @@ class Delta:
     def _begin(self, request: Request) -> Iterable[str]:
         self._is_begun = True
         self._is_wildcard = not request.subscribe and self._type_url not in BY_NAME
+        # That there is nothing is an answer, too: Envoy is not live before it has one.
+        self._owes_answer = self._is_wildcard and not request.initial
         for name, version in request.initial.items():
             self._sent[name] = self._acknowledged[name] = version
             self._names.setdefault(block_of(name), set()).add(name)

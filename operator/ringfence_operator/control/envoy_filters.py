@@ -1,15 +1,15 @@
 """Parts that listeners of all kinds are made of: the address check, the entries of the access log."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
-from envoy.extensions.rbac.matchers.upstream_ip_port.v3 import upstream_ip_port_matcher_pb2
 from google.protobuf import any_pb2
 
-from ringfence_operator.control.gateway import PUBLIC, closed_networks
+from ringfence_operator.control.gateway import PUBLIC, collapsed
 from ringfence_operator.control.verdict import Verdict
 
 ALS_CLUSTER = "als"
@@ -17,6 +17,8 @@ ALS_CLUSTER = "als"
 HTTP_LOG = "http"
 """Log name of HTTP entries, whose verdict is the route's name; entries of TLS have their verdict as the log's name."""
 
+UPSTREAM_ADDRESS = "envoy.stream.upstream_address"
+"""Where the filters that resolve names keep the address for those that come after them."""
 VALID_NAME = r"(?i)[a-z0-9_][a-z0-9._-]*\.[a-z][a-z0-9-]*"
 """What Audit lets through: names, and no addresses in any of the forms that resolvers take for one."""
 
@@ -34,23 +36,23 @@ def address_of(host: str, port: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def only_public(closed: tuple[str, ...]) -> rbac_pb2.Permission:
-    """Return the permission that holds for connections to public addresses outside `closed`, and for nothing else.
+def only_public(closed: tuple[str, ...]) -> rbac_pb2.RBAC:
+    """Return the rules that let through what leads to a public address outside `closed`, and nothing else.
 
-    It is said positively, so that it also fails if no address has been found.
+    They are said positively, so that nothing passes whose address is not known.
     """
-    public = _any_of([_leads_to(each) for each in PUBLIC])
-    not_public = _any_of([_leads_to(str(each)) for each in closed_networks(closed)])
-    rules = [public, rbac_pb2.Permission(not_rule=not_public)] if closed else [public]
-    return rbac_pb2.Permission(and_rules=rbac_pb2.Permission.Set(rules=rules))
+    rules = [_leads_to(PUBLIC)]
+    if closed:
+        rules.append(rbac_pb2.Principal(not_id=_leads_to(closed)))
+    public = rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=rules))
+    return _allowing(rbac_pb2.Permission(any=True), public)
 
 
-def allowing(*permissions: rbac_pb2.Permission) -> rbac_pb2.RBAC:
-    """Return the rules that let through what has all of the permissions."""
-    permission = rbac_pb2.Permission(and_rules=rbac_pb2.Permission.Set(rules=permissions))
-    anybody = rbac_pb2.Principal(any=True)
-    policy = rbac_pb2.Policy(permissions=[permission], principals=[anybody])
-    return rbac_pb2.RBAC(action=rbac_pb2.RBAC.ALLOW, policies={"public": policy})
+@lru_cache(maxsize=1)
+def only_names() -> rbac_pb2.RBAC:
+    """Return the rules that let through connections whose SNI is a name."""
+    is_name = rbac_pb2.Permission(requested_server_name={"safe_regex": {"regex": VALID_NAME}})
+    return _allowing(is_name, rbac_pb2.Principal(any=True))
 
 
 @lru_cache(maxsize=8)
@@ -80,13 +82,15 @@ def _common(log_name: str) -> als_pb2.CommonGrpcAccessLogConfig:
     )
 
 
-def _leads_to(cidr: str) -> rbac_pb2.Permission:
-    prefix, _, length = cidr.partition("/")
-    upstream = upstream_ip_port_matcher_pb2.UpstreamIpPortMatcher(
-        upstream_ip={"address_prefix": prefix, "prefix_len": {"value": int(length)}}
-    )
-    return rbac_pb2.Permission(matcher={"name": "address", "typed_config": packed(upstream)})
+def _allowing(permission: rbac_pb2.Permission, principal: rbac_pb2.Principal) -> rbac_pb2.RBAC:
+    policy = rbac_pb2.Policy(permissions=[permission], principals=[principal])
+    return rbac_pb2.RBAC(action=rbac_pb2.RBAC.ALLOW, policies={"policy": policy})
 
 
-def _any_of(permissions: list[rbac_pb2.Permission]) -> rbac_pb2.Permission:
-    return rbac_pb2.Permission(or_rules=rbac_pb2.Permission.Set(rules=permissions))
+def _leads_to(cidrs: Iterable[str]) -> rbac_pb2.Principal:
+    ranges = [
+        {"address_prefix": str(each.network_address), "prefix_len": {"value": each.prefixlen}}
+        for each in collapsed(cidrs)
+    ]
+    # One matcher for all ranges: each chain has its own, and RBAC's matcher of upstream addresses takes one range.
+    return rbac_pb2.Principal(filter_state={"key": UPSTREAM_ADDRESS, "address_match": {"ranges": ranges}})

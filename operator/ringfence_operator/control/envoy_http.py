@@ -12,7 +12,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
 from ringfence_operator.control.envoy_cluster import MOST_CONNECTIONS, build_dns_cache
-from ringfence_operator.control.envoy_filters import allowing, http_log, only_public, packed
+from ringfence_operator.control.envoy_filters import http_log, only_public, packed
 from ringfence_operator.control.envoy_routes import CHECK, RESOLVE
 from ringfence_operator.control.envoy_tls import listening
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
@@ -40,7 +40,12 @@ def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_p
         http_filters=_filters(block, settings, wiring),
         access_log=[_log()],
         # Upgrades to HTTP/2 are offered by some clients on every request, and need not be taken.
-        http_protocol_options={"allow_absolute_url": {"value": True}, "ignore_http_11_upgrade": [{"exact": "h2c"}]},
+        http_protocol_options={
+            "allow_absolute_url": {"value": True},
+            # Python's http.client, before 3.12, speaks no other version to a proxy.
+            "accept_http_10": True,
+            "ignore_http_11_upgrade": [{"exact": "h2c"}],
+        },
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
         upgrade_configs=[{"upgrade_type": "CONNECT"}, {"upgrade_type": "websocket"}],
         request_headers_timeout={"seconds": 10},
@@ -64,7 +69,7 @@ def _filters(block: int, settings: GatewaySettings, wiring: Wiring) -> list[Http
 
 @lru_cache(maxsize=8)
 def _check(closed: tuple[str, ...]) -> HttpFilter:
-    return HttpFilter(name=CHECK, typed_config=packed(rbac_pb2.RBAC(rules=allowing(only_public(closed)))))
+    return HttpFilter(name=CHECK, typed_config=packed(rbac_pb2.RBAC(rules=only_public(closed))))
 
 
 @lru_cache(maxsize=1)

@@ -7,14 +7,13 @@ from typing import Any
 
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
-from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from ringfence_operator.control.envoy_cluster import PROXY_CLUSTER, build_dns_cache, proxy_headers
-from ringfence_operator.control.envoy_filters import VALID_NAME, address_of, allowing, only_public, packed, tcp_log
+from ringfence_operator.control.envoy_filters import address_of, only_names, only_public, packed, tcp_log
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.control.verdict import Judged, Verdict, judge, other_verdict
 from ringfence_operator.resources.port_set import PortSet, block_name, first_port
@@ -101,14 +100,13 @@ def _way_out(block: int, port: int, verdict: Verdict, settings: GatewaySettings,
 
 @lru_cache(maxsize=8)
 def _check(closed: tuple[str, ...]) -> Filter:
-    config = network_rbac_pb2.RBAC(stat_prefix="address", rules=allowing(only_public(closed)))
+    config = network_rbac_pb2.RBAC(stat_prefix="address", rules=only_public(closed))
     return Filter(name="address", typed_config=packed(config))
 
 
 @lru_cache(maxsize=1)
 def _only_names() -> Filter:
-    is_name = rbac_pb2.Permission(requested_server_name={"safe_regex": {"regex": VALID_NAME}})
-    config = network_rbac_pb2.RBAC(stat_prefix="name", rules=allowing(is_name))
+    config = network_rbac_pb2.RBAC(stat_prefix="name", rules=only_names())
     return Filter(name="name", typed_config=packed(config))
 
 

@@ -84,7 +84,7 @@ def proxy_of(url: str) -> Proxy:
     return Proxy(host=parts.hostname, port=port, is_tls=is_tls, credentials=credentials)
 
 
-def closed_networks(cidrs: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+def collapsed(cidrs: Iterable[str]) -> list[IPv4Network | IPv6Network]:
     """Return the fewest networks that hold what `cidrs` hold, in order."""
     networks = [ip_network(each) for each in cidrs]
     four = collapse_addresses(each for each in networks if isinstance(each, IPv4Network))

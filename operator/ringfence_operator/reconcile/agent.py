@@ -14,8 +14,9 @@ from ringfence_operator.reconcile.claim import apply_reclaim_policy, create_clai
 from ringfence_operator.reconcile.context import NODE_SECONDS, Context, build_context
 from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
+from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Gateway
 from ringfence_operator.reconcile.locks import Locks
-from ringfence_operator.reconcile.network import Networks, enforcement
+from ringfence_operator.reconcile.network import Enforced, Networks, enforcement
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.report import report
@@ -31,6 +32,8 @@ ENDING_SECONDS = 2.0
 RETRY_SECONDS = 15.0
 """How soon something that the API server refused is tried again."""
 
+_STARTING = {Reason.STARTING, Reason.NOT_READY, Reason.GATEWAY_PENDING}
+_AT_GATEWAY = {Reason.GATEWAY_PENDING, Reason.GATEWAY_REFUSED, Reason.GATEWAY_UNAVAILABLE}
 _WORDED = {
     Reason.STARTING,
     Reason.IMAGE_NOT_FOUND,
@@ -50,6 +53,7 @@ class Tools:
     kube: Kube
     networks: Networks
     claims: Locks
+    gateway: Gateway | None = None
 
 
 async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float | None:
@@ -79,7 +83,8 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
-    again = await _report(context, decision, view, kube)
+    enforced = enforcement(context, view, tools.gateway)
+    again = await _report(context, _while_in_force(decision, enforced), enforced, tools)
     if context.is_node_known:
         return again
     return NODE_SECONDS if again is None else min(again, NODE_SECONDS)
@@ -154,10 +159,18 @@ def _without_service(decision: Decision, agent: Agent) -> Decision:
     return replace(decision, is_ready=False, reason=Reason.NAME_TAKEN, message=message, look_again=RETRY_SECONDS)
 
 
-async def _report(context: Context, decision: Decision, view: View, kube: Kube) -> float | None:
+def _while_in_force(decision: Decision, enforced: Enforced) -> Decision:
+    """Return the decision for an agent whose policy the gateway does not have in force: not ready, if it would be."""
+    if not enforced or enforced[1] not in _AT_GATEWAY or not decision.is_ready or decision.is_finished:
+        return decision
+    _, reason, message = enforced
+    return replace(decision, is_ready=False, reason=reason, message=message, look_again=SETTLE_SECONDS)
+
+
+async def _report(context: Context, decision: Decision, enforced: Enforced, tools: Tools) -> float | None:
     """Write the status if it differs, and an Event for a transition that somebody may want to know of."""
     agent = context.agent
-    status = agent_status(context, decision, enforced=enforcement(context, view))
+    status = agent_status(context, decision, enforced=enforced)
     if status == agent.status:
         return decision.look_again
     wait = _patience(context, status)
@@ -166,9 +179,9 @@ async def _report(context: Context, decision: Decision, view: View, kube: Kube) 
     if not _is_worth_a_write(agent.status, status):
         return decision.look_again
     with suppress(NotFoundError):
-        answer = await report(agent, status, kube=kube, now=context.now)
+        answer = await report(agent, status, kube=tools.kube, now=context.now)
         # An agent that runs needs no look at what has just been said; of all others, time or the next step may.
-        view.agents.store(answer, wakes=not decision.is_ready or decision.is_finished)
+        tools.view.agents.store(answer, wakes=not decision.is_ready or decision.is_finished)
         log.info("agent.status", state=status.state, reason=decision.reason)
     return decision.look_again
 
@@ -177,7 +190,7 @@ def _patience(context: Context, status: AgentStatus) -> float | None:
     """Return how long a status that says no more than "starting" can wait; None to write it now."""
     ready = find_condition(status.conditions, ConditionType.READY)
     before = find_condition(context.agent.status.conditions, ConditionType.READY)
-    if ready is None or ready.reason not in (Reason.STARTING, Reason.NOT_READY):
+    if ready is None or ready.reason not in _STARTING:
         return None
     if before is not None and before.status == Status.TRUE:
         return None

@@ -57,6 +57,15 @@ def _policy(context: Context) -> Refusal | None:
     return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
 
 
+def _port_set(context: Context) -> Refusal | None:
+    """A pod cannot be given its name server later, so it waits for the one of its policy."""
+    policy = context.policy
+    if policy is None or context.gateway_address or context.own_pod or context.settings.egress_backend == "none":
+        return None
+    message = f"SecurityPolicy {policy.metadata.name} has no port set on the egress gateway yet; its status says why"
+    return Refusal(Reason.GATEWAY_PENDING, message, is_stalled=False)
+
+
 def _runtime_class(context: Context) -> Refusal | None:
     named = context.policy.spec.runtime_class_name if context.policy else None
     if named and named not in context.runtime_classes:
@@ -105,6 +114,7 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _own_labels,
     _isolation,
     _policy,
+    _port_set,
     _runtime_class,
     _deadline,
     _workspace,

@@ -27,6 +27,8 @@ class Context:
     pod: Pod | None
     claim: Claim | None
     is_node_known: bool
+    gateway_address: str | None
+    """Address of the policy's port set: the pod's name server and proxy."""
     rivals: tuple[str, ...]
     """Other agents that the workspace's claim is to be left to."""
     runtime_classes: frozenset[str]
@@ -117,6 +119,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     namespace, name = agent.key
     pod = view.pods.get(namespace, name)
     claim = claim_name(agent)
+    port_set = view.port_set(policy) if policy and view.has_gateway else None
     return Context(
         agent=agent,
         policy=policy,
@@ -125,6 +128,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
+        gateway_address=port_set.address if port_set else None,
         rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,
         settings=view.settings,

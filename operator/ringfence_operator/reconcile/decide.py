@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from ringfence_operator.api.agent import Mode, RestartPolicy
+from ringfence_operator.api.agent import Isolation, Mode, RestartPolicy
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.reconcile.checks import Refusal, refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
+from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.observed import Pod
 
 REFUSED_SECONDS = 5.0
@@ -191,7 +192,17 @@ def _why_stale(context: Context, pod: Pod) -> str:
         return "the pod is being deleted; another one follows"
     if pod.spec_hash != context.pod_hash and not has_ended and context.missing_policy is None:
         return "the SecurityPolicy changed; the pod is being replaced"
+    if _has_wrong_name_server(context, pod) and not has_ended:
+        return "the address of the policy's port set is another one; the pod is being replaced"
     return ""
+
+
+def _has_wrong_name_server(context: Context, pod: Pod) -> bool:
+    """True if the pod needs names and was made to ask somewhere else for them, which cannot be changed in place."""
+    policy, address = context.policy, context.gateway_address
+    if policy is None or address is None or context.effective.isolation.value is Isolation.NONE:
+        return False
+    return pod.gateway_address != address and uses_names(policy)
 
 
 def _end(state: AgentState, reason: Reason, message: str, *, failures: int | None = None) -> Decision:

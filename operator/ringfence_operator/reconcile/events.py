@@ -16,6 +16,7 @@ _QUIET = {
     Reason.RESTARTING,
     Reason.IN_FORCE,
     Reason.PENDING,
+    Reason.GATEWAY_PENDING,
     Reason.NOT_CONFINED,
 }
 _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}

@@ -5,16 +5,24 @@ from contextlib import suppress
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
-from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.conditions import ConditionType, Reason, Status, find_condition
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import AlreadyExistsError, NotFoundError
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.create import replace
+from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Gateway, explain
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw, path
-from ringfence_operator.reconcile.view import BY_NAMESPACE, View
-from ringfence_operator.resources.network_policy import build_default_deny, build_network_policy, policy_name
-from ringfence_operator.resources.observed import Meta, digest
+from ringfence_operator.reconcile.view import BY_NAMESPACE, View, block_of
+from ringfence_operator.resources.domains import uses_names
+from ringfence_operator.resources.gateway import admission_name, build_admission, build_gateway_egress
+from ringfence_operator.resources.network_policy import (
+    Around,
+    build_default_deny,
+    build_network_policy,
+    policy_name,
+)
+from ringfence_operator.resources.observed import Meta, Service, digest
 from ringfence_operator.resources.selector import selects
 
 _DENY_DIGEST = digest(build_default_deny("")["spec"])
@@ -34,14 +42,37 @@ class Networks:
 
     async def open(self, policy: SecurityPolicy, namespace: str, *, is_cluster: bool) -> None:
         """Have in place in `namespace` what `policy` opens there."""
-        desired = build_network_policy(
-            policy,
-            namespace=namespace,
-            is_cluster=is_cluster,
+        port_set = self._view.port_set(policy)
+        around = Around(
             closed_namespace=self._view.settings.namespace,
             reserved=self._view.reserved(),
+            block=block_of(port_set) if port_set else None,
+            services=self._view.named_services(policy),
         )
-        await self._ensure(namespace, desired["metadata"]["name"], lambda: desired, digest(desired["spec"]))
+        await self._keep(build_network_policy(policy, namespace=namespace, is_cluster=is_cluster, around=around))
+
+    async def admit(self, policy: SecurityPolicy) -> None:
+        """Have the gateway's end of the policy in place: its agents, and no others, come to its port set."""
+        port_set = self._view.port_set(policy)
+        if port_set is not None:
+            namespace, is_cluster = self._view.settings.namespace, self._view.is_cluster_policy(policy)
+            block = block_of(port_set)
+            await self._keep(build_admission(block, policy.key, namespace=namespace, is_cluster=is_cluster))
+
+    async def dismiss(self, service: Service) -> None:
+        """Close the gateway's end of a policy that is gone, unless the block's name has gone to another policy."""
+        await self.remove(service.meta.namespace, admission_name(block_of(service)))
+
+    async def confine_gateway(self) -> None:
+        """Have in place where the gateway itself may go."""
+        settings = self._view.settings
+        if self._view.has_gateway:
+            reserved = self._view.reserved()
+            await self._keep(build_gateway_egress(settings.namespace, reserved, settings.gateway_resolvers))
+
+    async def _keep(self, desired: Raw) -> None:
+        meta = desired["metadata"]
+        await self._ensure(meta["namespace"], meta["name"], lambda: desired, digest(desired["spec"]))
 
     async def prepare(self, context: Context) -> None:
         """Have in place what the agent's pod needs before it is made; writes nothing when it is there."""
@@ -72,10 +103,25 @@ class Networks:
             if self._view.agents.keys_by(BY_NAMESPACE, namespace):
                 await self.close(namespace)
             return
+        if name.startswith(labels.GATEWAY):
+            await self._restore_gateway(namespace, name)
+            return
         for is_cluster in (False, True):
             prefix = policy_name("", is_cluster=is_cluster)
             if name.startswith(prefix):
                 await self._restore(namespace, name.removeprefix(prefix), is_cluster=is_cluster)
+
+    async def _restore_gateway(self, namespace: str, name: str) -> None:
+        """Of the gateway's own and of its ends of policies; under such a name elsewhere it is none of ours."""
+        if namespace == self._view.settings.namespace and name == labels.GATEWAY and self._view.has_gateway:
+            await self.confine_gateway()
+            return
+        for service in self._view.port_sets():
+            policy = self._view.policies.get(*service.policy.split("/", 1))
+            if policy and namespace == service.meta.namespace and name == admission_name(block_of(service)):
+                await self.admit(policy)
+                return
+        await self.remove(namespace, name)
 
     async def _restore(self, namespace: str, policy: str, *, is_cluster: bool) -> None:
         found = self._view.cluster_policy() if is_cluster else self._view.policies.get(namespace, policy)
@@ -112,8 +158,12 @@ def _is_as_wanted(view: View, namespace: str, name: str, wanted: str) -> bool:
     return present is not None and present.is_ours and present.digest == wanted
 
 
-def enforcement(context: Context, view: View) -> tuple[bool, Reason, str] | None:
-    """Return whether what confines the agent's pod is in force, why, and a sentence; None without a pod."""
+Enforced = tuple[bool, Reason, str] | None
+"""Whether what confines a pod is in force, why, and a sentence; None without a pod."""
+
+
+def enforcement(context: Context, view: View, gateway: Gateway | None) -> Enforced:
+    """Return whether what confines the agent's pod is in force."""
     pod = context.own_pod
     if pod is None:
         return None
@@ -129,4 +179,20 @@ def enforcement(context: Context, view: View) -> tuple[bool, Reason, str] | None
                 "delete it, or exclude the pod from its podSelector"
             )
             return False, Reason.FOREIGN_NETWORK_POLICY, message
+    lacking = _lacking_at_gateway(context, view, gateway) if gateway else None
+    if lacking:
+        return False, *lacking
     return True, Reason.IN_FORCE, "the default deny is written, and nobody else's policy opens egress"
+
+
+def _lacking_at_gateway(context: Context, view: View, gateway: Gateway) -> tuple[Reason, str] | None:
+    """Return why the gateway does not have in force what the policy names; a change on its way is no reason yet."""
+    policy = context.policy
+    if policy is None or not uses_names(policy):
+        return None
+    standing = gateway.standing("/".join(policy.key), view.gateway_replicas())
+    if standing.force is Force.IN_FORCE:
+        return None
+    before = find_condition(context.agent.status.conditions, ConditionType.ENFORCED)
+    is_settling = standing.seconds < SETTLE_SECONDS and before is not None and before.status == Status.TRUE
+    return None if is_settling else explain(standing)

@@ -17,6 +17,7 @@ from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
+from ringfence_operator.resources.way_out import WayOut, way_out
 
 STUCK_SECONDS = 5.0
 """A container that is being made for longer than this has a reason, which the kubelet tells only in Events."""
@@ -32,6 +33,12 @@ def _cluster_policy(context: Context) -> str | None:
     return context.policy.metadata.name
 
 
+def _way_out(context: Context) -> WayOut | None:
+    if context.policy is None or context.gateway_address is None:
+        return None
+    return way_out(context.policy, context.gateway_address, cluster_domain=context.settings.cluster_domain)
+
+
 async def create_pod(context: Context, view: View, kube: Kube) -> None:
     """Make the pod. Raises TakenError if its name is somebody else's, and whatever the API server refuses it with."""
     agent = context.agent
@@ -42,6 +49,7 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         context.effective,
         cluster_policy=_cluster_policy(context),
         seconds_left=None if left is None else int(left),
+        way_out=_way_out(context),
     )
     answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
     if answer is None:

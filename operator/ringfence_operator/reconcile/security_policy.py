@@ -1,84 +1,137 @@
-"""One pass over a SecurityPolicy: its NetworkPolicy in each namespace where it holds, then its status."""
+"""One pass over a SecurityPolicy: its port set, its NetworkPolicies where it holds, then its status."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
+from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
 from ringfence_operator.errors import NotFoundError
+from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Seen, Standing
 from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.policy_status import Found, policy_status
+from ringfence_operator.reconcile.port_set import PortSets, PortSetsFullError, TooManyPortsError
 from ringfence_operator.reconcile.ports import Kube
 from ringfence_operator.reconcile.report import report
-from ringfence_operator.reconcile.view import BY_POLICY, View
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.network_policy import policy_name
-from ringfence_operator.resources.reserved import is_reserved
 
 COUNT_SECONDS = 5.0
 """How long the count of agents may lag behind: a burst of agents costs one write, not one each."""
+SEEN_SECONDS = 30.0
+"""How long names that agents asked for may wait to be told: traffic costs no more than two writes a minute."""
 
 
-async def reconcile_security_policy(
-    policy: SecurityPolicy, view: View, *, kube: Kube, networks: Networks, now: datetime
-) -> float | None:
+@dataclass(frozen=True, slots=True)
+class PolicyTools:
+    """What a pass over a policy works with."""
+
+    view: View
+    kube: Kube
+    networks: Networks
+    port_sets: PortSets | None = None
+    """None without an egress gateway."""
+    told: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When a policy's names were last told."""
+
+
+async def reconcile_security_policy(policy: SecurityPolicy, tools: PolicyTools, *, now: datetime) -> float | None:
     """Have in force what `policy` opens, then report. Safe to run at any time, any number of times."""
     if policy.metadata.deletion_timestamp is not None:
         return None
-    await networks.open(policy, policy.metadata.namespace, is_cluster=False)
-    if view.is_cluster_policy(policy):
-        for each in namespaces_of_cluster_policy(view):
-            await networks.open(policy, each, is_cluster=True)
-    status = policy_status(policy, view, now=now)
-    if status == policy.status:
-        return None
+    refusal = await _keep_port_set(policy, tools)
+    await tools.networks.open(policy, policy.metadata.namespace, is_cluster=False)
+    if tools.view.is_cluster_policy(policy):
+        for each in namespaces_of_cluster_policy(tools.view):
+            await tools.networks.open(policy, each, is_cluster=True)
+    standing = _standing(policy, tools)
+    if standing.force is not Force.IN_FORCE and standing.seconds < SETTLE_SECONDS and refusal is None:
+        return SETTLE_SECONDS - standing.seconds
+    return await _report(policy, Found(standing, refusal), tools, now=now)
+
+
+async def _keep_port_set(policy: SecurityPolicy, tools: PolicyTools) -> tuple[Reason, str] | None:
+    """Have the policy's port set, and the gateway's end of it; return why it has none, if it cannot."""
+    if tools.port_sets is None:
+        if not uses_names(policy):
+            return None
+        message = "names need the egress gateway: start the operator with RINGFENCE_OPERATOR_EGRESS_BACKEND=envoy"
+        return Reason.NO_GATEWAY, message
     try:
-        view.policies.store(await report(policy, status, kube=kube, now=now))
-    except NotFoundError:
-        return None
+        await tools.port_sets.keep(policy)
+    except PortSetsFullError as error:
+        return Reason.NO_PORT_SET, str(error)
+    except TooManyPortsError as error:
+        return Reason.TOO_MANY_PORTS, str(error)
+    await tools.networks.admit(policy)
     return None
 
 
-async def remove_security_policy(namespace: str, name: str, view: View, *, networks: Networks) -> None:
+def _standing(policy: SecurityPolicy, tools: PolicyTools) -> Standing:
+    """Return where the policy stands; one that names nothing of the outside needs no replica to be in force."""
+    if tools.port_sets is None:
+        return Standing(Force.IN_FORCE)
+    standing = tools.port_sets.gateway.standing("/".join(policy.key), tools.view.gateway_replicas())
+    return standing if uses_names(policy) else Standing(Force.IN_FORCE, replicas=standing.replicas)
+
+
+async def _report(policy: SecurityPolicy, found: Found, tools: PolicyTools, *, now: datetime) -> float | None:
+    key = "/".join(policy.key)
+    seen = tools.port_sets.gateway.seen(key) if tools.port_sets else Seen()
+    status = policy_status(policy, tools.view, found, seen, now=now)
+    if status == policy.status:
+        return None
+    wait = _seconds_to_wait(policy, status, tools, now)
+    if wait > 0:
+        return wait
+    try:
+        tools.view.policies.store(await report(policy, status, kube=tools.kube, now=now))
+    except NotFoundError:
+        return None
+    if tools.port_sets:
+        tools.port_sets.gateway.told(key, seen)
+    tools.told[policy.key] = now
+    return None
+
+
+def _seconds_to_wait(policy: SecurityPolicy, status: SecurityPolicyStatus, tools: PolicyTools, now: datetime) -> float:
+    """Return how long a status can wait that tells nothing new but names."""
+    before = policy.status
+    bare = _with_names_of(status, before)
+    since = tools.told.get(policy.key)
+    if bare != before or since is None:
+        return 0.0
+    return SEEN_SECONDS - (now - since).total_seconds()
+
+
+def _with_names_of(status: SecurityPolicyStatus, other: SecurityPolicyStatus) -> SecurityPolicyStatus:
+    """Return `status` with the names of `other`."""
+    names = {"observed_domains": other.observed_domains, "denied_domains": other.denied_domains}
+    return status.model_copy(update=names)
+
+
+async def remove_security_policy(namespace: str, name: str, tools: PolicyTools) -> None:
     """Close what a deleted policy had opened, at once and not when the garbage collector comes by."""
-    await networks.remove(namespace, policy_name(name, is_cluster=False))
+    view = tools.view
+    await tools.networks.remove(namespace, policy_name(name, is_cluster=False))
     if f"{namespace}/{name}" == view.settings.default_policy:
         for each in namespaces_of_cluster_policy(view):
-            await networks.remove(each, policy_name(name, is_cluster=True))
+            await tools.networks.remove(each, policy_name(name, is_cluster=True))
+    tools.told.pop((namespace, name), None)
+
+
+async def reconcile_port_set(namespace: str, name: str, tools: PolicyTools) -> float | None:
+    """Give a port set back whose policy is gone; of two that one policy has, the second."""
+    service = tools.view.services.get(namespace, name)
+    if service is None or not service.policy or tools.port_sets is None:
+        return None
+    policy = tools.view.policies.get(*service.policy.split("/", 1))
+    if policy is not None and tools.view.port_set(policy) == service:
+        return None
+    await tools.networks.dismiss(service)
+    return await tools.port_sets.release(service)
 
 
 def namespaces_of_cluster_policy(view: View) -> list[str]:
     """Return the namespaces in which agents name no policy."""
     return sorted({agent.namespace for agent in view.agents.cache.values() if not agent.policy})
-
-
-def policy_status(policy: SecurityPolicy, view: View, *, now: datetime) -> SecurityPolicyStatus:
-    """Return the status of a policy whose NetworkPolicies have just been written."""
-    conditions: tuple[Condition, ...] = policy.status.conditions
-    generation = policy.metadata.generation
-    closed = _closed_cidrs(policy, view)
-    reason, message = Reason.IN_FORCE, "what the policy opens is in force"
-    if closed:
-        reason = Reason.RESERVED_ADDRESS
-        message = (
-            f"{', '.join(closed)}: addresses of the cluster, its nodes or link-local ones stay closed; "
-            "name pods by selectors under network.destinations instead"
-        )
-    conditions = set_condition(
-        conditions, ConditionType.READY, not closed, reason, message, now=now, generation=generation
-    )
-    if closed:
-        conditions = set_condition(
-            conditions, ConditionType.STALLED, True, reason, message, now=now, generation=generation
-        )
-    else:
-        conditions = remove_condition(conditions, ConditionType.STALLED)
-    agents = len(view.agents.keys_by(BY_POLICY, policy.key))
-    if view.is_cluster_policy(policy):
-        agents += sum(1 for agent in view.agents.cache.values() if not agent.policy)
-    return SecurityPolicyStatus(observed_generation=generation, conditions=conditions, agents=agents)
-
-
-def _closed_cidrs(policy: SecurityPolicy, view: View) -> list[str]:
-    reserved = view.reserved()
-    network = policy.spec.network
-    given = [each.cidr for each in network.cidrs]
-    given += [source.cidr for rule in network.ingress for source in rule.from_ if source.cidr is not None]
-    return [cidr for cidr in given if is_reserved(cidr, reserved)]

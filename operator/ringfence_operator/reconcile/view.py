@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.resources.effective import Surroundings
-from ringfence_operator.resources.observed import Claim, Named, NetworkPolicy, Node, Pod, Service
+from ringfence_operator.resources.observed import Claim, GatewayPod, Named, NetworkPolicy, Node, Pod, Service
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.reserved import host_cidr, reserved_cidrs
 from ringfence_operator.resources.volumes import claim_name
@@ -20,6 +21,10 @@ FOREIGN = "foreign"
 BY_NODE = "node"
 BY_NAMESPACE = "namespace"
 LACKING = "lacking"
+PORT_SETS = "portSets"
+BY_POD_POLICY = "podPolicy"
+BY_SERVICE = "service"
+_EVERY = ""
 
 
 def index_by_policy(agent: AgentRecord) -> Iterable[tuple[str, str]]:
@@ -48,6 +53,33 @@ def index_by_node(pod: Pod) -> Iterable[str]:
     """Yield the node that a pod is bound to."""
     if pod.node:
         yield pod.node
+
+
+def block_of(service: Service) -> int:
+    """Return the block that a port set's Service is the lock of."""
+    return int(service.meta.name.removeprefix("p-"))
+
+
+def index_by_pod_policy(pod: Pod) -> Iterable[tuple[str, str]]:
+    """Yield the label and the SecurityPolicy under which a pod reaches the network."""
+    if policy := pod.labels.get(labels.POLICY):
+        yield labels.POLICY, f"{pod.meta.namespace}/{policy}"
+    if policy := pod.labels.get(labels.CLUSTER_POLICY):
+        yield labels.CLUSTER_POLICY, policy
+
+
+def index_port_sets(service: Service) -> Iterable[tuple[str, str]]:
+    """Yield the policy whose port set a Service is, and a key for all; by namespace, for anybody may label one so."""
+    if service.policy:
+        yield service.meta.namespace, service.policy
+        yield service.meta.namespace, _EVERY
+
+
+def index_by_service(policy: SecurityPolicy) -> Iterable[tuple[str, str]]:
+    """Yield the Services that a policy names."""
+    for each in policy.spec.network.destinations:
+        if each.service:
+            yield each.service.namespace or policy.metadata.namespace, each.service.name
 
 
 def index_foreign(policy: NetworkPolicy) -> Iterable[str]:
@@ -82,6 +114,7 @@ class View:
     runtime_classes: Table[Named]
     service_cidrs: Table[Named]
     api_endpoints: Table[Named]
+    gateway_pods: Table[GatewayPod]
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""
@@ -105,6 +138,45 @@ class View:
     def is_cluster_policy(self, policy: SecurityPolicy) -> bool:
         """Return True if `policy` is the one that holds for agents that name none."""
         return "/".join(policy.key) == self.settings.default_policy
+
+    @property
+    def has_gateway(self) -> bool:
+        """True if policies have port sets on an egress gateway."""
+        return self.settings.egress_backend == "envoy"
+
+    def port_set(self, policy: SecurityPolicy) -> Service | None:
+        """Return the Service of the policy's port set; of several, as two leaders could have made, the first."""
+        keys = sorted(self.services.keys_by(PORT_SETS, (self.settings.namespace, "/".join(policy.key))))
+        return self.services.get(*keys[0]) if keys else None
+
+    def port_sets(self) -> list[Service]:
+        """Return the Services of all port sets."""
+        return [self.services.cache[key] for key in self.services.keys_by(PORT_SETS, (self.settings.namespace, _EVERY))]
+
+    def has_pods_under(self, policy: str) -> bool:
+        """Return True if an agent's pod reaches the network under the policy (namespace, a slash, name)."""
+        found = self.pods.keys_by(BY_POD_POLICY, (labels.POLICY, policy))
+        if policy == self.settings.default_policy:
+            found = found or self.pods.keys_by(BY_POD_POLICY, (labels.CLUSTER_POLICY, policy.partition("/")[2]))
+        return bool(found)
+
+    def gateway_replicas(self) -> list[str]:
+        """Return the names of the gateway's pods that agents' connections may come to."""
+        return sorted(pod.meta.name for pod in self.gateway_pods.cache.values() if pod.is_ready)
+
+    def named_services(self, policy: SecurityPolicy) -> dict[tuple[str, str], Service]:
+        """Return the Services that the policy names and that can be reached; the operator's namespace never can."""
+        found = {}
+        for key in index_by_service(policy):
+            service = self.services.get(*key)
+            if service and service.address and service.selector and key[0] != self.settings.namespace:
+                found[key] = service
+        return found
+
+    def service_addresses(self, policy: SecurityPolicy) -> dict[str, str]:
+        """Return the in-cluster names that the policy's DNS answers, `name.namespace`, with their addresses."""
+        services = self.named_services(policy).items() if policy.spec.network.enabled else ()
+        return {f"{name}.{namespace}": service.address for (namespace, name), service in sorted(services)}
 
     def other_users(self, agent: Agent) -> Collection[tuple[str, str]]:
         """Return the other agents whose workspace is on the same claim."""

@@ -5,15 +5,16 @@ from typing import Any
 from ringfence_operator.api.agent import Agent, Isolation
 from ringfence_operator.resources import volumes
 from ringfence_operator.resources.effective import Effective
+from ringfence_operator.resources.way_out import WayOut
 
 
-def build_container(agent: Agent, effective: Effective) -> dict[str, Any]:
+def build_container(agent: Agent, effective: Effective, way_out: WayOut | None) -> dict[str, Any]:
     """Return the container that runs the user's image."""
     spec = agent.spec
     container: dict[str, Any] = {
         "name": "agent",
         "image": spec.image,
-        "env": _environment(agent, effective),
+        "env": _environment(agent, effective, way_out),
         "resources": {
             "requests": effective.requests,
             "limits": {name: limit.value for name, limit in effective.limits.items()},
@@ -37,13 +38,19 @@ def build_container(agent: Agent, effective: Effective) -> dict[str, Any]:
     return container | _probes(agent)
 
 
-def _environment(agent: Agent, effective: Effective) -> list[dict[str, Any]]:
-    """The user's variables; HOME besides, since user 65532 has no entry in the image's passwd file."""
+def _environment(agent: Agent, effective: Effective, way_out: WayOut | None) -> list[dict[str, Any]]:
+    """The user's variables, and before them ours that they do not set.
+
+    HOME, since user 65532 has no entry in the image's passwd file; and the way out, for programs that heed proxies.
+    """
     given = [each.to_body() for each in agent.spec.env]
-    writable = volumes.writable_mounts(agent, effective)
-    if effective.isolation.value is Isolation.NONE or not writable or any(each["name"] == "HOME" for each in given):
+    if effective.isolation.value is Isolation.NONE:
         return given
-    return [{"name": "HOME", "value": writable[0]}, *given]
+    writable = volumes.writable_mounts(agent, effective)
+    ours = [{"name": "HOME", "value": writable[0]}] if writable else []
+    ours += way_out.environment() if way_out else []
+    names = {each["name"] for each in given}
+    return [each for each in ours if each["name"] not in names] + given
 
 
 def _probes(agent: Agent) -> dict[str, Any]:

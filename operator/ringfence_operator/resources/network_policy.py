@@ -3,15 +3,30 @@
 None is per agent, so a new agent costs no NetworkPolicy write.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ringfence_operator import labels
 from ringfence_operator.api.network import CidrDestination, Destination, Ingress, IngressSource, NetworkPort
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.gateway import NAMESPACE_NAME, gateway_peer, port_rules
+from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.reserved import exceptions, is_reserved
 
-NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What of the cluster a policy's NetworkPolicy depends on."""
+
+    closed_namespace: str
+    """The operator's and the gateway's, which no selector covers."""
+    reserved: Sequence[str]
+    """CIDRs that no ipBlock covers."""
+    block: int | None = None
+    """The policy's port set."""
+    services: Mapping[tuple[str, str], Service] = field(default_factory=dict)
+    """The Services that the policy names and that exist."""
 
 
 def policy_name(policy: str, *, is_cluster: bool) -> str:
@@ -34,20 +49,21 @@ def build_default_deny(namespace: str) -> dict[str, Any]:
     return _network_policy(namespace, labels.DEFAULT_DENY, {"podSelector": selector})
 
 
-def build_network_policy(
-    policy: SecurityPolicy, *, namespace: str, is_cluster: bool, closed_namespace: str, reserved: Sequence[str]
-) -> dict[str, Any]:
-    """Return the NetworkPolicy that opens in `namespace` what `policy` names, and nothing else.
-
-    `closed_namespace` is the operator's, which no selector covers; `reserved` are CIDRs that no ipBlock covers.
-    """
+def build_network_policy(policy: SecurityPolicy, *, namespace: str, is_cluster: bool, around: Around) -> dict[str, Any]:
+    """Return the NetworkPolicy that opens in `namespace` what `policy` names, and nothing else."""
     label = labels.CLUSTER_POLICY if is_cluster else labels.POLICY
     spec: dict[str, Any] = {"podSelector": {"matchLabels": {labels.CONFINED: "true", label: policy.metadata.name}}}
     network = policy.spec.network
     if network.enabled:
-        egress = [_destination(each, namespace, closed_namespace) for each in network.destinations]
-        egress += [rule for each in network.cidrs if (rule := _cidr(each, reserved))]
-        ingress = [rule for each in network.ingress if (rule := _ingress(each, namespace, closed_namespace, reserved))]
+        egress = [rule for each in network.destinations if (rule := _destination(each, policy, namespace, around))]
+        egress += [rule for each in network.cidrs if (rule := _cidr(each, around.reserved))]
+        if around.block is not None:
+            egress.append({"to": [gateway_peer(around.closed_namespace)], "ports": port_rules(around.block)})
+        ingress = [
+            rule
+            for each in network.ingress
+            if (rule := _ingress(each, namespace, around.closed_namespace, around.reserved))
+        ]
         spec |= {name: rules for name, rules in (("egress", egress), ("ingress", ingress)) if rules}
     return _network_policy(namespace, policy_name(policy.metadata.name, is_cluster=is_cluster), spec)
 
@@ -79,8 +95,21 @@ def _selectors(peer: Destination | IngressSource, home: str, closed_namespace: s
     return result
 
 
-def _destination(each: Destination, home: str, closed_namespace: str) -> dict[str, Any]:
-    return {"to": [_selectors(each, home, closed_namespace)], **_ports(each.ports)}
+def _destination(each: Destination, policy: SecurityPolicy, home: str, around: Around) -> dict[str, Any] | None:
+    if each.service is None:
+        return {"to": [_selectors(each, home, around.closed_namespace)], **_ports(each.ports)}
+    key = (each.service.namespace or policy.metadata.namespace, each.service.name)
+    service = around.services.get(key)
+    return _behind(service, key[0]) if service else None
+
+
+def _behind(service: Service, namespace: str) -> dict[str, Any]:
+    """The pods that a Service sends to, on the ports that it sends to."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}},
+        "podSelector": {"matchLabels": dict(service.selector)},
+    }
+    return {"to": [peer], "ports": [{"port": each.target, "protocol": each.protocol} for each in service.ports]}
 
 
 def _ip_block(cidr: str, given: Sequence[str], reserved: Sequence[str]) -> dict[str, Any] | None:

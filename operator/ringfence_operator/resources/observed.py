@@ -4,6 +4,7 @@ Thousands of these stand in memory, so each kind is a slotted dataclass, and str
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from sys import intern
@@ -12,6 +13,8 @@ from typing import Any
 import orjson
 
 from ringfence_operator import labels
+
+_BLOCK = re.compile("p-[0-9]{5}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Pod:
     exit: Exit | None
     unschedulable: str
     disrupted: str
+    gateway_address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,34 @@ class NetworkPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ServicePort:
+    """A port of a Service, and the one of the pods behind it."""
+
+    port: int
+    protocol: str
+    target: int | str
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """An agent's Service."""
+    """A Service: an agent's, a port set's, or one that a policy names. `address` is empty for a headless one."""
 
     meta: Meta
     owner_uid: str
     digest: str
+    policy: str
+    """Namespace, a slash, and name of the SecurityPolicy whose port set it says that it is."""
+    address: str
+    selector: Mapping[str, str]
+    ports: tuple[ServicePort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPod:
+    """A replica of the egress gateway."""
+
+    meta: Meta
+    is_ready: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +225,14 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         exit=_exit(state) or _exit(container.get("lastState", {})),
         unschedulable=_unschedulable(status),
         disrupted=intern(disrupted.get("reason", "")) if disrupted.get("status") == "True" else "",
+        gateway_address=intern(annotations.get(labels.GATEWAY_ADDRESS, "")),
     )
+
+
+def observe_gateway_pod(raw: Mapping[str, Any]) -> GatewayPod:
+    """Read a replica of the egress gateway; one that is going counts no more."""
+    is_ready = _condition(raw.get("status", {}), "Ready").get("status") == "True"
+    return GatewayPod(Meta.of(raw), is_ready and "deletionTimestamp" not in raw["metadata"])
 
 
 def observe_network_policy(raw: Mapping[str, Any]) -> NetworkPolicy:
@@ -229,7 +262,23 @@ def service_digest(spec: Mapping[str, Any]) -> str:
 
 def observe_service(raw: Mapping[str, Any]) -> Service:
     """Read a Service."""
-    return Service(Meta.of(raw), _owner_uid(raw["metadata"]), service_digest(raw["spec"]))
+    meta, spec = raw["metadata"], raw["spec"]
+    marks = meta.get("labels", {})
+    is_marked = marks.get(labels.MANAGED_BY) == labels.MANAGER and labels.POLICY_NAMESPACE in marks
+    is_port_set = is_marked and bool(_BLOCK.match(meta["name"]))
+    address = spec.get("clusterIP", "")
+    return Service(
+        meta=Meta.of(raw),
+        owner_uid=_owner_uid(meta),
+        digest=service_digest(spec),
+        policy=f"{marks[labels.POLICY_NAMESPACE]}/{marks.get(labels.POLICY, '')}" if is_port_set else "",
+        address="" if address == "None" else address,
+        selector=_interned(spec.get("selector")),
+        ports=tuple(
+            ServicePort(port["port"], port.get("protocol", "TCP"), port.get("targetPort", port["port"]))
+            for port in spec.get("ports", ())
+        ),
+    )
 
 
 def observe_claim(raw: Mapping[str, Any]) -> Claim:

@@ -9,6 +9,7 @@ from ringfence_operator.resources import volumes
 from ringfence_operator.resources.container import build_container
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.observed import digest
+from ringfence_operator.resources.way_out import WayOut
 
 USER_ID = 65532
 """The agent's user and group from Basic up, whatever the image says, so that volumes are writable and root is not."""
@@ -68,11 +69,12 @@ def owner_reference(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _annotations(agent: Agent, policy: SecurityPolicy | None) -> dict[str, str]:
+def _annotations(agent: Agent, policy: SecurityPolicy | None, way_out: WayOut | None) -> dict[str, str]:
     return {
         **agent.spec.pod_metadata.annotations,
         **volumes.file_annotations(agent),
         labels.SPEC_HASH: pod_hash(agent, policy),
+        **({labels.GATEWAY_ADDRESS: way_out.address} if way_out else {}),
     }
 
 
@@ -106,11 +108,13 @@ def build_pod(
     *,
     cluster_policy: str | None = None,
     seconds_left: int | None = None,
+    way_out: WayOut | None = None,
 ) -> dict[str, Any]:
     """Return the pod that runs `agent`, confined as `effective` says.
 
-    `cluster_policy` names the default SecurityPolicy where the agent names none. `seconds_left` is what remains of
-    the agent's execution time; the kubelet ends the pod then, with the operator there or not.
+    `way_out` is its policy's port set on the egress gateway. `cluster_policy` names the default SecurityPolicy where
+    the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet ends the pod then,
+    with the operator there or not.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -118,13 +122,13 @@ def build_pod(
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": _security_context(effective),
-        "containers": [build_container(agent, effective)],
+        "containers": [build_container(agent, effective, way_out)],
         "volumes": volumes.build_volumes(agent, effective),
         **_scheduling(agent),
     }
     if effective.isolation.value is not Isolation.NONE:
-        # No name server is open to the pod: let look-ups fail at once instead of after a timeout.
-        spec |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["127.0.0.1"]}}
+        # Without a port set no name server is open to the pod: let look-ups fail at once instead of after a timeout.
+        spec |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": [way_out.address if way_out else "127.0.0.1"]}}
     if effective.has_user_namespace.value:
         spec["hostUsers"] = False
     if effective.runtime_class:
@@ -138,7 +142,7 @@ def build_pod(
             "name": agent.metadata.name,
             "namespace": agent.metadata.namespace,
             "labels": pod_labels(agent, effective, cluster_policy=cluster_policy),
-            "annotations": _annotations(agent, policy),
+            "annotations": _annotations(agent, policy, way_out),
             "ownerReferences": [owner_reference(agent)],
         },
         "spec": spec,

@@ -13,7 +13,7 @@ def policy(spec: dict[str, Any] | None = None) -> SecurityPolicy:
 
 def test_policy_without_a_spec_opens_nothing() -> None:
     assert policy() == policy({})
-    assert policy().spec.network.to_body() == {"enabled": True}
+    assert policy().spec.network.to_body() == {"enabled": True, "mode": "Enforce"}
 
 
 def test_words_that_python_keeps_to_itself_are_read() -> None:

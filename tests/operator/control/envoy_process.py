@@ -15,7 +15,7 @@ import yaml
 
 from tests.operator.control.operator_side import SECONDS
 
-DEPLOY = Path(__file__).resolve().parents[3] / "deploy/gateway"
+BOOTSTRAP = Path(__file__).resolve().parents[3] / "gateway/ringfence_gateway/bootstrap"
 ENVOY = Path(str(files("envoy") / "_bin/envoy"))
 
 
@@ -51,9 +51,9 @@ def write_bootstrap(folder: Path, *, control: int, als: Path) -> Path:
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     for name in ("certificate.yaml", "authority.yaml"):
-        text = (DEPLOY / name).read_text().replace("/etc/ringfence/tls", str(folder / "tls"))
+        text = (BOOTSTRAP / name).read_text().replace("/etc/ringfence/tls", str(folder / "tls"))
         (folder / name).write_text(text)
-    text = (DEPLOY / "bootstrap.yaml").read_text()
+    text = (BOOTSTRAP / "bootstrap.yaml").read_text()
     text = text.replace("/run/ringfence/als.sock", str(als)).replace("/run/ringfence", str(run))
     bootstrap: Any = yaml.safe_load(text.replace("/etc/ringfence/envoy", str(folder)))
     cluster = bootstrap["static_resources"]["clusters"][0]
@@ -70,7 +70,8 @@ async def envoy(folder: Path, *, control: int, als: Path, replica: str = "gatewa
     process = await asyncio.create_subprocess_exec(
         ENVOY, "-c", bootstrap, "--service-node", f"{replica}/envoy", "--service-cluster", "ringfence-gateway",
         "--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "--drain-time-s", "3",
-        "--drain-strategy", "immediate", "--file-flush-interval-msec", "100", "-l", "info", "--log-path", folder / "envoy.log",
+        "--drain-strategy", "immediate", "--file-flush-interval-msec", "100", "-l", "info",
+        "--log-path", folder / "envoy.log",
     )  # fmt: skip
     try:
         found = Envoy(process, folder / "run/admin.sock")

@@ -1,6 +1,7 @@
 """Everything around the control process: an operator, a gateway pod of the real Envoy, and an Internet."""
 
 import asyncio
+import os
 import random
 import socket
 import ssl
@@ -19,11 +20,10 @@ from tests.operator.control.internet import Internet, internet
 from tests.operator.control.operator_side import SECONDS, OperatorSide, operator_side
 from tests.operator.control.responder import AccessLog, Responder, access_log, responder
 
-NAMES = {
-    "a.example": ["127.0.9.1"],
-    "b.example": ["127.0.9.2"],
-    "*": ["127.0.9.3"],
-}
+NET = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
+"""Loopback addresses that other runs of the tests beside this one do not use."""
+A, B, OTHER = f"{NET}.1", f"{NET}.2", f"{NET}.3"
+NAMES = {"a.example": [A], "b.example": [B], "*": [OTHER]}
 REPLICA = "gateway-0"
 
 

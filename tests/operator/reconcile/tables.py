@@ -9,6 +9,7 @@ from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
+from tests.operator.resources.objects import SETTINGS
 
 T = TypeVar("T")
 Raw = dict[str, Any]
@@ -77,6 +78,7 @@ SLIM: dict[str, Callable[[Raw], Any]] = {
     "runtimeclasses": observed.observe_name,
     "servicecidrs": observed.observe_service_cidr,
     "endpointslices": observed.observe_endpoints,
+    "gatewaypods": observed.observe_gateway_pod,
 }
 _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     "agents": {
@@ -84,7 +86,9 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         view.BY_CLAIM: view.index_by_claim,
         view.BY_NAMESPACE: view.index_by_namespace,
     },
-    "pods": {view.BY_NODE: view.index_by_node},
+    "securitypolicies": {view.BY_SERVICE: view.index_by_service},
+    "services": {view.PORT_SETS: view.index_port_sets},
+    "pods": {view.BY_NODE: view.index_by_node, view.BY_POD_POLICY: view.index_by_pod_policy},
     "networkpolicies": {view.FOREIGN: view.index_foreign},
     "nodes": {view.LACKING: view.index_lacking},
 }
@@ -108,6 +112,7 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
         runtime_classes=tables["runtimeclasses"],
         service_cidrs=tables["servicecidrs"],
         api_endpoints=tables["endpointslices"],
+        gateway_pods=tables["gatewaypods"],
     )
 
 
@@ -117,4 +122,4 @@ def view_of(settings: Settings | None = None, /, **objects: list[Raw]) -> View:
     for plural, raws in objects.items():
         for raw in raws:
             tables[plural].store(raw)
-    return build_view(tables, settings or Settings())
+    return build_view(tables, settings or SETTINGS)

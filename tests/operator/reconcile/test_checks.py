@@ -99,7 +99,10 @@ CASES: list[tuple[str, Raw, Raw, str]] = [
     (
         "cluster's policy there",
         {},
-        {"settings": Settings(default_policy="sys/base"), "policies": [policy_body("base", namespace="sys")]},
+        {
+            "settings": Settings(default_policy="sys/base", egress_backend="none"),
+            "policies": [policy_body("base", namespace="sys")],
+        },
         "",
     ),
     (

@@ -12,7 +12,7 @@ from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import FakeApiServer
 from tests.operator.reconcile.contexts import running_pod
 from tests.operator.reconcile.tables import build_tables, build_view
-from tests.operator.resources.objects import NOW, agent_body, make_agent, policy_body
+from tests.operator.resources.objects import NOW, SETTINGS, agent_body, make_agent, policy_body
 
 Raw = dict[str, Any]
 DENY = "ringfence-default-deny"
@@ -33,7 +33,7 @@ class Cluster:
     def __init__(self, settings: Settings | None = None) -> None:
         self.api = SlowServer(lambda: NOW)
         self.tables = build_tables()
-        self.view = build_view(self.tables, settings or Settings())
+        self.view = build_view(self.tables, settings or SETTINGS)
         self.networks = Networks(self.view, self.api)
 
     def have(self, plural: str, body: Raw) -> Raw:
@@ -106,7 +106,7 @@ async def test_isolation_none_is_not_closed() -> None:
 
 
 async def test_the_clusters_policy_is_opened_in_the_agents_namespace() -> None:
-    cluster = Cluster(Settings(default_policy="sys/base"))
+    cluster = Cluster(Settings(default_policy="sys/base", egress_backend="none"))
     cluster.have("securitypolicies", policy_body("base", namespace="sys", network={"cidrs": [{"cidr": "8.8.8.0/24"}]}))
 
     await cluster.prepare()
@@ -200,7 +200,7 @@ async def test_what_no_policy_names_any_more_is_removed(cluster: Cluster, name: 
 
 
 async def test_a_policy_that_is_no_longer_the_clusters_is_closed_where_it_held() -> None:
-    cluster = Cluster(Settings(default_policy="sys/other"))
+    cluster = Cluster(Settings(default_policy="sys/other", egress_backend="none"))
     cluster.have("securitypolicies", policy_body("base", namespace="sys"))
     cluster.have("securitypolicies", policy_body("other", namespace="sys"))
     body = build_default_deny("team")
@@ -272,11 +272,11 @@ def test_enforced_says_whether_the_pods_confinement_holds(objects: list[Raw], sp
     for each in objects:
         cluster.have("networkpolicies", each)
 
-    found = enforcement(build_context(make_agent(**spec), cluster.view, now=NOW), cluster.view)
+    found = enforcement(build_context(make_agent(**spec), cluster.view, now=NOW), cluster.view, None)
 
     assert found is not None
     assert found[:2] == expected
 
 
 def test_without_a_pod_there_is_nothing_to_enforce(cluster: Cluster) -> None:
-    assert enforcement(build_context(make_agent(), cluster.view, now=NOW), cluster.view) is None
+    assert enforcement(build_context(make_agent(), cluster.view, now=NOW), cluster.view, None) is None

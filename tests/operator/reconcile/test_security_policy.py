@@ -2,9 +2,11 @@ from typing import Any
 
 import pytest
 
+from ringfence_operator.reconcile.gateway import Force, Seen, Standing
+from ringfence_operator.reconcile.policy_status import Found, policy_status
 from ringfence_operator.reconcile.security_policy import (
+    PolicyTools,
     namespaces_of_cluster_policy,
-    policy_status,
     reconcile_security_policy,
     remove_security_policy,
 )
@@ -15,13 +17,18 @@ from tests.operator.resources.objects import NOW, agent_body, make_policy, polic
 
 Raw = dict[str, Any]
 OPEN: Raw = {"cidrs": [{"cidr": "8.8.8.0/24"}]}
-DEFAULT = Settings(default_policy="sys/base")
+DEFAULT = Settings(default_policy="sys/base", egress_backend="none")
+FOUND = Found(Standing(Force.IN_FORCE))
+
+
+def tools(cluster: Cluster) -> PolicyTools:
+    return PolicyTools(cluster.view, cluster.api, cluster.networks)
 
 
 async def reconcile(cluster: Cluster, namespace: str = "team", name: str = "p") -> float | None:
     policy = cluster.view.policies.get(namespace, name)
     assert policy is not None
-    return await reconcile_security_policy(policy, cluster.view, kube=cluster.api, networks=cluster.networks, now=NOW)
+    return await reconcile_security_policy(policy, tools(cluster), now=NOW)
 
 
 async def test_a_policy_is_in_force_after_two_writes_and_none_after_that() -> None:
@@ -56,7 +63,7 @@ async def test_a_deleted_policy_closes_at_once() -> None:
     await reconcile(cluster)
     cluster.tables["securitypolicies"].cache.clear()
 
-    await remove_security_policy("team", "p", cluster.view, networks=cluster.networks)
+    await remove_security_policy("team", "p", tools(cluster))
 
     assert cluster.names == []
 
@@ -100,7 +107,7 @@ async def test_the_clusters_policy_closes_everywhere_when_it_is_deleted() -> Non
     await reconcile(cluster, "sys", "base")
     cluster.tables["securitypolicies"].cache.clear()
 
-    await remove_security_policy("sys", "base", cluster.view, networks=cluster.networks)
+    await remove_security_policy("sys", "base", tools(cluster))
 
     assert cluster.names == []
 
@@ -111,7 +118,7 @@ def test_agents_that_name_the_policy_are_counted() -> None:
         cluster.have("agents", agent_body(name, securityPolicyRef={"name": policy}))
     cluster.have("agents", agent_body("c", namespace="other", securityPolicyRef={"name": "p"}))
 
-    assert policy_status(make_policy(), cluster.view, now=NOW).agents == 1
+    assert policy_status(make_policy(), cluster.view, FOUND, Seen(), now=NOW).agents == 1
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,7 @@ def test_agents_that_name_the_policy_are_counted() -> None:
     ],
 )
 def test_a_policy_that_names_only_reserved_addresses_is_told(network: Raw, word: str, told: str) -> None:
-    found = policy_status(make_policy(network=network), Cluster().view, now=NOW)
+    found = policy_status(make_policy(network=network), Cluster().view, FOUND, Seen(), now=NOW)
 
     assert kstatus(1, found.to_body()) == word
     assert found.conditions[0].message.startswith(told or "what the policy opens is in force")
@@ -135,9 +142,11 @@ def test_a_policy_that_names_only_reserved_addresses_is_told(network: Raw, word:
 
 def test_a_corrected_policy_is_in_force_again() -> None:
     cluster = Cluster()
-    wrong = policy_status(make_policy(network={"cidrs": [{"cidr": "127.0.0.0/8"}]}), cluster.view, now=NOW)
+    wrong = policy_status(
+        make_policy(network={"cidrs": [{"cidr": "127.0.0.0/8"}]}), cluster.view, FOUND, Seen(), now=NOW
+    )
 
-    right = policy_status(make_policy().model_copy(update={"status": wrong}), cluster.view, now=NOW)
+    right = policy_status(make_policy().model_copy(update={"status": wrong}), cluster.view, FOUND, Seen(), now=NOW)
 
     assert kstatus(1, right.to_body()) == "Current"
 

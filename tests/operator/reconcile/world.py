@@ -13,7 +13,7 @@ from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import CrashError, FakeApiServer, Place, Raw
 from tests.operator.reconcile.tables import build_tables, build_view
-from tests.operator.resources.objects import NOW, agent_body, node_body
+from tests.operator.resources.objects import NOW, SETTINGS, agent_body, node_body
 
 T = TypeVar("T")
 POD: Place = ("pods", "team", "a")
@@ -36,7 +36,7 @@ class World:
 
     def __init__(self, spec: Raw, *, settings: Settings | None = None) -> None:
         self.now = NOW
-        self.settings = settings or Settings()
+        self.settings = settings or SETTINGS
         self.api = FakeApiServer(lambda: self.now)
         self.processes: dict[str, str] = {}
         """The processes that run on nodes, by their pod's UID, with the pod's name."""

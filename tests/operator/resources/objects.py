@@ -13,7 +13,7 @@ from ringfence_operator.settings import Settings
 Raw = dict[str, Any]
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 AGENT_UID = "agent-uid"
-SETTINGS = Settings()
+SETTINGS = Settings(egress_backend="none")
 CAPABLE = Surroundings(runtime_classes=frozenset({"gvisor"}), has_user_namespaces=True)
 
 

@@ -11,7 +11,7 @@ from tests.operator.resources.objects import effective_of, make_agent, make_poli
 def build(policy: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     agent = make_agent(**spec)
     named = make_policy(**policy) if policy is not None else None
-    return build_container(agent, effective_of(agent, named, settings=Settings(minimum_isolation=Isolation.NONE)))
+    return build_container(agent, effective_of(agent, named, settings=Settings(minimum_isolation=Isolation.NONE)), None)
 
 
 def test_fields_that_the_agent_leaves_out_are_left_to_the_image() -> None:

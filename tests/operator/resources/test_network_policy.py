@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence_operator.resources.network_policy import build_default_deny, build_network_policy, policy_name
+from ringfence_operator.resources.network_policy import (
+    Around,
+    build_default_deny,
+    build_network_policy,
+    policy_name,
+)
 from ringfence_operator.resources.selector import selects
 from tests.operator.resources.objects import make_policy
 from tests.operator.resources.test_reserved import addresses, small_networks
@@ -20,8 +25,7 @@ def build(*, namespace: str = "team", is_cluster: bool = False, reserved: Any = 
         make_policy(network=network),
         namespace=namespace,
         is_cluster=is_cluster,
-        closed_namespace=SYSTEM,
-        reserved=reserved,
+        around=Around(closed_namespace=SYSTEM, reserved=reserved),
     )
 
 

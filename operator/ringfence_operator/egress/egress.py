@@ -1,0 +1,80 @@
+"""The egress gateway from the leader's side: its certificates, its settings, and the feed of its control process."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from ringfence_operator.egress.feed import Feed
+from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
+from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.ports import Kube, Task
+from ringfence_operator.reconcile.security_policy import SEEN_SECONDS
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.runtime.queue import WorkQueue
+
+_LATER = 2
+
+
+class Egress:
+    """Feeds the control process while this replica leads; `on_change` hears of policies that stand otherwise."""
+
+    def __init__(
+        self,
+        view: View,
+        kube: Kube,
+        networks: Networks,
+        queue: WorkQueue[Task],
+        *,
+        on_change: Callable[[str], None],
+    ) -> None:
+        self.feed = Feed(view.settings.control_socket, on_change=on_change, on_seen=self._seen)
+        self._view = view
+        self._networks = networks
+        self._queue = queue
+        self._identities = Identities(kube, view.settings.namespace)
+        self._unpublished: set[tuple[str, str]] = set()
+        self._running: asyncio.Task[None] | None = None
+
+    def lead(self) -> None:
+        """Begin to feed; gateways are served once every policy that is there now has been looked at."""
+        self.feed.reset()
+        self._unpublished = {tuple(key) for key in self._view.policies.cache}
+        if not self._unpublished:
+            self.feed.complete()
+        self._running = asyncio.create_task(self.feed.run(), name="feed")
+
+    def follow(self) -> None:
+        """End it: the control process stops serving."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    def looked_at(self, namespace: str, name: str) -> None:
+        """Take note that a policy has been published, or cannot be."""
+        if self._unpublished:
+            self._unpublished.discard((namespace, name))
+            if not self._unpublished:
+                self.feed.complete()
+
+    async def reconcile(self, now: datetime) -> float | None:
+        """Have certificates, settings and the gateway's own NetworkPolicy in place."""
+        await self._networks.confine_gateway()
+        settings = self._view.settings
+        authority = settings.upstream_proxy_authority
+        self.feed.configure(
+            {
+                "reserved": self._view.reserved(),
+                "resolvers": list(settings.gateway_resolvers),
+                "upstreamProxy": settings.upstream_proxy,
+                "upstreamProxyAuthority": Path(authority).read_text() if authority else None,  # noqa: ASYNC240
+                "clusterDomain": settings.cluster_domain,
+            }
+        )
+        identity = await self._identities.current(now)
+        self.feed.identify(authority=identity.authority, certificate=identity.certificate, key=identity.key)
+        return CHECK_SECONDS
+
+    def _seen(self, policy: str) -> None:
+        namespace, _, name = policy.partition("/")
+        self._queue.add_after(Task("SecurityPolicy", namespace, name), SEEN_SECONDS, _LATER)

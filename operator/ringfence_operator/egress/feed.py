@@ -1,0 +1,129 @@
+"""The operator's end of the socket to its control process: what the gateway is to serve goes out, answers come in."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import structlog
+
+from ringfence_operator.egress.ledger import Ledger
+from ringfence_operator.reconcile.gateway import Seen, Standing
+from ringfence_operator.resources.port_set import PortSet
+
+_RETRY_SECONDS = 0.5
+_LONGEST_LINE = 16 * 1024 * 1024
+
+log = structlog.get_logger()
+
+Message = dict[str, Any]
+
+
+class Feed:
+    """A `reconcile.gateway.Gateway` over the Unix socket at `path`; run it while this replica leads.
+
+    What was said before the control process is there, or comes back, is said to it then.
+    """
+
+    def __init__(self, path: str, *, on_change: Callable[[str], None], on_seen: Callable[[str], None]) -> None:
+        self._path = path
+        self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
+        self._identity: Message | None = None
+        self._settings: Message | None = None
+        self._complete = self._is_synced = False
+        self._writer: asyncio.StreamWriter | None = None
+
+    def reset(self) -> None:
+        """Begin anew, as a replica does that has come to lead."""
+        self._ledger.reset()
+        self._complete = self._is_synced = False
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST_LINE)
+            except OSError as error:
+                log.debug("feed.unreachable", path=self._path, error=str(error))
+            else:
+                try:
+                    await self._serve(reader, writer)
+                except (OSError, ValueError, KeyError) as error:
+                    log.warning("feed.interrupted", error=str(error))
+                finally:
+                    self._writer = None
+                    self._ledger.forget_replicas()
+                    writer.close()
+                    with suppress(OSError):
+                        await writer.wait_closed()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._is_synced = False
+        log.info("feed.connected")
+        for message in (self._identity, self._settings):
+            self._send(message)
+        for present in self._ledger.published.values():
+            self._send({"kind": "portSet", **present.port_set.to_wire()})
+        self._sync()
+        while line := await reader.readline():
+            self._ledger.hear(orjson.loads(line))
+
+    def _send(self, message: Message | None) -> None:
+        if self._writer is not None and message is not None:
+            self._writer.write(orjson.dumps(message) + b"\n")
+
+    def identify(self, *, authority: str, certificate: str, key: str) -> None:
+        """Say what the control process serves with; all are PEM."""
+        message = {"kind": "identity", "authority": authority, "certificate": certificate, "key": key}
+        if message != self._identity:
+            self._identity = message
+            self._send(message)
+            self._sync()
+
+    def configure(self, settings: Message) -> None:
+        """Say what holds for all port sets (docs/design/2026-11-24-egress-gateway.md)."""
+        message = {"kind": "settings", **settings}
+        if message != self._settings:
+            self._settings = message
+            self._send(message)
+            self._sync()
+
+    def complete(self) -> None:
+        """Say that every policy has been published: from now on gateways may be served."""
+        self._complete = True
+        self._sync()
+
+    def _sync(self) -> None:
+        """Say that the first picture is whole, once it is: every policy, and what to serve it with."""
+        if self._complete and self._identity and self._settings and self._writer and not self._is_synced:
+            self._is_synced = True
+            self._send({"kind": "synced"})
+
+    def publish(self, port_set: PortSet, *, generation: int) -> None:
+        """Have the gateway serve `port_set`, which is what the policy says at `generation`."""
+        if self._ledger.publish(port_set, generation=generation):
+            self._send({"kind": "portSet", **port_set.to_wire()})
+
+    def withdraw(self, block: int) -> None:
+        """Have the gateway close the block."""
+        if self._ledger.withdraw(block):
+            self._send({"kind": "withdraw", "block": block})
+
+    def is_released(self, block: int, replicas: Sequence[str]) -> bool:
+        """Return True if none of `replicas` serves the block any more."""
+        return self._ledger.is_released(block, replicas)
+
+    def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
+        """Return where the policy (namespace, a slash, name) stands on `replicas`."""
+        return self._ledger.standing(policy, replicas)
+
+    def seen(self, policy: str) -> Seen:
+        """Return what agents under the policy asked for and was not told yet."""
+        return self._ledger.seen(policy)
+
+    def told(self, policy: str, seen: Seen) -> None:
+        """Take `seen` as told: a status has it."""
+        self._ledger.told(policy, seen)

@@ -1,0 +1,229 @@
+"""What the gateway was told, what it acknowledged, and what it saw: bookkeeping without a socket."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ringfence_operator.api.security_policy import GatewayReplica, SeenDomain
+from ringfence_operator.reconcile.gateway import Force, Seen, Standing
+from ringfence_operator.resources.port_set import PortSet
+
+MOST_NAMES = 512
+"""Names of one policy that are kept until a status tells them."""
+_DENIED = ("denied", "audited")
+
+Name = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Published:
+    port_set: PortSet
+    generation: int
+    since: float
+    in_force: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Replica → version and generation that it has acknowledged."""
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Replica → version and the reason that it refused it with."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    observed: dict[Name, SeenDomain] = field(default_factory=dict)
+    denied: dict[Name, SeenDomain] = field(default_factory=dict)
+
+
+class Ledger:
+    """The gateway as the leader knows it; a `reconcile.gateway.Gateway` but for sending.
+
+    `on_change` hears of each policy (namespace, a slash, name) of which something became different; `on_seen` of each
+    whose agents asked for names.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_change: Callable[[str], None],
+        on_seen: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.published: dict[int, _Published] = {}
+        self._by_policy: dict[str, int] = {}
+        self._withdrawn: dict[int, set[str]] = {}
+        self._joined: set[str] = set()
+        self._counts: dict[str, _Counts] = defaultdict(_Counts)
+        self._on_change = on_change
+        self._on_seen = on_seen
+        self._clock = clock
+        self._since = clock()
+
+    def reset(self) -> None:
+        """Forget everything: another replica may have led meanwhile."""
+        for kept in (self.published, self._by_policy, self._withdrawn, self._joined, self._counts):
+            kept.clear()
+        self._since = self._clock()
+
+    # What the reconcilers say and ask.
+
+    def publish(self, port_set: PortSet, *, generation: int) -> bool:
+        """Take note of what the policy says at `generation`; return whether the gateway has to be told."""
+        block, present = port_set.block, self.published.get(port_set.block)
+        self._withdrawn.pop(block, None)
+        self._by_policy[port_set.policy] = block
+        if present is not None and present.port_set == port_set:
+            present.generation = generation
+            self._renew(present)
+            return False
+        same = present if present is not None and present.port_set.policy == port_set.policy else None
+        self.published[block] = _Published(
+            port_set, generation, self._clock(), in_force=dict(same.in_force) if same else {}
+        )
+        return True
+
+    def _renew(self, present: _Published) -> None:
+        """A later generation that changes nothing for the gateway is in force as soon as it is there."""
+        version = present.port_set.version
+        for replica, (has, _) in present.in_force.items():
+            if has == version:
+                present.in_force[replica] = has, present.generation
+
+    def withdraw(self, block: int) -> bool:
+        """Take note that the block is to be closed; return whether the gateway has to be told."""
+        present = self.published.pop(block, None)
+        if present is not None and self._by_policy.get(present.port_set.policy) == block:
+            del self._by_policy[present.port_set.policy]
+            self._counts.pop(present.port_set.policy, None)
+        if block in self._withdrawn:
+            return False
+        self._withdrawn[block] = set()
+        return True
+
+    def is_released(self, block: int, replicas: Sequence[str]) -> bool:
+        """Return True if none of `replicas` serves the block any more."""
+        return self._withdrawn.get(block, set()).issuperset(replicas)
+
+    def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
+        """Return where the policy stands on `replicas`, which are those that connections may come to."""
+        block = self._by_policy.get(policy)
+        present = self.published.get(block) if block is not None else None
+        if present is None:
+            return Standing(Force.PENDING, self._clock() - self._since)
+        now, version = self._clock(), present.port_set.version
+        told = tuple(GatewayReplica(name=name, generation=had[1]) for name, had in sorted(present.in_force.items()))
+        if not replicas:
+            return Standing(Force.UNAVAILABLE, now - self._since, replicas=told)
+        why = next((why for has, why in present.refused.values() if has == version), None)
+        if why is not None:
+            return Standing(Force.REFUSED, now - present.since, why, told)
+        behind = [name for name in replicas if present.in_force.get(name, ("", 0))[0] != version]
+        if behind and not self._joined:
+            return Standing(Force.UNAVAILABLE, now - self._since, replicas=told)
+        if behind:
+            return Standing(Force.PENDING, now - present.since, f"waiting for {', '.join(behind[:4])}", told)
+        return Standing(Force.IN_FORCE, now - present.since, replicas=told)
+
+    def seen(self, policy: str) -> Seen:
+        """Return what agents under the policy asked for and was not told yet."""
+        counts = self._counts.get(policy)
+        if counts is None:
+            return Seen()
+        return Seen(tuple(counts.observed.values()), tuple(counts.denied.values()))
+
+    def told(self, policy: str, seen: Seen) -> None:
+        """Take `seen` off what is still to be told."""
+        counts = self._counts.get(policy)
+        if counts is not None:
+            _subtract(counts.observed, seen.observed)
+            _subtract(counts.denied, seen.denied)
+
+    # What the control process says.
+
+    def forget_replicas(self) -> None:
+        """The control process is gone, and with it what it knew."""
+        self._joined.clear()
+        self._since = self._clock()
+        for present in self.published.values():
+            present.refused.clear()
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take a message of the control process. Raises KeyError or ValueError for one that is none."""
+        replica = str(message["replica"])
+        match message["kind"]:
+            case "joined":
+                self._joined.add(replica)
+            case "left":
+                self._left(replica)
+            case "inForce" | "refused":
+                self._answered(message, replica)
+            case "released":
+                self._withdrawn.setdefault(int(message["block"]), set()).add(replica)
+            case "seen":
+                self._saw(message)
+            case kind:
+                raise ValueError(f"no such message: {kind}")
+
+    def _left(self, replica: str) -> None:
+        self._joined.discard(replica)
+        if not self._joined:
+            self._since = self._clock()
+        for present in self.published.values():
+            if present.in_force.pop(replica, None):
+                self._on_change(present.port_set.policy)
+
+    def _answered(self, message: dict[str, Any], replica: str) -> None:
+        present = self.published.get(int(message["block"]))
+        version = str(message["version"])
+        if present is None or present.port_set.version != version:
+            return  # overtaken: the next answer is about what is there now
+        if message["kind"] == "inForce":
+            present.in_force[replica] = version, present.generation
+            present.refused.pop(replica, None)
+        else:
+            present.refused[replica] = version, str(message["message"])[:1024]
+        self._on_change(present.port_set.policy)
+
+    def _saw(self, message: dict[str, Any]) -> None:
+        touched = set()
+        for each in message["names"]:
+            present = self.published.get(int(each["block"]))
+            if present is None:
+                continue
+            policy = present.port_set.policy
+            counts = self._counts[policy]
+            verdict = each["verdict"]
+            fresh = SeenDomain(
+                name=each["name"],
+                port=each["port"],
+                count=each["count"],
+                last_seen=datetime.fromtimestamp(each["last"], UTC),
+            )
+            if verdict != "denied":
+                _add(counts.observed, fresh)
+            if verdict in _DENIED:
+                _add(counts.denied, fresh)
+            touched.add(policy)
+        for policy in touched:
+            self._on_seen(policy)
+
+
+def _add(counts: dict[Name, SeenDomain], fresh: SeenDomain) -> None:
+    key = fresh.name, fresh.port
+    had = counts.get(key)
+    if had is not None:
+        last = max(had.last_seen, fresh.last_seen)
+        counts[key] = fresh.model_copy(update={"count": had.count + fresh.count, "last_seen": last})
+    elif len(counts) < MOST_NAMES:
+        counts[key] = fresh
+
+
+def _subtract(counts: dict[Name, SeenDomain], told: Sequence[SeenDomain]) -> None:
+    for each in told:
+        had = counts.get((each.name, each.port))
+        if had is None:
+            continue
+        if had.count > each.count:
+            counts[each.name, each.port] = had.model_copy(update={"count": had.count - each.count})
+        else:
+            del counts[each.name, each.port]

@@ -1,0 +1,39 @@
+"""An agent's way out by name: the port set of its policy, as its pod is told of it."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.port_set import PROXY_PORT
+from ringfence_operator.resources.reserved import PRIVATE
+
+_ALWAYS_DIRECT = ("localhost", "127.0.0.1", "::1", ".svc")
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """The port set's address, and what is reached without it."""
+
+    address: str
+    direct: tuple[str, ...]
+
+    def environment(self) -> list[dict[str, Any]]:
+        """Return the variables that programs look for a proxy in, in both spellings."""
+        host = f"[{self.address}]" if ip_address(self.address).version == 6 else self.address  # noqa: PLR2004
+        proxy, direct = f"http://{host}:{PROXY_PORT}", ",".join(self.direct)
+        values = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": direct}
+        spelt = values | {name.lower(): value for name, value in values.items()}
+        return [{"name": name, "value": value} for name, value in spelt.items()]
+
+
+def way_out(policy: SecurityPolicy, address: str, *, cluster_domain: str) -> WayOut:
+    """Return the way out of agents under `policy`, whose port set has this address."""
+    network = policy.spec.network
+    direct = [*_ALWAYS_DIRECT, f".{cluster_domain}", *PRIVATE]
+    for each in network.destinations:
+        if each.service:
+            namespace = each.service.namespace or policy.metadata.namespace
+            direct += [f"{each.service.name}.{namespace}"]
+            direct += [each.service.name] if namespace == policy.metadata.namespace else []
+    return WayOut(address, tuple(direct + [each.cidr for each in network.cidrs]))
