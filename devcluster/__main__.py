@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devcluster import kind
+from devcluster.binaries import build
 from devcluster.cluster import cluster_name
 from devcluster.containerd import import_archive
 from devcluster.down import down
 from devcluster.errors import DevclusterError
-from devcluster.images import Image, coredns, pause, python
+from devcluster.images import Image, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.product_images import gateway, operator
 from devcluster.status import existing, show_environment, show_status
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _PRODUCT = {"operator": operator, "gateway": gateway}
-_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause}
+_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients}
 
 
 def _images(options: argparse.Namespace) -> list[Image]:
@@ -103,6 +104,8 @@ def _env(name: str, _: argparse.Namespace) -> bool:
 
 def _build(name: str, options: argparse.Namespace) -> bool:
     cluster = existing(name)
+    if "clients" in options.image:
+        build(["fetch"], Progress(f"cluster {name}: a client in Go"))
     images = _images(options)
     references = [image.reference for image in images]
     load_images(cluster, Progress(f"cluster {name}: build {' '.join(references)}"), images)

@@ -18,9 +18,15 @@ from devcluster.step import Progress
 PAUSE = "docker.io/ringfence/pause:local"
 COREDNS = "docker.io/ringfence/coredns:local"
 PYTHON = "docker.io/library/python:3.11-slim-bookworm"
+CLIENTS = "docker.io/ringfence/clients:local"
 
 SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PYTHON_PACKAGES = "python3,ca-certificates"
+PYTHON_PACKAGES = ("python3", "ca-certificates")
+CLIENT_PACKAGES = (
+    *("curl", "git", "nodejs", "python3-pip"),
+    *("python3-aiohttp", "python3-httpx", "python3-requests"),
+)
+PYTHON_LINKS = "for name in python3 python; do ln -sf /usr/bin/python3 $1/usr/local/bin/$name; done"
 KEPT = 3  # archives of an image, the newest
 # Nobody reads manuals in a container; without them the image is a third smaller.
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -101,15 +107,23 @@ def coredns() -> Image:
 
 def python() -> Image:
     """Return a small Debian with Python, under the name of the public image that it stands in for."""
+    return _debian("python", PYTHON, PYTHON_PACKAGES, PYTHON_LINKS)
+
+
+def clients() -> Image:
+    """Return a Debian with the programs that people fetch things with, and one in Go; it wants `fetch` built."""
+    return _debian("clients", CLIENTS, PYTHON_PACKAGES + CLIENT_PACKAGES, f"copy-in {binary('fetch')} /usr/local/bin")
+
+
+def _debian(name: str, reference: str, packages: tuple[str, ...], hook: str) -> Image:
     suite = _suite()
-    links = "for name in python3 python; do ln -sf /usr/bin/python3 $1/usr/local/bin/$name; done"
-    argv = ["mmdebstrap", "--variant=minbase", f"--include={PYTHON_PACKAGES}", f"--customize-hook={links}"]
+    argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", f"--customize-hook={hook}"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
 
     def make(target: Path) -> None:
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             layer = Path(scratch) / "layer.tar"
-            run([*argv, suite, str(layer)], log=cache_home() / "logs/image-python.log", timeout=900)
-            write_image(target, PYTHON, layer, {"Env": [SEARCH_PATH], "Cmd": ["python3"]})
+            run([*argv, suite, str(layer)], log=cache_home() / f"logs/image-{name}.log", timeout=900)
+            write_image(target, reference, layer, {"Env": [SEARCH_PATH], "Cmd": ["python3"]})
 
-    return Image("python", PYTHON, lambda: content_hash([], PYTHON, suite, *argv), make)
+    return Image(name, reference, lambda: content_hash([], reference, suite, *argv), make)

@@ -87,7 +87,11 @@ def steps(*, long: bool) -> list[Step]:
         Step("imports", (tool["lint-imports"],), needs=ready),
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
         _pytest("unit", *unit, "-m", "not cluster and not long", needs=ready),
-        Step("go-vet", ("go", "vet", "./cmd/node-agent/...", "./internal/..."), directory="devcluster/node"),
+        Step(
+            "go-vet",
+            ("go", "vet", "./cmd/node-agent", "./cmd/outside", "./cmd/fetch", "./internal/..."),
+            directory="devcluster/node",
+        ),
         Step("go-vet-load", ("go", "vet", "./..."), directory="bench/load"),
         Step("go-test", ("go", "test", "./internal/..."), directory="devcluster/node"),
         cluster,

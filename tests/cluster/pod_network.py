@@ -56,7 +56,7 @@ class Shell:
     def __init__(self, kubeconfig: Path, namespace: str, pod: str) -> None:
         where = [f"--kubeconfig={kubeconfig}", "exec", "--stdin", f"--namespace={namespace}", pod, "--"]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen([*_kubectl(), *where, *program("probe")], stdin=pipe, stdout=pipe, text=True)
+        self._process = subprocess.Popen([*kubectl(), *where, *program("probe")], stdin=pipe, stdout=pipe, text=True)
 
     def ask(self, **request: object) -> Any:
         """Return the prober's answer to one request."""
@@ -126,6 +126,7 @@ def pod_addresses(kube: ApiServer, pod: Body, *, seconds: float = 60) -> list[st
     return [each["ip"] for each in status["podIPs"]]
 
 
-def _kubectl() -> list[str]:
+def kubectl() -> list[str]:
+    """Return the command that talks to the cluster."""
     ours = binary("kube")
     return [str(ours), "kubectl"] if ours.exists() else [shutil.which("kubectl") or "kubectl"]

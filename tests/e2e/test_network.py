@@ -24,9 +24,13 @@ def test_an_agent_reaches_nothing_that_another_pod_reaches(world: World) -> None
     stranger = listening_pod(world, namespace=elsewhere)
     visitor = world.pod("visitor")
     attacker.until_ready()
-    control = {**cluster_doors(world.kube), **outside_doors(), **doors_of("another namespace's pod", stranger)}
-    metadata: Doors = {"metadata service": ("tcp", "169.254.169.254", 80)}
-    doors = control | metadata | doors_of("another agent", neighbour.pod)
+    control: Doors = {
+        **cluster_doors(world.kube),
+        **outside_doors(),
+        **doors_of("another namespace's pod", stranger),
+        "metadata service": ("tcp", "169.254.169.254", 80),
+    }
+    doors = control | doors_of("another agent", neighbour.pod)
 
     reached_by_agent = opened(attacker.pod, doors)
     reached_by_visitor = opened(visitor, control)
