@@ -274,7 +274,7 @@ async def test_a_policy_that_does_not_fit_is_left_as_it_was(watched: Watched) ->
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 12
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:
