@@ -1,5 +1,4 @@
-"""Whether NetworkPolicies are enforced is found out on the real cluster, and a NetworkPolicy that opens the prober stands in
-for a network plug-in that enforces none."""
+"""The network probe; a NetworkPolicy that opens the prober stands in for a network plug-in that enforces none."""
 
 import time
 from collections.abc import Callable, Iterator

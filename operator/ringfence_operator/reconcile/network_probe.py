@@ -121,6 +121,8 @@ class NetworkProbe:
         self._like: Like | None = None
         self._failures = 0
         self._problem = ""
+        self._deleted: tuple[str, ...] = ()
+        """UIDs of the last ones."""
         self._told = ""
 
     async def reconcile(self, now: datetime) -> float | None:
@@ -140,11 +142,9 @@ class NetworkProbe:
             case Step.MAKE_PROBER if seen.target:
                 await self._make(build_prober(self._view.settings.namespace, like, seen.target.addresses))
             case Step.DELETE_TARGET:
-                self._failures += bool(seen.target and seen.target.has_ended)
-                await self._delete(seen.target)
+                await self._delete(seen.target, is_failure=bool(seen.target and seen.target.has_ended))
             case Step.DELETE_PROBER:
-                self._failures += seen.known.is_void
-                await self._delete(seen.prober)
+                await self._delete(seen.prober, is_failure=seen.known.is_void)
         return plan.look_again
 
     async def _made_like(self, image: str) -> Like:
@@ -189,9 +189,12 @@ class NetworkProbe:
         log.info("network_probe.created", pod=body["metadata"]["name"])
         self._view.probe_pods.store(answer)
 
-    async def _delete(self, pod: ProbePod | None) -> None:
-        if pod is not None:
+    async def _delete(self, pod: ProbePod | None, *, is_failure: bool) -> None:
+        if pod is None or pod.meta.uid in self._deleted:
+            return  # the watch will say so
+        target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
+        with suppress(NotFoundError):
             # At once: there is nothing that it would have to finish.
-            with suppress(NotFoundError):
-                target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
-                await self._kube.delete(target, uid=pod.meta.uid, grace_seconds=0)
+            await self._kube.delete(target, uid=pod.meta.uid, grace_seconds=0)
+        self._deleted = (*self._deleted[-1:], pod.meta.uid)
+        self._failures += is_failure
