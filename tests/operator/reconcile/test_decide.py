@@ -3,10 +3,12 @@ from typing import Any
 import pytest
 
 from ringfence_operator.reconcile.decide import Decision, Step, decide
+from ringfence_operator.resources.network_probe import Verdict
 from tests.operator.reconcile.contexts import ago, context_of, counted, ended_pod, finished, running_pod, status
 from tests.operator.resources.objects import (
     NOW,
     RUNNING,
+    SETTINGS,
     container_status,
     node_body,
     pod_body,
@@ -18,6 +20,8 @@ Raw = dict[str, Any]
 TASK: Raw = {"mode": "Task"}
 ONCE: Raw = {"mode": "Task", "restartPolicy": "Never"}
 SUSPENDED: Raw = {"suspend": True}
+PROBING = SETTINGS.model_copy(update={"probe_image": "operator:1"})
+OPEN = Verdict(("pod",))
 HOUR: Raw = {"maxExecutionTime": "1h"}
 OTHERS = {"owner": "other-uid"}
 LOST: Raw = {"nodes": []}
@@ -34,7 +38,9 @@ def old(pod: Raw) -> Raw:
 
 
 def case(name: str, spec: Raw, pod: Raw | None = None, known: Raw | None = None, **expected: Any) -> Any:
-    options = {key: expected.pop(key) for key in ("nodes", "policies", "metadata", "settings") if key in expected}
+    options = {
+        key: expected.pop(key) for key in ("nodes", "policies", "metadata", "settings", "network") if key in expected
+    }
     return pytest.param(spec, pod, known, options, expected, id=name)
 
 
@@ -407,6 +413,22 @@ CASES = [
         step="KEEP",
         reason="LabelReserved",
     ),
+    case("network open", {}, settings=PROBING, network=OPEN, step="KEEP", reason="NetworkNotEnforced", is_stalled=True),
+    case(
+        "network open, running",
+        {},
+        running_pod(),
+        settings=PROBING,
+        network=OPEN,
+        step="KEEP",
+        state="Running",
+        reason="NetworkNotEnforced",
+        is_ready=False,
+        is_stalled=True,
+    ),
+    case("network open, crashed", {}, ended_pod(1), settings=PROBING, network=OPEN, step="KEEP", reason="Crashed"),
+    case("network not probed yet", {}, settings=PROBING, step="KEEP", reason="NetworkUnverified", is_stalled=False),
+    case("network not probed yet, running", {}, running_pod(), settings=PROBING, is_ready=True, reason="Running"),
     case("secure without a sandbox", {"isolation": "Secure"} | HOUR, reason="RuntimeClassNotFound", is_stalled=True),
     case("secure without a sandbox, succeeded", {"isolation": "Secure"} | TASK | HOUR, ended_pod(0), state="Succeeded"),
 ]
