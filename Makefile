@@ -54,7 +54,7 @@ imports: ## Check who imports whom
 	$(BIN)/lint-imports
 
 unit: ## Run the tests that need no cluster
-	$(BIN)/pytest -q -m 'not cluster and not long' tests/operator tests/devcluster tests/tools tests/bench
+	$(BIN)/pytest -q -m 'not cluster and not long' tests/operator tests/gateway tests/devcluster tests/tools tests/bench
 
 cluster-test: ## Run the tests against the cluster's API server, node and network
 	@$(TEST) cluster image cluster-test
@@ -74,8 +74,8 @@ check-diff: ## Fail if a generated file is not what the models say
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
-image: ## Build the operator's image and load it into the cluster
-	@$(DEVCLUSTER) build operator
+image: ## Build the images of operator and gateway and load them into the cluster
+	@$(DEVCLUSTER) build operator gateway
 
 bench-operator: setup ## Measure the operator; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.operator

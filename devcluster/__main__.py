@@ -11,9 +11,9 @@ from devcluster.cluster import cluster_name
 from devcluster.containerd import import_archive
 from devcluster.down import down
 from devcluster.errors import DevclusterError
-from devcluster.images import coredns, pause, python
+from devcluster.images import Image, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
-from devcluster.operator_image import operator
+from devcluster.product_images import gateway, operator
 from devcluster.status import existing, show_environment, show_status
 from devcluster.step import Progress
 from devcluster.up import load_images, up
@@ -56,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     add_down.add_argument("--purge", action="store_true", help="delete its unpacked images, too")
     commands.add_parser("status", help="say what runs; exit code 1 if the cluster is not well")
     commands.add_parser("env", help="print shell exports: KUBECONFIG, addresses, certificates, a kubectl on the PATH")
-    add_build = commands.add_parser("build", help="build an image, load it and print its reference")
-    add_build.add_argument("image", nargs="?", choices=sorted(_IMAGES), default="operator")
+    add_build = commands.add_parser("build", help="build images, load them and print their references")
+    add_build.add_argument(
+        "image", nargs="*", metavar="IMAGE", help=f"{', '.join(sorted(_IMAGES))} (default: operator)"
+    )
     add_load = commands.add_parser("load", help="load image archives (OCI or Docker) onto the node")
     add_load.add_argument("archive", nargs="+")
     add_kwok = commands.add_parser("kwok", help="give the cluster fake nodes for load")
@@ -65,7 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_IMAGES = {"operator": operator, "python": python, "coredns": coredns, "pause": pause}
+_PRODUCT = {"operator": operator, "gateway": gateway}
+_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause}
+
+
+def _images(options: argparse.Namespace) -> list[Image]:
+    wanted = options.image or ["operator"]
+    if unknown := set(wanted) - set(_IMAGES):
+        raise DevclusterError(f"{', '.join(sorted(unknown))}: no such image; there are {', '.join(sorted(_IMAGES))}")
+    return [_IMAGES[name]() for name in wanted]
 
 
 def _up(name: str, options: argparse.Namespace) -> bool:
@@ -93,9 +103,10 @@ def _env(name: str, _: argparse.Namespace) -> bool:
 
 def _build(name: str, options: argparse.Namespace) -> bool:
     cluster = existing(name)
-    image = _IMAGES[options.image]()
-    load_images(cluster, Progress(f"cluster {name}: image {image.reference}"), [image])
-    print(image.reference)
+    images = _images(options)
+    references = [image.reference for image in images]
+    load_images(cluster, Progress(f"cluster {name}: build {' '.join(references)}"), images)
+    print(*references, sep="\n")
     return True
 
 
@@ -133,11 +144,11 @@ def _kind_env(name: str, _: argparse.Namespace) -> bool:
 
 
 def _kind_build(name: str, options: argparse.Namespace) -> bool:
-    reference = _IMAGES[options.image]().reference
-    if options.image == "operator":
-        kind.build_operator(reference)
-        kind.load(name, [reference])
-    print(reference)
+    for image in _images(options):
+        if image.name in _PRODUCT:
+            kind.build_image(image.name, image.reference)
+            kind.load(name, [image.reference])
+        print(image.reference)
     return True
 
 

@@ -51,13 +51,16 @@ class Binary:
         return _pinned(_module_of(self.package))
 
 
+AGENT_SOURCES = ("internal/attachment", "internal/netpol", "internal/provisioner")
 BINARIES = {
     binary.name: binary
     for binary in (
         Binary("etcd", "./cmd/etcd", ("cmd/etcd",)),
         Binary("kube", "./cmd/kube", ("cmd/kube",), tags="providerless"),
-        Binary("node-agent", "./cmd/node-agent", ("cmd/node-agent", "internal")),
+        Binary("node-agent", "./cmd/node-agent", ("cmd/node-agent", *AGENT_SOURCES)),
         Binary("netpol-cni", "./cmd/netpol-cni", ("cmd/netpol-cni", "internal/attachment")),
+        Binary("outside", "./cmd/outside", ("cmd/outside", "internal/outside")),
+        Binary("fetch", "./cmd/fetch", ("cmd/fetch",)),
         Binary("containerd", f"{CONTAINERD}/containerd"),
         Binary("containerd-shim-runc-v2", f"{CONTAINERD}/containerd-shim-runc-v2"),
         Binary("ctr", f"{CONTAINERD}/ctr"),

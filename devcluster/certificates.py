@@ -49,7 +49,7 @@ def identities(cluster: Cluster) -> list[Identity]:
 def ensure_certificates(cluster: Cluster) -> None:
     """Make the keys and certificates that are missing, and a kubeconfig for each who calls the API server."""
     cluster.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for authority in ("ca", "front-proxy-ca"):
+    for authority in ("ca", "front-proxy-ca", "outside-ca"):
         _authority(cluster.pki, authority)
     if not (cluster.pki / "service-account.key").exists():
         _key_pair(cluster.pki)

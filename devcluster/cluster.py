@@ -120,6 +120,21 @@ class Cluster:
         return self.state / "audit.log"
 
     @cached_property
+    def outside_ca(self) -> Path:
+        """The certificate of the authority that every server outside has its own from."""
+        return self.pki / "outside-ca.crt"
+
+    @cached_property
+    def query_log(self) -> Path:
+        """Every question that the name servers outside were asked, one JSON object a line."""
+        return self.logs / "outside-queries.jsonl"
+
+    @cached_property
+    def connection_log(self) -> Path:
+        """Every TCP connection that the servers outside were offered, one JSON object a line."""
+        return self.logs / "outside-connections.jsonl"
+
+    @cached_property
     def addresses(self) -> Addresses:
         """Where everything is."""
         return Addresses(self.slot)

@@ -56,9 +56,9 @@ def load(name: str, images: list[str]) -> None:
         _kind("load", kind, image, "--name", _name(name))
 
 
-def build_operator(reference: str) -> None:
-    """Build the operator's image with Docker."""
-    run(["docker", "build", "--tag", reference, str(REPOSITORY)], timeout=1200)
+def build_image(target: str, reference: str) -> None:
+    """Build a target of the Dockerfile with Docker."""
+    run(["docker", "build", "--target", target, "--tag", reference, str(REPOSITORY)], timeout=1200)
 
 
 def kubeconfig(name: str) -> Path:

@@ -1,12 +1,10 @@
 """The node's network namespace, the outside behind it, and the one link to the host."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from devcluster.cluster import Cluster
 from devcluster.command import run
-
-# What stands for the Internet: addresses that are reserved for documentation (RFC 5737, RFC 3849).
-OUTSIDE_ADDRESSES = ("203.0.113.10/32", "198.51.100.10/32", "2001:db8::10/128")
 
 # Duplicate address detection would hold every new address back for a second.
 SYSCTLS = {
@@ -19,8 +17,8 @@ SYSCTLS = {
 }
 
 
-def ensure_network(cluster: Cluster) -> None:
-    """Make the two namespaces and their links; leave alone what is there."""
+def ensure_network(cluster: Cluster, outside_addresses: Iterable[str]) -> None:
+    """Make the two namespaces and their links, and give the outside its addresses; leave alone what is there."""
     at = cluster.addresses
     node, outside = cluster.netns, cluster.outside_netns
     if not namespace_exists(node):
@@ -34,7 +32,7 @@ def ensure_network(cluster: Cluster) -> None:
         _ip(node, f"link add out0 type veth peer name eth0 netns {outside}")
     _addresses(node, "out0", (f"{at.exit[0]}/30", f"{at.exit[1]}/64"))
     _addresses(outside, "eth0", (f"{at.outside[0]}/30", f"{at.outside[1]}/64"))
-    _addresses(outside, "lo", OUTSIDE_ADDRESSES)
+    _addresses(outside, "lo", outside_addresses)
     for via, back, *inside in zip(at.outside, at.exit, at.pods, at.node, strict=True):
         _ip(node, f"route replace default via {via}")
         for network in inside:
@@ -90,7 +88,7 @@ def _settle(namespace: str) -> None:
     run(["nsenter", f"--net=/run/netns/{namespace}", "--", "sh", "-ec", lines])
 
 
-def _addresses(namespace: str, link: str, addresses: tuple[str, ...]) -> None:
+def _addresses(namespace: str, link: str, addresses: Iterable[str]) -> None:
     _ip(namespace, f"link set {link} up")
     for address in addresses:
         _ip(namespace, f"address replace {address} dev {link}" + (" nodad" if ":" in address else ""))

@@ -6,6 +6,7 @@ from devcluster.api import Api
 from devcluster.cluster import TOOLS, Cluster, find_cluster
 from devcluster.errors import DevclusterError
 from devcluster.node import has_condition
+from devcluster.outside import RESOLVERS
 from devcluster.process import running
 
 EXPECTED = [
@@ -58,6 +59,10 @@ def environment(cluster: Cluster) -> dict[str, str]:
         "ETCD_METRICS": cluster.etcd_metrics,
         "RINGFENCE_CLUSTER": cluster.name,
         "RINGFENCE_NETNS": cluster.netns,
+        "OUTSIDE_CA": str(cluster.outside_ca),
+        "OUTSIDE_DNS": RESOLVERS[0],
+        "OUTSIDE_QUERIES": str(cluster.query_log),
+        "OUTSIDE_CONNECTIONS": str(cluster.connection_log),
     }
 
 

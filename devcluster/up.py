@@ -1,15 +1,13 @@
 """Bringing the cluster up: every step makes what is missing and leaves alone what is right."""
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from devcluster.addons import apply_addons
 from devcluster.api import Api
 from devcluster.binaries import BINARIES, binary, build
 from devcluster.certificates import ensure_certificates
 from devcluster.cgroup import ensure_cgroup
-from devcluster.cluster import REPOSITORY, TOOLS, Cluster, claim_cluster, lock_file, state_home
+from devcluster.cluster import TOOLS, Cluster, claim_cluster, lock_file, state_home
 from devcluster.containerd import containerd, forget_containers, import_image, is_serving, write_cni
 from devcluster.control_plane import start_api_server, start_controllers, wait_for_api_server
 from devcluster.file import write
@@ -17,13 +15,14 @@ from devcluster.images import PAUSE, Image, build_image, coredns, pause, python
 from devcluster.lock import locked
 from devcluster.network import ensure_network
 from devcluster.node import has_condition, kube_proxy, kubelet, node_agent, wait_for_kubelet, wait_for_node
+from devcluster.outside import outside, outside_addresses
 from devcluster.packages import ensure_packages
-from devcluster.process import Process, ensure_running, wait_for
+from devcluster.process import ensure_running, wait_for
 from devcluster.step import Progress
 from devcluster.user_namespaces import describe_node, probe, remembered
 
 CONTROL_PLANE = ["etcd", "kube"]
-NODE = [name for name in BINARIES if name != "kwok"]  # that one is built when it is asked for
+NODE = [name for name in BINARIES if name not in ("kwok", "fetch")]  # those are built when they are asked for
 
 
 def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cluster:
@@ -39,7 +38,7 @@ def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cl
             build(CONTROL_PLANE if control_plane_only else NODE, progress)
         is_new = not (cluster.state / "etcd").exists()
         with progress.step("network namespaces, certificates"):
-            ensure_network(cluster)
+            ensure_network(cluster, outside_addresses())
             ensure_certificates(cluster)
         _write_kubectl()
         start_api_server(cluster)
@@ -88,14 +87,6 @@ def _everything(cluster: Cluster, progress: Progress, *, is_new: bool) -> None:
 def _write_kubectl() -> None:
     """Give people a kubectl of the cluster's own version."""
     write(TOOLS / "kubectl", f'#!/bin/sh\nexec "{binary("kube")}" kubectl "$@"\n', mode=0o755)
-
-
-def outside(cluster: Cluster) -> Process:
-    """Return the servers on the outside addresses."""
-    script = REPOSITORY / "devcluster/outside_server.py"
-    return Process(
-        "outside", [str(Path(sys.executable).resolve()), str(script)], cluster.outside_netns, files=(script,)
-    )
 
 
 def wait_for_dns(api: Api) -> None:

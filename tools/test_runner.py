@@ -73,12 +73,12 @@ def steps(*, long: bool) -> list[Step]:
     before = [
         Step("setup", (sys.executable, "-m", "tools.bootstrap")),
         Step("cluster", (sys.executable, "-m", "devcluster", "up")),
-        Step("image", (sys.executable, "-m", "devcluster", "build", "operator"), needs=("cluster",)),
+        Step("image", (sys.executable, "-m", "devcluster", "build", "operator", "gateway"), needs=("cluster",)),
     ]
     if long:
         return [*before, _pytest("long", "tests", "-m", "long", "--timeout=3600", needs=running)]
     setup, cluster, image = before
-    unit = ("tests/operator", "tests/devcluster", "tests/tools", "tests/bench")
+    unit = ("tests/operator", "tests/gateway", "tests/devcluster", "tests/tools", "tests/bench")
     return [
         setup,
         Step("lint", (tool["ruff"], "check", "."), needs=ready),

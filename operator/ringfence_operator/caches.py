@@ -130,7 +130,7 @@ class Caches:
                 "gatewaypods",
                 path(CORE, settings.namespace, "pods"),
                 observed.observe_gateway_pod,
-                self._all_policies,
+                self._gateway_pod_changed,
                 selector=f"{labels.APP}={labels.GATEWAY}",
             ),
             probe_pods=self._informer(
@@ -210,6 +210,10 @@ class Caches:
     def _policy_changed(self, change: Change[SecurityPolicy]) -> None:
         self._queue.add(Task("SecurityPolicy", *change.key), NOW)
         old, new = change.old, change.new
+        if new is None:
+            of_policy = (self.view.settings.namespace, "/".join(change.key))
+            for key in self.view.services.keys_by(PORT_SETS, of_policy):
+                self._queue.add(Task("PortSet", *key), NOW)
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             for key in self.view.agents.keys_by(BY_POLICY, tuple(change.key)):
                 self._queue.add(Task("Agent", *key), SOON)
@@ -264,6 +268,10 @@ class Caches:
                 self._queue.add(Task("Agent", namespace, name), NOW)
         if old is None or new is None or (old.addresses, old.pod_cidrs) != (new.addresses, new.pod_cidrs):
             self._all_policies(None)
+
+    def _gateway_pod_changed(self, _: Change[observed.GatewayPod]) -> None:
+        self._all_policies(None)
+        self._all_agents(None)
 
     def _probe_changed(self, _: Change[ProbePod]) -> None:
         view, namespace = self.view, self.view.settings.namespace

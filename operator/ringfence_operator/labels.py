@@ -35,5 +35,7 @@ NETWORK_PROBE = "ringfence-network-probe"
 """Name of the pod that finds out whether NetworkPolicies are enforced, and of the NetworkPolicy that closes it."""
 ROLE = "app.kubernetes.io/component"
 """Which of the network probe's two pods it is, by its name."""
-NETWORK_POLICIES = (DEFAULT_DENY, "ringfence-policy-", "ringfence-cluster-", GATEWAY)
-"""How the names of our NetworkPolicies begin."""
+NETWORK_POLICIES = (DEFAULT_DENY, GATEWAY)
+"""Names of NetworkPolicies of ours."""
+NETWORK_POLICY_PREFIXES = ("ringfence-policy-", "ringfence-cluster-", f"{GATEWAY}-p-")
+"""How the names of the others begin."""

@@ -126,7 +126,7 @@ class Process:
 
     def _lead(self) -> None:
         if self._egress:
-            self._egress.lead()
+            self._egress.lead().add_done_callback(self._ended)
         self._caches.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
             # Each wait has a bound of its own; this one holds for all waits of a test, on a busy machine.
             item.add_marker(pytest.mark.timeout(300))
-    items.sort(key=lambda item: HERE in item.path.parents and not runs_together(item))
+    items.sort(key=lambda item: (str(item.path.parent) if HERE in item.path.parents else "", not runs_together(item)))
 
 
 @pytest.hookimpl(tryfirst=True)

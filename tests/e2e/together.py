@@ -1,4 +1,7 @@
-"""Runs tests side by side: most of their time they wait for a kubelet, so together they take little more than one."""
+"""Runs tests side by side: most of their time they wait for a kubelet, so together they take little more than one.
+
+Those of one folder, that is: each folder has an operator of its own.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -16,7 +19,7 @@ THREADS = 20
 
 
 class Together:
-    """Starts every test that takes `world` at the first one's call; each call then waits for its own outcome."""
+    """Starts every test of a folder that takes `world` at the first one's call; each waits for its own outcome."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="e2e")
@@ -24,9 +27,9 @@ class Together:
 
     def outcome(self, item: pytest.Function, make_world: MakeWorld) -> None:
         """Return or raise what the test did."""
-        if not self._outcomes:
+        if item.nodeid not in self._outcomes:
             for each in item.session.items:
-                if isinstance(each, pytest.Function) and runs_together(each):
+                if isinstance(each, pytest.Function) and runs_together(each) and each.path.parent == item.path.parent:
                     self._outcomes[each.nodeid] = self._pool.submit(_run, each, make_world)
         self._outcomes[item.nodeid].result()
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -28,15 +29,22 @@ class Pair:
     @classmethod
     def from_pem(cls, certificate: str, key: str) -> Self:
         """Read both. Raises ValueError."""
-        private = serialization.load_pem_private_key(key.encode(), password=None)
+        try:
+            private = serialization.load_pem_private_key(key.encode(), password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"not a key that can be read: {error}") from error
         if not isinstance(private, EllipticCurvePrivateKey):
             raise ValueError("not the key of an elliptic curve")  # noqa: TRY004
-        return cls(x509.load_pem_x509_certificate(certificate.encode()), private)
+        found = cls(x509.load_pem_x509_certificate(certificate.encode()), private)
+        # Halves that somebody mixed up would sign what nobody trusts.
+        if found.certificate.public_key() != private.public_key():
+            raise ValueError("the key is not the certificate's")
+        return found
 
     @property
     def certificate_pem(self) -> str:
         """The certificate as PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return _pem(self.certificate)
 
     @property
     def key_pem(self) -> str:
@@ -60,38 +68,49 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """The authority that certificates come from, and the one that is to follow, if there is one."""
+    """The authority that certificates come from, and the ones before and after it, if there are such."""
 
     current: Pair
     following: Pair | None = None
+    previous: x509.Certificate | None = None
+    """Trusted until it ends: what it signed is replaced at once, but arrives in pods only later. Its key is gone."""
 
     @property
     def bundle(self) -> str:
         """What to trust, as PEM."""
-        both = [self.current, self.following] if self.following else [self.current]
-        return "".join(each.certificate_pem for each in both)
+        trusted = [self.current.certificate, self.following.certificate if self.following else None, self.previous]
+        return "".join(_pem(each) for each in trusted if each is not None)
 
     def to_data(self) -> dict[str, str]:
         """Return the content of the Secret that keeps them."""
         data = {"current.crt": self.current.certificate_pem, "current.key": self.current.key_pem}
         if self.following:
             data |= {"following.crt": self.following.certificate_pem, "following.key": self.following.key_pem}
+        if self.previous:
+            data |= {"previous.crt": _pem(self.previous)}
         return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, str]) -> Self:
         """Read what `to_data` wrote. Raises KeyError or ValueError."""
-        following = None
+        following, previous = None, None
         if "following.crt" in data:
             following = Pair.from_pem(data["following.crt"], data["following.key"])
-        return cls(Pair.from_pem(data["current.crt"], data["current.key"]), following)
+        if "previous.crt" in data:
+            previous = x509.load_pem_x509_certificate(data["previous.crt"].encode())
+        return cls(Pair.from_pem(data["current.crt"], data["current.key"]), following, previous)
 
     def rotated(self, now: datetime) -> "Authorities":
         """Return the authorities of this moment: the following one made in time, and taking over in time."""
+        if self.previous is not None and now >= self.previous.not_valid_after_utc:
+            return Authorities(self.current, self.following).rotated(now)
+        if now >= self.current.certificate.not_valid_after_utc:
+            # Nobody was here to rotate: there is nothing left that could go on meanwhile.
+            return Authorities(self.following or new_authority(now)).rotated(now)
         if self.following is None:
-            return Authorities(self.current, new_authority(now)) if self.current.is_due(now) else self
+            return Authorities(self.current, new_authority(now), self.previous) if self.current.is_due(now) else self
         is_known = now >= self.following.certificate.not_valid_before_utc + _SKEW + OVERLAP
-        return Authorities(self.following) if is_known else self
+        return Authorities(self.following, previous=self.current.certificate) if is_known else self
 
 
 def new_authority(now: datetime) -> Pair:
@@ -113,6 +132,10 @@ def issue(authority: Pair, names: Sequence[str], now: datetime) -> Pair:
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     builder = builder.add_extension(alternatives, critical=False).add_extension(usage, critical=False)
     return Pair(builder.sign(authority.key, hashes.SHA256()), key)
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _builder(

@@ -13,6 +13,8 @@ from ringfence_operator.reconcile.security_policy import SEEN_SECONDS
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.runtime.queue import WorkQueue
 
+PATIENCE_SECONDS = 10.0
+"""How long the first picture waits for policies that cannot be published, so that none keeps the others closed."""
 _LATER = 2
 
 
@@ -35,27 +37,40 @@ class Egress:
         self._identities = Identities(kube, view.settings.namespace)
         self._unpublished: set[tuple[str, str]] = set()
         self._running: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
-    def lead(self) -> None:
-        """Begin to feed; gateways are served once every policy that is there now has been looked at."""
+    def lead(self) -> asyncio.Task[None]:
+        """Begin to feed; gateways are served once every policy that is there now has been published.
+
+        Returns what feeds, which only `follow` ends.
+        """
         self.feed.reset()
         self._unpublished = {tuple(key) for key in self._view.policies.cache}
+        self._deadline = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self.feed.complete)
         if not self._unpublished:
             self.feed.complete()
         self._running = asyncio.create_task(self.feed.run(), name="feed")
+        return self._running
 
     def follow(self) -> None:
         """End it: the control process stops serving."""
+        if self._deadline is not None:
+            self._deadline.cancel()
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
 
     def looked_at(self, namespace: str, name: str) -> None:
-        """Take note that a policy has been published, or cannot be."""
-        if self._unpublished:
-            self._unpublished.discard((namespace, name))
-            if not self._unpublished:
-                self.feed.complete()
+        """Take note of a pass over a policy. One that failed comes again: only what is published counts, or is gone."""
+        if (namespace, name) not in self._unpublished:
+            return
+        policy = self._view.policies.get(namespace, name)
+        is_due = policy is not None and policy.metadata.deletion_timestamp is None
+        if is_due and not self.feed.is_published(f"{namespace}/{name}"):
+            return
+        self._unpublished.discard((namespace, name))
+        if not self._unpublished:
+            self.feed.complete()
 
     async def reconcile(self, now: datetime) -> float | None:
         """Have certificates, settings and the gateway's own NetworkPolicy in place."""

@@ -32,11 +32,13 @@ class Feed:
         self._identity: Message | None = None
         self._settings: Message | None = None
         self._complete = False
+        self._is_serving = False
         self._writer: asyncio.StreamWriter | None = None
 
     def reset(self) -> None:
         """Begin anew, as a replica does that has come to lead."""
         self._ledger.reset()
+        self._identity = self._settings = None
         self._complete = False
 
     async def run(self) -> None:
@@ -49,7 +51,7 @@ class Feed:
             else:
                 try:
                     await self._serve(reader, writer)
-                except (OSError, ValueError, KeyError) as error:
+                except (OSError, ValueError, KeyError, TypeError) as error:
                     log.warning("feed.interrupted", error=str(error))
                 finally:
                     self._writer = None
@@ -60,14 +62,15 @@ class Feed:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+        self._writer, self._is_serving = writer, False
         log.info("feed.connected")
         for message in (self._identity, self._settings):
             self._send(message)
         for present in self._ledger.published.values():
             self._send({"kind": "portSet", **present.port_set.to_wire()})
-        if self._complete:
-            self._send({"kind": "synced"})
+        for block in self._ledger.withdrawn:
+            self._send({"kind": "withdraw", "block": block})
+        self._serve_once_whole()
         while line := await reader.readline():
             self._ledger.hear(orjson.loads(line))
 
@@ -81,6 +84,7 @@ class Feed:
         if message != self._identity:
             self._identity = message
             self._send(message)
+            self._serve_once_whole()
 
     def configure(self, settings: Message) -> None:
         """Say what holds for all port sets (docs/design/2026-11-24-egress-gateway.md)."""
@@ -88,11 +92,17 @@ class Feed:
         if message != self._settings:
             self._settings = message
             self._send(message)
+            self._serve_once_whole()
 
     def complete(self) -> None:
         """Say that every policy has been published: from now on gateways may be served."""
-        if not self._complete:
-            self._complete = True
+        self._complete = True
+        self._serve_once_whole()
+
+    def _serve_once_whole(self) -> None:
+        """Never before identity and settings are said: without the reserved addresses, too much would be open."""
+        if self._complete and self._identity and self._settings and self._writer and not self._is_serving:
+            self._is_serving = True
             self._send({"kind": "synced"})
 
     def publish(self, port_set: PortSet, *, generation: int) -> None:
@@ -104,6 +114,14 @@ class Feed:
         """Have the gateway close the block."""
         if self._ledger.withdraw(block):
             self._send({"kind": "withdraw", "block": block})
+
+    def is_published(self, policy: str) -> bool:
+        """Return True if the policy (namespace, a slash, name) has been published."""
+        return self._ledger.is_published(policy)
+
+    def holder(self, block: int) -> str:
+        """Return the policy (namespace, a slash, name) that has the block on the gateway, or nothing."""
+        return self._ledger.holder(block)
 
     def is_released(self, block: int, replicas: Sequence[str]) -> bool:
         """Return True if none of `replicas` serves the block any more."""

@@ -80,7 +80,7 @@ class Identities:
         except NotFoundError:
             return None, {}
         data = secret.get("data") or {}
-        return secret, {key: base64.b64decode(value).decode() for key, value in data.items()}
+        return secret, {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()}
 
     async def _write(self, name: str, data: dict[str, str], present: dict[str, Any] | None) -> None:
         metadata: dict[str, Any] = {

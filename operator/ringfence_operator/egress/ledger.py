@@ -58,12 +58,14 @@ class Ledger:
         self._on_seen = on_seen
         self._clock = clock
         self._since = clock()
+        self._alone: float | None = None
 
     def reset(self) -> None:
         """Forget everything: another replica may have led meanwhile."""
         for kept in (self.published, self._by_policy, self._withdrawn, self._joined, self._counts):
             kept.clear()
         self._since = self._clock()
+        self._alone = None
 
     # What the reconcilers say and ask.
 
@@ -71,6 +73,8 @@ class Ledger:
         """Take note of what the policy says at `generation`; return whether the gateway has to be told."""
         block, present = port_set.block, self.published.get(port_set.block)
         self._withdrawn.pop(block, None)
+        if present is not None and present.port_set.policy != port_set.policy:
+            self._forget_policy(present.port_set.policy, block)
         self._by_policy[port_set.policy] = block
         if present is not None and present.port_set == port_set:
             present.generation = generation
@@ -92,13 +96,31 @@ class Ledger:
     def withdraw(self, block: int) -> bool:
         """Take note that the block is to be closed; return whether the gateway has to be told."""
         present = self.published.pop(block, None)
-        if present is not None and self._by_policy.get(present.port_set.policy) == block:
-            del self._by_policy[present.port_set.policy]
-            self._counts.pop(present.port_set.policy, None)
+        if present is not None:
+            self._forget_policy(present.port_set.policy, block)
         if block in self._withdrawn:
             return False
         self._withdrawn[block] = set()
         return True
+
+    def _forget_policy(self, policy: str, block: int) -> None:
+        if self._by_policy.get(policy) == block:
+            del self._by_policy[policy]
+            self._counts.pop(policy, None)
+
+    @property
+    def withdrawn(self) -> list[int]:
+        """The blocks that are to be closed or have been."""
+        return sorted(self._withdrawn)
+
+    def is_published(self, policy: str) -> bool:
+        """Return True if the policy has a port set here."""
+        return policy in self._by_policy
+
+    def holder(self, block: int) -> str:
+        """Return the policy that was published on the block, or nothing."""
+        present = self.published.get(block)
+        return present.port_set.policy if present is not None else ""
 
     def is_released(self, block: int, replicas: Sequence[str]) -> bool:
         """Return True if none of `replicas` serves the block any more."""
@@ -111,9 +133,15 @@ class Ledger:
         if present is None:
             return Standing(Force.PENDING, self._clock() - self._since)
         now, version = self._clock(), present.port_set.version
-        told = tuple(GatewayReplica(name=name, generation=had[1]) for name, had in sorted(present.in_force.items()))
+        # Of others no answer counts, and one that went while nobody listened is never said to have left.
+        told = tuple(
+            GatewayReplica(name=name, generation=had[1])
+            for name, had in sorted(present.in_force.items())
+            if name in replicas
+        )
         if not replicas:
-            return Standing(Force.UNAVAILABLE, now - self._since, replicas=told)
+            return Standing(Force.UNAVAILABLE, now - self._alone_since(now), replicas=told)
+        self._alone = None
         why = next((why for has, why in present.refused.values() if has == version), None)
         if why is not None:
             return Standing(Force.REFUSED, now - present.since, why, told)
@@ -123,6 +151,11 @@ class Ledger:
         if behind:
             return Standing(Force.PENDING, now - present.since, f"waiting for {', '.join(behind[:4])}", told)
         return Standing(Force.IN_FORCE, now - present.since, replicas=told)
+
+    def _alone_since(self, now: float) -> float:
+        """Return since when no replica has been ready."""
+        self._alone = now if self._alone is None else self._alone
+        return self._alone
 
     def seen(self, policy: str) -> Seen:
         """Return what agents under the policy asked for and was not told yet."""
@@ -158,7 +191,9 @@ class Ledger:
             case "inForce" | "refused":
                 self._answered(message, replica)
             case "released":
-                self._withdrawn.setdefault(int(message["block"]), set()).add(replica)
+                # Of a block that was published again meanwhile, it is about what was there before.
+                if (released := self._withdrawn.get(int(message["block"]))) is not None:
+                    released.add(replica)
             case "seen":
                 self._saw(message)
             case kind:
@@ -169,7 +204,8 @@ class Ledger:
         if not self._joined:
             self._since = self._clock()
         for present in self.published.values():
-            if present.in_force.pop(replica, None):
+            had = present.in_force.pop(replica, None), present.refused.pop(replica, None)
+            if any(had):
                 self._on_change(present.port_set.policy)
 
     def _answered(self, message: dict[str, Any], replica: str) -> None:

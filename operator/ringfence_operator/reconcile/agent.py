@@ -16,7 +16,7 @@ from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Gateway
 from ringfence_operator.reconcile.locks import Locks
-from ringfence_operator.reconcile.network import Enforced, Networks, enforcement
+from ringfence_operator.reconcile.network import Enforced, Networks, enforcement, settles_in
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.report import report
@@ -85,9 +85,9 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
         decision = _without_service(decision, agent)
     enforced = enforcement(context, view, tools.gateway)
     again = await _report(context, _while_in_force(decision, enforced), enforced, tools)
-    if context.is_node_known:
-        return again
-    return NODE_SECONDS if again is None else min(again, NODE_SECONDS)
+    settles = settles_in(context, view, tools.gateway)
+    waits = (again, settles, None if context.is_node_known else NODE_SECONDS)
+    return min((each for each in waits if each is not None), default=None)
 
 
 async def _expire(agent: Agent, kube: Kube) -> None:

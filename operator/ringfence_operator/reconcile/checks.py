@@ -77,6 +77,8 @@ def _port_set(context: Context) -> Refusal | None:
     policy = context.policy
     if policy is None or context.gateway_address or context.own_pod or context.settings.egress_backend == "none":
         return None
+    if context.effective.isolation.value is Isolation.NONE:
+        return None
     message = f"SecurityPolicy {policy.metadata.name} has no port set on the egress gateway yet; its status says why"
     return Refusal(Reason.GATEWAY_PENDING, message, is_stalled=False)
 

@@ -131,7 +131,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
-        gateway_address=port_set.address if port_set else None,
+        gateway_address=port_set.address or None if port_set else None,
         network=view.network.verdict if view.settings.probe_image else None,
         rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,

@@ -48,6 +48,9 @@ class Gateway(Protocol):
     def withdraw(self, block: int) -> None:
         """Have the gateway close the block."""
 
+    def holder(self, block: int) -> str:
+        """Return the policy (namespace, a slash, name) that has the block on the gateway, or nothing."""
+
     def is_released(self, block: int, replicas: Sequence[str]) -> bool:
         """Return True if none of `replicas` serves the block any more."""
 

@@ -23,7 +23,7 @@ from ringfence_operator.resources.network_policy import (
     build_network_policy,
     policy_name,
 )
-from ringfence_operator.resources.observed import Meta, Service, digest
+from ringfence_operator.resources.observed import Meta, digest
 from ringfence_operator.resources.selector import selects
 
 _DENY_DIGEST = digest(build_default_deny("")["spec"])
@@ -60,9 +60,9 @@ class Networks:
             block = block_of(port_set)
             await self._keep(build_admission(block, policy.key, namespace=namespace, is_cluster=is_cluster))
 
-    async def dismiss(self, service: Service) -> None:
-        """Close the gateway's end of a policy that is gone, unless the block's name has gone to another policy."""
-        await self.remove(service.meta.namespace, admission_name(block_of(service)))
+    async def dismiss(self, block: int) -> None:
+        """Close the gateway's end of a policy that is gone."""
+        await self.remove(self._view.settings.namespace, admission_name(block))
 
     async def confine_gateway(self) -> None:
         """Have in place where the gateway itself may go."""
@@ -117,12 +117,12 @@ class Networks:
         if namespace == self._view.settings.namespace and name == labels.GATEWAY and self._view.has_gateway:
             await self.confine_gateway()
             return
-        for service in self._view.port_sets():
-            policy = self._view.policies.get(*service.policy.split("/", 1))
-            if policy and namespace == service.meta.namespace and name == admission_name(block_of(service)):
-                await self.admit(policy)
-                return
-        await self.remove(namespace, name)
+        service = self._view.services.get(self._view.settings.namespace, name.removeprefix(f"{labels.GATEWAY}-"))
+        policy = self._view.policies.get(*service.policy.split("/", 1)) if service and service.policy else None
+        if policy and namespace == self._view.settings.namespace and self._view.port_set(policy) == service:
+            await self.admit(policy)
+        else:
+            await self.remove(namespace, name)
 
     async def _restore(self, namespace: str, policy: str, *, is_cluster: bool) -> None:
         found = self._view.cluster_policy() if is_cluster else self._view.policies.get(namespace, policy)
@@ -202,3 +202,13 @@ def _lacking_at_gateway(context: Context, view: View, gateway: Gateway) -> tuple
     before = find_condition(context.agent.status.conditions, ConditionType.ENFORCED)
     is_settling = standing.seconds < SETTLE_SECONDS and before is not None and before.status == Status.TRUE
     return None if is_settling else explain(standing)
+
+
+def settles_in(context: Context, view: View, gateway: Gateway | None) -> float | None:
+    """Return the seconds after which a change on its way to the gateway counts as not in force; None without one."""
+    policy = context.policy
+    if gateway is None or policy is None or context.own_pod is None or not uses_names(policy):
+        return None
+    standing = gateway.standing("/".join(policy.key), view.gateway_replicas())
+    left = SETTLE_SECONDS - standing.seconds
+    return left if standing.force is not Force.IN_FORCE and left > 0 else None

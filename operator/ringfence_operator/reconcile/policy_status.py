@@ -68,12 +68,13 @@ def _conditions(policy: SecurityPolicy, view: View, found: Found, now: datetime)
     verdict = _verdict(policy, view, found)
     conditions: tuple[Condition, ...] = policy.status.conditions
     is_moving = not verdict.is_ready and not verdict.is_stalled
-    force, sentence = explain(found.standing)
+    force, sentence = found.refusal or explain(found.standing)
+    is_enforced = found.refusal is None and found.standing.force is Force.IN_FORCE
     for kind, status, reason, message in (
         (ConditionType.READY, verdict.is_ready, verdict.reason, verdict.message),
         (ConditionType.RECONCILING, is_moving or None, verdict.reason, verdict.message),
         (ConditionType.STALLED, verdict.is_stalled or None, verdict.reason, verdict.message),
-        (ConditionType.ENFORCED, found.standing.force is Force.IN_FORCE if view.has_gateway else None, force, sentence),
+        (ConditionType.ENFORCED, is_enforced if view.has_gateway else None, force, sentence),
     ):
         if status is None:
             conditions = remove_condition(conditions, kind)

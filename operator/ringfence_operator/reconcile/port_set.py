@@ -7,15 +7,15 @@ import structlog
 
 from ringfence_operator.api.network import NetworkMode
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.errors import AlreadyExistsError, InvalidError, NotFoundError, TerminalError
+from ringfence_operator.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, TerminalError
 from ringfence_operator.reconcile.create import replace
 from ringfence_operator.reconcile.gateway import Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.view import View, block_of
-from ringfence_operator.resources.domains import allowed_domains, blocked_domains, further_ports
+from ringfence_operator.resources.domains import allowed_domains, blocked_domains, further_ports, on_ports
 from ringfence_operator.resources.gateway import build_port_set_service, further_offsets
-from ringfence_operator.resources.observed import Service, digest, service_digest
+from ringfence_operator.resources.observed import Service, digest, observe_service, service_digest
 from ringfence_operator.resources.port_set import BLOCKS, PortSet, block_name
 
 RELEASE_SECONDS = 5.0
@@ -30,12 +30,6 @@ class PortSetsFullError(TerminalError):
     reason = "NoPortSet"
 
 
-class TooManyPortsError(TerminalError):
-    """The policy names more ports than a block has."""
-
-    reason = "TooManyPorts"
-
-
 class PortSets:
     """Allocates blocks, one at a time; a Service's name is the lock of its block."""
 
@@ -45,32 +39,32 @@ class PortSets:
         self.gateway = gateway
         self._locks = Locks()
 
-    async def keep(self, policy: SecurityPolicy) -> PortSet:
-        """Have the policy's port set as it should be, publish it, and return it.
+    async def keep(self, policy: SecurityPolicy) -> list[int]:
+        """Have the policy's port set as it should be, publish it, and return the ports that have no place in it.
 
-        Raises PortSetsFullError or TooManyPortsError.
+        Those stay closed, and all else is published: what the policy no longer allows must not stay open for a mistake.
+        Raises PortSetsFullError.
         """
-        allowed = allowed_domains(policy) if policy.spec.network.enabled else ()
+        network = policy.spec.network
+        allowed = allowed_domains(policy) if network.enabled else ()
+        ports = further_ports(allowed)
         service = self._view.port_set(policy)
-        try:
-            further = further_offsets(further_ports(allowed), service)
-        except ValueError as error:
-            raise TooManyPortsError(str(error)) from error
+        further = further_offsets(ports, service)
         service = await self._service(policy, service, further)
         found = PortSet(
             block=block_of(service),
             policy="/".join(policy.key),
             version="",
             address=service.address,
-            is_audit=policy.spec.network.mode is NetworkMode.AUDIT,
-            allowed=allowed,
+            is_audit=network.enabled and network.mode is NetworkMode.AUDIT,
+            allowed=on_ports(allowed, further),
             blocked=blocked_domains(policy),
             services=self._view.service_addresses(policy),
             further=further,
         )
         found = replace_field(found, version=digest(found.to_wire()))
         self.gateway.publish(found, generation=policy.metadata.generation)
-        return found
+        return [port for port in ports if port not in further]
 
     async def release(self, service: Service) -> float | None:
         """Give a block back whose policy is gone: closed first, free once nothing can reach it any more.
@@ -79,11 +73,23 @@ class PortSets:
         """
         block, view = block_of(service), self._view
         self.gateway.withdraw(block)
-        if view.has_pods_under(service.policy) or not self.gateway.is_released(block, view.gateway_replicas()):
+        if view.is_in_use(service) or not self.gateway.is_released(block, view.serving_replicas()):
             return RELEASE_SECONDS
         with suppress(NotFoundError):
             await self._kube.delete(self._path(service.meta.name), uid=service.meta.uid)
             log.info("port_set.released", block=block, policy=service.policy)
+        return None
+
+    def forget(self, block: int) -> float | None:
+        """Close a block whose Service somebody deleted, unless its policy is about to have it again.
+
+        Returns the seconds after which to look again.
+        """
+        holder = self.gateway.holder(block)
+        policy = self._view.policies.get(*holder.split("/", 1)) if holder else None
+        if policy is not None and self._view.port_set(policy) is None:
+            return RELEASE_SECONDS
+        self.gateway.withdraw(block)
         return None
 
     def _path(self, name: str = "") -> str:
@@ -105,9 +111,10 @@ class PortSets:
             if found is not None:
                 return found
             for block in self._free(policy):
-                if await self._claim(block, policy, further):
+                found = await self._claim(block, policy, further)
+                if found is not None:
                     log.info("port_set.allocated", block=block)
-                    return self._stored(policy)
+                    return found
         raise PortSetsFullError(f"all {BLOCKS} port sets of the egress gateway are in use: delete a SecurityPolicy")
 
     def _free(self, policy: SecurityPolicy) -> list[int]:
@@ -117,15 +124,28 @@ class PortSets:
         had = before.service if before else ""
         return sorted((block for block in range(BLOCKS) if block not in used), key=lambda it: block_name(it) != had)
 
-    async def _claim(self, block: int, policy: SecurityPolicy, further: dict[int, int]) -> bool:
-        """Return False if somebody else has the block."""
+    async def _claim(self, block: int, policy: SecurityPolicy, further: dict[int, int]) -> Service | None:
+        """Return the policy's Service, or None if somebody else has the block."""
         before = policy.status.gateway
         try:
             answer = await self._create(block, policy, further, before.address if before else "")
         except AlreadyExistsError:
-            return False
+            answer = await self._present(block, policy, further)
         self._view.services.store(answer)
-        return True
+        return self._view.port_set(policy)
+
+    async def _present(self, block: int, policy: SecurityPolicy, further: dict[int, int]) -> Raw:
+        """Return the Service of a block that the caches show as free.
+
+        A predecessor made it a moment ago, maybe for this policy; or somebody took its labels, which it gets back.
+        """
+        raw = await self._kube.get(self._path(block_name(block)))
+        found, before = observe_service(raw), policy.status.gateway
+        if found.policy or before is None or before.service != found.meta.name:
+            return raw
+        namespace = self._view.settings.namespace
+        desired = build_port_set_service(block, policy.key, namespace=namespace, further=further)
+        return await replace(self._path(), desired, found.meta, self._kube)
 
     async def _create(self, block: int, policy: SecurityPolicy, further: dict[int, int], address: str) -> Raw:
         """Create the Service, at the address that it had before if that can be: pods have it as their name server."""
@@ -141,5 +161,5 @@ class PortSets:
     def _stored(self, policy: SecurityPolicy) -> Service:
         found = self._view.port_set(policy)
         if found is None:
-            raise AssertionError("stored a Service that the cache does not show")
+            raise ConflictError("the Service of the port set was deleted while it was being written")
         return found

@@ -9,17 +9,22 @@ from ringfence_operator.errors import NotFoundError
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Seen, Standing
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.policy_status import Found, policy_status
-from ringfence_operator.reconcile.port_set import PortSets, PortSetsFullError, TooManyPortsError
+from ringfence_operator.reconcile.port_set import PortSets, PortSetsFullError
 from ringfence_operator.reconcile.ports import Kube
 from ringfence_operator.reconcile.report import report
-from ringfence_operator.reconcile.view import View
+from ringfence_operator.reconcile.view import View, block_of
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.network_policy import policy_name
+from ringfence_operator.resources.observed import Service
+from ringfence_operator.resources.port_set import MOST_FURTHER
 
 COUNT_SECONDS = 5.0
 """How long the count of agents may lag behind: a burst of agents costs one write, not one each."""
 SEEN_SECONDS = 30.0
 """How long names that agents asked for may wait to be told: traffic costs no more than two writes a minute."""
+
+FULL_SECONDS = 30.0
+"""How soon a policy without a port set looks whether there is one by now; that costs no write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,10 @@ async def reconcile_security_policy(policy: SecurityPolicy, tools: PolicyTools, 
     standing = _standing(policy, tools)
     if standing.force is not Force.IN_FORCE and standing.seconds < SETTLE_SECONDS and refusal is None:
         return SETTLE_SECONDS - standing.seconds
-    return await _report(policy, Found(standing, refusal), tools, now=now)
+    again = await _report(policy, Found(standing, refusal), tools, now=now)
+    if refusal is None or refusal[0] is not Reason.NO_PORT_SET:
+        return again
+    return FULL_SECONDS if again is None else min(again, FULL_SECONDS)
 
 
 async def _keep_port_set(policy: SecurityPolicy, tools: PolicyTools) -> tuple[Reason, str] | None:
@@ -58,13 +66,14 @@ async def _keep_port_set(policy: SecurityPolicy, tools: PolicyTools) -> tuple[Re
         message = "names need the egress gateway: start the operator with RINGFENCE_OPERATOR_EGRESS_BACKEND=envoy"
         return Reason.NO_GATEWAY, message
     try:
-        await tools.port_sets.keep(policy)
+        closed = await tools.port_sets.keep(policy)
     except PortSetsFullError as error:
         return Reason.NO_PORT_SET, str(error)
-    except TooManyPortsError as error:
-        return Reason.TOO_MANY_PORTS, str(error)
     await tools.networks.admit(policy)
-    return None
+    if not closed:
+        return None
+    message = f"a policy has {MOST_FURTHER} ports besides 80 and 443: {', '.join(map(str, closed))} stay closed"
+    return Reason.TOO_MANY_PORTS, message
 
 
 def _standing(policy: SecurityPolicy, tools: PolicyTools) -> Standing:
@@ -80,6 +89,9 @@ async def _report(policy: SecurityPolicy, found: Found, tools: PolicyTools, *, n
     seen = tools.port_sets.gateway.seen(key) if tools.port_sets else Seen()
     status = policy_status(policy, tools.view, found, seen, now=now)
     if status == policy.status:
+        if tools.port_sets:
+            # None of it is frequent enough for the status; kept, it would leave no room for what comes.
+            tools.port_sets.gateway.told(key, seen)
         return None
     wait = _seconds_to_wait(policy, status, tools, now)
     if wait > 0:
@@ -122,14 +134,25 @@ async def remove_security_policy(namespace: str, name: str, tools: PolicyTools) 
 
 async def reconcile_port_set(namespace: str, name: str, tools: PolicyTools) -> float | None:
     """Give a port set back whose policy is gone; of two that one policy has, the second."""
+    if tools.port_sets is None:
+        return None
     service = tools.view.services.get(namespace, name)
-    if service is None or not service.policy or tools.port_sets is None:
+    if service is None:
+        block = int(name.removeprefix("p-"))
+        again = tools.port_sets.forget(block)
+        if again is None:
+            await tools.networks.dismiss(block)
+        return again
+    if not service.policy or _is_held(service, tools.view):
         return None
-    policy = tools.view.policies.get(*service.policy.split("/", 1))
-    if policy is not None and tools.view.port_set(policy) == service:
-        return None
-    await tools.networks.dismiss(service)
-    return await tools.port_sets.release(service)
+    await tools.networks.dismiss(block_of(service))
+    # Meanwhile a policy of the same name may have come.
+    return None if _is_held(service, tools.view) else await tools.port_sets.release(service)
+
+
+def _is_held(service: Service, view: View) -> bool:
+    policy = view.policies.get(*service.policy.split("/", 1))
+    return policy is not None and view.port_set(policy) == service
 
 
 def namespaces_of_cluster_policy(view: View) -> list[str]:

@@ -1,5 +1,7 @@
 """Which names a policy really opens, once its blocks have been taken out."""
 
+from collections.abc import Collection
+
 import idna
 
 from ringfence_operator.api.network import NetworkMode
@@ -38,6 +40,13 @@ def _is_blocked(name: str, port: int, blocks: tuple[Domain, ...]) -> bool:
 def further_ports(allowed: tuple[Domain, ...]) -> tuple[int, ...]:
     """Return the ports besides 80 and 443, in order."""
     return tuple(sorted({port for each in allowed for port in each.ports} - set(DEFAULT_PORTS)))
+
+
+def on_ports(allowed: tuple[Domain, ...], ports: Collection[int]) -> tuple[Domain, ...]:
+    """Return what of `allowed` is reached on the usual ports and on `ports`."""
+    open_ports = {*DEFAULT_PORTS, *ports}
+    kept = (Domain(each.name, tuple(port for port in each.ports if port in open_ports)) for each in allowed)
+    return tuple(each for each in kept if each.ports)
 
 
 def invalid_domains(policy: SecurityPolicy) -> list[str]:

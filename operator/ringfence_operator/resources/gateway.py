@@ -8,7 +8,6 @@ from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.port_set import (
     DNS,
     DNS_PORT,
-    FIRST_PORT,
     FURTHER,
     HTTP,
     HTTP_PORT,
@@ -25,39 +24,43 @@ from ringfence_operator.resources.reserved import ALWAYS, PRIVATE, exceptions, h
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 CONTROL_PORT = 18_000
 SELECTOR = {labels.APP: labels.GATEWAY}
-UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "ff00::/8")
+_PLACES = range(FURTHER, FURTHER + MOST_FURTHER)
+_USUAL = {DNS_PORT, HTTP_PORT, TLS_PORT, PROXY_PORT}
+OUTSIDE = ("0.0.0.0/0", "2000::/3")
+"""Where the outside is: of IPv6, global unicast only."""
+UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4")
 """Addresses that no name of the outside means: this host, benchmarks, multicast, and what is reserved."""
-EMBEDDING = ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-"""IPv6 addresses that carry an IPv4 address, which could be any of the closed ones."""
+EMBEDDING = ("2002::/16", "2001::/32")
+"""IPv6 addresses that carry an IPv4 address (6to4, Teredo), which could be any of the closed ones."""
 
 
 def closed_cidrs(reserved: Iterable[str]) -> list[str]:
-    """Return the CIDRs that the gateway never connects to because of a name; `reserved` are the cluster's own."""
-    both = [*ALWAYS, *PRIVATE, *UNROUTABLE, *EMBEDDING, *reserved]
-    return [*exceptions("0.0.0.0/0", both), *exceptions("::/0", both)]
+    """Return the CIDRs of `OUTSIDE` that the gateway never connects to all the same; `reserved` are the cluster's."""
+    closed = [*ALWAYS, *PRIVATE, *UNROUTABLE, *EMBEDDING, *reserved]
+    return [each for cidr in OUTSIDE for each in exceptions(cidr, closed)]
 
 
 def further_offsets(ports: Sequence[int], present: Service | None) -> dict[int, int]:
     """Return the offset of each further port in its block: the ones it has are kept, so that no listener moves.
 
-    Raises ValueError if there are more ports than places.
+    Ports beyond the places that there are have none.
     """
     had = _offsets(present) if present else {}
     kept = {port: had[port] for port in ports if port in had}
-    free = [offset for offset in range(FURTHER, FURTHER + MOST_FURTHER) if offset not in kept.values()]
+    free = [offset for offset in _PLACES if offset not in kept.values()]
     new = [port for port in ports if port not in kept]
-    if len(new) > len(free):
-        raise ValueError(f"{len(ports)} ports besides 80 and 443: a policy may name {MOST_FURTHER}")
     return dict(sorted((kept | dict(zip(new, free, strict=False))).items()))
 
 
 def _offsets(service: Service) -> dict[int, int]:
-    usual = {DNS_PORT, HTTP_PORT, TLS_PORT, PROXY_PORT}
-    return {
-        each.port: (each.target - FIRST_PORT) % PORTS
-        for each in service.ports
-        if each.port not in usual and isinstance(each.target, int)
-    }
+    """Read where the Service has its further ports; somebody may have edited it, so each place counts once."""
+    found: dict[int, int] = {}
+    base = first_port(int(service.meta.name.removeprefix("p-")))
+    for each in service.ports:
+        place = each.target - base if isinstance(each.target, int) else 0
+        if each.port not in _USUAL and place in _PLACES and place not in found.values():
+            found[each.port] = place
+    return found
 
 
 def build_port_set_service(
@@ -151,7 +154,7 @@ def build_gateway_egress(namespace: str, reserved: Sequence[str], resolvers: Seq
     Its name servers are the only exception; those that the cluster gives it are admitted in deploy/.
     """
     closed = closed_cidrs(reserved)
-    outside = [_block("0.0.0.0/0", closed), _block("::/0", closed)]
+    outside = [_block(cidr, closed) for cidr in OUTSIDE]
     egress: list[dict[str, Any]] = [{"to": outside, "ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]}]
     if resolvers:
         dns = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]

@@ -115,6 +115,8 @@ class GatewayPod:
 
     meta: Meta
     is_ready: bool
+    is_running: bool
+    """Whether it may have anything open; on its way out, it still does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,8 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
 def observe_gateway_pod(raw: Mapping[str, Any]) -> GatewayPod:
     """Read a replica of the egress gateway; one that is going counts no more."""
     is_ready = _condition(raw.get("status", {}), "Ready").get("status") == "True"
-    return GatewayPod(Meta.of(raw), is_ready and "deletionTimestamp" not in raw["metadata"])
+    is_running = raw.get("status", {}).get("phase") not in (None, "Pending", "Succeeded", "Failed")
+    return GatewayPod(Meta.of(raw), is_ready and "deletionTimestamp" not in raw["metadata"], is_running)
 
 
 def observe_network_policy(raw: Mapping[str, Any]) -> NetworkPolicy:
@@ -240,7 +243,8 @@ def observe_network_policy(raw: Mapping[str, Any]) -> NetworkPolicy:
     spec = raw["spec"]
     meta = raw["metadata"]
     # Anybody can set the label; under another name than ours it is nobody's but theirs.
-    is_named = meta["name"].startswith(labels.NETWORK_POLICIES)
+    name = meta["name"]
+    is_named = name in labels.NETWORK_POLICIES or name.startswith(labels.NETWORK_POLICY_PREFIXES)
     is_ours = is_named and meta.get("labels", {}).get(labels.MANAGED_BY) == labels.MANAGER
     return NetworkPolicy(
         meta=Meta.of(raw),

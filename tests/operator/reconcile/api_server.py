@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringfence_operator.api.model import format_timestamp
-from ringfence_operator.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from ringfence_operator.errors import AlreadyExistsError, ConflictError, InvalidError, KubeError, NotFoundError
 
 Raw = dict[str, Any]
 Place = tuple[str, str, str]
@@ -88,7 +88,15 @@ class FakeApiServer:
         }
         if plural == "pods":
             raw.setdefault("status", {"phase": "Pending"})
+        if plural == "services":
+            self._give_address(raw)
         return self._keep("ADDED", place, raw)
+
+    def _give_address(self, raw: Raw) -> None:
+        taken = {each["spec"].get("clusterIP") for place, each in self.objects.items() if place[0] == "services"}
+        if raw["spec"].get("clusterIP", "None") != "None" and raw["spec"]["clusterIP"] in taken:
+            raise InvalidError("spec.clusterIPs: failed to allocate IP: provided IP is already allocated")
+        raw["spec"].setdefault("clusterIP", f"10.96.{self._version // 250}.{self._version % 250 + 1}")
 
     def change(self, place: Place, edit: Callable[[Raw], None], *, is_spec: bool = False) -> Raw:
         """Edit an object in place; a spec's change counts as a new generation."""
@@ -156,8 +164,10 @@ class FakeApiServer:
         have = self._find(place)["metadata"]
         if body["metadata"]["resourceVersion"] != have["resourceVersion"]:
             raise ConflictError("resourceVersion does not match")
-        metadata = have | body["metadata"]
-        return self.change(place, lambda raw: raw.update(deepcopy(body) | {"metadata": metadata}))
+        whole = deepcopy(body) | {"metadata": have | body["metadata"]}
+        if place[0] == "services":
+            whole["spec"].setdefault("clusterIP", self.objects[place]["spec"]["clusterIP"])
+        return self.change(place, lambda raw: raw.update(whole))
 
     def _merge(self, place: Place, body: Raw) -> Raw:
         if body["metadata"].get("uid", self._find(place)["metadata"]["uid"]) != self._find(place)["metadata"]["uid"]:

@@ -302,3 +302,40 @@ def test_service_cidrs_and_endpoints_are_lists_of_addresses() -> None:
 def test_the_order_of_keys_does_not_change_a_digest() -> None:
     assert observed.digest({"a": 1, "b": [1, 2]}) == observed.digest({"b": [1, 2], "a": 1})
     assert observed.digest([1, 2]) != observed.digest([2, 1])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ringfence-default-deny-too", "ringfence-default-denying", "ringfence-gatewayish", "ringfence-gateway-dns"],
+)
+def test_a_network_policy_whose_name_only_begins_like_ours_is_its_writers(name: str) -> None:
+    meta = {"name": name, "namespace": "team", "uid": "n", "resourceVersion": "1"}
+    labels = {"app.kubernetes.io/managed-by": "ringfence"}
+
+    found = observed.observe_network_policy({"metadata": meta | {"labels": labels}, "spec": {"podSelector": {}}})
+
+    assert not found.is_ours
+
+
+@pytest.mark.parametrize(
+    ("phase", "ready", "deleted", "expected"),
+    [
+        ("Running", "True", False, (True, True)),
+        ("Running", "False", False, (False, True)),
+        ("Running", "True", True, (False, True)),
+        ("Pending", "False", False, (False, False)),
+        ("Failed", "False", False, (False, False)),
+        ("Succeeded", "False", True, (False, False)),
+    ],
+)
+def test_a_gateways_replica_is_reached_while_ready_and_may_serve_while_running(
+    phase: str, ready: str, deleted: bool, expected: tuple[bool, bool]
+) -> None:
+    meta = {"name": "g1", "namespace": "ringfence-system", "uid": "g", "resourceVersion": "1"}
+    meta |= {"deletionTimestamp": "2026-11-23T12:00:00Z"} if deleted else {}
+
+    found = observed.observe_gateway_pod(
+        {"metadata": meta, "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]}}
+    )
+
+    assert (found.is_ready, found.is_running) == expected

@@ -1,4 +1,4 @@
-"""The operator's image, from the very Dockerfile that a user of Docker builds."""
+"""The images of the operator and the gateway, from the very Dockerfile that a user of Docker builds."""
 
 import os
 import re
@@ -14,34 +14,48 @@ from devcluster.content import content_hash
 from devcluster.images import Image, python
 from devcluster.oci import write_image, write_layer
 
-INPUT = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "operator")
+COMMON_INPUT = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 UV_SETTINGS = "system-certs = true\n"
 
 
 def operator() -> Image:
-    """Return the image; its tag is its content hash, so that a new one is rolled out and an old one is not pulled."""
+    """Return the operator's image."""
+    return _image("operator")
+
+
+def gateway() -> Image:
+    """Return the egress gateway's image: Envoy, and our processes beside it."""
+    return _image("gateway")
+
+
+def _image(name: str) -> Image:
+    """Return a target of the Dockerfile; its tag is its content hash: a new one is rolled out, an old one not pulled.
+
+    Its sources are the directory of its own name.
+    """
     uv = _uv_version()
-    digest = content_hash([REPOSITORY / path for path in INPUT if (REPOSITORY / path).exists()], python().digest(), uv)
-    reference = f"docker.io/ringfence/operator:{digest}"
-    return Image("operator", reference, lambda: digest, lambda target: _build(target, reference, uv))
+    paths = [REPOSITORY / path for path in (*COMMON_INPUT, name)]
+    digest = content_hash([path for path in paths if path.exists()], python().digest(), uv)
+    reference = f"docker.io/ringfence/{name}:{digest}"
+    return Image(name, reference, lambda: digest, lambda archive: _build(name, archive, reference, uv))
 
 
-def _build(target: Path, reference: str, uv: str) -> None:
-    log = cache_home() / "logs/image-operator.log"
-    with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
-        scratch = Path(name)
+def _build(name: str, archive: Path, reference: str, uv: str) -> None:
+    log = cache_home() / f"logs/image-{name}.log"
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as directory:
+        scratch = Path(directory)
         settings = scratch / "uv.toml"
         settings.write_text(UV_SETTINGS + _host_settings())
         bases = {"BASE": python().archive, "UV": _uv_archive(uv)}
-        build = ["bud", "--isolation", "chroot", "--layers", "--tag", reference]
+        build = ["bud", "--isolation", "chroot", "--layers", "--target", name, "--tag", reference]
         build += [
-            argument for name, path in bases.items() for argument in ("--build-arg", f"{name}=oci-archive:{path}")
+            argument for base, path in bases.items() for argument in ("--build-arg", f"{base}=oci-archive:{path}")
         ]
         # How this host reaches the package index is the build's business and never part of the image.
         build += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--volume", f"{settings}:/etc/uv/uv.toml:ro"]
         run([*_buildah(scratch), *build, str(REPOSITORY)], log=log, timeout=900)
-        push = ["push", "--disable-compression", reference, f"oci-archive:{target}:{reference}"]
+        push = ["push", "--disable-compression", reference, f"oci-archive:{archive}:{reference}"]
         run([*_buildah(scratch), *push], log=log, timeout=300)
         # The archive is the copy that counts; the layers stay for the next build.
         run([*_buildah(scratch), "rmi", reference], log=log, check=False)
@@ -66,7 +80,7 @@ def _uv_archive(version: str) -> Path:
         with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
             scratch = Path(name)
             download = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", name, f"uv=={version}"]
-            run(download, log=cache_home() / "logs/image-operator.log", timeout=300)
+            run(download, log=cache_home() / "logs/image-uv.log", timeout=300)
             with zipfile.ZipFile(next(scratch.glob("uv-*.whl"))) as wheel, (scratch / "uv").open("wb") as program:
                 shutil.copyfileobj(wheel.open(f"uv-{version}.data/scripts/uv"), program)
             write_layer(scratch / "layer.tar", {"uv": scratch / "uv"}, {})

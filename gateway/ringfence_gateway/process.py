@@ -1,0 +1,105 @@
+"""The wiring: subscription → serving → responders; access log and responders → record → reports."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from ringfence_gateway.access_log import AccessLog, serve_access_log
+from ringfence_gateway.control import Certificates
+from ringfence_gateway.environment import Environment
+from ringfence_gateway.health import HealthServer, is_envoy_live
+from ringfence_gateway.port_set import Settings
+from ringfence_gateway.record import Record
+from ringfence_gateway.report import report_forever, report_once
+from ringfence_gateway.resolver import Resolver, ResolverServer
+from ringfence_gateway.serving import Serving
+from ringfence_gateway.subscription import PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
+from ringfence_gateway.upstream import Resolvers, system_resolvers
+
+LAST_REPORT_SECONDS = 2.0
+"""How long the end waits for what was counted since the last report to be taken."""
+
+_log = structlog.get_logger()
+
+
+async def run(environment: Environment) -> None:
+    """Serve until cancelled. Raises what ends a part of it."""
+    record = Record()
+    serving = Serving(record)
+    resolver = Resolver(
+        Resolvers(system_resolvers()),
+        is_filtering=not environment.test_unfiltered_resolver,
+        refused=record.refused,
+    )
+    serving.on_settings = lambda settings: _apply(settings, resolver)
+    if environment.test_unfiltered_resolver:
+        _log.warning("the resolver hands on private addresses", reason="it was told to, which is for tests only")
+    subscription = _subscription(environment, serving)
+    async with _servers(environment, record, serving, resolver):
+        _log.info("gateway started", pod=environment.pod, control=environment.control)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(subscription.run())
+                try:
+                    await report_forever(record, subscription.report, node=node_of(environment))
+                finally:
+                    async with asyncio.timeout(LAST_REPORT_SECONDS):
+                        await report_once(record, subscription.report, node=node_of(environment))
+        finally:
+            serving.close()
+
+
+def _apply(settings: Settings, resolver: Resolver) -> None:
+    resolver.reserved = settings.reserved
+    resolver.upstream = Resolvers(settings.resolvers or system_resolvers())
+
+
+def node_of(environment: Environment) -> str:
+    """Return what this process is called by the control process; Envoy's node is `POD/envoy`."""
+    return f"{environment.pod}/dns"
+
+
+def _subscription(environment: Environment, serving: Serving) -> Subscription:
+    return Subscription(
+        node_of(environment),
+        environment.control_host,
+        environment.control_port,
+        server_name=environment.control_name,
+        certificates=Certificates(environment.tls_directory),
+        kinds={
+            # Settings first: no port set is answered by another cluster's domain.
+            SETTINGS_TYPE: Kind(serving.put_settings, serving.remove_settings),
+            PORT_SET_TYPE: Kind(serving.put_port_set, serving.remove_port_set),
+        },
+    )
+
+
+@contextlib.asynccontextmanager
+async def _servers(
+    environment: Environment, record: Record, serving: Serving, resolver: Resolver
+) -> AsyncIterator[None]:
+    """Listen for Envoy and for the kubelet while the block runs."""
+
+    async def missing() -> str:
+        if not serving.settled.is_set():
+            return "no configuration yet"
+        return "" if await is_envoy_live(environment.run_directory / "admin.sock") else "Envoy is not live"
+
+    registry = CollectorRegistry()
+    registry.register(record)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    health, names = HealthServer(registry, missing=missing), ResolverServer(resolver)
+    async with contextlib.AsyncExitStack() as stack:
+        await names.start(port=environment.resolver_port)
+        stack.push_async_callback(names.stop)
+        entries = await serve_access_log(AccessLog(record, serving.port_sets), environment.run_directory / "als.sock")
+        stack.push_async_callback(entries.stop, 0.5)
+        await health.start(port=environment.http_port)
+        stack.push_async_callback(health.stop)
+        yield

@@ -1,0 +1,92 @@
+"""What holds for all port sets: the operator's settings for gateways, and where the gateway's own parts listen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+NOT_PUBLIC = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/3",
+    "2001::/23",
+    "2002::/16",
+)
+"""Addresses that no name may lead to. Of IPv6, everything outside `PUBLIC`, besides: loopback, unique and link-local
+addresses, multicast, IPv4-mapped ones, NAT64. Tunnels (Teredo, 6to4) could lead to any IPv4 address."""
+PUBLIC = ("0.0.0.0/0", "2000::/3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """The proxy that everything goes out through. `credentials` are what the URL holds: user, colon, password."""
+
+    host: str
+    port: int
+    is_tls: bool
+    credentials: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Where the parts of the gateway's pod find each other, and what is closed to all of them."""
+
+    resolver: tuple[str, int] = ("127.0.0.1", 5355)
+    """The responder, which resolves for Envoy."""
+    closed: tuple[str, ...] = NOT_PUBLIC
+    """CIDRs that no connection goes to, besides those that the settings reserve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """The operator's settings, as far as gateways need them."""
+
+    reserved: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+    proxy: Proxy | None = None
+    proxy_authority: str | None = None
+    cluster_domain: str = "cluster.local"
+    wire: dict[str, Any] = field(default_factory=dict)
+    """As the operator sent them: the responder takes them as they are."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> "GatewaySettings":
+        """Return the settings that the operator sent. Raises KeyError, TypeError or ValueError."""
+        url = wire.get("upstreamProxy")
+        return cls(
+            reserved=tuple(str(ip_network(each)) for each in wire["reserved"]),
+            resolvers=tuple(wire["resolvers"]),
+            proxy=proxy_of(url) if url else None,
+            proxy_authority=wire.get("upstreamProxyAuthority"),
+            cluster_domain=wire.get("clusterDomain") or "cluster.local",
+            wire={key: value for key, value in wire.items() if key != "kind"},
+        )
+
+
+def proxy_of(url: str) -> Proxy:
+    """Return the proxy of a URL such as `http://user:password@proxy.example:3128`. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"upstreamProxy: {parts.scheme}://{parts.hostname} is no http:// or https:// address")
+    is_tls = parts.scheme == "https"
+    credentials = None
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    port = parts.port or (443 if is_tls else 80)
+    return Proxy(host=parts.hostname, port=port, is_tls=is_tls, credentials=credentials)
+
+
+def collapsed(cidrs: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+    """Return the fewest networks that hold what `cidrs` hold, in order."""
+    networks = [ip_network(each) for each in cidrs]
+    four = collapse_addresses(each for each in networks if isinstance(each, IPv4Network))
+    six = collapse_addresses(each for each in networks if isinstance(each, IPv6Network))
+    return [*four, *six]

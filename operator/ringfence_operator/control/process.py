@@ -1,0 +1,114 @@
+"""The control process's parts, put together: what the operator says is served, what gateways say goes back."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ringfence_operator.control.envoy import build_resources, build_shared
+from ringfence_operator.control.feed import Feed, Message
+from ringfence_operator.control.fleet import Fleet
+from ringfence_operator.control.gateway import GatewaySettings, Wiring
+from ringfence_operator.control.server import ControlServer, Identity
+from ringfence_operator.control.store import Store
+from ringfence_operator.resources.port_set import PortSet
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the control process listens: for the operator, and for gateways."""
+
+    socket: Path
+    port: int
+    host: str = "[::]"
+
+
+class ControlProcess:
+    """Holds nothing but what the operator has said, and serves only while one is connected that has said all."""
+
+    def __init__(self, place: Place, *, wiring: Wiring | None = None) -> None:
+        self._place = place
+        self._wiring = wiring or Wiring()
+        self._feed = Feed(self._hear, self._forget)
+        self._forget_all()
+
+    async def start(self) -> None:
+        """Wait for the operator."""
+        await self._feed.start(self._place.socket)
+
+    async def stop(self) -> None:
+        """Let go of gateways and operator."""
+        await self._feed.stop()
+
+    @property
+    def gateways(self) -> int:
+        """The number of gateway pods of which both nodes are connected."""
+        return len(self._fleet)
+
+    @property
+    def port(self) -> int | None:
+        """The port on which gateways are served, if they are."""
+        return self._port
+
+    def _forget_all(self) -> None:
+        self._store = Store()
+        self._fleet = Fleet(self._store, tell=self._feed.tell)
+        self._server = ControlServer(self._fleet, on_report=self._feed.tell)
+        self._settings: GatewaySettings | None = None
+        self._port_sets: dict[int, PortSet] = {}
+        self._port: int | None = None
+
+    async def _forget(self) -> None:
+        await self._server.stop()
+        self._forget_all()
+
+    async def _hear(self, message: Message) -> None:
+        match message["kind"]:
+            case "identity":
+                self._server.identify(Identity(message["authority"], message["certificate"], message["key"]))
+            case "settings":
+                await self._configure(GatewaySettings.from_wire(message))
+            case "portSet":
+                self._put(message)
+            case "withdraw":
+                block = int(message["block"])
+                self._port_sets.pop(block, None)
+                self._fleet.changed(self._store.withdraw(block), [block])
+            case "synced":
+                if self._port is None:
+                    self._port = await self._server.start(self._place.port, host=self._place.host)
+            case other:
+                # A newer operator says more than this control process knows of.
+                log.warning("feed.unknown_kind", what=other)
+
+    async def _configure(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._fleet.changed(self._store.replace(None, build_shared(settings)), ())
+        for port_set in self._port_sets.values():
+            self._build(port_set, settings)
+            await asyncio.sleep(0)
+
+    def _put(self, wire: dict[str, Any]) -> None:
+        if self._settings is None:
+            raise ValueError("settings come before the first port set")
+        block, version = int(wire["block"]), str(wire["version"])
+        try:
+            port_set = PortSet.from_wire(wire)
+            self._build(port_set, self._settings)
+        except (KeyError, TypeError, ValueError) as error:
+            # One policy's port set must not keep the others' from being served.
+            log.exception("port_set.not_understood", block=block, version=version)
+            self._store.refuse(block, version, f"the control process cannot serve it: {error!r}")
+            self._fleet.changed((), [block])
+            return
+        self._port_sets[block] = port_set
+
+    def _build(self, port_set: PortSet, settings: GatewaySettings) -> None:
+        resources = build_resources(port_set, settings, self._wiring)
+        keys = self._store.put(port_set.block, port_set.version, resources)
+        log.debug("port_set.built", block=port_set.block, version=port_set.version, different=len(keys))
+        self._fleet.changed(keys, [port_set.block])
