@@ -19,13 +19,6 @@ class OperatorError(Exception):
             self.retry_after = retry_after
 
 
-class NotReadyError(OperatorError):
-    """Something the object depends on is missing; try again after `retry_after` seconds."""
-
-    reason = "DependencyNotReady"
-    retry_after = 5.0
-
-
 class TerminalError(OperatorError):
     """Trying again cannot help: only a change of the object can."""
 

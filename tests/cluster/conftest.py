@@ -1,6 +1,5 @@
 """What the tests against the API server share."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +10,6 @@ import yaml
 from tests.cluster.api_server import INSTALLER, Answer, ApiServer, collection
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def kubeconfig() -> Path:
-    """`$KUBECONFIG`, or the development cluster's."""
-    path = Path(os.environ.get("KUBECONFIG") or ROOT / ".devcluster" / "dev.kubeconfig")
-    if not path.is_file():
-        pytest.fail(
-            f"no cluster to test against ({path} does not exist): run make up, or set KUBECONFIG", pytrace=False
-        )
-    return path
 
 
 @pytest.fixture(scope="session")

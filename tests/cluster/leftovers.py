@@ -17,16 +17,29 @@ COMMANDS = {
 }
 
 
-def snapshot(*, ignore: list[str]) -> dict[str, set[str]]:
-    """Return what is there by kind; lines of the clusters named by `ignore`, which live their own lives, left out."""
+NETNS = Path("/run/netns")
+
+
+def snapshot(name: str, *, ignore: list[str]) -> dict[str, set[str]]:
+    """Return what is there by kind; lines of the clusters named by `ignore`, which live their own lives, left out.
+
+    Mounts are those of the cluster called `name` only: any program may mount something meanwhile.
+    """
     seen = {kind: _output(argv) for kind, argv in COMMANDS.items()}
-    seen["mounts"] = set(Path("/proc/self/mounts").read_text().splitlines())
+    seen["mounts"] = _mounts(name)
     seen["cgroups"] = {str(path) for root in hierarchies() for path in root.glob("rf-*")}
     seen["processes"] = _processes()
     seen["cni"] = {str(path) for path in Path("/var/lib/cni/results").glob("*")}
     seen["log links"] = {str(path.readlink()) for path in Path("/var/log/containers").glob("*") if path.is_symlink()}
     seen["sockets"] = {str(path) for path in Path("/run/ringfence").glob("*")}
     return {kind: {line for line in lines if not _mentions(line, ignore)} for kind, lines in seen.items()}
+
+
+def _mounts(name: str) -> set[str]:
+    """Return the cluster's mounts, and the one that `ip netns add` leaves when nobody's namespace needs it any more."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    is_left = NETNS.is_mount() and not any(NETNS.iterdir())
+    return {line for line in lines if _mentions(line, [name]) or (is_left and line.split()[1] == str(NETNS))}
 
 
 def _mentions(line: str, clusters: list[str]) -> bool:
@@ -39,7 +52,7 @@ def _output(argv: list[str]) -> set[str]:
 
 def _processes() -> set[str]:
     """Return what runs in cgroups and namespaces like a cluster's, or with a cluster's files."""
-    nets = {path.stat().st_ino: path.name for path in Path("/run/netns").glob("rf-*")}
+    nets = {path.stat().st_ino: path.name for path in NETNS.glob("rf-*")}
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:

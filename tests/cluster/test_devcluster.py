@@ -79,7 +79,7 @@ def name() -> str:
 
 @pytest.fixture(scope="module")
 def before(name: str) -> dict[str, set[str]]:
-    return snapshot(ignore=others(name))
+    return snapshot(name, ignore=others(name))
 
 
 @pytest.fixture(scope="module")
@@ -218,15 +218,26 @@ def test_fake_nodes_run_pods_and_go_again(devcluster: Devcluster) -> None:
     assert devcluster.kubectl("get", "nodes", "-o", "name").split() == [f"node/{devcluster.cluster.node_name}"]
 
 
+def test_a_mount_of_another_program_is_not_taken_for_a_cluster_s(tmp_path: Path, devcluster: Devcluster) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], check=True, timeout=20)
+    try:
+        mounts = snapshot(devcluster.name, ignore=others(devcluster.name))["mounts"]
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True, timeout=20)
+
+    assert mounts, "the cluster is up and has some"
+    assert [line for line in mounts if str(tmp_path) in line] == []
+
+
 def test_down_leaves_nothing_behind(devcluster: Devcluster, before: dict[str, set[str]]) -> None:
-    during = snapshot(ignore=others(devcluster.name))
+    during = snapshot(devcluster.name, ignore=others(devcluster.name))
     assert {kind for kind in before if during[kind] - before[kind]} >= {
         "links", "routes", "routes6", "namespaces", "mounts", "cgroups", "processes", "loop devices", "cni", "sockets"
     }, "the snapshot does not see what a cluster makes"  # fmt: skip
 
     devcluster.run("down", "--purge")
 
-    after = snapshot(ignore=others(devcluster.name))
+    after = snapshot(devcluster.name, ignore=others(devcluster.name))
     assert {kind: after[kind] - before[kind] for kind in before if after[kind] - before[kind]} == {}
     assert not (state_home() / devcluster.name).exists()
 

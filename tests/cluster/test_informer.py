@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ringfence_operator.errors import ExpiredError
+from ringfence_operator.errors import AlreadyExistsError, ExpiredError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Informer, Source
 from ringfence_operator.kube.source import ApiSource
@@ -42,7 +42,10 @@ class Scene:
             "metadata": {"name": f"{name}-{self.mark}", "labels": {"test": self.mark}},
             "data": {"text": text},
         }
-        return await self.writer.apply(f"{self.path}/{name}-{self.mark}", body)
+        try:
+            return await self.writer.create(self.path, body)
+        except AlreadyExistsError:
+            return await self.writer.merge_patch(f"{self.path}/{name}-{self.mark}", body)
 
     async def delete(self, name: str) -> None:
         await self.writer.delete(f"{self.path}/{name}-{self.mark}")

@@ -96,16 +96,16 @@ async def test_a_leader_cut_off_from_the_server_stops_writing_before_the_next_on
 
 async def test_only_the_leader_writes(kubeconfig: Path, namespace: str, client: Client, lease: str) -> None:
     candidate = Candidate(client, namespace, lease, "only")
-    path = f"/api/v1/namespaces/{namespace}/configmaps/{lease}"
+    collection = f"/api/v1/namespaces/{namespace}/configmaps"
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": lease}}
 
     async with Client(credentials_from(kubeconfig), fence=candidate.elector.remaining) as fenced:
         with pytest.raises(NotLeaderError):
-            await fenced.apply(path, body)
+            await fenced.create(collection, body)
         async with candidate.running():
             await asyncio.wait_for(candidate.gained.wait(), 5)
-            await fenced.apply(path, body)
+            await fenced.create(collection, body)
         with pytest.raises(NotLeaderError):
-            await fenced.delete(path)
+            await fenced.delete(f"{collection}/{lease}")
 
-    assert (await client.get(path))["metadata"]["name"] == lease
+    assert (await client.get(f"{collection}/{lease}"))["metadata"]["name"] == lease

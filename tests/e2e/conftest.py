@@ -1,6 +1,5 @@
 """The operator under test, from source, on a real cluster; tests that take `world` run side by side."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,17 +43,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     make_world = cast("MakeWorld", pyfuncitem.funcargs["world"])
     pyfuncitem.config.stash[TOGETHER].outcome(pyfuncitem, make_world)
     return True
-
-
-@pytest.fixture(scope="session")
-def kubeconfig() -> Path:
-    """`$KUBECONFIG`, or the development cluster's."""
-    path = Path(os.environ.get("KUBECONFIG") or ROOT / ".devcluster" / "dev.kubeconfig")
-    if not path.is_file():
-        pytest.fail(
-            f"no cluster to test against ({path} does not exist): run make up, or set KUBECONFIG", pytrace=False
-        )
-    return path
 
 
 @pytest.fixture(scope="session")

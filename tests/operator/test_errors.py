@@ -1,14 +1,13 @@
 import pytest
 
-from ringfence_operator.errors import InvalidSpecError, NotReadyError, OperatorError
+from ringfence_operator.errors import InvalidSpecError, OperatorError, UnavailableError
 
 
 @pytest.mark.parametrize(
     ("error", "reason", "retry_after"),
     [
         (OperatorError("x"), "ReconcileError", None),
-        (NotReadyError("x"), "DependencyNotReady", 5.0),
-        (NotReadyError("x", retry_after=1), "DependencyNotReady", 1),
+        (UnavailableError("x", retry_after=1), "ApiUnavailable", 1),
         (InvalidSpecError("x"), "InvalidSpec", None),
     ],
 )
@@ -17,6 +16,6 @@ def test_class_decides_the_reason_and_the_retry(error: OperatorError, reason: st
 
 
 def test_retry_of_one_error_is_not_that_of_the_next() -> None:
-    NotReadyError("x", retry_after=60)
+    UnavailableError("x", retry_after=60)
 
-    assert NotReadyError("x").retry_after == 5.0
+    assert UnavailableError("x").retry_after is None

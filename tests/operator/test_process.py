@@ -126,7 +126,7 @@ async def test_an_agent_is_reconciled_with_the_caches_and_the_client(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server: Any = FakeApiServer(lambda: NOW)
-    for name in ("get", "create", "replace", "apply", "merge_patch", "delete"):
+    for name in ("get", "create", "replace", "merge_patch", "delete"):
         monkeypatch.setattr(replica.process._client, name, getattr(server, name))
     raw = server.add("agents", agent_body(), "team")
     replica.view.agents.store(raw)

@@ -62,8 +62,8 @@ def test_operator_writes_no_more_of_our_kinds_than_statuses_and_ends() -> None:
     assert ours == {
         "agents": ["list", "watch", "delete"],
         "securitypolicies": ["list", "watch"],
-        "agents/status": ["patch"],
-        "securitypolicies/status": ["patch"],
+        "agents/status": ["update"],
+        "securitypolicies/status": ["update"],
         "agents/finalizers": ["update"],
     }
 

@@ -71,8 +71,8 @@ class Identities:
         fresh = {"ca.crt": authorities.bundle, "tls.crt": pair.certificate_pem, "tls.key": pair.key_pem}
         await self._write(GATEWAY_TLS, fresh, secret)
 
-    def _path(self, name: str = "") -> str:
-        return path(CORE, self._namespace, "secrets", name)
+    def _path(self, *name: str) -> str:
+        return path(CORE, self._namespace, "secrets", *name)
 
     async def _read(self, name: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
         try:

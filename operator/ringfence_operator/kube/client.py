@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,7 +18,6 @@ from ringfence_operator.kube.credentials import BearerToken, Credentials
 from ringfence_operator.kube.status import error_for
 
 Raw = dict[str, Any]
-Propagation = Literal["Background", "Foreground", "Orphan"]
 
 FIELD_MANAGER = "ringfence"
 PAGE_SIZE = 500
@@ -26,7 +25,6 @@ WATCH_SECONDS = 240.0
 """A watch lives this long at least and a third longer at most, so that many do not come back together."""
 
 _JSON = "application/json"
-_APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _THROTTLED_TRIES = 3
 _WATCH_GRACE = 15.0
@@ -101,16 +99,15 @@ class Client:
         *,
         limit: int = PAGE_SIZE,
         label_selector: str | None = None,
-        field_selector: str | None = None,
     ) -> AsyncGenerator[tuple[list[Raw], str], None]:
         """Yield the objects of a collection page by page, each with the whole list's resourceVersion.
 
         Raises ExpiredError if the server has forgotten that version before the last page.
         """
-        selectors = _selectors(label_selector, field_selector)
+        selection = _selection(label_selector)
         token = ""
         while True:
-            page = await self._request("GET", path, {**selectors, "limit": str(limit), "continue": token})
+            page = await self._request("GET", path, {**selection, "limit": str(limit), "continue": token})
             metadata = page["metadata"]
             token = metadata.get("continue", "")
             yield page.pop("items") or [], metadata["resourceVersion"]
@@ -123,7 +120,6 @@ class Client:
         resource_version: str,
         *,
         label_selector: str | None = None,
-        field_selector: str | None = None,
         seconds: float = WATCH_SECONDS,
     ) -> AsyncGenerator[Raw, None]:
         """Yield watch events (type, object), bookmarks too, until the server ends the watch.
@@ -132,7 +128,7 @@ class Client:
         """
         seconds *= 1 + random.random() / 3  # noqa: S311 - spreads load, guards nothing
         query = {
-            **_selectors(label_selector, field_selector),
+            **_selection(label_selector),
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
@@ -155,17 +151,11 @@ class Client:
         """Create `body` in the collection at `path` and return it as stored. Raises AlreadyExistsError."""
         return await self._write("POST", path, {"fieldManager": FIELD_MANAGER}, body)
 
-    async def apply(self, path: str, body: Raw, *, subresource: str | None = None, force: bool = True) -> Raw:
-        """Apply `body` server-side as field manager "ringfence" and return the object as stored.
-
-        Not forced, a field of another manager raises ConflictError.
-        """
-        target = path if subresource is None else f"{path}/{subresource}"
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
-        return await self._write("PATCH", target, query, body, _APPLY)
-
     async def replace(self, path: str, body: Raw) -> Raw:
-        """Replace the object at `path`, other managers' fields too; another version there raises ConflictError."""
+        """Replace the object at `path`, or its status, other managers' fields too, and return it as stored.
+
+        Another version or UID there raises ConflictError.
+        """
         return await self._write("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
 
     async def merge_patch(self, path: str, body: Raw) -> Raw:
@@ -179,7 +169,6 @@ class Client:
         uid: str | None = None,
         resource_version: str | None = None,
         grace_seconds: int | None = None,
-        propagation: Propagation | None = None,
     ) -> Raw:
         """Delete the object at `path`; another UID or version there raises ConflictError.
 
@@ -189,7 +178,6 @@ class Client:
         options = {
             "preconditions": {name: value for name, value in preconditions.items() if value is not None} or None,
             "gracePeriodSeconds": grace_seconds,
-            "propagationPolicy": propagation,
         }
         body: Raw = {"kind": "DeleteOptions", "apiVersion": "v1"}
         body |= {name: value for name, value in options.items() if value is not None}
@@ -287,9 +275,8 @@ def _event(line: bytes) -> Raw:
     return event
 
 
-def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
-    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
-    return {name: value for name, value in given.items() if value is not None}
+def _selection(label_selector: str | None) -> dict[str, str]:
+    return {} if label_selector is None else {"labelSelector": label_selector}
 
 
 def _message(error: Exception) -> str:

@@ -95,11 +95,6 @@ class Informer(Generic[Obj]):
         return len(self.cache)
 
     @property
-    def silent_seconds(self) -> float:
-        """How long ago the server last said anything; it sends a bookmark about once a minute."""
-        return self._clock() - self._heard
-
-    @property
     def stalled_seconds(self) -> float:
         """How long ago the server last said anything or failed to: beyond any watch's length, we are stuck."""
         return self._clock() - max(self._heard, self._failed)

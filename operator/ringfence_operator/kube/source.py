@@ -1,4 +1,4 @@
-"""What an informer follows: one resource of the API server, narrowed by selectors."""
+"""What an informer follows: one resource of the API server, narrowed by labels."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -8,12 +8,11 @@ from ringfence_operator.kube.client import PAGE_SIZE, Client, Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSource:
-    """The objects at a collection's API path, such as /api/v1/pods, that the selectors select."""
+    """The objects at a collection's API path, such as /api/v1/pods, that the selector selects."""
 
     client: Client
     path: str
     label_selector: str | None = None
-    field_selector: str | None = None
     page_size: int = PAGE_SIZE
 
     def pages(self) -> AsyncGenerator[tuple[list[Raw], str], None]:
@@ -22,7 +21,6 @@ class ApiSource:
             self.path,
             limit=self.page_size,
             label_selector=self.label_selector,
-            field_selector=self.field_selector,
         )
 
     def watch(self, version: str) -> AsyncGenerator[Raw, None]:
@@ -31,5 +29,4 @@ class ApiSource:
             self.path,
             version,
             label_selector=self.label_selector,
-            field_selector=self.field_selector,
         )

@@ -92,8 +92,8 @@ class PortSets:
         self.gateway.withdraw(block)
         return None
 
-    def _path(self, name: str = "") -> str:
-        return path(CORE, self._view.settings.namespace, "services", name)
+    def _path(self, *name: str) -> str:
+        return path(CORE, self._view.settings.namespace, "services", *name)
 
     async def _service(self, policy: SecurityPolicy, present: Service | None, further: dict[int, int]) -> Service:
         if present is None:

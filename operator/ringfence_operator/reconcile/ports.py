@@ -16,11 +16,8 @@ class Kube(Protocol):
     async def create(self, path: str, body: Raw) -> Raw:
         """Create `body` in the collection at `path`."""
 
-    async def apply(self, path: str, body: Raw, *, subresource: str | None = None) -> Raw:
-        """Apply `body` server-side."""
-
     async def replace(self, path: str, body: Raw) -> Raw:
-        """Replace the object at `path` if it is at `body`'s resourceVersion, whoever set its fields."""
+        """Replace the object at `path`, or its status, if it is at `body`'s resourceVersion, whoever set its fields."""
 
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         """Merge `body` into the object at `path`."""
@@ -66,7 +63,6 @@ NETWORKING = "/apis/networking.k8s.io/v1"
 RINGFENCE = "/apis/ringfence.dev/v1alpha1"
 
 
-def path(prefix: str, namespace: str, plural: str, name: str = "") -> str:
-    """Return the API path of a namespaced object, or of its collection."""
-    collection = f"{prefix}/namespaces/{namespace}/{plural}"
-    return f"{collection}/{name}" if name else collection
+def path(prefix: str, namespace: str, plural: str, *name: str) -> str:
+    """Return the API path of a collection, of an object in it, or of the object's subresource."""
+    return "/".join((prefix, "namespaces", namespace, plural, *name))

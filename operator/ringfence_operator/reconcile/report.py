@@ -19,7 +19,7 @@ log = structlog.get_logger()
 async def report(
     about: Agent | SecurityPolicy, status: AgentStatus | SecurityPolicyStatus, *, kube: Kube, now: datetime
 ) -> Raw:
-    """Apply `status`, tell of transitions, and return the object as stored.
+    """Replace the status, tell of transitions, and return the object as stored.
 
     Raises ConflictError if the object changed since it was read, and NotFoundError if it is gone.
     """
@@ -36,7 +36,7 @@ async def report(
         },
         "status": status.to_body(),
     }
-    answer = await kube.apply(path(RINGFENCE, namespace, about.plural, name), body, subresource="status")
+    answer = await kube.replace(path(RINGFENCE, namespace, about.plural, name, "status"), body)
     for condition in transitions(about.status.conditions, status.conditions):
         unique = f"{random.getrandbits(64):016x}"
         try:

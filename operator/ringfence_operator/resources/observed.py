@@ -126,7 +126,6 @@ class Claim:
     meta: Meta
     owner_uid: str
     agent_uid: str
-    phase: str
     is_deleting: bool
 
 
@@ -292,7 +291,6 @@ def observe_claim(raw: Mapping[str, Any]) -> Claim:
         meta=Meta.of(raw),
         owner_uid=_owner_uid(meta),
         agent_uid=meta.get("labels", {}).get(labels.AGENT_UID, ""),
-        phase=intern(raw.get("status", {}).get("phase", "")),
         is_deleting="deletionTimestamp" in meta,
     )
 

@@ -114,16 +114,6 @@ class WorkQueue(Generic[K]):
         """Return the number of keys that could be worked on now."""
         return len(self._ready)
 
-    @property
-    def idle(self) -> bool:
-        """True if nothing is ready or being worked on; keys due later do not count."""
-        return not (self._ready or self._working)
-
-    @property
-    def delayed(self) -> int:
-        """The number of keys that come back later."""
-        return len(self._due)
-
     def add(self, key: K, priority: int = 0) -> None:
         """Make `key` ready now; ready already, it keeps its place or moves up to that of `priority`."""
         if self._closed:

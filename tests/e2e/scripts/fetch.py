@@ -8,7 +8,7 @@ Takes a list of tries, each a map whose `via` is one of these:
 - `connect` opens a tunnel to `target`, and TLS with the name `sni` inside
 - `dns` resolves `name`
 
-Prints for each the server's answer, or `{"refused": why}`: a status, with its text as `body`; `closed`; an error's name.
+Prints for each the server's answer, or `{"refused": why}`: a status, with its text as `body`; `closed`; an error.
 """
 
 import json

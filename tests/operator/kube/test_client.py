@@ -86,17 +86,17 @@ async def test_a_request_says_who_we_are(server: FakeServer, client: Client) -> 
     assert request.headers["User-Agent"] == f"ringfence-operator/{__version__}"
 
 
-async def test_apply_is_server_side_and_forced(server: FakeServer, client: Client) -> None:
+async def test_a_replacement_is_sent_whole_and_answered_as_stored(server: FakeServer, client: Client) -> None:
     server.answers(web.json_response({"metadata": {"name": "a"}}))
 
-    stored = await client.apply(f"{PODS}/a", {"kind": "Pod"}, subresource="status")
+    stored = await client.replace(f"{PODS}/a/status", {"kind": "Pod"})
 
     (request,) = server.requests
     assert stored == {"metadata": {"name": "a"}}
-    assert request.method == "PATCH"
+    assert request.method == "PUT"
     assert request.path == f"{PODS}/a/status"
-    assert dict(request.query) == {"fieldManager": "ringfence", "force": "true"}
-    assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert dict(request.query) == {"fieldManager": "ringfence"}
+    assert request.headers["Content-Type"] == "application/json"
     assert server.bodies == [{"kind": "Pod"}]
 
 
@@ -111,12 +111,12 @@ async def test_merge_patch_and_create_use_their_content_types(server: FakeServer
 
 
 async def test_delete_sends_only_the_conditions_it_was_given(server: FakeServer, client: Client) -> None:
-    await client.delete(f"{PODS}/a", uid="u1", grace_seconds=0, propagation="Background")
+    await client.delete(f"{PODS}/a", uid="u1", grace_seconds=0)
     await client.delete(f"{PODS}/a")
 
     options = {"kind": "DeleteOptions", "apiVersion": "v1"}
     assert server.bodies == [
-        {**options, "preconditions": {"uid": "u1"}, "gracePeriodSeconds": 0, "propagationPolicy": "Background"},
+        {**options, "preconditions": {"uid": "u1"}, "gracePeriodSeconds": 0},
         options,
     ]
 
@@ -187,7 +187,7 @@ async def test_a_busy_server_gets_the_pause_it_asks_for(server: FakeServer) -> N
         pauses.append(seconds)
 
     async with Client(Credentials(server=server.url), sleep=sleep) as client:
-        answer = await client.apply(f"{PODS}/a", {})
+        answer = await client.replace(f"{PODS}/a", {})
 
     assert answer == {"ok": True}
     assert pauses == [2.0]
@@ -217,13 +217,13 @@ async def test_a_server_that_stays_busy_is_not_asked_for_ever(server: FakeServer
 
 WRITES: list[Callable[[Client], Awaitable[Any]]] = [
     lambda client: client.create(PODS, {}),
-    lambda client: client.apply(f"{PODS}/a", {}),
+    lambda client: client.replace(f"{PODS}/a", {}),
     lambda client: client.merge_patch(f"{PODS}/a", {}),
     lambda client: client.delete(f"{PODS}/a"),
 ]
 
 
-@pytest.mark.parametrize("write", WRITES, ids=["create", "apply", "merge_patch", "delete"])
+@pytest.mark.parametrize("write", WRITES, ids=["create", "replace", "merge_patch", "delete"])
 async def test_who_does_not_lead_sends_no_write(server: FakeServer, write: Callable[[Client], Awaitable[Any]]) -> None:
     async with Client(Credentials(server=server.url), fence=lambda: 0.0) as client:
         with pytest.raises(NotLeaderError):
@@ -291,12 +291,11 @@ async def test_a_listing_is_read_page_by_page(server: FakeServer, client: Client
 
     server.answers(page("ab", "next/page="), page("c", ""))
 
-    pages = [page async for page in client.list_pages(PODS, limit=2, label_selector="a=b,!c", field_selector="d!=e")]
+    pages = [page async for page in client.list_pages(PODS, limit=2, label_selector="a=b,!c")]
 
     assert pages == [([{"name": "a"}, {"name": "b"}], "7"), ([{"name": "c"}], "7")]
     assert [request.query.get("continue") for request in server.requests] == ["", "next/page="]
     assert {request.query["labelSelector"] for request in server.requests} == {"a=b,!c"}
-    assert {request.query["fieldSelector"] for request in server.requests} == {"d!=e"}
 
 
 async def test_a_watch_yields_events_of_any_size(server: FakeServer, client: Client) -> None:

@@ -22,6 +22,11 @@ def place_of(path: str) -> Place:
     return plural, namespace, name[0] if name else ""
 
 
+def subresource_of(path: str) -> str:
+    """Return the last part of a path such as …/agents/a/status, or an empty string."""
+    return "".join(path.partition("/namespaces/")[2].split("/")[3:])
+
+
 class FakeApiServer:
     """Implements the port `Kube`. `fuse` is the number of the write that fails, whether it still takes effect, how."""
 
@@ -48,14 +53,10 @@ class FakeApiServer:
         plural, namespace, _ = place_of(path)
         return self._write(f"create {plural}", lambda: self.add(plural, body | {}, namespace))
 
-    async def apply(self, path: str, body: Raw, *, subresource: str | None = None) -> Raw:
-        place = place_of(path)
-        verb = f"apply {place[0]}" + (f"/{subresource}" if subresource else "")
-        return self._write(verb, lambda: self._apply(place, body, subresource))
-
     async def replace(self, path: str, body: Raw) -> Raw:
-        place = place_of(path)
-        return self._write(f"replace {place[0]}", lambda: self._replace(place, body))
+        place, part = place_of(path), subresource_of(path)
+        verb = f"replace {place[0]}/{part}" if part else f"replace {place[0]}"
+        return self._write(verb, lambda: self._replace(place, body, part))
 
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         place = place_of(path)
@@ -150,20 +151,13 @@ class FakeApiServer:
         self.writes.append(verb)
         return effect()
 
-    def _apply(self, place: Place, body: Raw, subresource: str | None) -> Raw:
-        if place not in self.objects and subresource is None:
-            return self.add(place[0], body, place[1])
+    def _replace(self, place: Place, body: Raw, part: str) -> Raw:
         have = self._find(place)["metadata"]
         for field in ("uid", "resourceVersion"):
             if body["metadata"].get(field, have[field]) != have[field]:
                 raise ConflictError(f"{field} does not match")
-        part = subresource or "spec"
-        return self.change(place, lambda raw: raw.update({part: deepcopy(body[part])}))
-
-    def _replace(self, place: Place, body: Raw) -> Raw:
-        have = self._find(place)["metadata"]
-        if body["metadata"]["resourceVersion"] != have["resourceVersion"]:
-            raise ConflictError("resourceVersion does not match")
+        if part:
+            return self.change(place, lambda raw: raw.update({part: deepcopy(body[part])}))
         whole = deepcopy(body) | {"metadata": have | body["metadata"]}
         if place[0] == "services":
             whole["spec"].setdefault("clusterIP", self.objects[place]["spec"]["clusterIP"])

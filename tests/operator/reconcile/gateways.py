@@ -88,7 +88,7 @@ class Gated(Cluster):
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings or Settings())
-        self.now = NOW
+        self.now: datetime = NOW
         for name in ("g1", "g2"):
             self.have_replica(name)
         self.lead()
@@ -117,7 +117,7 @@ class Gated(Cluster):
         self.have("securitypolicies", policy_body(name, namespace=namespace, network=network or NAMES))
 
     def wait(self, seconds: float) -> None:
-        self.now: datetime = self.now + timedelta(seconds=seconds)
+        self.now += timedelta(seconds=seconds)
         self.gateway.seconds += seconds
 
     async def reconcile(self, name: str = "p", namespace: str = "team") -> float | None:

@@ -52,7 +52,7 @@ def test_the_same_refusal_is_written_and_told_once() -> None:
         world.deliver()
         world.reconcile()
 
-    assert world.api.writes == ["create networkpolicies", "apply agents/status", "create events"]
+    assert world.api.writes == ["create networkpolicies", "replace agents/status", "create events"]
 
 
 def test_a_foreign_pod_of_the_agents_name_is_left_alone_and_named() -> None:

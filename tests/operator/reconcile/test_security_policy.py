@@ -42,7 +42,7 @@ async def test_a_policy_is_in_force_after_two_writes_and_none_after_that() -> No
     first = list(cluster.api.writes)
     await reconcile(cluster)
 
-    assert first == cluster.api.writes == ["create networkpolicies", "apply securitypolicies/status"]
+    assert first == cluster.api.writes == ["create networkpolicies", "replace securitypolicies/status"]
     assert cluster.names == ["ringfence-policy-p"]
     status = cluster.api.objects["securitypolicies", "team", "p"]["status"]
     assert status["conditions"][0]["reason"] == "InForce"
@@ -176,7 +176,7 @@ async def test_a_policy_costs_four_writes_and_none_after_that() -> None:
 
     assert again == SETTLE_SECONDS
     assert before == ["create services", "create networkpolicies", "create networkpolicies"]
-    assert written == cluster.api.writes == [*before, "apply securitypolicies/status"]
+    assert written == cluster.api.writes == [*before, "replace securitypolicies/status"]
     assert cluster.names == ["ringfence-gateway-p-00000", "ringfence-policy-p"]
     assert cluster.condition("Enforced") == ("True", "InForce")
     assert kstatus(1, cluster.status()) == "Current"
@@ -191,7 +191,7 @@ async def test_a_changed_name_costs_one_write_the_status() -> None:
     cluster.change("securitypolicies", "p", network={"allowedDomains": [{"name": "b.io"}]})
     await cluster.settle()
 
-    assert cluster.api.writes == [*before, "apply securitypolicies/status"]
+    assert cluster.api.writes == [*before, "replace securitypolicies/status"]
     assert cluster.status()["observedGeneration"] == 2
     assert cluster.status()["gateway"]["replicas"] == [
         {"name": "g1", "generation": 2},
@@ -208,7 +208,7 @@ async def test_a_further_port_costs_the_service_and_the_status() -> None:
     cluster.change("securitypolicies", "p", network={"allowedDomains": [{"name": "a.io", "ports": [8443]}]})
     await cluster.settle()
 
-    assert cluster.api.writes == [*before, "replace services", "apply securitypolicies/status"]
+    assert cluster.api.writes == [*before, "replace services", "replace securitypolicies/status"]
 
 
 async def test_a_new_leader_of_a_settled_fleet_writes_nothing() -> None:
@@ -237,7 +237,7 @@ async def test_what_is_on_its_way_is_told_only_when_it_takes_long() -> None:
     cluster.have_policy()
 
     first = await cluster.reconcile()
-    quiet = cluster.api.writes.count("apply securitypolicies/status")
+    quiet = cluster.api.writes.count("replace securitypolicies/status")
     cluster.wait(SETTLE_SECONDS)
     await cluster.reconcile()
 
@@ -317,7 +317,7 @@ async def test_names_that_agents_asked_for_cost_at_most_two_writes_a_minute() ->
     cluster = Gated()
     cluster.have_policy()
     await cluster.settle()
-    before = cluster.api.writes.count("apply securitypolicies/status")
+    before = cluster.api.writes.count("replace securitypolicies/status")
 
     for _ in range(60):
         cluster.wait(1)
@@ -325,7 +325,7 @@ async def test_names_that_agents_asked_for_cost_at_most_two_writes_a_minute() ->
         again = await cluster.reconcile()
         assert again is None or 0 < again <= SEEN_SECONDS
 
-    assert cluster.api.writes.count("apply securitypolicies/status") - before == 2
+    assert cluster.api.writes.count("replace securitypolicies/status") - before == 2
     assert cluster.status()["observedDomains"][0]["name"] == "a.io"
 
 

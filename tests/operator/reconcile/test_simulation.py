@@ -189,7 +189,7 @@ def test_a_plain_agent_that_is_ready_within_two_seconds_costs_two_writes(delay: 
     world.start()
     world.settle()
 
-    assert world.api.writes == ["create pods", "apply agents/status"]
+    assert world.api.writes == ["create pods", "replace agents/status"]
     assert world.condition("Ready")["status"] == "True"
     assert world.api.reads == []
 
@@ -208,7 +208,7 @@ def test_a_plain_agent_that_is_ready_later_costs_three_writes(delay: float) -> N
     world.start()
     world.settle()
 
-    assert world.api.writes == ["create pods", "apply agents/status", "apply agents/status"]
+    assert world.api.writes == ["create pods", "replace agents/status", "replace agents/status"]
     assert world.condition("Ready")["status"] == "True"
 
 
@@ -218,10 +218,10 @@ def test_a_workspace_and_a_service_cost_a_write_each() -> None:
     world.settle()
 
     assert sorted(world.api.writes) == [
-        "apply agents/status",
         "create persistentvolumeclaims",
         "create pods",
         "create services",
+        "replace agents/status",
     ]
 
 
@@ -230,7 +230,7 @@ def test_the_first_agent_of_a_namespace_is_closed_before_its_pod_is_made() -> No
 
     world.settle()
 
-    assert world.api.writes == ["create networkpolicies", "create pods", "apply agents/status"]
+    assert world.api.writes == ["create networkpolicies", "create pods", "replace agents/status"]
 
 
 def test_a_pod_made_by_a_predecessor_a_moment_ago_is_taken_over() -> None:
@@ -244,7 +244,7 @@ def test_a_pod_made_by_a_predecessor_a_moment_ago_is_taken_over() -> None:
     assert len(world.api.reads) == 1
     world.settle()
     assert world.condition("Ready")["status"] == "True"
-    assert world.api.writes.count("apply agents/status") == 1
+    assert world.api.writes.count("replace agents/status") == 1
 
 
 def test_a_slow_agent_says_that_it_starts_after_two_seconds_at_the_latest() -> None:

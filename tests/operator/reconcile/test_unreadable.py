@@ -27,4 +27,4 @@ async def test_an_agent_of_another_version_says_so_once_and_keeps_what_was_count
         ("Stalled", "True", "InvalidSpec"),
     ]
     assert (status["finishedAt"], status["failures"]) == ("2026-11-23T11:00:00Z", 2)
-    assert cluster.api.writes.count("apply agents/status") == 1
+    assert cluster.api.writes.count("replace agents/status") == 1

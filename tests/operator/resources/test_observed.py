@@ -241,11 +241,11 @@ def test_a_claim_knows_its_agent() -> None:
         "deletionTimestamp": "2026-11-23T12:00:00Z",
     }
 
-    plain = observed.observe_claim({"metadata": meta, "spec": {}, "status": {"phase": "Bound"}})
+    plain = observed.observe_claim({"metadata": meta, "spec": {}})
     found = observed.observe_claim({"metadata": owned, "spec": {}})
 
-    assert (plain.agent_uid, plain.owner_uid, plain.phase, plain.is_deleting) == ("", "", "Bound", False)
-    assert (found.agent_uid, found.owner_uid, found.phase, found.is_deleting) == ("agent-uid", "agent-uid", "", True)
+    assert (plain.agent_uid, plain.owner_uid, plain.is_deleting) == ("", "", False)
+    assert (found.agent_uid, found.owner_uid, found.is_deleting) == ("agent-uid", "agent-uid", True)
 
 
 @pytest.mark.parametrize(

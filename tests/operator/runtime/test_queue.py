@@ -125,8 +125,9 @@ def test_moving_a_delay_forward_again_and_again_leaves_no_pile_of_old_ones(clock
     for n in range(10_000):
         queue.add_after("a", 20_000.0 - n)
 
-    assert queue.delayed == 1
     assert len(queue._due_heap) < 100
+    clock.advance(20_000.0)
+    assert take_all(queue) == ["a"]
 
 
 def test_failures_double_the_delay_up_to_the_ceiling_and_success_resets_it(clock: FakeClock) -> None:
@@ -212,11 +213,9 @@ def test_the_ages_of_passes_under_way_are_known(clock: FakeClock) -> None:
 
     assert queue.unfinished_seconds() == 6.0
     assert queue.longest_seconds() == 4.0
-    assert not queue.idle
 
 
 def test_an_empty_queue_has_no_ages(clock: FakeClock) -> None:
     queue = make_queue(clock)
 
     assert queue.unfinished_seconds() == queue.longest_seconds() == 0.0
-    assert queue.idle
