@@ -10,6 +10,7 @@ from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Change, Informer
 from ringfence_operator.kube.source import ApiSource
+from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
@@ -34,6 +35,7 @@ from ringfence_operator.reconcile.view import (
     index_port_sets,
 )
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.network_probe import TARGET, ProbePod, observe_probe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
@@ -131,6 +133,14 @@ class Caches:
                 self._gateway_pod_changed,
                 selector=f"{labels.APP}={labels.GATEWAY}",
             ),
+            probe_pods=self._informer(
+                "probepods",
+                path(CORE, settings.namespace, "pods"),
+                observe_probe_pod,
+                self._probe_changed,
+                selector=f"{labels.APP}={labels.NETWORK_PROBE}",
+            ),
+            network=NetworkKnowledge(),
         )
 
     def _informer(
@@ -169,6 +179,7 @@ class Caches:
         for namespace, name in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
         self._mark_gateway(NOW)
+        self._mark_probe()
         for service in self.view.port_sets():
             self._queue.add(Task("PortSet", service.meta.namespace, service.meta.name), NOW)
         for key, policy in self.view.network_policies.cache.items():
@@ -240,6 +251,8 @@ class Caches:
 
     def _network_policy_changed(self, change: Change[observed.NetworkPolicy]) -> None:
         namespace = change.key.namespace
+        if tuple(change.key) == (self.view.settings.namespace, labels.NETWORK_PROBE):
+            self._mark_probe()
         sides = [each for each in (change.old, change.new) if each is not None]
         if change.key.name == labels.DEFAULT_DENY or not all(each.is_ours for each in sides):
             for key in self.view.agents.keys_by(BY_NAMESPACE, namespace):
@@ -260,9 +273,22 @@ class Caches:
         self._all_policies(None)
         self._all_agents(None)
 
-    def _all_agents(self, _: object) -> None:
+    def _probe_changed(self, _: Change[ProbePod]) -> None:
+        view, namespace = self.view, self.view.settings.namespace
+        before = view.network.verdict
+        prober = view.probe_pods.get(namespace, labels.NETWORK_PROBE)
+        view.network.learn(prober, view.probe_pods.get(namespace, TARGET))
+        self._mark_probe()
+        if view.network.verdict != before:
+            self._all_agents(None, SOON)
+
+    def _mark_probe(self) -> None:
+        if self.view.settings.probe_image:
+            self._queue.add(Task("NetworkProbe", self.view.settings.namespace, labels.NETWORK_PROBE), NOW)
+
+    def _all_agents(self, _: object, priority: int = LATER) -> None:
         for key in self.view.agents.cache:
-            self._queue.add(Task("Agent", *key), LATER)
+            self._queue.add(Task("Agent", *key), priority)
 
     def _mark_gateway(self, priority: int) -> None:
         if self.view.has_gateway:

@@ -70,6 +70,14 @@ class Settings(BaseModel):
     reserved_cidrs: tuple[Cidr, ...] = ()
     """Addresses no SecurityPolicy may open by CIDR, besides the nodes', pods', services' and link-local ones."""
 
+    probe_image: str | None = None
+    """Image of this operator, for the pods that find out whether NetworkPolicies are enforced; `own` is that of the pod
+    named by `identity`. Without it, they are taken to be enforced."""
+    probe_interval: int = Field(default=21_600, ge=60)
+    """Seconds from one such probe to the next."""
+    allow_unenforced_network: bool = False
+    """Lets agents run although the cluster does not enforce NetworkPolicies: for development only."""
+
     egress_backend: Literal["envoy", "none"] = "envoy"
     """What judges names: `envoy`, the egress gateway, or `none`; then policies that name domains are refused."""
     gateway_resolvers: tuple[Address, ...] = ()

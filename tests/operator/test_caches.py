@@ -17,6 +17,8 @@ from tests.operator.runtime.clock import FakeClock
 Raw = dict[str, Any]
 A, B = Task("Agent", "team", "a"), Task("Agent", "team", "b")
 P = Task("SecurityPolicy", "team", "p")
+PROBE = Task("NetworkProbe", "ringfence-system", "ringfence-network-probe")
+PROBING = SETTINGS.model_copy(update={"probe_image": "operator:1"})
 NAMES_P: Raw = {"securityPolicyRef": {"name": "p"}}
 
 
@@ -272,10 +274,54 @@ async def test_a_policy_that_does_not_fit_is_left_as_it_was(watched: Watched) ->
     assert found.spec.network.enabled
 
 
+def prober(phase: str, *, uid: str = "p1", pod: str = "refused") -> Raw:
+    marks = {"app.kubernetes.io/name": "ringfence-network-probe"}
+    meta = {"name": "ringfence-network-probe", "namespace": "ringfence-system", "uid": uid, "labels": marks}
+    ended = {"exitCode": 0, "message": f'{{"pod": "{pod}", "kubelet": "refused"}}'} if phase == "Succeeded" else {}
+    status = {"phase": phase, "containerStatuses": [{"state": {"terminated": ended} if ended else {}}]}
+    return {
+        "metadata": meta | {"creationTimestamp": "2026-11-23T12:00:00Z"},
+        "spec": {"containers": [{"image": "operator:1"}]},
+        "status": status,
+    }
+
+
+async def test_agents_are_looked_at_when_the_verdict_on_the_network_is_another_one() -> None:
+    watched = Watched(PROBING)
+    watched.see("agents", agent_body())
+    await watched.marked()
+
+    watched.see("probepods", prober("Pending"))
+    pending = await watched.marked()
+    raw = watched.see("probepods", prober("Succeeded", pod="open"))
+    ended = await watched.marked()
+    watched.lose("probepods", raw)
+    gone = await watched.marked()
+
+    assert (pending, ended, gone) == ([PROBE], [PROBE, A], [PROBE])
+    assert watched.caches.view.network.enforced() is False
+
+
+async def test_a_probe_begins_with_a_leader_and_with_the_policy_that_closes_it() -> None:
+    watched = Watched(PROBING)
+    watched.caches.mark_all()
+    first = await watched.marked()
+    meta = {"name": "ringfence-network-probe", "namespace": "ringfence-system", "uid": "n"}
+    watched.see("networkpolicies", {"metadata": meta, "spec": {"podSelector": {}}})
+
+    assert [first, await watched.marked()] == [[PROBE], [PROBE]]
+
+
+async def test_where_nothing_is_probed_the_probes_pods_are_nobodys(watched: Watched) -> None:
+    watched.see("probepods", prober("Pending"))
+
+    assert await watched.marked() == []
+
+
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 12
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:

@@ -60,6 +60,8 @@ class Reason(Documented):
     RUNTIME_CLASS_NOT_FOUND = "RuntimeClassNotFound", "The cluster has no RuntimeClass such as the agent needs."
     DEADLINE_REQUIRED = "DeadlineRequired", "Isolation Secure needs maxExecutionTime, in the agent or its policy."
     ISOLATION_NOT_ALLOWED = "IsolationNotAllowed", "The operator was not started with isolation None allowed."
+    NETWORK_UNVERIFIED = "NetworkUnverified", "Whether the cluster enforces NetworkPolicies is still being found out."
+    NETWORK_NOT_ENFORCED = "NetworkNotEnforced", "The cluster's network plug-in does not enforce NetworkPolicies."
     NAMESPACE_RESERVED = "NamespaceReserved", "Agents may not live in the operator's namespace."
     LABEL_RESERVED = "LabelReserved", "The agent carries a label or annotation under ringfence.dev/."
     WORKSPACE_IN_USE = "WorkspaceInUse", "Another agent uses the same workspace claim."

@@ -7,6 +7,7 @@ from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.resources.volumes import claim_name, is_adopted
 
 
@@ -48,6 +49,20 @@ def _isolation(context: Context) -> Refusal | None:
         return None
     message = f"isolation None is not allowed in this cluster: write {floor.value} or a stricter level"
     return Refusal(Reason.ISOLATION_NOT_ALLOWED, message, stops_pod=True)
+
+
+def _network(context: Context) -> Refusal | None:
+    """Whoever runs already goes on meanwhile: what closes its pod is as good as it was."""
+    settings = context.settings
+    if context.effective.isolation.value is Isolation.NONE or settings.allow_unenforced_network:
+        return None
+    if context.network is not None:
+        message = why_open(context.network)
+        return Refusal(Reason.NETWORK_NOT_ENFORCED, message) if message else None
+    if settings.probe_image is None or context.own_pod:
+        return None
+    message = f"whether the cluster enforces NetworkPolicies is being found out by pod {labels.NETWORK_PROBE}"
+    return Refusal(Reason.NETWORK_UNVERIFIED, f"{message} of namespace {settings.namespace}", is_stalled=False)
 
 
 def _policy(context: Context) -> Refusal | None:
@@ -115,6 +130,7 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _namespace,
     _own_labels,
     _isolation,
+    _network,
     _policy,
     _port_set,
     _runtime_class,

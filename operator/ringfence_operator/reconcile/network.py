@@ -12,6 +12,7 @@ from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.create import replace
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Gateway, explain
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw, path
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View, block_of
 from ringfence_operator.resources.domains import uses_names
@@ -179,10 +180,15 @@ def enforcement(context: Context, view: View, gateway: Gateway | None) -> Enforc
                 "delete it, or exclude the pod from its podSelector"
             )
             return False, Reason.FOREIGN_NETWORK_POLICY, message
-    lacking = _lacking_at_gateway(context, view, gateway) if gateway else None
+    lacking = _lacking_in_cluster(context) or (_lacking_at_gateway(context, view, gateway) if gateway else None)
     if lacking:
         return False, *lacking
     return True, Reason.IN_FORCE, "the default deny is written, and nobody else's policy opens egress"
+
+
+def _lacking_in_cluster(context: Context) -> tuple[Reason, str] | None:
+    message = why_open(context.network)
+    return (Reason.NETWORK_NOT_ENFORCED, message) if message else None
 
 
 def _lacking_at_gateway(context: Context, view: View, gateway: Gateway) -> tuple[Reason, str] | None:

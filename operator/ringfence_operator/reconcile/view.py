@@ -7,8 +7,10 @@ from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
+from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.resources.effective import Surroundings
+from ringfence_operator.resources.network_probe import ProbePod
 from ringfence_operator.resources.observed import Claim, GatewayPod, Named, NetworkPolicy, Node, Pod, Service
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.reserved import host_cidr, reserved_cidrs
@@ -115,6 +117,8 @@ class View:
     service_cidrs: Table[Named]
     api_endpoints: Table[Named]
     gateway_pods: Table[GatewayPod]
+    probe_pods: Table[ProbePod]
+    network: NetworkKnowledge
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""

@@ -5,8 +5,10 @@ from typing import Any, Generic, TypeVar
 
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile import view
+from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.network_probe import observe_probe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
 from tests.operator.resources.objects import SETTINGS
@@ -79,6 +81,7 @@ SLIM: dict[str, Callable[[Raw], Any]] = {
     "servicecidrs": observed.observe_service_cidr,
     "endpointslices": observed.observe_endpoints,
     "gatewaypods": observed.observe_gateway_pod,
+    "probepods": observe_probe_pod,
 }
 _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     "agents": {
@@ -113,6 +116,8 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
         service_cidrs=tables["servicecidrs"],
         api_endpoints=tables["endpointslices"],
         gateway_pods=tables["gatewaypods"],
+        probe_pods=tables["probepods"],
+        network=NetworkKnowledge(),
     )
 
 
