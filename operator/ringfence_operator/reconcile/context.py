@@ -28,7 +28,7 @@ class Context:
     claim: Claim | None
     is_node_known: bool
     gateway_address: str | None
-    """Address of the policy's port set: the pod's name server and proxy."""
+    """Address of the policy's port set, the pod's name server and proxy; under Cilium, of the cluster's DNS."""
     rivals: tuple[str, ...]
     """Other agents that the workspace's claim is to be left to."""
     runtime_classes: frozenset[str]
@@ -119,7 +119,6 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     namespace, name = agent.key
     pod = view.pods.get(namespace, name)
     claim = claim_name(agent)
-    port_set = view.port_set(policy) if policy and view.has_gateway else None
     return Context(
         agent=agent,
         policy=policy,
@@ -128,7 +127,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
-        gateway_address=port_set.address if port_set else None,
+        gateway_address=view.name_server(policy) if policy else None,
         rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,
         settings=view.settings,
