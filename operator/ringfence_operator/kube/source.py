@@ -54,6 +54,7 @@ class OptionalSource:
     ) -> None:
         self.missing = ""
         """What the server says where it cannot be had, or nothing."""
+        self._was_found = False
         self._source = source
         self._on_change = on_change
         self._sleep = sleep
@@ -66,6 +67,9 @@ class OptionalSource:
                     self._found("")
                     yield page
         except (NotFoundError, ForbiddenError) as error:
+            # Who could read it a moment ago keeps what was read: such a refusal passes, or somebody mends it.
+            if isinstance(error, ForbiddenError) and self._was_found:
+                raise
             self._found(str(error) or error.reason)
             yield [], "0"
 
@@ -78,10 +82,11 @@ class OptionalSource:
             async with aclosing(self._source.watch(version)) as events:
                 async for event in events:
                     yield event
-        except (NotFoundError, ForbiddenError) as error:
+        except NotFoundError as error:
             raise ExpiredError(str(error)) from error
 
     def _found(self, missing: str) -> None:
+        self._was_found = not missing
         if missing != self.missing:
             self.missing = missing
             self._on_change()

@@ -1,7 +1,7 @@
 """The second egress back end: what a SecurityPolicy opens by name, as a CiliumNetworkPolicy (cilium.io/v2).
 
 It stands beside the policy's NetworkPolicy, which opens the rest. What it says needs Cilium 1.19: from there on `**.`
-stands for one or more labels, in DNS rules, in toFQDNs and in serverNames alike; before, for one label only.
+stands for one or more labels in DNS rules and toFQDNs, as in serverNames; before, for one label only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,8 @@ API_VERSION = "cilium.io/v2"
 NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
 MOST_PORTS = 40
 """As many as Cilium takes in one place."""
+_MAPPED = "::ffff:0:0/96"
+"""IPv4 addresses in IPv6's form: Cilium and the kernel take them for what they are, so no packet carries one."""
 _LABELS = r"([-a-z0-9_]+\.)+"
 
 
@@ -172,7 +174,7 @@ def _closed(
 
     A deny goes before every allow, so addresses that the policy opens itself are left out, port by port.
     """
-    closed = closed_cidrs(reserved)
+    closed = [cidr for cidr in closed_cidrs(reserved) if not is_reserved(cidr, (_MAPPED,))]
     ports_by_opened: dict[tuple[int, ...], list[int]] = {}
     for port in sorted({port for domain in domains for port in domain.ports}):
         opened = tuple(place for place, each in enumerate(cidrs) if _is_open(each, port))

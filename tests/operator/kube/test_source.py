@@ -53,6 +53,18 @@ async def test_a_kind_that_is_not_there_is_empty_and_looked_for_again(error: Kub
     assert optional.scripts.watched_from == []
 
 
+async def test_a_refusal_after_it_was_read_passes_and_takes_nothing_away() -> None:
+    optional = Optional([(5, []), (0, [DENIED])], [[DENIED]])
+    await optional.pages()
+
+    with pytest.raises(ForbiddenError):
+        await anext(optional.source.watch("5"))
+    with pytest.raises(ForbiddenError):
+        await optional.pages()
+
+    assert optional.told == []
+
+
 async def test_a_kind_that_goes_during_the_watch_is_looked_for() -> None:
     optional = Optional([(5, [])], [[GONE]])
     await optional.pages()
