@@ -23,6 +23,7 @@ def _quantity(text: str) -> str:
 
 
 Quantity = Annotated[str, AfterValidator(_quantity)]
+EgressBackend = Literal["envoy", "cilium", "none"]
 NamePath = Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")]
 
 
@@ -78,8 +79,11 @@ class Settings(BaseModel):
     allow_unenforced_network: bool = False
     """Lets agents run although the cluster does not enforce NetworkPolicies: for development only."""
 
-    egress_backend: Literal["envoy", "none"] = "envoy"
-    """What judges names: `envoy`, the egress gateway, or `none`; then policies that name domains are refused."""
+    egress_backend: EgressBackend = "envoy"
+    """What judges names: `envoy`, the egress gateway; `cilium`, by CiliumNetworkPolicies; or `none`: then policies that
+    name domains are refused."""
+    dns_service: NamePath = "kube-system/kube-dns"
+    """`namespace/name` of the Service of the cluster's DNS, which agents ask where Cilium judges names."""
     gateway_resolvers: tuple[Address, ...] = ()
     """Name servers that the gateway asks; without any, those of its pods, which are the cluster's."""
     upstream_proxy: ProxyUrl | None = None

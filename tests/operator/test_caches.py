@@ -407,6 +407,53 @@ async def test_a_tenants_service_that_looks_like_a_port_set_wakes_nobody(watched
 
     watched.see("services", port_set(namespace="team"))
 
+
+CILIUM = Settings(default_policy="sys/base", egress_backend="cilium")
+NETWORK_P = Task("NetworkPolicy", "team", "ringfence-policy-p")
+
+
+def cilium_policy(name: str = "ringfence-policy-p", *, is_ours: bool = True, **more: Any) -> Raw:
+    labels = {"app.kubernetes.io/managed-by": "ringfence"} if is_ours else {}
+    return {"metadata": {"name": name, "namespace": "team", "uid": name, "labels": labels}, "spec": {}} | more
+
+
+async def test_cilium_network_policies_are_followed_under_that_back_end_only(watched: Watched) -> None:
+    names = [[each.name for each in caches.informers] for caches in (watched.caches, Watched(CILIUM).caches)]
+
+    assert ["ciliumnetworkpolicies" in each for each in names] == [False, True]
+
+
+async def test_a_cilium_network_policy_is_restored_and_its_policy_and_agents_hear_of_it() -> None:
+    watched = Watched(CILIUM)
+    watched.see("agents", agent_body(**NAMES_P))
+    await watched.marked(after=10)
+
+    raw = watched.see("ciliumnetworkpolicies", cilium_policy())
+    first = await watched.marked()
+    watched.see("ciliumnetworkpolicies", cilium_policy(spec={"egress": [{}]}))
+    edited = await watched.marked()
+    invalid = {"conditions": [{"type": "Valid", "status": "False", "message": "no"}]}
+    watched.see("ciliumnetworkpolicies", cilium_policy(spec={"egress": [{}]}, status=invalid))
+    refused = await watched.marked()
+    watched.lose("ciliumnetworkpolicies", raw)
+
+    assert edited == [NETWORK_P]
+    assert sorted(first) == sorted(refused) == sorted(await watched.marked()) == sorted([NETWORK_P, P, A])
+
+
+async def test_the_clusters_policy_hears_of_its_cilium_network_policies() -> None:
+    watched = Watched(CILIUM)
+
+    watched.see("ciliumnetworkpolicies", cilium_policy("ringfence-cluster-base"))
+
+    assert Task("SecurityPolicy", "sys", "base") in await watched.marked()
+
+
+async def test_a_foreign_cilium_network_policy_concerns_nobody() -> None:
+    watched = Watched(CILIUM)
+
+    watched.see("ciliumnetworkpolicies", cilium_policy("theirs", is_ours=False))
+
     assert await watched.marked() == []
 
 
@@ -452,8 +499,27 @@ async def test_a_new_leader_looks_at_the_gateway_and_every_port_set() -> None:
     watched = Watched(Settings())
     watched.see("services", port_set())
     watched.see("services", port_set(namespace="team"))
+
+
+async def test_a_new_leader_looks_at_what_is_left_of_a_policy_that_is_gone() -> None:
+    watched = Watched(CILIUM)
+    watched.see("ciliumnetworkpolicies", cilium_policy())
     await watched.marked()
 
     watched.caches.mark_all()
 
     assert sorted(await watched.marked()) == sorted([GATEWAY, BLOCK])
+    assert await watched.marked() == [NETWORK_P]
+
+
+async def test_cilium_being_installed_and_the_clusters_dns_concern_everybody() -> None:
+    watched = Watched(CILIUM)
+    watched.see("securitypolicies", policy_body())
+    watched.see("agents", agent_body())
+    await watched.marked(after=10)
+
+    watched.caches._everything()
+    installed = await watched.marked()
+    watched.see("services", {"metadata": {"name": "kube-dns", "namespace": "kube-system", "uid": "d"}, "spec": {}})
+
+    assert installed == await watched.marked() == [P, A]

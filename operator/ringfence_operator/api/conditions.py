@@ -81,6 +81,12 @@ class Reason(Documented):
     GATEWAY_UNAVAILABLE = "GatewayUnavailable", "No replica of the egress gateway is connected; nothing leaves by name."
     GATEWAY_REFUSED = "GatewayRefused", "The egress gateway refuses the policy; the message is its own."
     NO_GATEWAY = "NoGateway", "The policy names domains, and the operator was started without an egress gateway."
+    NOT_SUPPORTED_BY_BACKEND = (
+        "NotSupportedByBackend",
+        "The policy says what the chosen egress back end cannot carry out; the message names it.",
+    )
+    BACKEND_NOT_FOUND = "BackendNotFound", "The cluster has no such egress back end as the operator was started with."
+    BACKEND_REFUSED = "BackendRefused", "The egress back end refuses the policy; the message is its own."
 
     UNSCHEDULABLE = "Unschedulable", "No node can take the pod; the message is the scheduler's."
     IMAGE_NOT_FOUND = "ImageNotFound", "The image cannot be pulled."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import Reason
+from ringfence_operator.reconcile.cilium import explain_no_dns
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.resources.volumes import claim_name, is_adopted
@@ -79,6 +80,8 @@ def _port_set(context: Context) -> Refusal | None:
         return None
     if context.effective.isolation.value is Isolation.NONE:
         return None
+    if context.settings.egress_backend == "cilium":
+        return Refusal(Reason.SERVICE_NOT_FOUND, explain_no_dns(context.settings.dns_service), is_stalled=False)
     message = f"SecurityPolicy {policy.metadata.name} has no port set on the egress gateway yet; its status says why"
     return Refusal(Reason.GATEWAY_PENDING, message, is_stalled=False)
 

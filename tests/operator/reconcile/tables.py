@@ -8,6 +8,7 @@ from ringfence_operator.reconcile import view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
@@ -82,6 +83,7 @@ SLIM: dict[str, Callable[[Raw], Any]] = {
     "endpointslices": observed.observe_endpoints,
     "gatewaypods": observed.observe_gateway_pod,
     "probepods": observe_probe_pod,
+    "ciliumnetworkpolicies": observe_cilium_policy,
 }
 _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     "agents": {
@@ -102,7 +104,7 @@ def build_tables(on_change: Callable[[], None] = lambda: None) -> dict[str, Fake
     return {plural: FakeTable(slim, on_change, _INDEX.get(plural, {})) for plural, slim in SLIM.items()}
 
 
-def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
+def build_view(tables: dict[str, FakeTable[Any]], settings: Settings, *, missing: str = "") -> View:
     return View(
         settings=settings,
         agents=tables["agents"],
@@ -118,6 +120,9 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
         gateway_pods=tables["gatewaypods"],
         probe_pods=tables["probepods"],
         network=NetworkKnowledge(),
+        cilium=view.Cilium(tables["ciliumnetworkpolicies"], lambda: missing)
+        if settings.egress_backend == "cilium"
+        else None,
     )
 
 
