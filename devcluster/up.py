@@ -6,7 +6,7 @@ from pathlib import Path
 
 from devcluster.addons import apply_addons
 from devcluster.api import Api
-from devcluster.binaries import BINARIES, binary, build
+from devcluster.binaries import NODE, binary, build
 from devcluster.certificates import ensure_certificates
 from devcluster.cgroup import ensure_cgroup
 from devcluster.cluster import REPOSITORY, TOOLS, Cluster, claim_cluster, lock_file, state_home
@@ -23,7 +23,6 @@ from devcluster.step import Progress
 from devcluster.user_namespaces import describe_node, probe, remembered
 
 CONTROL_PLANE = ["etcd", "kube"]
-NODE = [name for name in BINARIES if name != "kwok"]  # that one is built when it is asked for
 
 
 def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cluster:
