@@ -94,7 +94,7 @@ async def test_a_policy_costs_three_writes_and_none_after_that() -> None:
     await cluster.reconcile()
 
     assert first == cluster.api.writes
-    assert first == ["create networkpolicies", "create ciliumnetworkpolicies", "apply securitypolicies/status"]
+    assert first == ["create networkpolicies", "create ciliumnetworkpolicies", "replace securitypolicies/status"]
     assert cluster.ready[:2] == ("True", "InForce")
     assert kstatus(1, cluster.status) == "Current"
 
