@@ -511,17 +511,6 @@ async def test_a_new_leader_looks_at_what_is_left_of_a_policy_that_is_gone() -> 
     assert await watched.marked() == [NETWORK_P]
 
 
-async def test_a_new_leader_looks_at_the_gateway_and_every_port_set() -> None:
-    watched = Watched(Settings())
-    watched.see("services", port_set())
-    watched.see("services", port_set(namespace="team"))
-    await watched.marked()
-
-    watched.caches.mark_all()
-
-    assert sorted(await watched.marked()) == sorted([GATEWAY, BLOCK])
-
-
 async def test_cilium_being_installed_and_the_clusters_dns_concern_everybody() -> None:
     watched = Watched(CILIUM)
     watched.see("securitypolicies", policy_body())

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.port_set import PROXY_PORT
 from ringfence_operator.resources.reserved import PRIVATE
 
@@ -38,7 +39,11 @@ class WayOut:
 
 
 def way_out(policy: SecurityPolicy, address: str, *, cluster_domain: str) -> WayOut:
-    """Return the way out of agents under `policy`, whose port set has this address."""
+    """Return the way out of agents under `policy`, whose port set has this address.
+
+    Where the policy uses no names yet there is no proxy: it would only be asked for addresses, by programs that know no
+    CIDR in NO_PROXY. Names that come later are found by DNS.
+    """
     network = policy.spec.network
     direct = [*_ALWAYS_DIRECT, f".{cluster_domain}", *PRIVATE]
     for each in network.destinations:
@@ -46,7 +51,8 @@ def way_out(policy: SecurityPolicy, address: str, *, cluster_domain: str) -> Way
             namespace = each.service.namespace or policy.metadata.namespace
             direct += [f"{each.service.name}.{namespace}"]
             direct += [each.service.name] if namespace == policy.metadata.namespace else []
-    return WayOut(address, tuple(direct + [each.cidr for each in network.cidrs]))
+    direct += [each.cidr for each in network.cidrs]
+    return WayOut(address, tuple(direct), has_proxy=uses_names(policy))
 
 
 def cluster_dns(namespace: str, address: str, *, cluster_domain: str) -> WayOut:
