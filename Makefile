@@ -34,7 +34,7 @@ BIN := .venv/bin
 test: ## Run every check and every test, on the real cluster, too
 	@$(TEST)
 
-test-long: ## Run the kill loops and soaks
+test-long: ## Run the kill loops, and Kubernetes' own specs of NetworkPolicy
 	@$(TEST) --long
 
 reviewable: setup fmt generate lint types imports unit ## Make a change ready for review

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from demo.errors import DemoError
 from demo.kubectl import NAMESPACE, Kubectl
-from demo.scenes import forks, healing, memory, network, policy, task
+from demo.scenes import forks, healing, memory, names, network, policy, task
 from demo.screen import Screen
 from demo.setup import bring_up, clear, install, pids_limit, refusals
 from demo.stage import Stage
@@ -50,15 +50,15 @@ def main() -> int:
 def _run(screen: Screen, name: str) -> int:
     log = LOGS / f"demo-{name}.log"
     log.write_text("")
-    screen.title(f"Setting up: cluster {name}, operator")
-    reference = bring_up(screen, log)
+    screen.title(f"Setting up: cluster {name}, operator, egress gateway")
+    tags = bring_up(screen, log)
     kubeconfig = REPOSITORY / f".devcluster/{name}.kubeconfig"
     kube = Kubectl(kubeconfig, TOOLS, log)
     pids_limit(kube)
-    screen.command("kubectl apply -k deploy   # with the image that was just built")
-    install(kube, reference, LOGS / f"deploy-{name}")
+    screen.command("kubectl apply -k deploy   # with the images that were just built")
+    install(kube, tags, LOGS / f"deploy-{name}")
     clear(kube)
-    screen.verdict(True, "the operator is installed, and one of its two replicas leads")
+    screen.verdict(True, "operator and egress gateway are installed, and one of the operator's two replicas leads")
     results = [_play(kube, screen, number, *scene) for number, scene in enumerate(SCENES, 1)]
     results.append(_rights(kube))
     return _verdict(screen, results, kubeconfig.relative_to(REPOSITORY).as_posix())
@@ -95,7 +95,8 @@ def _verdict(screen: Screen, results: list[Result], kubeconfig: str) -> int:
         for failure in result.failures:
             screen.say(f"      {failure}")
     screen.title("What is running now")
-    screen.say(f"the cluster, the operator, and in namespace {NAMESPACE} the agents library, vault and explorer;")
+    screen.say(f"the cluster, the operator, and in namespace {NAMESPACE} the agents library, vault,")
+    screen.say("explorer, researcher and surveyor;")
     screen.say("greedy and forker are suspended, read-report has ended")
     for command in LOOK:
         screen.command(command.format(kubeconfig=kubeconfig))
@@ -114,6 +115,7 @@ SCENES: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ("An agent that tries the network", network.play),
     ("A policy that opens one destination", policy.play),
     ("An agent that is killed by hand", healing.play),
+    ("Agents that reach the outside by name", names.play),
 )
 LOOK = (
     "export KUBECONFIG={kubeconfig} PATH=$PWD/.devcluster/bin:$PATH",

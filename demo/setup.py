@@ -13,29 +13,31 @@ from demo.screen import Screen
 from devcluster.cluster import REPOSITORY
 
 SYSTEM = "ringfence-system"
-OPERATOR = "ringfence-operator"
-IMAGE = "docker.io/ringfence/operator"
+OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
+IMAGES = {name: f"docker.io/ringfence/{name}" for name in ("operator", "gateway")}
 _REFUSED = re.compile(r'^rest_client_requests_total\{code="403".*\} (\S+)$', re.MULTILINE)
 
 
-def bring_up(screen: Screen, log: Path) -> str:
-    """Bring the cluster up with the operator's image on it; return the image's reference."""
+def bring_up(screen: Screen, log: Path) -> dict[str, str]:
+    """Bring the cluster up with our images on it; return the tag of each, by its name without one."""
     screen.command("make up")
     _devcluster(screen, log, "up")
-    screen.command("python3 -m devcluster build operator")
-    said = _devcluster(screen, log, "build", "operator").split()
-    return next(word for word in reversed(said) if word.startswith(f"{IMAGE}:"))
+    screen.command(f"python3 -m devcluster build {' '.join(IMAGES)}")
+    said = _devcluster(screen, log, "build", *IMAGES).split()
+    found = dict(word.rsplit(":", 1) for word in said if word.startswith(tuple(f"{name}:" for name in IMAGES.values())))
+    return {name: found[name] for name in IMAGES.values()}
 
 
-def install(kube: Kubectl, reference: str, overlay: Path) -> None:
-    """Apply the CRDs and deploy/, with the image that was built here, and wait until a replica of it leads."""
-    tag = reference.removeprefix(f"{IMAGE}:")
+def install(kube: Kubectl, tags: dict[str, str], overlay: Path) -> None:
+    """Apply the CRDs and deploy/, with the images that were built here, and wait until they do their work."""
     overlay.mkdir(parents=True, exist_ok=True)
     up = "/".join([".."] * len(overlay.relative_to(REPOSITORY).parts))
-    body = {"resources": [f"{up}/deploy"], "images": [{"name": IMAGE, "newTag": tag}]}
+    images = [{"name": name, "newTag": tag} for name, tag in tags.items()]
+    body = {"resources": [f"{up}/deploy"], "images": images}
     (overlay / "kustomization.yaml").write_text(json.dumps(body))
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}", namespace="")
-    kube.run("rollout", "status", f"deployment/{OPERATOR}", "--timeout=180s", namespace=SYSTEM, seconds=200)
+    for name in (OPERATOR, GATEWAY):
+        kube.run("rollout", "status", f"deployment/{name}", "--timeout=180s", namespace=SYSTEM, seconds=200)
     kube.run("wait", "--for=condition=Established", "crd/agents.ringfence.dev", "crd/securitypolicies.ringfence.dev")
     _wait_for_leader(kube)
 

@@ -1,4 +1,4 @@
-"""The command line: python3 -m devcluster up|down|status|env|build|load|kwok."""
+"""The command line: python3 -m devcluster up|down|status|env|build|load|kwok|netpol-e2e."""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ from devcluster.down import down
 from devcluster.errors import DevclusterError
 from devcluster.images import Image, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
+from devcluster.netpol_e2e import run_suite
 from devcluster.product_images import gateway, operator
 from devcluster.status import existing, show_environment, show_status
 from devcluster.step import Progress
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_load = commands.add_parser("load", help="load image archives (OCI or Docker) onto the node")
     add_load.add_argument("archive", nargs="+")
+    add_specs = commands.add_parser("netpol-e2e", help="run Kubernetes' own specs of NetworkPolicy against the engine")
+    add_specs.add_argument("focus", nargs="?", default="", help="those whose names contain this")
     add_kwok = commands.add_parser("kwok", help="give the cluster fake nodes for load")
     add_kwok.add_argument("--nodes", type=int, required=True, metavar="N", help="0 takes them away")
     return parser
@@ -127,6 +130,10 @@ def _kwok(name: str, options: argparse.Namespace) -> bool:
     return True
 
 
+def _netpol_e2e(name: str, options: argparse.Namespace) -> bool:
+    return run_suite(existing(name), Progress(f"cluster {name}: specs of NetworkPolicy"), focus=options.focus)
+
+
 def _kind_up(name: str, _: argparse.Namespace) -> bool:
     kind.up(name, Progress(f"cluster {name}: up, in kind"))
     return True
@@ -160,7 +167,16 @@ def _kind_load(name: str, options: argparse.Namespace) -> bool:
     return True
 
 
-_NATIVE = {"up": _up, "down": _down, "status": _status, "env": _env, "build": _build, "load": _load, "kwok": _kwok}
+_NATIVE = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "env": _env,
+    "build": _build,
+    "load": _load,
+    "kwok": _kwok,
+    "netpol-e2e": _netpol_e2e,
+}
 _KIND = {
     "up": _kind_up,
     "down": _kind_down,

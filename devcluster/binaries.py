@@ -67,8 +67,13 @@ BINARIES = {
         Binary("runc", "github.com/opencontainers/runc", tags="seccomp", cgo=True),
         Binary("coredns", "github.com/coredns/coredns"),
         Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+        Binary("netpol-e2e", "./cmd/netpol-e2e", ("cmd/netpol-e2e",), tags="providerless"),
+        Binary("agnhost", "k8s.io/kubernetes/test/images/agnhost", tags="providerless"),
     )
 }
+
+NODE = [name for name in BINARIES if name not in ("kwok", "fetch", "netpol-e2e", "agnhost")]
+"""What a cluster is made of; the others are built when they are asked for."""
 
 
 def binary(name: str) -> Path:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from devcluster.addons import apply_addons
 from devcluster.api import Api
-from devcluster.binaries import BINARIES, binary, build
+from devcluster.binaries import NODE, binary, build
 from devcluster.certificates import ensure_certificates
 from devcluster.cgroup import ensure_cgroup
 from devcluster.cluster import TOOLS, Cluster, claim_cluster, lock_file, state_home
@@ -22,7 +22,6 @@ from devcluster.step import Progress
 from devcluster.user_namespaces import describe_node, probe, remembered
 
 CONTROL_PLANE = ["etcd", "kube"]
-NODE = [name for name in BINARIES if name not in ("kwok", "fetch")]  # those are built when they are asked for
 
 
 def up(name: str, progress: Progress, *, control_plane_only: bool = False) -> Cluster:

@@ -33,7 +33,7 @@ class Step:
     argv: tuple[str, ...]
     needs: tuple[str, ...] = ()
     directory: str = "."
-    is_pytest: bool = False
+    counts_tests: bool = False
 
     @property
     def log(self) -> Path:
@@ -56,13 +56,13 @@ class Tally:
         return set(self.ended.values()) == {"passed"} and not self.tests["failed"]
 
     def count(self, summary: str) -> None:
-        """Add the figures of pytest's closing line."""
+        """Add the figures of a closing line in pytest's words."""
         for number, word in COUNT.findall(summary):
             self.tests["failed" if word.startswith("error") else word] += int(number)
 
 
 def _pytest(name: str, *arguments: str, needs: tuple[str, ...]) -> Step:
-    return Step(name, (str(BIN / "pytest"), "-q", *arguments), needs=needs, is_pytest=True)
+    return Step(name, (str(BIN / "pytest"), "-q", *arguments), needs=needs, counts_tests=True)
 
 
 def steps(*, long: bool) -> list[Step]:
@@ -76,7 +76,11 @@ def steps(*, long: bool) -> list[Step]:
         Step("image", (sys.executable, "-m", "devcluster", "build", "operator", "gateway"), needs=("cluster",)),
     ]
     if long:
-        return [*before, _pytest("long", "tests", "-m", "long", "--timeout=3600", needs=running)]
+        return [
+            *before,
+            _pytest("long", "tests", "-m", "long", "--timeout=3600", needs=running),
+            Step("netpol-e2e", (sys.executable, "-m", "devcluster", "netpol-e2e"), ("cluster",), counts_tests=True),
+        ]
     setup, cluster, image = before
     unit = ("tests/operator", "tests/gateway", "tests/devcluster", "tests/tools", "tests/bench")
     return [
@@ -141,7 +145,7 @@ class Runner:
         self._tally.ended[step.name] = "FAILED" if code else "passed"
         if code:
             self._say("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]))
-        if step.is_pytest:
+        if step.counts_tests:
             summary = next((line for line in reversed(lines) if COUNT.search(line)), "")
             self._tally.count(summary)
             if not code:  # otherwise it has just been shown, as the end of the log
@@ -227,7 +231,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python3 -m tools.test_runner", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--long", action="store_true", help="the kill loops and soaks instead")
+    parser.add_argument("--long", action="store_true", help="the kill loops and Kubernetes' own specs instead")
     parser.add_argument("step", nargs="*", help="run these steps only, whatever they need")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupted)
@@ -236,7 +240,7 @@ def main() -> int:
         unknown = set(options.step) - {step.name for step in wanted}
         if unknown:
             parser.error(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in wanted)}")
-        wanted = [Step(s.name, s.argv, (), s.directory, s.is_pytest) for s in wanted if s.name in options.step]
+        wanted = [Step(s.name, s.argv, (), s.directory, s.counts_tests) for s in wanted if s.name in options.step]
     return Runner().run(wanted)
 
 

@@ -77,7 +77,7 @@ class Responder:
         self._observer = observer
         self._allowance = Allowance()
         self._udp: socket.socket | None = None
-        self._streams = Streams(self._take_and_answer)
+        self._streams = Streams(self._take_and_answer, admits=self._take)
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
 
@@ -131,10 +131,13 @@ class Responder:
             self._loop.add_reader(self._udp, self._readable)
 
     def _take_and_answer(self, data: bytes, source: str) -> bytes | None:
-        if not self._allowance.take(source, self._loop.time()):
+        return self.zone.answer(data) if self._take(source) else None
+
+    def _take(self, source: str) -> bool:
+        is_within = self._allowance.take(source, self._loop.time())
+        if not is_within:
             self._observer.dropped(self._block)
-            return None
-        return self.zone.answer(data)
+        return is_within
 
 
 def bound_socket(kind: socket.SocketKind, port: int) -> socket.socket:

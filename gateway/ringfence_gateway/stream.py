@@ -12,7 +12,7 @@ MOST_CONNECTIONS = 64
 MOST_CONNECTIONS_OF_SOURCE = 16
 ACCEPTED_PER_TURN = 16
 QUERIES_PER_TURN = 16
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.01
 BACKLOG = 64
 MOST_UNSENT = 4_096
 LONGEST_QUERY = 1_232
@@ -22,10 +22,14 @@ Answer = Callable[[bytes, str], bytes | None]
 
 
 class Streams:
-    """The connections of one port set. `answer` gets a query and the address that it comes from."""
+    """The connections of one port set.
 
-    def __init__(self, answer: Answer) -> None:
+    `answer` gets a query and the address that it comes from; `admits` says whether one more may connect from there.
+    """
+
+    def __init__(self, answer: Answer, *, admits: Callable[[str], bool]) -> None:
         self.answer = answer
+        self._admits = admits
         self._loop = asyncio.get_running_loop()
         self._listener: socket.socket | None = None
         self._open: set[Connection] = set()
@@ -63,6 +67,7 @@ class Streams:
         self._release(source)
 
     def _acceptable(self) -> None:
+        refused = 0
         for _ in range(ACCEPTED_PER_TURN):
             if self._listener is None:
                 return
@@ -71,18 +76,31 @@ class Streams:
             except (BlockingIOError, ConnectionError):
                 return
             except OSError:  # out of file descriptors: trying at once would be a busy loop
-                self._loop.remove_reader(self._listener)
-                self._loop.call_later(PAUSE_SECONDS, self._accept_again)
+                self._pause(self._listener)
                 return
             source = str(address[0])
-            if self._of_source.total() >= MOST_CONNECTIONS or self._of_source[source] >= MOST_CONNECTIONS_OF_SOURCE:
+            if self._has_room(source):
+                self._begin_connecting(accepted, source)
+            else:
                 accepted.close()
-                continue
-            accepted.setblocking(False)
-            self._of_source[source] += 1
-            task = self._loop.create_task(self._connect(accepted, source))
-            self._accepting.add(task)
-            task.add_done_callback(self._accepting.discard)
+                refused += 1
+        if self._listener is not None and refused == ACCEPTED_PER_TURN:
+            self._pause(self._listener)
+
+    def _has_room(self, source: str) -> bool:
+        is_full = self._of_source.total() >= MOST_CONNECTIONS or self._of_source[source] >= MOST_CONNECTIONS_OF_SOURCE
+        return not is_full and self._admits(source)
+
+    def _begin_connecting(self, accepted: socket.socket, source: str) -> None:
+        accepted.setblocking(False)
+        self._of_source[source] += 1
+        task = self._loop.create_task(self._connect(accepted, source))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+
+    def _pause(self, listener: socket.socket) -> None:
+        self._loop.remove_reader(listener)
+        self._loop.call_later(PAUSE_SECONDS, self._accept_again)
 
     def _accept_again(self) -> None:
         if self._listener is not None:

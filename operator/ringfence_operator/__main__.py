@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import textwrap
-from typing import Any
+from typing import Any, get_args
 
 import kopf
 import uvloop
@@ -15,11 +15,11 @@ from ringfence_operator import __version__
 from ringfence_operator.errors import SettingsError
 from ringfence_operator.handlers import build_registry
 from ringfence_operator.runtime.logging import configure_logging
-from ringfence_operator.settings import Settings, variables
+from ringfence_operator.settings import PREFIX, EgressBackend, Settings, variables
 
 
-def parse_arguments(arguments: list[str]) -> None:
-    """Answer --help and --version; everything else is said by environment variables."""
+def parse_arguments(arguments: list[str]) -> dict[str, str]:
+    """Answer --help and --version; return the settings given here, as the environment variables that they replace."""
     names = textwrap.fill(", ".join(variables()), 100, initial_indent="  ", subsequent_indent="  ")
     parser = argparse.ArgumentParser(
         prog="ringfence_operator",
@@ -28,14 +28,16 @@ def parse_arguments(arguments: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.parse_args(arguments)
+    parser.add_argument("--egress-backend", choices=get_args(EgressBackend), help="what judges names")
+    backend = parser.parse_args(arguments).egress_backend
+    return {f"{PREFIX}EGRESS_BACKEND": backend} if backend else {}
 
 
 def main() -> int:
     """Run one replica until it is told to stop; returns the exit code."""
-    parse_arguments(sys.argv[1:])
+    given = parse_arguments(sys.argv[1:])
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.from_env({**os.environ, **given})
     except SettingsError as error:
         print(f"ringfence_operator: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2

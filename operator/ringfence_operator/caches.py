@@ -9,8 +9,10 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Change, Informer
-from ringfence_operator.kube.source import ApiSource
-from ringfence_operator.reconcile.ports import CORE, NETWORKING, RINGFENCE, Task, path
+from ringfence_operator.kube.source import ApiSource, OptionalSource
+from ringfence_operator.reconcile.cilium import PLURAL
+from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -22,6 +24,7 @@ from ringfence_operator.reconcile.view import (
     FOREIGN,
     LACKING,
     PORT_SETS,
+    Cilium,
     View,
     index_by_claim,
     index_by_namespace,
@@ -34,6 +37,9 @@ from ringfence_operator.reconcile.view import (
     index_port_sets,
 )
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.cilium_network_policy import CiliumPolicy, observe_cilium_policy
+from ringfence_operator.resources.network_policy import policy_name
+from ringfence_operator.resources.network_probe import TARGET, ProbePod, observe_probe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
@@ -131,6 +137,15 @@ class Caches:
                 self._gateway_pod_changed,
                 selector=f"{labels.APP}={labels.GATEWAY}",
             ),
+            probe_pods=self._informer(
+                "probepods",
+                path(CORE, settings.namespace, "pods"),
+                observe_probe_pod,
+                self._probe_changed,
+                selector=f"{labels.APP}={labels.NETWORK_PROBE}",
+            ),
+            network=NetworkKnowledge(),
+            cilium=self._cilium() if settings.egress_backend == "cilium" else None,
         )
 
     def _informer(
@@ -147,6 +162,14 @@ class Caches:
         informer = Informer(source, slim=slim, on_change=on_change, name=name, index=index)
         self._informers.append(informer)
         return informer
+
+    def _cilium(self) -> Cilium:
+        """All of them, for anybody may take our label off ours; the kind may not be there."""
+        source = OptionalSource(ApiSource(client=self._client, path=f"{CILIUM}/{PLURAL}"), on_change=self._everything)
+        changed = self._cilium_policy_changed
+        informer = Informer(source, slim=observe_cilium_policy, on_change=changed, name=PLURAL)
+        self._informers.append(informer)
+        return Cilium(informer, lambda: source.missing)
 
     @property
     def informers(self) -> list[Informer[Any]]:
@@ -169,12 +192,15 @@ class Caches:
         for namespace, name in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
         self._mark_gateway(NOW)
+        self._mark_probe()
         for service in self.view.port_sets():
             self._queue.add(Task("PortSet", service.meta.namespace, service.meta.name), NOW)
-        for key, policy in self.view.network_policies.cache.items():
-            if policy.is_ours:
-                # Of a SecurityPolicy that is gone there may be one left.
-                self._queue.add(Task("NetworkPolicy", *key), NOW)
+        # Of a SecurityPolicy that is gone there may be some left.
+        ours = {key for key, policy in self.view.network_policies.cache.items() if policy.is_ours}
+        if self.view.cilium:
+            ours |= {key for key, policy in self.view.cilium.policies.cache.items() if policy.is_ours}
+        for key in sorted(ours):
+            self._queue.add(Task("NetworkPolicy", *key), NOW)
         for namespace, name in self.view.agents.cache:
             self._queue.add(Task("Agent", namespace, name), SOON)
 
@@ -224,6 +250,8 @@ class Caches:
                 self.policy_stands_otherwise(side.policy)
         for key in self.view.policies.keys_by(BY_SERVICE, tuple(change.key)):
             self._queue.add(Task("SecurityPolicy", *key), SOON)
+        if self.view.has_cilium and "/".join(change.key) == self.view.settings.dns_service:
+            self._everything()
 
     def policy_stands_otherwise(self, policy: str) -> None:
         """Have the policy (namespace, a slash, name) and its agents looked at: the gateway said something of it."""
@@ -240,6 +268,8 @@ class Caches:
 
     def _network_policy_changed(self, change: Change[observed.NetworkPolicy]) -> None:
         namespace = change.key.namespace
+        if tuple(change.key) == (self.view.settings.namespace, labels.NETWORK_PROBE):
+            self._mark_probe()
         sides = [each for each in (change.old, change.new) if each is not None]
         if change.key.name == labels.DEFAULT_DENY or not all(each.is_ours for each in sides):
             for key in self.view.agents.keys_by(BY_NAMESPACE, namespace):
@@ -247,6 +277,23 @@ class Caches:
         # One of ours stays ours, although somebody took our label off it.
         if any(each.is_ours for each in sides):
             self._queue.add(Task("NetworkPolicy", *change.key), NOW)
+
+    def _cilium_policy_changed(self, change: Change[CiliumPolicy]) -> None:
+        """It has the name of the NetworkPolicy that it stands beside."""
+        sides = [each for each in (change.old, change.new) if each is not None]
+        if not any(each.is_ours for each in sides):
+            return
+        self._queue.add(Task("NetworkPolicy", *change.key), NOW)
+        if change.old is None or change.new is None or change.old.refusal != change.new.refusal:
+            own, default = policy_name("", is_cluster=False), self.view.settings.default_policy
+            if change.key.name.startswith(own):
+                self.policy_stands_otherwise(f"{change.key.namespace}/{change.key.name.removeprefix(own)}")
+            elif default:
+                self.policy_stands_otherwise(default)
+
+    def _everything(self) -> None:
+        self._all_policies(None)
+        self._all_agents(None)
 
     def _node_changed(self, change: Change[observed.Node]) -> None:
         old, new = change.old, change.new
@@ -260,9 +307,22 @@ class Caches:
         self._all_policies(None)
         self._all_agents(None)
 
-    def _all_agents(self, _: object) -> None:
+    def _probe_changed(self, _: Change[ProbePod]) -> None:
+        view, namespace = self.view, self.view.settings.namespace
+        before = view.network.verdict
+        prober = view.probe_pods.get(namespace, labels.NETWORK_PROBE)
+        view.network.learn(prober, view.probe_pods.get(namespace, TARGET))
+        self._mark_probe()
+        if view.network.verdict != before:
+            self._all_agents(None, SOON)
+
+    def _mark_probe(self) -> None:
+        if self.view.settings.probe_image:
+            self._queue.add(Task("NetworkProbe", self.view.settings.namespace, labels.NETWORK_PROBE), NOW)
+
+    def _all_agents(self, _: object, priority: int = LATER) -> None:
         for key in self.view.agents.cache:
-            self._queue.add(Task("Agent", *key), LATER)
+            self._queue.add(Task("Agent", *key), priority)
 
     def _mark_gateway(self, priority: int) -> None:
         if self.view.has_gateway:

@@ -31,6 +31,10 @@ DEFAULT_DENY = "ringfence-default-deny"
 GATEWAY = "ringfence-gateway"
 """Name of the egress gateway: its Deployment, the label `app.kubernetes.io/name` of its pods, its NetworkPolicy."""
 APP = "app.kubernetes.io/name"
+NETWORK_PROBE = "ringfence-network-probe"
+"""Name of the pod that finds out whether NetworkPolicies are enforced, and of the NetworkPolicy that closes it."""
+ROLE = "app.kubernetes.io/component"
+"""Which of the network probe's two pods it is, by its name."""
 NETWORK_POLICIES = (DEFAULT_DENY, GATEWAY)
 """Names of NetworkPolicies of ours."""
 NETWORK_POLICY_PREFIXES = ("ringfence-policy-", "ringfence-cluster-", f"{GATEWAY}-p-")

@@ -20,6 +20,7 @@ from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.security_policy import (
@@ -57,6 +58,7 @@ class Process:
         self._caches = Caches(self._client, settings, self._queue)
         view, client = self._caches.view, self._client
         self._networks = Networks(view, client)
+        self._probe = NetworkProbe(view, client)
         self._egress = (
             Egress(view, client, self._networks, self._queue, on_change=self._caches.policy_stands_otherwise)
             if view.has_gateway
@@ -74,6 +76,8 @@ class Process:
         """Begin to follow the API server and to compete for the Lease."""
         self._metrics.expose_queue("ringfence", self._queue)
         self._metrics.expose_agents(self._states)
+        if self._settings.probe_image:
+            self._metrics.expose_network(self._caches.view.network.enforced)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
         await self._health.start(port=self._settings.http_port)
         self._run("caches", self._caches.run())
@@ -148,6 +152,8 @@ class Process:
                 return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
             case "Gateway":
                 return await self._egress.reconcile(now) if self._egress else None
+            case "NetworkProbe":
+                return await self._probe.reconcile(now)
             case _:
                 await self._networks.restore(task.namespace, task.name)
                 return None

@@ -23,6 +23,7 @@ def _quantity(text: str) -> str:
 
 
 Quantity = Annotated[str, AfterValidator(_quantity)]
+EgressBackend = Literal["envoy", "cilium", "none"]
 NamePath = Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")]
 
 
@@ -70,8 +71,19 @@ class Settings(BaseModel):
     reserved_cidrs: tuple[Cidr, ...] = ()
     """Addresses no SecurityPolicy may open by CIDR, besides the nodes', pods', services' and link-local ones."""
 
-    egress_backend: Literal["envoy", "none"] = "envoy"
-    """What judges names: `envoy`, the egress gateway, or `none`; then policies that name domains are refused."""
+    probe_image: str | None = None
+    """Image of this operator, for the pods that find out whether NetworkPolicies are enforced; `own` is that of the pod
+    named by `identity`. Without it, they are taken to be enforced."""
+    probe_interval: int = Field(default=21_600, ge=60)
+    """Seconds from one such probe to the next."""
+    allow_unenforced_network: bool = False
+    """Lets agents run although the cluster does not enforce NetworkPolicies: for development only."""
+
+    egress_backend: EgressBackend = "envoy"
+    """What judges names: `envoy`, the egress gateway; `cilium`, by CiliumNetworkPolicies; or `none`: then policies that
+    name domains are refused."""
+    dns_service: NamePath = "kube-system/kube-dns"
+    """`namespace/name` of the Service of the cluster's DNS, which agents ask where Cilium judges names."""
     gateway_resolvers: tuple[Address, ...] = ()
     """Name servers that the gateway asks; without any, those of its pods, which are the cluster's."""
     upstream_proxy: ProxyUrl | None = None

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import yaml
 
-from tests.e2e.installation import DEPLOYMENTS
+from tests.e2e.installation import DEPLOYMENTS, OPERATOR, Installation, built_image, manifests
 from tests.e2e.kube import Kube, address
 from tests.e2e.operator_slot import SETTINGS, OperatorSlot
 from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
@@ -87,6 +87,18 @@ def operator_slot(kubeconfig: Path, without_deployed_operator: None) -> Iterator
     slot = OperatorSlot(kubeconfig)
     yield slot
     slot.stop()
+
+
+@pytest.fixture(scope="session")
+def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator[Installation]:
+    """Two replicas of operator and gateway from this tree's manifests, instead of the operator from source."""
+    operator_slot.stop()
+    was_there = kube.get(DEPLOYMENTS[OPERATOR]) is not None
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway")}
+    found = Installation(kube, manifests(images))
+    found.apply()
+    yield found
+    found.remove(keep=was_there)
 
 
 @pytest.fixture

@@ -263,11 +263,35 @@ async def test_a_flood_at_one_port_set_leaves_the_others_answered(open_responder
                 udp.sendto(query, ("127.0.0.1", flooded))
 
     task = asyncio.create_task(asyncio.to_thread(flood))
-    while not noted_flood.drops[17]:
-        await ask("api.example.com", port)
-    answers = [await ask("api.example.com", port) for _ in range(200)]
-    is_over.set()
-    await task
+    try:
+        async with asyncio.timeout(SECONDS * 6):
+            while not noted_flood.drops[17]:
+                await ask("api.example.com", port)
+            answers = [await ask("api.example.com", port) for _ in range(200)]
+    finally:
+        is_over.set()
+        await task
 
     assert all(addresses(answer) == [ADDRESS] for answer in answers)
     assert sum(noted_flood.answers.values()) < BURST
+
+
+async def test_a_flood_of_connections_at_one_port_set_leaves_the_others_answered(
+    open_responder: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence_gateway.allowance.BURST_OF_SOURCE", 50.0)
+    monkeypatch.setattr("ringfence_gateway.allowance.PER_SECOND_AND_SOURCE", 10.0)
+    flooded, noted_flood = open_responder(17)
+    port, _ = open_responder(18)
+
+    def flood() -> None:
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", flooded), SECONDS):
+                pass
+
+    task = asyncio.create_task(asyncio.to_thread(flood))
+    answers = [await ask("api.example.com", port, over_tcp=True) for _ in range(20)]
+    await task
+
+    assert all(addresses(answer) == [ADDRESS] for answer in answers)
+    assert noted_flood.drops[17]

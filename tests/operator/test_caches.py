@@ -17,6 +17,8 @@ from tests.operator.runtime.clock import FakeClock
 Raw = dict[str, Any]
 A, B = Task("Agent", "team", "a"), Task("Agent", "team", "b")
 P = Task("SecurityPolicy", "team", "p")
+PROBE = Task("NetworkProbe", "ringfence-system", "ringfence-network-probe")
+PROBING = SETTINGS.model_copy(update={"probe_image": "operator:1"})
 NAMES_P: Raw = {"securityPolicyRef": {"name": "p"}}
 
 
@@ -272,10 +274,54 @@ async def test_a_policy_that_does_not_fit_is_left_as_it_was(watched: Watched) ->
     assert found.spec.network.enabled
 
 
+def prober(phase: str, *, uid: str = "p1", pod: str = "refused") -> Raw:
+    marks = {"app.kubernetes.io/name": "ringfence-network-probe"}
+    meta = {"name": "ringfence-network-probe", "namespace": "ringfence-system", "uid": uid, "labels": marks}
+    ended = {"exitCode": 0, "message": f'{{"pod": "{pod}", "kubelet": "refused"}}'} if phase == "Succeeded" else {}
+    status = {"phase": phase, "containerStatuses": [{"state": {"terminated": ended} if ended else {}}]}
+    return {
+        "metadata": meta | {"creationTimestamp": "2026-11-23T12:00:00Z"},
+        "spec": {"containers": [{"image": "operator:1"}]},
+        "status": status,
+    }
+
+
+async def test_agents_are_looked_at_when_the_verdict_on_the_network_is_another_one() -> None:
+    watched = Watched(PROBING)
+    watched.see("agents", agent_body())
+    await watched.marked()
+
+    watched.see("probepods", prober("Pending"))
+    pending = await watched.marked()
+    raw = watched.see("probepods", prober("Succeeded", pod="open"))
+    ended = await watched.marked()
+    watched.lose("probepods", raw)
+    gone = await watched.marked()
+
+    assert (pending, ended, gone) == ([PROBE], [PROBE, A], [PROBE])
+    assert watched.caches.view.network.enforced() is False
+
+
+async def test_a_probe_begins_with_a_leader_and_with_the_policy_that_closes_it() -> None:
+    watched = Watched(PROBING)
+    watched.caches.mark_all()
+    first = await watched.marked()
+    meta = {"name": "ringfence-network-probe", "namespace": "ringfence-system", "uid": "n"}
+    watched.see("networkpolicies", {"metadata": meta, "spec": {"podSelector": {}}})
+
+    assert [first, await watched.marked()] == [[PROBE], [PROBE]]
+
+
+async def test_where_nothing_is_probed_the_probes_pods_are_nobodys(watched: Watched) -> None:
+    watched.see("probepods", prober("Pending"))
+
+    assert await watched.marked() == []
+
+
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 12
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:
@@ -361,6 +407,53 @@ async def test_a_tenants_service_that_looks_like_a_port_set_wakes_nobody(watched
 
     watched.see("services", port_set(namespace="team"))
 
+
+CILIUM = Settings(default_policy="sys/base", egress_backend="cilium")
+NETWORK_P = Task("NetworkPolicy", "team", "ringfence-policy-p")
+
+
+def cilium_policy(name: str = "ringfence-policy-p", *, is_ours: bool = True, **more: Any) -> Raw:
+    labels = {"app.kubernetes.io/managed-by": "ringfence"} if is_ours else {}
+    return {"metadata": {"name": name, "namespace": "team", "uid": name, "labels": labels}, "spec": {}} | more
+
+
+async def test_cilium_network_policies_are_followed_under_that_back_end_only(watched: Watched) -> None:
+    names = [[each.name for each in caches.informers] for caches in (watched.caches, Watched(CILIUM).caches)]
+
+    assert ["ciliumnetworkpolicies" in each for each in names] == [False, True]
+
+
+async def test_a_cilium_network_policy_is_restored_and_its_policy_and_agents_hear_of_it() -> None:
+    watched = Watched(CILIUM)
+    watched.see("agents", agent_body(**NAMES_P))
+    await watched.marked(after=10)
+
+    raw = watched.see("ciliumnetworkpolicies", cilium_policy())
+    first = await watched.marked()
+    watched.see("ciliumnetworkpolicies", cilium_policy(spec={"egress": [{}]}))
+    edited = await watched.marked()
+    invalid = {"conditions": [{"type": "Valid", "status": "False", "message": "no"}]}
+    watched.see("ciliumnetworkpolicies", cilium_policy(spec={"egress": [{}]}, status=invalid))
+    refused = await watched.marked()
+    watched.lose("ciliumnetworkpolicies", raw)
+
+    assert edited == [NETWORK_P]
+    assert sorted(first) == sorted(refused) == sorted(await watched.marked()) == sorted([NETWORK_P, P, A])
+
+
+async def test_the_clusters_policy_hears_of_its_cilium_network_policies() -> None:
+    watched = Watched(CILIUM)
+
+    watched.see("ciliumnetworkpolicies", cilium_policy("ringfence-cluster-base"))
+
+    assert Task("SecurityPolicy", "sys", "base") in await watched.marked()
+
+
+async def test_a_foreign_cilium_network_policy_concerns_nobody() -> None:
+    watched = Watched(CILIUM)
+
+    watched.see("ciliumnetworkpolicies", cilium_policy("theirs", is_ours=False))
+
     assert await watched.marked() == []
 
 
@@ -406,8 +499,26 @@ async def test_a_new_leader_looks_at_the_gateway_and_every_port_set() -> None:
     watched = Watched(Settings())
     watched.see("services", port_set())
     watched.see("services", port_set(namespace="team"))
+
+
+async def test_a_new_leader_looks_at_what_is_left_of_a_policy_that_is_gone() -> None:
+    watched = Watched(CILIUM)
+    watched.see("ciliumnetworkpolicies", cilium_policy())
     await watched.marked()
 
     watched.caches.mark_all()
 
-    assert sorted(await watched.marked()) == sorted([GATEWAY, BLOCK])
+    assert await watched.marked() == [NETWORK_P]
+
+
+async def test_cilium_being_installed_and_the_clusters_dns_concern_everybody() -> None:
+    watched = Watched(CILIUM)
+    watched.see("securitypolicies", policy_body())
+    watched.see("agents", agent_body())
+    await watched.marked(after=10)
+
+    watched.caches._everything()
+    installed = await watched.marked()
+    watched.see("services", {"metadata": {"name": "kube-dns", "namespace": "kube-system", "uid": "d"}, "spec": {}})
+
+    assert installed == await watched.marked() == [P, A]

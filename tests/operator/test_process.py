@@ -41,7 +41,7 @@ async def replica() -> AsyncIterator[Replica]:
     await found.close()
 
 
-@pytest.mark.parametrize("kind", ["Agent", "SecurityPolicy", "NetworkPolicy"])
+@pytest.mark.parametrize("kind", ["Agent", "SecurityPolicy", "NetworkPolicy", "NetworkProbe"])
 async def test_an_object_that_is_gone_needs_nothing(replica: Replica, kind: str) -> None:
     assert await replica.process._reconcile(Task(kind, "team", "gone")) is None
 
@@ -162,3 +162,16 @@ async def test_a_feed_that_ends_ends_the_replica_and_one_that_is_stopped_does_no
 
     assert (stopped, replica.failures) == (0, 1)
     await replica.close()
+
+
+async def test_where_cilium_judges_names_there_is_no_gateway_and_its_policies_are_reconciled() -> None:
+    settings = Settings(leader_elect=False, egress_backend="cilium")
+    process = Process(settings, Credentials(server="https://127.0.0.1:1"), on_failure=lambda: None)
+
+    again = [await process._reconcile(Task(kind, "team", "gone")) for kind in ("SecurityPolicy", "NetworkPolicy")]
+
+    assert again == [None, None]
+    assert process._caches.view.has_cilium
+    assert process._egress is None
+    await process._client.close()
+    await process._lease_client.close()

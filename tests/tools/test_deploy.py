@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ringfence_operator import labels
+from ringfence_operator.resources.network_probe import Like, build_prober, build_target
+
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS: list[dict[str, Any]] = [
     each for path in sorted((ROOT / "deploy").glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())
@@ -70,6 +73,19 @@ def test_image_is_of_the_version_that_this_tree_has() -> None:
     image = deployment()["spec"]["template"]["spec"]["containers"][0]["image"]
 
     assert image == f"docker.io/ringfence/operator:{version}"
+
+
+def test_network_policy_closes_the_prober_and_not_its_target() -> None:
+    probe = next(each for each in OBJECTS if each["metadata"]["name"] == labels.NETWORK_PROBE)
+    like = Like("x")
+    target, prober = build_target("ringfence-system", like), build_prober("ringfence-system", like, ["10.0.0.5"])
+    selector = probe["spec"]["podSelector"]["matchLabels"].items()
+
+    assert probe["kind"] == "NetworkPolicy"
+    assert probe["spec"] == {"podSelector": probe["spec"]["podSelector"], "policyTypes": ["Ingress", "Egress"]}
+    assert selector <= prober["metadata"]["labels"].items()
+    assert not selector <= target["metadata"]["labels"].items()
+    assert probe["metadata"]["namespace"] == prober["metadata"]["namespace"]
 
 
 def test_kustomization_names_every_manifest_beside_it() -> None:

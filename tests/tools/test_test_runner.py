@@ -15,16 +15,16 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def says(name: str, text: str, *, code: int = 0, needs: tuple[str, ...] = (), is_pytest: bool = False) -> Step:
+def says(name: str, text: str, *, code: int = 0, needs: tuple[str, ...] = (), counts_tests: bool = False) -> Step:
     script = f"print({text!r}); raise SystemExit({code})"
-    return Step(name, (sys.executable, "-c", script), needs=needs, is_pytest=is_pytest)
+    return Step(name, (sys.executable, "-c", script), needs=needs, counts_tests=counts_tests)
 
 
 def test_run_that_goes_well_ends_with_the_sum_of_its_tests(capsys: pytest.CaptureFixture[str]) -> None:
     wanted = [
         says("lint", "fine"),
-        says("unit", "== 3 passed, 1 skipped in 0.1s ==", needs=("lint",), is_pytest=True),
-        says("e2e", "4 passed in 2s", is_pytest=True),
+        says("unit", "== 3 passed, 1 skipped in 0.1s ==", needs=("lint",), counts_tests=True),
+        says("e2e", "4 passed in 2s", counts_tests=True),
     ]
 
     code = Runner().run(wanted)
@@ -37,7 +37,7 @@ def test_step_that_fails_shows_the_end_of_its_log_and_the_others_go_on(
     capsys: pytest.CaptureFixture[str], logs: Path
 ) -> None:
     wanted = [
-        says("unit", "E  assert 1 == 2\n1 failed, 2 passed, 1 error in 1s", code=1, is_pytest=True),
+        says("unit", "E  assert 1 == 2\n1 failed, 2 passed, 1 error in 1s", code=1, counts_tests=True),
         says("lint", "fine"),
     ]
 

@@ -60,6 +60,8 @@ class Reason(Documented):
     RUNTIME_CLASS_NOT_FOUND = "RuntimeClassNotFound", "The cluster has no RuntimeClass such as the agent needs."
     DEADLINE_REQUIRED = "DeadlineRequired", "Isolation Secure needs maxExecutionTime, in the agent or its policy."
     ISOLATION_NOT_ALLOWED = "IsolationNotAllowed", "The operator was not started with isolation None allowed."
+    NETWORK_UNVERIFIED = "NetworkUnverified", "Whether the cluster enforces NetworkPolicies is still being found out."
+    NETWORK_NOT_ENFORCED = "NetworkNotEnforced", "The cluster's network plug-in does not enforce NetworkPolicies."
     NAMESPACE_RESERVED = "NamespaceReserved", "Agents may not live in the operator's namespace."
     LABEL_RESERVED = "LabelReserved", "The agent carries a label or annotation under ringfence.dev/."
     WORKSPACE_IN_USE = "WorkspaceInUse", "Another agent uses the same workspace claim."
@@ -79,6 +81,12 @@ class Reason(Documented):
     GATEWAY_UNAVAILABLE = "GatewayUnavailable", "No replica of the egress gateway is connected; nothing leaves by name."
     GATEWAY_REFUSED = "GatewayRefused", "The egress gateway refuses the policy; the message is its own."
     NO_GATEWAY = "NoGateway", "The policy names domains, and the operator was started without an egress gateway."
+    NOT_SUPPORTED_BY_BACKEND = (
+        "NotSupportedByBackend",
+        "The policy says what the chosen egress back end cannot carry out; the message names it.",
+    )
+    BACKEND_NOT_FOUND = "BackendNotFound", "The cluster has no such egress back end as the operator was started with."
+    BACKEND_REFUSED = "BackendRefused", "The egress back end refuses the policy; the message is its own."
 
     UNSCHEDULABLE = "Unschedulable", "No node can take the pod; the message is the scheduler's."
     IMAGE_NOT_FOUND = "ImageNotFound", "The image cannot be pulled."

@@ -9,13 +9,14 @@ from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
-from ringfence_operator.reconcile.security_policy import SEEN_SECONDS
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.runtime.queue import WorkQueue
 
 PATIENCE_SECONDS = 10.0
 """How long the first picture waits for policies that cannot be published, so that none keeps the others closed."""
 _LATER = 2
+TOGETHER_SECONDS = 1.0
+"""What the gateway's replicas report is told together; how often at most, a policy's own pass decides."""
 
 
 class Egress:
@@ -92,4 +93,4 @@ class Egress:
 
     def _seen(self, policy: str) -> None:
         namespace, _, name = policy.partition("/")
-        self._queue.add_after(Task("SecurityPolicy", namespace, name), SEEN_SECONDS, _LATER)
+        self._queue.add_after(Task("SecurityPolicy", namespace, name), TOGETHER_SECONDS, _LATER)

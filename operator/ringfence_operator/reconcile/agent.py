@@ -32,7 +32,7 @@ ENDING_SECONDS = 2.0
 RETRY_SECONDS = 15.0
 """How soon something that the API server refused is tried again."""
 
-_STARTING = {Reason.STARTING, Reason.NOT_READY, Reason.GATEWAY_PENDING}
+_STARTING = {Reason.STARTING, Reason.NOT_READY, Reason.GATEWAY_PENDING, Reason.NETWORK_UNVERIFIED}
 _AT_GATEWAY = {Reason.GATEWAY_PENDING, Reason.GATEWAY_REFUSED, Reason.GATEWAY_UNAVAILABLE}
 _WORDED = {
     Reason.STARTING,

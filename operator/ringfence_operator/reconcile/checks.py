@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import Reason
+from ringfence_operator.reconcile.cilium import explain_no_dns
 from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.resources.volumes import claim_name, is_adopted
 
 
@@ -50,6 +52,20 @@ def _isolation(context: Context) -> Refusal | None:
     return Refusal(Reason.ISOLATION_NOT_ALLOWED, message, stops_pod=True)
 
 
+def _network(context: Context) -> Refusal | None:
+    """Whoever runs already goes on meanwhile: what closes its pod is as good as it was."""
+    settings = context.settings
+    if context.effective.isolation.value is Isolation.NONE or settings.allow_unenforced_network:
+        return None
+    if context.network is not None:
+        message = why_open(context.network)
+        return Refusal(Reason.NETWORK_NOT_ENFORCED, message) if message else None
+    if settings.probe_image is None or context.own_pod:
+        return None
+    message = f"whether the cluster enforces NetworkPolicies is being found out by pod {labels.NETWORK_PROBE}"
+    return Refusal(Reason.NETWORK_UNVERIFIED, f"{message} of namespace {settings.namespace}", is_stalled=False)
+
+
 def _policy(context: Context) -> Refusal | None:
     if context.missing_policy is None:
         return None
@@ -64,6 +80,8 @@ def _port_set(context: Context) -> Refusal | None:
         return None
     if context.effective.isolation.value is Isolation.NONE:
         return None
+    if context.settings.egress_backend == "cilium":
+        return Refusal(Reason.SERVICE_NOT_FOUND, explain_no_dns(context.settings.dns_service), is_stalled=False)
     message = f"SecurityPolicy {policy.metadata.name} has no port set on the egress gateway yet; its status says why"
     return Refusal(Reason.GATEWAY_PENDING, message, is_stalled=False)
 
@@ -115,6 +133,7 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _namespace,
     _own_labels,
     _isolation,
+    _network,
     _policy,
     _port_set,
     _runtime_class,

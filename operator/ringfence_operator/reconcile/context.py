@@ -7,6 +7,7 @@ from ringfence_operator.api.agent import Agent, Mode
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
+from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.observed import Claim, Pod
 from ringfence_operator.resources.pod import pod_hash, spec_hash
 from ringfence_operator.resources.volumes import claim_name
@@ -28,7 +29,9 @@ class Context:
     claim: Claim | None
     is_node_known: bool
     gateway_address: str | None
-    """Address of the policy's port set: the pod's name server and proxy."""
+    """Address of the policy's port set, the pod's name server and proxy; under Cilium, of the cluster's DNS."""
+    network: Verdict | None
+    """What the network probe found out; None while nobody knows, or asks."""
     rivals: tuple[str, ...]
     """Other agents that the workspace's claim is to be left to."""
     runtime_classes: frozenset[str]
@@ -119,7 +122,6 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     namespace, name = agent.key
     pod = view.pods.get(namespace, name)
     claim = claim_name(agent)
-    port_set = view.port_set(policy) if policy and view.has_gateway else None
     return Context(
         agent=agent,
         policy=policy,
@@ -128,7 +130,8 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
-        gateway_address=port_set.address or None if port_set else None,
+        network=view.network.verdict if view.settings.probe_image else None,
+        gateway_address=view.name_server(policy) if policy else None,
         rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,
         settings=view.settings,

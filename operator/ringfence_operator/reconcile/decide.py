@@ -193,7 +193,7 @@ def _why_stale(context: Context, pod: Pod) -> str:
     if pod.spec_hash != context.pod_hash and not has_ended and context.missing_policy is None:
         return "the SecurityPolicy changed; the pod is being replaced"
     if _has_wrong_name_server(context, pod) and not has_ended:
-        return "the address of the policy's port set is another one; the pod is being replaced"
+        return "names are asked for at another address now; the pod is being replaced"
     return ""
 
 

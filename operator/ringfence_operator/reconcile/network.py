@@ -1,18 +1,15 @@
 """NetworkPolicies as they should be; no agent's pod is made before its namespace's default deny."""
 
-from collections.abc import Callable
-from contextlib import suppress
-
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import ConditionType, Reason, Status, find_condition
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.errors import AlreadyExistsError, NotFoundError
+from ringfence_operator.reconcile.cilium import CiliumNetworks, lacking_by_name
 from ringfence_operator.reconcile.context import Context
-from ringfence_operator.reconcile.create import replace
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Gateway, explain
-from ringfence_operator.reconcile.locks import Locks
-from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw, path
+from ringfence_operator.reconcile.kept import Kept, is_as_wanted
+from ringfence_operator.reconcile.network_verdict import why_open
+from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View, block_of
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.gateway import admission_name, build_admission, build_gateway_egress
@@ -22,7 +19,7 @@ from ringfence_operator.resources.network_policy import (
     build_network_policy,
     policy_name,
 )
-from ringfence_operator.resources.observed import Meta, digest
+from ringfence_operator.resources.observed import digest
 from ringfence_operator.resources.selector import selects
 
 _DENY_DIGEST = digest(build_default_deny("")["spec"])
@@ -33,12 +30,13 @@ class Networks:
 
     def __init__(self, view: View, kube: Kube) -> None:
         self._view = view
-        self._kube = kube
-        self._locks = Locks()
+        self._policies = Kept(view.network_policies, kube, NETWORKING, "networkpolicies")
+        self._names = CiliumNetworks(view, kube) if view.has_cilium else None
 
     async def close(self, namespace: str) -> None:
         """Have the default deny of `namespace` in place."""
-        await self._ensure(namespace, labels.DEFAULT_DENY, lambda: build_default_deny(namespace), _DENY_DIGEST)
+        deny = labels.DEFAULT_DENY
+        await self._policies.ensure(namespace, deny, lambda: build_default_deny(namespace), _DENY_DIGEST)
 
     async def open(self, policy: SecurityPolicy, namespace: str, *, is_cluster: bool) -> None:
         """Have in place in `namespace` what `policy` opens there."""
@@ -50,6 +48,12 @@ class Networks:
             services=self._view.named_services(policy),
         )
         await self._keep(build_network_policy(policy, namespace=namespace, is_cluster=is_cluster, around=around))
+        if self._names is not None:
+            await self._names.open(policy, namespace, is_cluster=is_cluster)
+
+    def refusal(self, policy: SecurityPolicy) -> tuple[Reason, str] | None:
+        """Return why what `policy` opens by name is not in force, where it is not the gateway that judges names."""
+        return self._names.refusal(policy) if self._names is not None else None
 
     async def admit(self, policy: SecurityPolicy) -> None:
         """Have the gateway's end of the policy in place: its agents, and no others, come to its port set."""
@@ -72,7 +76,7 @@ class Networks:
 
     async def _keep(self, desired: Raw) -> None:
         meta = desired["metadata"]
-        await self._ensure(meta["namespace"], meta["name"], lambda: desired, digest(desired["spec"]))
+        await self._policies.ensure(meta["namespace"], meta["name"], lambda: desired, digest(desired["spec"]))
 
     async def prepare(self, context: Context) -> None:
         """Have in place what the agent's pod needs before it is made; writes nothing when it is there."""
@@ -91,11 +95,10 @@ class Networks:
             await self.open(policy, namespace, is_cluster=is_cluster)
 
     async def remove(self, namespace: str, name: str) -> None:
-        """Delete one of our NetworkPolicies, if it is there."""
-        present = self._view.network_policies.get(namespace, name)
-        if present is not None and present.is_ours:
-            with suppress(NotFoundError):
-                await self._kube.delete(path(NETWORKING, namespace, "networkpolicies", name), uid=present.meta.uid)
+        """Delete one of our NetworkPolicies, and what opens names beside it, if they are there."""
+        await self._policies.remove(namespace, name)
+        if self._names is not None:
+            await self._names.remove(namespace, name)
 
     async def restore(self, namespace: str, name: str) -> None:
         """Have one of our NetworkPolicies, which somebody changed or deleted, as it should be."""
@@ -130,33 +133,6 @@ class Networks:
         else:
             await self.remove(namespace, policy_name(policy, is_cluster=is_cluster))
 
-    async def _ensure(self, namespace: str, name: str, build: Callable[[], Raw], wanted: str) -> None:
-        if self._holds(namespace, name, wanted):
-            return
-        async with self._locks.held((namespace, name)):
-            if not self._holds(namespace, name, wanted):
-                self._view.network_policies.store(await self._write(namespace, name, build()))
-
-    async def _write(self, namespace: str, name: str, body: Raw) -> Raw:
-        collection = path(NETWORKING, namespace, "networkpolicies")
-        present = self._view.network_policies.get(namespace, name)
-        if present is not None:
-            return await replace(collection, body, present.meta, self._kube)
-        try:
-            return await self._kube.create(collection, body)
-        except AlreadyExistsError:
-            # A predecessor made it a moment ago, or it is not ours: what confines agents takes the name.
-            found = await self._kube.get(f"{collection}/{name}")
-            return await replace(collection, body, Meta.of(found), self._kube)
-
-    def _holds(self, namespace: str, name: str, wanted: str) -> bool:
-        return _is_as_wanted(self._view, namespace, name, wanted)
-
-
-def _is_as_wanted(view: View, namespace: str, name: str, wanted: str) -> bool:
-    present = view.network_policies.get(namespace, name)
-    return present is not None and present.is_ours and present.digest == wanted
-
 
 Enforced = tuple[bool, Reason, str] | None
 """Whether what confines a pod is in force, why, and a sentence; None without a pod."""
@@ -170,7 +146,7 @@ def enforcement(context: Context, view: View, gateway: Gateway | None) -> Enforc
     if context.effective.isolation.value is Isolation.NONE:
         return False, Reason.NOT_CONFINED, "isolation None closes nothing: for development only"
     namespace = context.agent.metadata.namespace
-    if not _is_as_wanted(view, namespace, labels.DEFAULT_DENY, _DENY_DIGEST):
+    if not is_as_wanted(view.network_policies.get(namespace, labels.DEFAULT_DENY), _DENY_DIGEST):
         return False, Reason.PENDING, "the namespace's default deny is being written"
     for foreign in view.foreign_policies(namespace):
         if selects(foreign.selector, pod.labels):
@@ -179,10 +155,17 @@ def enforcement(context: Context, view: View, gateway: Gateway | None) -> Enforc
                 "delete it, or exclude the pod from its podSelector"
             )
             return False, Reason.FOREIGN_NETWORK_POLICY, message
-    lacking = _lacking_at_gateway(context, view, gateway) if gateway else None
+    lacking = _lacking_in_cluster(context) or (
+        _lacking_at_gateway(context, view, gateway) if gateway else lacking_by_name(context, view)
+    )
     if lacking:
         return False, *lacking
     return True, Reason.IN_FORCE, "the default deny is written, and nobody else's policy opens egress"
+
+
+def _lacking_in_cluster(context: Context) -> tuple[Reason, str] | None:
+    message = why_open(context.network)
+    return (Reason.NETWORK_NOT_ENFORCED, message) if message else None
 
 
 def _lacking_at_gateway(context: Context, view: View, gateway: Gateway) -> tuple[Reason, str] | None:

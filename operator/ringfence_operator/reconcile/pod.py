@@ -17,7 +17,7 @@ from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
-from ringfence_operator.resources.way_out import WayOut, way_out
+from ringfence_operator.resources.way_out import WayOut, cluster_dns, way_out
 
 STUCK_SECONDS = 5.0
 """A container that is being made for longer than this has a reason, which the kubelet tells only in Events."""
@@ -36,6 +36,9 @@ def _cluster_policy(context: Context) -> str | None:
 def _way_out(context: Context) -> WayOut | None:
     if context.policy is None or context.gateway_address is None:
         return None
+    if context.settings.egress_backend == "cilium":
+        namespace = context.agent.metadata.namespace
+        return cluster_dns(namespace, context.gateway_address, cluster_domain=context.settings.cluster_domain)
     return way_out(context.policy, context.gateway_address, cluster_domain=context.settings.cluster_domain)
 
 

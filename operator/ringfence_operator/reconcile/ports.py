@@ -60,6 +60,7 @@ class Task(NamedTuple):
 
 CORE = "/api/v1"
 NETWORKING = "/apis/networking.k8s.io/v1"
+CILIUM = "/apis/cilium.io/v2"
 RINGFENCE = "/apis/ringfence.dev/v1alpha1"
 
 

@@ -49,6 +49,7 @@ async def reconcile_security_policy(policy: SecurityPolicy, tools: PolicyTools, 
     if tools.view.is_cluster_policy(policy):
         for each in namespaces_of_cluster_policy(tools.view):
             await tools.networks.open(policy, each, is_cluster=True)
+    refusal = refusal or tools.networks.refusal(policy)
     standing = _standing(policy, tools)
     if standing.force is not Force.IN_FORCE and standing.seconds < SETTLE_SECONDS and refusal is None:
         return SETTLE_SECONDS - standing.seconds
@@ -61,7 +62,7 @@ async def reconcile_security_policy(policy: SecurityPolicy, tools: PolicyTools, 
 async def _keep_port_set(policy: SecurityPolicy, tools: PolicyTools) -> tuple[Reason, str] | None:
     """Have the policy's port set, and the gateway's end of it; return why it has none, if it cannot."""
     if tools.port_sets is None:
-        if not uses_names(policy):
+        if tools.view.has_cilium or not uses_names(policy):
             return None
         message = "names need the egress gateway: start the operator with RINGFENCE_OPERATOR_EGRESS_BACKEND=envoy"
         return Reason.NO_GATEWAY, message

@@ -1,14 +1,17 @@
 """Everything the operator knows, in memory; nothing on the way of a reconcile asks the API server."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
+from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
+from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
+from ringfence_operator.resources.network_probe import ProbePod
 from ringfence_operator.resources.observed import Claim, GatewayPod, Named, NetworkPolicy, Node, Pod, Service
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.reserved import host_cidr, reserved_cidrs
@@ -100,6 +103,14 @@ def _precedes(one: Agent, other: Agent) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Cilium:
+    """The CiliumNetworkPolicies, and why there can be none, or nothing."""
+
+    policies: Table[CiliumPolicy]
+    missing: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The caches, and the questions that reconcilers ask of more than one object."""
 
@@ -115,6 +126,10 @@ class View:
     service_cidrs: Table[Named]
     api_endpoints: Table[Named]
     gateway_pods: Table[GatewayPod]
+    probe_pods: Table[ProbePod]
+    network: NetworkKnowledge
+    cilium: Cilium | None = None
+    """None unless Cilium judges names."""
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""
@@ -143,6 +158,24 @@ class View:
     def has_gateway(self) -> bool:
         """True if policies have port sets on an egress gateway."""
         return self.settings.egress_backend == "envoy"
+
+    @property
+    def has_cilium(self) -> bool:
+        """True if Cilium judges names."""
+        return self.cilium is not None
+
+    @property
+    def dns(self) -> Service | None:
+        """Return the Service of the cluster's DNS, if it is where the settings say."""
+        service = self.services.get(*self.settings.dns_service.split("/", 1))
+        return service if service and service.address and service.selector else None
+
+    def name_server(self, policy: SecurityPolicy) -> str | None:
+        """Return the address that agents under `policy` ask for names: its port set's, or the cluster's DNS."""
+        if self.has_cilium:
+            return self.dns.address if self.dns else None
+        port_set = self.port_set(policy) if self.has_gateway else None
+        return port_set.address or None if port_set else None
 
     def port_set(self, policy: SecurityPolicy) -> Service | None:
         """Return the Service of the policy's port set; of several, as two leaders could have made, the first."""

@@ -28,16 +28,16 @@ _PLACES = range(FURTHER, FURTHER + MOST_FURTHER)
 _USUAL = {DNS_PORT, HTTP_PORT, TLS_PORT, PROXY_PORT}
 OUTSIDE = ("0.0.0.0/0", "2000::/3")
 """Where the outside is: of IPv6, global unicast only."""
-UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4")
+UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "ff00::/8")
 """Addresses that no name of the outside means: this host, benchmarks, multicast, and what is reserved."""
-EMBEDDING = ("2002::/16", "2001::/32")
-"""IPv6 addresses that carry an IPv4 address (6to4, Teredo), which could be any of the closed ones."""
+EMBEDDING = ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+"""IPv6 addresses that carry an IPv4 address, which could be any of the closed ones."""
 
 
 def closed_cidrs(reserved: Iterable[str]) -> list[str]:
-    """Return the CIDRs of `OUTSIDE` that the gateway never connects to all the same; `reserved` are the cluster's."""
+    """Return the CIDRs that nobody is connected to because of a name; `reserved` are the cluster's own."""
     closed = [*ALWAYS, *PRIVATE, *UNROUTABLE, *EMBEDDING, *reserved]
-    return [each for cidr in OUTSIDE for each in exceptions(cidr, closed)]
+    return [*exceptions("0.0.0.0/0", closed), *exceptions("::/0", closed)]
 
 
 def further_offsets(ports: Sequence[int], present: Service | None) -> dict[int, int]:

@@ -14,6 +14,7 @@ from ringfence_operator.resources.way_out import WayOut
 USER_ID = 65532
 """The agent's user and group from Basic up, whatever the image says, so that volumes are writable and root is not."""
 GRACE_SECONDS = 10
+_NOWHERE = WayOut("127.0.0.1", has_proxy=False)
 
 # Changing one of these fields never replaces a running pod: it acts on the agent, or on the pod in place.
 _KEEPS_POD: Any = {
@@ -112,9 +113,9 @@ def build_pod(
 ) -> dict[str, Any]:
     """Return the pod that runs `agent`, confined as `effective` says.
 
-    `way_out` is its policy's port set on the egress gateway. `cluster_policy` names the default SecurityPolicy where
-    the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet ends the pod then,
-    with the operator there or not.
+    `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
+    SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
+    ends the pod then, with the operator there or not.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -128,7 +129,7 @@ def build_pod(
     }
     if effective.isolation.value is not Isolation.NONE:
         # Without a port set no name server is open to the pod: let look-ups fail at once instead of after a timeout.
-        spec |= {"dnsPolicy": "None", "dnsConfig": {"nameservers": [way_out.address if way_out else "127.0.0.1"]}}
+        spec |= {"dnsPolicy": "None", "dnsConfig": (way_out or _NOWHERE).dns_config()}
     if effective.has_user_namespace.value:
         spec["hostUsers"] = False
     if effective.runtime_class:

@@ -56,6 +56,21 @@ def is_reserved(cidr: str, reserved: Sequence[str]) -> bool:
     return any(_contains(_network(each), _network(cidr)) for each in reserved)
 
 
+def remainder(cidr: str, holes: Iterable[str]) -> list[str]:
+    """Return `cidr` without `holes`, as CIDRs."""
+    holes = list(holes)
+    if is_reserved(cidr, holes):
+        return []
+    left = [_network(cidr)]
+    for hole in map(_network, exceptions(cidr, holes)):
+        left = [part for each in left for part in (_excluding(each, hole) if _contains(each, hole) else [each])]
+    return [str(each) for each in sorted(left, key=lambda it: it.network_address.packed)]
+
+
+def _excluding(whole: Network, hole: Network) -> Iterable[Network]:
+    return whole.address_exclude(hole)  # type: ignore[arg-type]
+
+
 def exceptions(cidr: str, cidrs: Iterable[str]) -> list[str]:
     """Return those of `cidrs` that lie inside `cidr`, collapsed and in order: what an ipBlock has to leave out."""
     whole = _network(cidr)

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.port_set import PROXY_PORT
 from ringfence_operator.resources.reserved import PRIVATE
 
@@ -13,13 +14,23 @@ _ALWAYS_DIRECT = ("localhost", "127.0.0.1", "::1", ".svc")
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """The port set's address, and what is reached without it."""
+    """The port set's address, and what is reached without it; or a name server's alone, where others judge names."""
 
     address: str
-    direct: tuple[str, ...]
+    direct: tuple[str, ...] = ()
+    has_proxy: bool = True
+    searches: tuple[str, ...] = ()
+    """Domains in which short names are looked for; the port set knows short names by itself."""
+
+    def dns_config(self) -> dict[str, Any]:
+        """Return the pod's dnsConfig."""
+        searches = {"searches": list(self.searches)} if self.searches else {}
+        return {"nameservers": [self.address], **searches}
 
     def environment(self) -> list[dict[str, Any]]:
         """Return the variables that programs look for a proxy in, in both spellings."""
+        if not self.has_proxy:
+            return []
         host = f"[{self.address}]" if ip_address(self.address).version == 6 else self.address  # noqa: PLR2004
         proxy, direct = f"http://{host}:{PROXY_PORT}", ",".join(self.direct)
         values = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": direct}
@@ -28,7 +39,11 @@ class WayOut:
 
 
 def way_out(policy: SecurityPolicy, address: str, *, cluster_domain: str) -> WayOut:
-    """Return the way out of agents under `policy`, whose port set has this address."""
+    """Return the way out of agents under `policy`, whose port set has this address.
+
+    Where the policy uses no names yet there is no proxy: it would only be asked for addresses, by programs that know no
+    CIDR in NO_PROXY. Names that come later are found by DNS.
+    """
     network = policy.spec.network
     direct = [*_ALWAYS_DIRECT, f".{cluster_domain}", *PRIVATE]
     for each in network.destinations:
@@ -36,4 +51,14 @@ def way_out(policy: SecurityPolicy, address: str, *, cluster_domain: str) -> Way
             namespace = each.service.namespace or policy.metadata.namespace
             direct += [f"{each.service.name}.{namespace}"]
             direct += [each.service.name] if namespace == policy.metadata.namespace else []
-    return WayOut(address, tuple(direct + [each.cidr for each in network.cidrs]))
+    direct += [each.cidr for each in network.cidrs]
+    return WayOut(address, tuple(direct), has_proxy=uses_names(policy))
+
+
+def cluster_dns(namespace: str, address: str, *, cluster_domain: str) -> WayOut:
+    """Return the way out of agents in `namespace` that ask the cluster's DNS and then connect by themselves.
+
+    ndots stays 1, so that a name with a dot is asked for as it is first: a refusal ends the search in some libraries.
+    """
+    searches = (f"{namespace}.svc.{cluster_domain}", f"svc.{cluster_domain}", cluster_domain)
+    return WayOut(address, has_proxy=False, searches=searches)

@@ -1,6 +1,7 @@
 """What Prometheus sees, under the names that dashboards know from controller-runtime and client-go."""
 
 from collections.abc import Callable, Iterable, Mapping
+from math import nan
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -101,6 +102,16 @@ class Metrics:
     def expose_leader(self, name: str, is_leader: Callable[[], bool]) -> None:
         """Say whether this replica leads whenever the metrics are read."""
         self._leader.labels(name).set_function(lambda: float(is_leader()))
+
+    def expose_network(self, enforced: Callable[[], bool | None]) -> None:
+        """Say whether NetworkPolicies are enforced whenever the metrics are read: 1, 0, or NaN while nobody knows."""
+        gauge = self._gauge("ringfence_network_enforced", "1 if the cluster enforces NetworkPolicies, NaN if unknown")
+
+        def value() -> float:
+            found = enforced()
+            return nan if found is None else float(found)
+
+        gauge.set_function(value)
 
     def expose_agents(self, counts: Callable[[], Mapping[tuple[str, str], int]]) -> None:
         """Publish agents by namespace and state, counted whenever the metrics are read."""

@@ -1,27 +1,13 @@
-"""Operator and egress gateway as they are installed, and the test Internet behind them."""
+"""For tests from the agent's seat, with operator and egress gateway as they are installed."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import DEPLOYMENTS, OPERATOR, Installation, built_image, manifests
+from tests.e2e.installation import Installation
 from tests.e2e.kube import Kube
-from tests.e2e.operator_slot import OperatorSlot
 from tests.e2e.together import MakeWorld
 from tests.e2e.world import World
-
-
-@pytest.fixture(scope="session")
-def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator[Installation]:
-    """Two replicas of each from this tree's manifests, instead of the operator from source."""
-    operator_slot.stop()
-    was_there = kube.get(DEPLOYMENTS[OPERATOR]) is not None
-    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway")}
-    found = Installation(kube, manifests(images))
-    found.apply()
-    yield found
-    found.remove(keep=was_there)
 
 
 @pytest.fixture

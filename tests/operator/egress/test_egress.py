@@ -6,10 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from ringfence_operator.egress.egress import Egress
+from ringfence_operator.egress.egress import TOGETHER_SECONDS, Egress
 from ringfence_operator.egress.identity import CHECK_SECONDS
 from ringfence_operator.reconcile.ports import Task
-from ringfence_operator.reconcile.security_policy import SEEN_SECONDS
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 from tests.operator.egress.test_feed import Control
@@ -166,7 +165,7 @@ async def test_names_that_agents_asked_for_are_told_later_and_once_for_many(lead
     for _ in range(20):
         told()
     at_once = len(leader.queue)
-    leader.clock.advance(SEEN_SECONDS)
+    leader.clock.advance(TOGETHER_SECONDS)
 
     assert (at_once, len(leader.queue)) == (0, 1)
     assert await leader.queue.get() == Task("SecurityPolicy", "team", "p")

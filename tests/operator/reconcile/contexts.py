@@ -7,6 +7,8 @@ from typing import Any
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.reconcile.context import Context, build_context
+from ringfence_operator.reconcile.network_verdict import Known
+from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.pod import spec_hash
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.tables import view_of
@@ -64,6 +66,7 @@ def context_of(
     runtime_classes: list[str] | None = None,
     namespace: str = "team",
     metadata: Raw | None = None,
+    network: Verdict | None = None,
     now: datetime = NOW,
 ) -> Context:
     """Return the context of agent `a` with `spec`, its `pod` and its `known` status.
@@ -85,6 +88,7 @@ def context_of(
             {"metadata": {"name": name, "uid": name, "resourceVersion": "1"}} for name in runtime_classes or []
         ],
     )
+    view.network.known = Known(verdict=network)
     context = build_context(agent, view, now=now)
     if context.pod is not None and not context.pod.spec_hash:
         context = replace(context, pod=replace(context.pod, spec_hash=context.pod_hash))

@@ -5,8 +5,11 @@ from typing import Any, Generic, TypeVar
 
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile import view
+from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
+from ringfence_operator.resources.network_probe import observe_probe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
 from tests.operator.resources.objects import SETTINGS
@@ -79,6 +82,8 @@ SLIM: dict[str, Callable[[Raw], Any]] = {
     "servicecidrs": observed.observe_service_cidr,
     "endpointslices": observed.observe_endpoints,
     "gatewaypods": observed.observe_gateway_pod,
+    "probepods": observe_probe_pod,
+    "ciliumnetworkpolicies": observe_cilium_policy,
 }
 _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     "agents": {
@@ -99,7 +104,7 @@ def build_tables(on_change: Callable[[], None] = lambda: None) -> dict[str, Fake
     return {plural: FakeTable(slim, on_change, _INDEX.get(plural, {})) for plural, slim in SLIM.items()}
 
 
-def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
+def build_view(tables: dict[str, FakeTable[Any]], settings: Settings, *, missing: str = "") -> View:
     return View(
         settings=settings,
         agents=tables["agents"],
@@ -113,6 +118,11 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings) -> View:
         service_cidrs=tables["servicecidrs"],
         api_endpoints=tables["endpointslices"],
         gateway_pods=tables["gatewaypods"],
+        probe_pods=tables["probepods"],
+        network=NetworkKnowledge(),
+        cilium=view.Cilium(tables["ciliumnetworkpolicies"], lambda: missing)
+        if settings.egress_backend == "cilium"
+        else None,
     )
 
 

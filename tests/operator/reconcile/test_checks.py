@@ -4,11 +4,13 @@ import pytest
 
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.reconcile.checks import refusal
+from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.contexts import context_of, running_pod
-from tests.operator.resources.objects import agent_body, policy_body
+from tests.operator.resources.objects import SETTINGS, agent_body, policy_body
 
 Raw = dict[str, Any]
+PROBING = SETTINGS.model_copy(update={"probe_image": "operator:1"})
 SECURE: Raw = {"isolation": "Secure", "maxExecutionTime": "1h"}
 POLICY: Raw = {"securityPolicyRef": {"name": "p"}}
 OWN: Raw = {"workspace": {"size": "1Gi"}}
@@ -76,6 +78,48 @@ CASES: list[tuple[str, Raw, Raw, str]] = [
         {"settings": Settings(minimum_isolation=Isolation.NONE)},
         "",
     ),
+    ("network probed and closed", {}, {"settings": PROBING, "network": Verdict(())}, ""),
+    ("network closed a moment late", {}, {"settings": PROBING, "network": Verdict((), late=("pod",))}, ""),
+    (
+        "network not probed yet",
+        {},
+        {"settings": PROBING},
+        "NetworkUnverified: whether the cluster enforces NetworkPolicies is being found out by pod "
+        "ringfence-network-probe of namespace ringfence-system",
+    ),
+    (
+        "network open",
+        {},
+        {"settings": PROBING, "network": Verdict(("pod", "kubelet"))},
+        "NetworkNotEnforced: the cluster does not enforce NetworkPolicies: a pod that may reach nothing reached "
+        "another pod and the kubelet of its node. Install a network plug-in that enforces them, or, for development "
+        "only, start the operator with RINGFENCE_OPERATOR_ALLOW_UNENFORCED_NETWORK=true",
+    ),
+    (
+        "network not probed yet, but allowed",
+        {},
+        {"settings": PROBING.model_copy(update={"allow_unenforced_network": True})},
+        "",
+    ),
+    (
+        "network open, but allowed",
+        {},
+        {
+            "settings": PROBING.model_copy(update={"allow_unenforced_network": True}),
+            "network": Verdict(("kubelet",)),
+        },
+        "",
+    ),
+    (
+        "network open, for isolation None",
+        {"isolation": "None"},
+        {
+            "settings": PROBING.model_copy(update={"minimum_isolation": Isolation.NONE}),
+            "network": Verdict(("kubelet",)),
+        },
+        "",
+    ),
+    ("network open, where nothing is probed any more", {}, {"network": Verdict(("pod",))}, ""),
     (
         "isolation below the ceiling is raised, not refused",
         {"isolation": "Basic"},
@@ -213,6 +257,10 @@ def test_of_two_agents_on_one_claim_exactly_one_gets_a_pod() -> None:
     assert [each is None for each in found].count(True) == 1
 
 
+def test_an_agent_that_runs_goes_on_while_the_network_is_being_probed() -> None:
+    assert refusal(context_of({}, running_pod(), settings=PROBING)) is None
+
+
 def test_an_agent_that_runs_on_a_claim_keeps_it() -> None:
     assert refusal(context_of(ADOPTED, running_pod(), others=[sharing("b")])) is None
 
@@ -224,6 +272,8 @@ def test_an_agent_that_runs_on_a_claim_keeps_it() -> None:
         ({}, {"metadata": {"labels": {"ringfence.dev/x": "y"}}}, True, True),
         ({"isolation": "None"}, {}, True, True),
         (POLICY, {}, False, False),
+        ({}, {"settings": PROBING}, False, False),
+        ({}, {"settings": PROBING, "network": Verdict(("pod",))}, False, True),
         (SECURE, {}, False, True),
         (ADOPTED, {"claims": KEPT, "others": [sharing("b")]}, False, False),
     ],

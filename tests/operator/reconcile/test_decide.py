@@ -5,11 +5,13 @@ import pytest
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.reconcile.decide import REFUSED_SECONDS, Decision, Step, decide
 from ringfence_operator.resources.gateway import build_port_set_service
+from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.contexts import ago, context_of, counted, ended_pod, finished, running_pod, status
 from tests.operator.resources.objects import (
     NOW,
     RUNNING,
+    SETTINGS,
     container_status,
     node_body,
     pod_body,
@@ -21,6 +23,8 @@ Raw = dict[str, Any]
 TASK: Raw = {"mode": "Task"}
 ONCE: Raw = {"mode": "Task", "restartPolicy": "Never"}
 SUSPENDED: Raw = {"suspend": True}
+PROBING = SETTINGS.model_copy(update={"probe_image": "operator:1"})
+OPEN = Verdict(("pod",))
 HOUR: Raw = {"maxExecutionTime": "1h"}
 OTHERS = {"owner": "other-uid"}
 LOST: Raw = {"nodes": []}
@@ -37,7 +41,9 @@ def old(pod: Raw) -> Raw:
 
 
 def case(name: str, spec: Raw, pod: Raw | None = None, known: Raw | None = None, **expected: Any) -> Any:
-    options = {key: expected.pop(key) for key in ("nodes", "policies", "metadata", "settings") if key in expected}
+    options = {
+        key: expected.pop(key) for key in ("nodes", "policies", "metadata", "settings", "network") if key in expected
+    }
     return pytest.param(spec, pod, known, options, expected, id=name)
 
 
@@ -410,6 +416,22 @@ CASES = [
         step="KEEP",
         reason="LabelReserved",
     ),
+    case("network open", {}, settings=PROBING, network=OPEN, step="KEEP", reason="NetworkNotEnforced", is_stalled=True),
+    case(
+        "network open, running",
+        {},
+        running_pod(),
+        settings=PROBING,
+        network=OPEN,
+        step="KEEP",
+        state="Running",
+        reason="NetworkNotEnforced",
+        is_ready=False,
+        is_stalled=True,
+    ),
+    case("network open, crashed", {}, ended_pod(1), settings=PROBING, network=OPEN, step="KEEP", reason="Crashed"),
+    case("network not probed yet", {}, settings=PROBING, step="KEEP", reason="NetworkUnverified", is_stalled=False),
+    case("network not probed yet, running", {}, running_pod(), settings=PROBING, is_ready=True, reason="Running"),
     case("secure without a sandbox", {"isolation": "Secure"} | HOUR, reason="RuntimeClassNotFound", is_stalled=True),
     case("secure without a sandbox, succeeded", {"isolation": "Secure"} | TASK | HOUR, ended_pod(0), state="Succeeded"),
 ]

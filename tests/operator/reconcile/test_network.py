@@ -8,8 +8,10 @@ from ringfence_operator.errors import KubeError, UnavailableError
 from ringfence_operator.reconcile.context import build_context
 from ringfence_operator.reconcile.gateway import Force, Standing
 from ringfence_operator.reconcile.network import Networks, enforcement, settles_in
+from ringfence_operator.reconcile.network_verdict import Known
 from ringfence_operator.resources.gateway import build_admission, build_port_set_service, port_rules
 from ringfence_operator.resources.network_policy import build_default_deny
+from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import FakeApiServer
 from tests.operator.reconcile.contexts import running_pod
@@ -279,6 +281,20 @@ def test_enforced_says_whether_the_pods_confinement_holds(objects: list[Raw], sp
 
     assert found is not None
     assert found[:2] == expected
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_enforced_says_that_the_network_is_open_although_that_is_allowed(is_allowed: bool) -> None:
+    changes = {"probe_image": "operator:1", "allow_unenforced_network": is_allowed}
+    cluster = Cluster(SETTINGS.model_copy(update=changes))
+    cluster.tables["pods"].store(running_pod())
+    cluster.have("networkpolicies", build_default_deny("team"))
+    cluster.view.network.known = Known(verdict=Verdict(("pod",)))
+
+    found = enforcement(build_context(make_agent(), cluster.view, now=NOW), cluster.view, None)
+
+    assert found is not None
+    assert found[:2] == (False, "NetworkNotEnforced")
 
 
 def test_without_a_pod_there_is_nothing_to_enforce(cluster: Cluster) -> None:

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence_operator.resources.observed import observe_node
-from ringfence_operator.resources.reserved import ALWAYS, PRIVATE, exceptions, host_cidr, is_reserved, reserved_cidrs
+from ringfence_operator.resources.reserved import (
+    ALWAYS,
+    PRIVATE,
+    exceptions,
+    host_cidr,
+    is_reserved,
+    remainder,
+    reserved_cidrs,
+)
 from tests.operator.resources.objects import node_body
 
 Network = IPv4Network | IPv6Network
@@ -41,6 +49,15 @@ def test_what_is_opened_is_the_cidr_without_everything_reserved_and_excepted(fam
     opened -= addresses(exceptions(cidr, [*given_exceptions, *reserved]))
 
     assert opened == addresses([cidr]) - addresses(given_exceptions) - addresses(reserved)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@given(data=st.data())
+def test_a_remainder_is_the_cidr_without_its_holes(family: int, data: st.DataObject) -> None:
+    networks = small_networks(family)
+    cidr, holes = data.draw(networks), data.draw(st.lists(networks, max_size=4))
+
+    assert addresses(remainder(cidr, holes)) == addresses([cidr]) - addresses(holes)
 
 
 @given(cidr=small_networks(4), reserved=st.lists(small_networks(4), max_size=6))

@@ -1,3 +1,4 @@
+import pytest
 from prometheus_client.exposition import generate_latest
 
 from ringfence_operator.runtime.metrics import Metrics
@@ -71,6 +72,15 @@ def test_leadership_shows() -> None:
     leads = True
 
     assert value(metrics, "leader_election_master_status", name="ringfence") == 1
+
+
+@pytest.mark.parametrize(("enforced", "expected"), [(True, "1.0"), (False, "0.0"), (None, "nan")])
+def test_what_is_known_of_the_network_shows(enforced: bool | None, expected: str) -> None:
+    metrics = Metrics()
+
+    metrics.expose_network(lambda: enforced)
+
+    assert str(value(metrics, "ringfence_network_enforced")) == expected
 
 
 def test_the_process_shows_its_memory() -> None:
