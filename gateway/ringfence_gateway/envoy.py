@@ -35,6 +35,8 @@ def arguments(bootstrap: Path, *, pod: str) -> list[str]:
         *("--drain-time-s", DRAIN_SECONDS, "--drain-strategy", "immediate"),
         *("--disable-hot-restart", "--concurrency", os.environ.get("RINGFENCE_GATEWAY_CONCURRENCY", "2")),
         *("--log-format", "%Y-%m-%dT%T.%e%z %l %n %v", "--log-level", "warning"),
+        # Else each filter chain says that the form of its address ranges may still change.
+        *("--component-log-level", "misc:error"),
     ]
 
 

@@ -151,6 +151,7 @@ class Delta:
         for name in removed:
             del self._gone[name]
             self._sent.pop(name, None)
+            self._refused.pop(name, None)
         self._in_flight[nonce] = _Sent({each.name: each.version for each in resources}, removed)
         return Response(self._type_url, nonce, resources, removed)
 
@@ -228,10 +229,13 @@ class Delta:
                 self._acknowledged[name] = version
                 self._refused.pop(name, None)
             self._alone.pop(name, None)
+            # What was refused before this one may be what is wanted again.
+            self.changed(name)
         for name in sent.removed:
-            if name not in self._sent:
-                self._forget(name)
             self._acknowledged.pop(name, None)
+            # It may be there again by now: sent once more, or about to be.
+            if name not in self._sent:
+                self._unlist(name)
 
     def _rejected(self, sent: _Sent, error: str) -> None:
         for name, version in sent.versions.items():
@@ -253,6 +257,9 @@ class Delta:
         self._refused.pop(name, None)
         for names_of in (self._alone, self._wanted, self._gone):
             names_of.pop(name, None)
+        self._unlist(name)
+
+    def _unlist(self, name: str) -> None:
         block = block_of(name)
         names = self._names.get(block)
         if names is not None:

@@ -71,6 +71,7 @@ async def envoy(folder: Path, *, control: int, als: Path, replica: str = "gatewa
         ENVOY, "-c", bootstrap, "--service-node", f"{replica}/envoy", "--service-cluster", "ringfence-gateway",
         "--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "--drain-time-s", "3",
         "--drain-strategy", "immediate", "--file-flush-interval-msec", "100", "-l", "info",
+        "--component-log-level", "misc:error",
         "--log-path", folder / "envoy.log",
     )  # fmt: skip
     try:

@@ -12,8 +12,9 @@ import pytest
 from ringfence_operator.control.resource import PORT_SET
 from tests.operator.control.authority import Authority
 from tests.operator.control.operator_side import OperatorSide, operator_side
+from tests.operator.control.port_sets import port_set
 from tests.operator.control.responder import REPORT, Responder, channel, responder
-from tests.operator.control.world import REPLICA, A, World, free_block, port_set, world
+from tests.operator.control.world import REPLICA, A, World, free_block, world
 
 
 @pytest.fixture

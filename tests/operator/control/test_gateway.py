@@ -3,13 +3,15 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from ringfence_operator.control.gateway import NOT_PUBLIC
-from tests.operator.control.world import OTHER, REPLICA, A, B, Stream, World, port_set, world
+from tests.operator.control.port_sets import port_set
+from tests.operator.control.world import OTHER, REPLICA, A, B, Stream, World, world
 
 NUMBER = int(ip_address(A))
 NUMERIC = (A, f"[::ffff:{A}]", str(NUMBER), hex(NUMBER), f"0{NUMBER:o}")
@@ -322,3 +324,67 @@ async def test_a_port_that_changes_its_place_is_in_force(at: World) -> None:
     await at.apply("a.example:8443", further={9443: 3, 8443: 4})
 
     assert await at.tls_answer("a.example", offset=4) == f"{A}:8443"
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "POST / HTTP/1.1\nHost: a.example\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\n\n",
+        "POST / HTTP/1.1\nHost: a.example\nContent-Length: 4\nContent-Length: 5\n\nabcd",
+        "POST / HTTP/1.1\nHost: a.example\nTransfer-Encoding: chunked, identity\n\n0\n\n",
+        "POST / HTTP/1.1\nHost: a.example\nTransfer-Encoding : chunked\n\n0\n\n",
+        "GET / HTTP/1.1\nHost: a.example\nHost: c.example\n\n",
+        "GET / HTTP/1.1\nHost: a.example\nContent_Length: 4\n\n",
+        "GET / HTTP/1.1\n\n",
+        "GET / HTTP/1.0\n\n",
+    ],
+)
+async def test_a_request_that_can_be_read_in_two_ways_is_refused(at: World, request_text: str) -> None:
+    await at.apply("a.example")
+
+    answer = await at.http(request_text)
+
+    assert answer.split()[1] in {"400", "403", "404", "426", "501"}
+    assert at.internet.requests == []
+
+
+async def test_headers_and_hellos_that_do_not_end_are_cut(at: World) -> None:
+    await at.apply("a.example")
+    http, tls = await at.plain(1), await at.plain(2)
+    http.writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\nX: ")
+    tls.writer.write(bytes.fromhex("1603010200010001fc"))
+
+    assert await tls.closed(8)
+    await http.reader.read(4096)
+    assert await http.closed(12)
+
+
+async def test_with_an_upstream_proxy_everything_goes_out_through_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+                seen.append(head)
+                if head.startswith("CONNECT"):
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy")
+        writer.close()
+
+    server = await asyncio.start_server(proxy, A, 0)
+    port = server.sockets[0].getsockname()[1]
+    async with world(tmp_path, serve=False, closed=NOT_PUBLIC, upstreamProxy=f"http://user:word@{A}:{port}") as at:
+        await at.apply("a.example")
+
+        by_http = await at.get("a.example")
+        refused = [await at.get("b.example"), await at.tls_answer("b.example")]
+        await at.tls_answer("a.example")
+    server.close()
+
+    assert (by_http, refused) == ("proxy", ["403", "closed"])
+    assert [head.split("\r\n")[0] for head in seen] == [
+        "GET http://a.example/ HTTP/1.1",
+        "CONNECT a.example:443 HTTP/1.1",
+    ]
+    assert all("proxy-authorization: Basic dXNlcjp3b3Jk" in head for head in seen)
+    assert at.internet.asked == []

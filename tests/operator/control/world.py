@@ -13,11 +13,12 @@ from typing import Any
 
 from ringfence_operator.control.gateway import Wiring
 from ringfence_operator.control.process import ControlProcess, Place
-from ringfence_operator.resources.port_set import HTTP, PORTS, TLS, Domain, PortSet, first_port
+from ringfence_operator.resources.port_set import HTTP, PORTS, TLS, PortSet, first_port
 from tests.operator.control.authority import Authority
 from tests.operator.control.envoy_process import Envoy, envoy
 from tests.operator.control.internet import Internet, internet
 from tests.operator.control.operator_side import SECONDS, OperatorSide, operator_side
+from tests.operator.control.port_sets import port_set
 from tests.operator.control.responder import AccessLog, Responder, access_log, responder
 
 NET = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
@@ -25,26 +26,6 @@ NET = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
 A, B, OTHER = f"{NET}.1", f"{NET}.2", f"{NET}.3"
 NAMES = {"a.example": [A], "b.example": [B], "*": [OTHER]}
 REPLICA = "gateway-0"
-
-
-def port_set(block: int, *allowed: str, version: str = "1", blocked: tuple[str, ...] = (), **more: Any) -> PortSet:
-    """Return a port set; a name may carry one port after a colon, else it means 80 and 443."""
-    return PortSet(
-        block=block,
-        policy=more.pop("policy", "team/web"),
-        version=version,
-        address="10.0.0.1",
-        is_audit=more.pop("is_audit", False),
-        allowed=tuple(_domain(each, (80, 443)) for each in allowed),
-        blocked=tuple(_domain(each, ()) for each in blocked),
-        services={},
-        further=more.pop("further", {}),
-    )
-
-
-def _domain(text: str, usual: tuple[int, ...]) -> Domain:
-    name, _, port = text.partition(":")
-    return Domain(name, (int(port),) if port else usual)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,75 @@
+from typing import Any
+
+import pytest
+
+from ringfence_operator.control.envoy import build_resources, build_shared
+from ringfence_operator.control.gateway import GatewaySettings, Wiring
+from ringfence_operator.control.resource import CLUSTER, LISTENER, PORT_SET, ROUTES, SETTINGS, Key, block_of
+from ringfence_operator.resources.port_set import PortSet
+from tests.operator.control.port_sets import port_set
+
+
+def settings(**more: Any) -> GatewaySettings:
+    return GatewaySettings.from_wire({"reserved": [], "resolvers": ["192.0.2.1"], **more})
+
+
+def versions(found: PortSet, **more: Any) -> dict[Key, str]:
+    return {each.key: each.version for each in build_resources(found, settings(**more), Wiring())}
+
+
+def changed(before: dict[Key, str], after: dict[Key, str]) -> set[Key]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def test_a_port_set_is_one_cluster_its_listeners_its_routes_and_itself() -> None:
+    found = versions(port_set(17, "a.example", further={8443: 3}))
+
+    assert list(found) == [
+        (CLUSTER, "p-00017"),
+        (LISTENER, "p-00017-http"),
+        (LISTENER, "p-00017-tls-443"),
+        (LISTENER, "p-00017-tls-8443"),
+        (ROUTES, "p-00017"),
+        (PORT_SET, "p-00017"),
+    ]
+
+
+def test_the_same_content_has_the_same_version_in_any_order() -> None:
+    one = versions(port_set(17, "a.example", "b.example"))
+    two = versions(port_set(17, "b.example", "a.example"))
+
+    assert changed(one, two) <= {(PORT_SET, "p-00017"), (ROUTES, "p-00017")}
+    assert one == versions(port_set(17, "a.example", "b.example"))
+
+
+def test_another_name_changes_neither_the_http_listener_nor_the_cluster() -> None:
+    one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example", "b.example"))
+
+    assert changed(one, two) == {(LISTENER, "p-00017-tls-443"), (ROUTES, "p-00017"), (PORT_SET, "p-00017")}
+
+
+def test_audit_does_not_change_the_http_listener() -> None:
+    one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example", is_audit=True))
+
+    assert (LISTENER, "p-00017-http") not in changed(one, two)
+
+
+def test_reserved_addresses_change_the_listeners_and_nothing_else() -> None:
+    one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example"), reserved=["203.0.113.1/32"])
+
+    assert changed(one, two) == {(LISTENER, "p-00017-http"), (LISTENER, "p-00017-tls-443")}
+
+
+def test_what_is_shared_belongs_to_no_block() -> None:
+    with_proxy = build_shared(settings(upstreamProxy="https://p.example:3128"))
+
+    assert [each.key for each in with_proxy] == [(CLUSTER, "loop"), (CLUSTER, "upstream-proxy"), (SETTINGS, "settings")]
+    assert {each.block for each in with_proxy} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [("p-00017", 17), ("p-00017-tls-443", 17), ("p-0017", None), ("loop", None), ("p-abcde", None), ("q-00017", None)],
+)
+def test_a_resources_name_tells_its_block(name: str, block: int | None) -> None:
+    assert block_of(name) == block
