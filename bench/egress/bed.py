@@ -20,7 +20,7 @@ from devcluster.up import load_images, up
 from tests.e2e.installation import GATEWAY, OPERATOR, Installation, manifests
 from tests.e2e.kube import Body, Kube, address
 from tests.e2e.replica import SYSTEM_NAMESPACE
-from tests.e2e.world import PodHandle, is_current, is_true
+from tests.e2e.world import PodHandle, is_ready, is_true
 
 NAME, ADDRESS = "api.test", "203.0.113.11"
 """What agents fetch from, and where it is."""
@@ -112,7 +112,7 @@ class Bed:
         made = {"apiVersion": API, "kind": "Agent", "metadata": {"namespace": namespace, "name": name}, "spec": spec}
         self.kube.create(made)
         path = address("Agent", namespace, name)
-        agent = self.kube.until(path, lambda found: is_current(found) and is_true(found, "Ready"), seconds=120)
+        agent = self.kube.until(path, is_ready, seconds=120)
         assert agent is not None
         pod = agent["status"].get("podName", name)
         return Seat(self.kube, namespace, pod, gateway=gateway["address"], name=NAME, direct=ADDRESS)
@@ -183,7 +183,7 @@ def is_enforced(found: Body | None, *, replicas: int = 2) -> bool:
         return False
     generation = found["metadata"]["generation"]
     told: Sequence[Body] = (found["status"].get("gateway") or {}).get("replicas", ())
-    return sum(each["generation"] == generation for each in told) >= replicas
+    return sum(int(each["generation"]) == generation for each in told) >= replicas
 
 
 def relative(path: Path) -> str:

@@ -52,7 +52,7 @@ def measure_scale(bed: Bed) -> list[Row]:
         bed.rest(5)
         before = bed.gauge("ringfence_control_sent_bytes_total")
         count = bed.count(CHANGES, QUICK_CHANGES)
-        times = [each for _, each in change_often(bed, namespace, "changing", seat, count)]
+        times = [each.ms for each in change_often(bed, namespace, "changing", seat, count)]
         sent = (bed.gauge("ringfence_control_sent_bytes_total") - before) / count
         changed.append(Changed(policies, times, sent))
     bed.keep("scale", {each.policies: {"ms": each.times, "bytes": each.bytes} for each in changed})
