@@ -183,7 +183,7 @@ def is_enforced(found: Body | None, *, replicas: int = 2) -> bool:
         return False
     generation = found["metadata"]["generation"]
     told: Sequence[Body] = (found["status"].get("gateway") or {}).get("replicas", ())
-    return sum(int(each["generation"]) == generation for each in told) >= replicas
+    return len([each for each in told if each["generation"] == generation]) >= replicas
 
 
 def relative(path: Path) -> str:

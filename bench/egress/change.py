@@ -41,13 +41,13 @@ def measure_change(bed: Bed) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One change: milliseconds until in force on every way, and on each of them; what still went otherwise, the last."""
+    """One change: milliseconds until in force on every way, and on each of them."""
 
     is_open: bool
     ms: float
     ways: dict[str, float]
     otherwise: list[tuple[float, float, str, str]]
-    """Milliseconds after the write, milliseconds long, way, error."""
+    """The last attempts that went otherwise: milliseconds after the write, milliseconds long, way, error."""
 
 
 def change_often(bed: Bed, namespace: str, policy: str, seat: Seat, count: int) -> list[Timed]:

@@ -39,7 +39,7 @@ class Change:
 
 
 def in_force(attempts: Iterable[Attempt], change: Change, *, until: float) -> float:
-    """Return the seconds until the first attempt that went as the change says, and after which none did otherwise.
+    """Return the seconds until an attempt was seen to go as the change says, of those after which none went otherwise.
 
     Attempts that began before the write or after `until` do not count; infinite if the last one still went otherwise.
     """
@@ -48,7 +48,7 @@ def in_force(attempts: Iterable[Attempt], change: Change, *, until: float) -> fl
     for each in reversed(counted):
         if each.succeeded != change.is_open:
             break
-        first = each.ended
+        first = min(first, each.ended)
     return first - change.sent
 
 
