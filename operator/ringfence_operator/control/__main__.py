@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.process_collector import ProcessCollector
 
 from ringfence_operator import __version__
@@ -90,9 +90,10 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    process = ControlProcess(Place(socket=settings.socket, port=settings.port))
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    sent = Counter("ringfence_control_sent_bytes_total", "Configuration sent to gateways, in bytes", registry=registry)
+    process = ControlProcess(Place(socket=settings.socket, port=settings.port), on_sent=sent.inc)
     gateways = Gauge("ringfence_control_gateways", "Connected gateway pods", registry=registry)
     gateways.set_function(lambda: process.gateways)
     health = HealthServer(registry, ())
