@@ -72,7 +72,9 @@ class Networks:
         settings = self._view.settings
         if self._view.has_gateway:
             reserved = self._view.reserved()
-            await self._keep(build_gateway_egress(settings.namespace, reserved, settings.gateway_resolvers))
+            await self._keep(
+                build_gateway_egress(settings.namespace, reserved, settings.gateway_resolvers, settings.upstream_proxy)
+            )
 
     async def _keep(self, desired: Raw) -> None:
         meta = desired["metadata"]

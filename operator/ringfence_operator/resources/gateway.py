@@ -1,7 +1,9 @@
 """The objects through which agents reach the egress gateway: a Service for each port set, and NetworkPolicies."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from ringfence_operator import labels
 from ringfence_operator.resources.observed import Service
@@ -148,10 +150,13 @@ def _agents(namespaces: dict[str, Any], label: str, name: str) -> dict[str, Any]
     }
 
 
-def build_gateway_egress(namespace: str, reserved: Sequence[str], resolvers: Sequence[str]) -> dict[str, Any]:
+def build_gateway_egress(
+    namespace: str, reserved: Sequence[str], resolvers: Sequence[str], proxy: str | None = None
+) -> dict[str, Any]:
     """Return the NetworkPolicy of where the gateway itself may go: everywhere outside, and nowhere inside.
 
-    Its name servers are the only exception; those that the cluster gives it are admitted in deploy/.
+    Exceptions are its name servers (those that the cluster gives it are admitted in deploy/), and an upstream proxy
+    that is given by its address.
     """
     closed = closed_cidrs(reserved)
     outside = [_block(cidr, closed) for cidr in OUTSIDE]
@@ -159,7 +164,20 @@ def build_gateway_egress(namespace: str, reserved: Sequence[str], resolvers: Seq
     if resolvers:
         dns = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
         egress.append({"to": [{"ipBlock": {"cidr": host_cidr(each)}} for each in resolvers], "ports": dns})
+    peer = _address_of(proxy) if proxy else None
+    if peer is not None:
+        host, port = peer
+        egress.append({"to": [{"ipBlock": {"cidr": host_cidr(host)}}], "ports": [{"port": port, "protocol": "TCP"}]})
     return _network_policy(labels.GATEWAY, namespace, {"policyTypes": ["Egress"], "egress": egress}, {})
+
+
+def _address_of(proxy: str) -> tuple[str, int] | None:
+    """Return address and port of a proxy's URL; None if its host is a name, which no NetworkPolicy can open."""
+    parts = urlsplit(proxy)
+    try:
+        return str(ip_address(parts.hostname or "")), parts.port or 0
+    except ValueError:
+        return None
 
 
 def _block(cidr: str, closed: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,12 @@ from ringfence_operator.resources.port_set import FURTHER, MOST_FURTHER, PORTS, 
 
 Raw = dict[str, Any]
 SYSTEM = "ringfence-system"
+
+
+def _tcp(port: int) -> dict[str, Any]:
+    return {"port": port, "protocol": "TCP"}
+
+
 NAME = "kubernetes.io/metadata.name"
 BLOCK = 17
 PORT_LISTS = st.lists(st.integers(1024, 1060), max_size=16, unique=True)
@@ -184,6 +190,20 @@ def test_no_exception_is_one_that_the_api_server_takes_for_the_other_family() ->
         assert all(each.version == ip_network(block["cidr"]).version for each in inside)
         assert not any(getattr(each.network_address, "ipv4_mapped", None) for each in inside)
         assert inside
+
+
+@pytest.mark.parametrize(
+    ("proxy", "opened"),
+    [
+        (None, []),
+        ("http://10.1.2.3:3128", [{"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [_tcp(3128)]}]),
+        ("http://proxy.corp.example:3128", []),
+    ],
+)
+def test_an_upstream_proxy_is_open_where_its_address_is_known(proxy: str | None, opened: list[Any]) -> None:
+    egress = build_gateway_egress(SYSTEM, ["10.0.0.0/8"], [], proxy)["spec"]["egress"]
+
+    assert egress[1:] == opened
 
 
 def test_the_gateway_asks_its_own_name_servers_wherever_they_are() -> None:
