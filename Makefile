@@ -70,7 +70,7 @@ check-diff: ## Fail if a generated file is not what the models say
 
 ## --- run ------------------------------------------------------------------------------------------------------------
 
-.PHONY: demo image bench-operator
+.PHONY: demo image bench-operator bench-egress
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
@@ -79,3 +79,6 @@ image: ## Build the images of operator and gateway and load them into the cluste
 
 bench-operator: setup ## Measure the operator; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.operator
+
+bench-egress: setup ## Measure the egress gateway; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.egress

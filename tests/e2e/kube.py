@@ -44,6 +44,7 @@ PLURALS = {
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "Role": "/apis/rbac.authorization.k8s.io/v1/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/rolebindings",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
     "Deployment": "/apis/apps/v1/deployments",
     "Lease": "/apis/coordination.k8s.io/v1/leases",
     "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",

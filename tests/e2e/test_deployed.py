@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.doors import doors_of, listening_pod, opened
-from tests.e2e.installation import DEPLOYMENTS, LEASE, OPERATOR, Installation, built_image, is_rolled_out, manifests
+from tests.e2e.installation import (
+    DEPLOYMENTS,
+    GATEWAY,
+    LEASE,
+    OPERATOR,
+    Installation,
+    built_image,
+    is_rolled_out,
+    manifests,
+)
 from tests.e2e.kube import Body, Kube, address
 from tests.e2e.operator_slot import OperatorSlot
 from tests.e2e.replica import metric_in
@@ -101,11 +110,18 @@ def test_no_agent_reaches_the_operator_whatever_its_policy_says(served: World, i
     assert len(replicas) == 4
 
 
-def test_the_operators_own_pods_are_confined(served: World, installed: Installation) -> None:
-    for pod in installed.pods():
-        seat = pod.script("seat", ["/", "/tmp"])
+def test_the_products_own_pods_are_confined(served: World, installed: Installation) -> None:
+    pods = [*installed.pods(OPERATOR), *installed.pods(GATEWAY)]
+    seats = {
+        (pod.name, container): pod.script("seat", ["/", "/tmp"], container=container)
+        for pod in pods
+        for container in pod.containers()
+    }
 
+    assert len(seats) == 8
+    for (_, container), seat in seats.items():
         assert seat["uid"] == 65532
         assert seat["capabilities"] == [0, 0, 0, 0]
         assert seat["seccomp"] == "2"
         assert seat["writing"] == {"/": "EROFS", "/tmp": "EROFS"}
+        assert bool(seat["tokens"]) == (container == "operator")

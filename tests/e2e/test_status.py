@@ -148,5 +148,5 @@ def test_a_policys_columns_say_how_it_does(world: World) -> None:
 
     names = [column["name"] for column in table["columnDefinitions"]]
     row = dict(zip(names, table["rows"][0]["cells"], strict=True))
-    assert names == ["Name", "Ready", "Agents", "Network", "Age"]
-    assert (row["Ready"], row["Agents"], row["Network"]) == ("True", 0, False)
+    assert names == ["Name", "Ready", "Agents", "Mode", "Network", "Age"]
+    assert (row["Ready"], row["Agents"], row["Mode"], row["Network"]) == ("True", 0, "Enforce", False)

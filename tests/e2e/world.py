@@ -138,19 +138,23 @@ class PodHandle(_Handle):
     def ips(self) -> list[str]:
         return [each["ip"] for each in self.get()["status"]["podIPs"]]
 
-    def exec(self, *argv: str, seconds: float = 20) -> Ran:
-        return self.kube.exec(self.namespace, self.name, list(argv), seconds=seconds)
+    def exec(self, *argv: str, seconds: float = 20, container: str = "") -> Ran:
+        return self.kube.exec(self.namespace, self.name, list(argv), seconds=seconds, container=container)
 
-    def output(self, *argv: str, seconds: float = 20) -> str:
+    def output(self, *argv: str, seconds: float = 20, container: str = "") -> str:
         """Return what the command printed; it must succeed."""
-        ran = self.exec(*argv, seconds=seconds)
+        ran = self.exec(*argv, seconds=seconds, container=container)
         assert ran.code == 0, f"{argv} ended with {ran.code}: {ran.err or ran.out}"
         return ran.out
 
-    def script(self, name: str, *arguments: object, seconds: float = 20) -> Any:
+    def script(self, name: str, *arguments: object, seconds: float = 20, container: str = "") -> Any:
         """Run one of `scripts/` with the arguments as JSON, and return what it printed as JSON."""
         source = (SCRIPTS / f"{name}.py").read_text()
-        return json.loads(self.output("python3", "-c", source, *map(json.dumps, arguments), seconds=seconds))
+        command = ["python3", "-c", source, *map(json.dumps, arguments)]
+        return json.loads(self.output(*command, seconds=seconds, container=container))
+
+    def containers(self) -> list[str]:
+        return [each["name"] for each in self.get()["spec"]["containers"]]
 
     def logs(self) -> str:
         return str(self.kube.request("GET", f"{self.path}/log")["message"])

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 import uvloop
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.process_collector import ProcessCollector
 
 from ringfence_operator import __version__
+from ringfence_operator.control.gateway import Wiring
 from ringfence_operator.control.process import ControlProcess, Place
 from ringfence_operator.errors import SettingsError
 from ringfence_operator.runtime.health import HealthServer
@@ -24,6 +26,7 @@ _DEFAULTS = {
     "RINGFENCE_CONTROL_PORT": "18000",
     "RINGFENCE_CONTROL_HTTP_PORT": "8081",
     "RINGFENCE_CONTROL_LOG_LEVEL": "info",
+    "RINGFENCE_CONTROL_TEST_UNCHECKED_ADDRESSES": "false",
 }
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -36,18 +39,23 @@ class Settings:
     port: int
     http_port: int
     log_level: str
+    test_unchecked_addresses: bool = False
+    """For tests only: gateways connect wherever a name leads, so that what stands behind Envoy can be tested alone."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Return the settings that `environ` holds. Raises SettingsError, naming the variable."""
-        socket, port, http_port, level = (environ.get(name) or value for name, value in _DEFAULTS.items())
+        socket, port, http_port, level, unchecked = (environ.get(name) or value for name, value in _DEFAULTS.items())
         if level not in _LEVELS:
             raise SettingsError(f"RINGFENCE_CONTROL_LOG_LEVEL: {level!r} is none of {', '.join(_LEVELS)}")
+        if unchecked not in {"true", "false"}:
+            raise SettingsError(f"RINGFENCE_CONTROL_TEST_UNCHECKED_ADDRESSES: {unchecked!r} is neither true nor false")
         return cls(
             Path(socket),
             _port("RINGFENCE_CONTROL_PORT", port),
             _port("RINGFENCE_CONTROL_HTTP_PORT", http_port),
             level,
+            unchecked == "true",
         )
 
 
@@ -90,9 +98,13 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    process = ControlProcess(Place(socket=settings.socket, port=settings.port))
+    if settings.test_unchecked_addresses:
+        structlog.get_logger(__name__).warning("addresses.unchecked", why="a test says so; never in production")
+    wiring = Wiring(is_checking=not settings.test_unchecked_addresses)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    sent = Counter("ringfence_control_sent_bytes_total", "Configuration sent to gateways, in bytes", registry=registry)
+    process = ControlProcess(Place(socket=settings.socket, port=settings.port), wiring=wiring, on_sent=sent.inc)
     gateways = Gauge("ringfence_control_gateways", "Connected gateway pods", registry=registry)
     gateways.set_function(lambda: process.gateways)
     health = HealthServer(registry, ())

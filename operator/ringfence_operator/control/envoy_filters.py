@@ -36,11 +36,13 @@ def address_of(host: str, port: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def only_public(closed: tuple[str, ...]) -> rbac_pb2.RBAC:
+def only_public(closed: tuple[str, ...] | None) -> rbac_pb2.RBAC:
     """Return the rules that let through what leads to a public address outside `closed`, and nothing else.
 
-    They are said positively, so that nothing passes whose address is not known.
+    They are said positively, so that nothing passes whose address is not known. None lets everything through.
     """
+    if closed is None:
+        return _allowing(rbac_pb2.Permission(any=True), rbac_pb2.Principal(any=True))
     rules = [_leads_to(PUBLIC)]
     if closed:
         rules.append(rbac_pb2.Principal(not_id=_leads_to(closed)))

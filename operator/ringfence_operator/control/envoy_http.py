@@ -63,12 +63,12 @@ def _filters(block: int, settings: GatewaySettings, wiring: Wiring) -> list[Http
     resolve = dynamic_forward_proxy_pb2.FilterConfig(
         dns_cache_config=build_dns_cache(block, wiring), save_upstream_address=True
     )
-    check = _check((*wiring.closed, *settings.reserved))
+    check = _check(wiring.closed_by(settings))
     return [HttpFilter(name=RESOLVE, typed_config=packed(resolve)), check, _router()]
 
 
 @lru_cache(maxsize=8)
-def _check(closed: tuple[str, ...]) -> HttpFilter:
+def _check(closed: tuple[str, ...] | None) -> HttpFilter:
     return HttpFilter(name=CHECK, typed_config=packed(rbac_pb2.RBAC(rules=only_public(closed))))
 
 

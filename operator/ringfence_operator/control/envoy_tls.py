@@ -94,12 +94,12 @@ def _way_out(block: int, port: int, verdict: Verdict, settings: GatewaySettings,
     resolve = sni_dynamic_forward_proxy_pb2.FilterConfig(
         dns_cache_config=build_dns_cache(block, wiring), port_value=port, save_upstream_address=True
     )
-    check = _check((*wiring.closed, *settings.reserved))
+    check = _check(wiring.closed_by(settings))
     return Filter(name="resolve", typed_config=packed(resolve)), check, _tcp(block_name(block), verdict)
 
 
 @lru_cache(maxsize=8)
-def _check(closed: tuple[str, ...]) -> Filter:
+def _check(closed: tuple[str, ...] | None) -> Filter:
     config = network_rbac_pb2.RBAC(stat_prefix="address", rules=only_public(closed))
     return Filter(name="address", typed_config=packed(config))
 

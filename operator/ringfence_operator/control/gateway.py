@@ -43,6 +43,12 @@ class Wiring:
     """The responder, which resolves for Envoy."""
     closed: tuple[str, ...] = NOT_PUBLIC
     """CIDRs that no connection goes to, besides those that the settings reserve."""
+    is_checking: bool = True
+    """False for tests only: Envoy connects wherever a name leads, so that what stands behind it can be tested alone."""
+
+    def closed_by(self, settings: "GatewaySettings") -> tuple[str, ...] | None:
+        """Return the CIDRs that no connection goes to, None where none is checked."""
+        return (*self.closed, *settings.reserved) if self.is_checking else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

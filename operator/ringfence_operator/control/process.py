@@ -1,6 +1,7 @@
 """The control process's parts, put together: what the operator says is served, what gateways say goes back."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,12 @@ class Place:
 class ControlProcess:
     """Holds nothing but what the operator has said, and serves only while one is connected that has said all."""
 
-    def __init__(self, place: Place, *, wiring: Wiring | None = None) -> None:
+    def __init__(
+        self, place: Place, *, wiring: Wiring | None = None, on_sent: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._place = place
         self._wiring = wiring or Wiring()
+        self._on_sent = on_sent
         self._feed = Feed(self._hear, self._forget)
         self._forget_all()
 
@@ -57,7 +61,7 @@ class ControlProcess:
     def _forget_all(self) -> None:
         self._store = Store()
         self._fleet = Fleet(self._store, tell=self._feed.tell)
-        self._server = ControlServer(self._fleet, on_report=self._feed.tell)
+        self._server = ControlServer(self._fleet, on_report=self._feed.tell, on_sent=self._on_sent)
         self._settings: GatewaySettings | None = None
         self._port_sets: dict[int, PortSet] = {}
         self._port: int | None = None

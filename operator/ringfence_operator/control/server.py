@@ -55,11 +55,17 @@ class Identity:
 
 
 class ControlServer:
-    """Serves what `fleet` says to each gateway's nodes. `on_report` takes what their responders have seen."""
+    """Serves what `fleet` says to each gateway's nodes.
 
-    def __init__(self, fleet: Fleet, *, on_report: Callable[[dict[str, Any]], None]) -> None:
+    `on_report` takes what their responders have seen, `on_sent` the length of each message that goes to a node.
+    """
+
+    def __init__(
+        self, fleet: Fleet, *, on_report: Callable[[dict[str, Any]], None], on_sent: Callable[[int], None]
+    ) -> None:
         self._fleet = fleet
         self._on_report = on_report
+        self._on_sent = on_sent
         self._identity: Identity | None = None
         self._is_new = False
         self._server: grpc.aio.Server | None = None
@@ -107,11 +113,16 @@ class ControlServer:
         delta = grpc.stream_stream_rpc_method_handler(
             self._stream,
             request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
-            response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
+            response_serializer=self._serialize,
         )
         report = grpc.unary_unary_rpc_method_handler(self._report)
         methods = {(DISCOVERY, "DeltaAggregatedResources"): delta, (GATEWAY, "Report"): report}
         return _Handlers({f"/{service}/{method}": handler for (service, method), handler in methods.items()})
+
+    def _serialize(self, message: Any) -> bytes:
+        body: bytes = message.SerializeToString()
+        self._on_sent(len(body))
+        return body
 
     async def _stream(self, _: Any, context: Any) -> None:
         first = await context.read()

@@ -4,26 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.escape.ways import http, proxied, tls, tunnel
 from tests.e2e.world import World
 
 WEB = {"allowedDomains": [{"name": "api.test"}, {"name": "*.wild.test"}, {"name": "files.test", "ports": [443, 8443]}]}
-
-
-def tls(name: str, *, port: int = 443, sni: str | None = None) -> dict[str, Any]:
-    return {"via": "tls", "host": name, "port": port, "sni": sni or name}
-
-
-def http(host: str, *, name: str = "", port: int = 80) -> dict[str, Any]:
-    return {"via": "http", "host": host, "name": name or host, "port": port}
-
-
-def proxied(url: str, name: str) -> dict[str, Any]:
-    return {"via": "proxy", "url": url, "name": name}
-
-
-def tunnel(target: str, *, sni: str = "") -> dict[str, Any]:
-    return {"via": "connect", "target": target, "sni": sni or target.partition(":")[0]}
-
 
 WAYS = [
     ("TLS by SNI", tls("api.test"), "203.0.113.11"),

@@ -3,12 +3,14 @@
 Takes a list of tries, each a map whose `via` is one of these:
 
 - `tls` opens TLS to `host` (a name or an address) on `port`, with the name `sni`
-- `http` sends a plain request to `host:port` with `Host: name`
+- `http` sends a plain request to `host:port` with `Host: name`, and `headers`
 - `proxy` sends one for `url` in absolute form to the proxy of the environment, with `Host: name`
-- `connect` opens a tunnel to `target`, and TLS with the name `sni` inside
+- `connect` opens a tunnel to `target`, with `headers`, and tries `inside`, a map as these, in it
+- `bytes` sends `text` to `host:port`
 - `dns` resolves `name`
 
 Prints for each the server's answer, or `{"refused": why}`: a status, with its text as `body`; `closed`; an error.
+With seconds as a second argument, goes on trying for so long, and prints of each what it came to: servers and refusals.
 """
 
 import json
@@ -16,6 +18,7 @@ import os
 import socket
 import ssl
 import sys
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,30 +58,44 @@ def answer(text: bytes) -> dict[str, Any]:
     return found
 
 
-def asked(stream: socket.socket, target: str, host: str) -> dict[str, Any]:
-    stream.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+def header_lines(how: dict[str, Any]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in how.get("headers", {}).items())
+
+
+def asked(stream: socket.socket, target: str, host: str, more: str = "") -> dict[str, Any]:
+    stream.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n".encode())
     return answer(until_closed(stream))
 
 
-def attempt(how: dict[str, Any]) -> dict[str, Any]:
+def tunnelled(how: dict[str, Any], stream: socket.socket) -> dict[str, Any]:
+    target = how["target"]
+    stream.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{header_lines(how)}\r\n".encode())
+    said = stream.recv(65536)
+    if b" 200 " in said.split(b"\r\n")[0]:
+        return attempt(how["inside"], stream)
+    stream.shutdown(socket.SHUT_WR)
+    return answer(said + until_closed(stream))
+
+
+def attempt(how: dict[str, Any], stream: socket.socket | None = None) -> dict[str, Any]:
+    """Try one, on `stream` if there is one already."""
     match how["via"]:
         case "dns":
             return {"address": socket.gethostbyname(how["name"])}
         case "tls":
             sni = how["sni"]
-            return asked(secured(opened(how["host"], how.get("port", 443)), sni), "/", how.get("name", sni or ""))
+            return asked(secured(stream or opened(how["host"], how["port"]), sni), "/", how.get("name", sni or ""))
         case "http":
-            return asked(opened(how["host"], how.get("port", 80)), "/", how["name"])
+            return asked(stream or opened(how["host"], how["port"]), "/", how["name"], header_lines(how))
         case "proxy":
-            return asked(proxy(), how["url"], how["name"])
+            return asked(stream or proxy(), how["url"], how["name"])
         case "connect":
-            stream = proxy()
-            stream.sendall(f"CONNECT {how['target']} HTTP/1.1\r\nHost: {how['target']}\r\n\r\n".encode())
-            said = stream.recv(65536)
-            if b" 200 " not in said.split(b"\r\n")[0]:
-                stream.shutdown(socket.SHUT_WR)
-                return answer(said + until_closed(stream))
-            return asked(secured(stream, how["sni"]), "/", how["sni"])
+            return tunnelled(how, stream or proxy())
+        case "bytes":
+            stream = stream or opened(how["host"], how["port"])
+            stream.sendall(how["text"].encode("latin-1"))
+            echoed = stream.recv(65536).decode("latin-1")
+            return {"echoed": echoed} if echoed else {"refused": "closed"}
         case via:
             raise ValueError(via)
 
@@ -92,4 +109,21 @@ def result(how: dict[str, Any]) -> dict[str, Any]:
         return {"refused": type(error).__name__}
 
 
-json.dump([result(each) for each in json.loads(sys.argv[1])], sys.stdout)
+def outcome(how: dict[str, Any]) -> str:
+    found = result(how)
+    return str(found.get("server") or found.get("address") or found.get("refused"))
+
+
+def outcomes(ways: list[dict[str, Any]], seconds: float) -> list[list[str]]:
+    begun = time.monotonic()
+    found: list[set[str]] = [set() for _ in ways]
+    while True:
+        for way, seen in zip(ways, found, strict=True):
+            seen.add(outcome(way))
+        if time.monotonic() - begun > seconds:
+            return [sorted(each) for each in found]
+
+
+ways = json.loads(sys.argv[1])
+came = outcomes(ways, float(sys.argv[2])) if sys.argv[2:] else [result(each) for each in ways]
+json.dump(came, sys.stdout)

@@ -163,6 +163,17 @@ async def test_a_port_set_that_cannot_be_built_touches_its_own_policy_only(at: W
     assert other.block != at.block
 
 
+async def test_what_goes_to_a_node_is_counted_to_the_byte(at: World) -> None:
+    await at.apply("a.example")
+    before = sum(at.sent)
+
+    async with responder(at.place.port, at.folder / "tls", "gateway-9/dns") as other, asyncio.timeout(10):
+        while other.held != at.responder.held:  # noqa: ASYNC110 - the wait is bounded, and nobody tells
+            await asyncio.sleep(0.01)
+
+    assert sum(at.sent) - before == other.bytes > 0
+
+
 async def test_a_gateway_that_leaves_is_told(at: World) -> None:
     at.envoy.process.kill()
 

@@ -42,6 +42,8 @@ class World:
     log: AccessLog
     versions: int = field(default=0)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    """Lengths of the messages that went to nodes."""
 
     async def apply(self, *allowed: str, block: int | None = None, **more: Any) -> PortSet:
         """Say a port set and wait until it is in force."""
@@ -174,7 +176,9 @@ async def world(
     place = Place(socket=folder / "control.sock", port=free_port(), host="127.0.0.1")
     async with AsyncExitStack() as stack:
         net = await stack.enter_async_context(internet(folder, names or NAMES, serve=serve))
-        control = ControlProcess(place, wiring=Wiring(resolver=net.resolver, closed=closed))
+        sent: list[int] = []
+        wiring = Wiring(resolver=net.resolver, closed=closed)
+        control = ControlProcess(place, wiring=wiring, on_sent=sent.append)
         await control.start()
         stack.push_async_callback(control.stop)
         operator = await stack.enter_async_context(operator_side(place.socket))
@@ -185,7 +189,7 @@ async def world(
         found = await stack.enter_async_context(envoy(folder, control=place.port, als=folder / "als.sock"))
         dns = await stack.enter_async_context(responder(place.port, folder / "tls", f"{REPLICA}/dns"))
         await operator.hear("joined", replica=REPLICA)
-        at = World(folder, place, authority, control, operator, net, free_block(), found, dns, log)
+        at = World(folder, place, authority, control, operator, net, free_block(), found, dns, log, sent=sent)
         try:
             yield at
         finally:

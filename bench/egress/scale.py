@@ -1,0 +1,172 @@
+"""A thousand policies: what the gateway holds, how soon it has them, and what one change among them costs."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bench.egress.bed import PORTS, Bed, allowing, is_enforced
+from bench.egress.change import OTHER, bounded, change_often
+from bench.egress.gateway import GatewayPod
+from bench.egress.killed import await_two
+from bench.quantile import quantile
+from bench.row import Row, at_most, for_comparison
+from devcluster.process import start_time
+from tests.e2e.installation import GATEWAY
+from tests.e2e.kube import Body, RefusedError, address
+from tests.e2e.replica import SYSTEM_NAMESPACE
+from tests.e2e.world import PodHandle
+
+FEW, MANY, QUICK_MANY = 10, 1000, 40
+NAMES = 10
+"""Allowed names of each policy."""
+CHANGES, QUICK_CHANGES = 20, 4
+FRESH, QUICK_FRESH = 3, 1
+WRITERS = 8
+GROWTH = 1.5
+"""A change among many may send this much of what it sends among few: the sizes of names differ a little."""
+TICKS = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Changes among so many policies: milliseconds until in force, bytes sent for each."""
+
+    policies: int
+    times: list[float]
+    bytes: float
+
+
+def measure_scale(bed: Bed) -> list[Row]:
+    """Policies are made by API writes with the real operator; an agent under one of them tries all the time."""
+    namespace = bed.namespace()
+    seat = bed.seat(namespace, "changing", allowing(OTHER))
+    many = bed.count(MANY, QUICK_MANY)
+    changed = []
+    rows: list[Row] = []
+    there = 1
+    for policies in (FEW, many):
+        with bed.progress.step(f"{policies} policies", announce=True):
+            loaded = _create(bed, namespace, range(there, policies))
+        there = policies
+        if policies == many:
+            rows += [loaded, *_memory(bed, many), _fresh(bed, many)]
+        bed.rest(5)
+        before = bed.gauge("ringfence_control_sent_bytes_total")
+        count = bed.count(CHANGES, QUICK_CHANGES)
+        times = [each.ms for each in change_often(bed, namespace, "changing", seat, count)]
+        sent = (bed.gauge("ringfence_control_sent_bytes_total") - before) / count
+        changed.append(Changed(policies, times, sent))
+    bed.keep("scale", {each.policies: {"ms": each.times, "bytes": each.bytes} for each in changed})
+    bed.clear()
+    return rows + _changes(changed)
+
+
+def network_of(number: int) -> Body:
+    """Return the network of one policy: names of its own, one of them a wildcard; every tenth has a further port."""
+    names: list[Body] = [{"name": f"service-{each}.team-{number}.example"} for each in range(NAMES - 2)]
+    last: Body = {"name": f"api.team-{number}.test"} | ({"ports": [443, 8443]} if number % 10 == 0 else {})
+    names += [{"name": f"*.team-{number}.test"}, last]
+    return {"allowedDomains": names, "blockedDomains": [{"name": f"blocked.team-{number}.test"}]}
+
+
+def _create(bed: Bed, namespace: str, numbers: range) -> Row:
+    began = time.monotonic()
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda each: bed.policy(namespace, f"policy-{each}", network_of(each)), numbers))
+    written = time.monotonic() - began
+    told = 0.0
+
+    def are_enforced() -> bool:
+        nonlocal told
+        items = bed.kube.items(address("SecurityPolicy", namespace))
+        count = sum(is_enforced(each) for each in items)
+        if time.monotonic() - told > 5:
+            bed.progress.note(f"{count} of {len(items)} in force")
+            told = time.monotonic()
+        return count == len(items)
+
+    bed.eventually(are_enforced, "all policies are in force on both gateways", timeout=600, step=1.0)
+    seconds = time.monotonic() - began
+    what = f"{len(numbers):,} policies of {NAMES} names: first one written -> all in force, twice"
+    return for_comparison(what, round(seconds, 1), "s", f"writing them took {written:.1f} s of that")
+
+
+def _memory(bed: Bed, policies: int) -> list[Row]:
+    pods = bed.gateways()
+    envoys, names = ([getattr(each, use)().rss for each in pods] for use in ("envoy_use", "names_use"))
+    what = f"gateway RSS with {policies:,} policies of {NAMES} names, the larger"
+    return [
+        at_most(f"{what} Envoy", round(max(envoys)), 300, "MiB", f"{_list(envoys)} MiB"),
+        for_comparison("  the larger process beside it", round(max(names)), "MiB", f"{_list(names)} MiB"),
+    ]
+
+
+def _list(numbers: list[float]) -> str:
+    return " and ".join(f"{each:.0f}" for each in numbers)
+
+
+def _fresh(bed: Bed, policies: int) -> Row:
+    """Delete a replica, and time the one that comes instead of it, some times."""
+    loads = []
+    for _ in range(bed.count(FRESH, QUICK_FRESH)):
+        loads.append(_one_fresh(bed))
+        bed.progress.note(f"a fresh gateway is ready after {loads[-1]:.2f} s")
+    bed.keep("fresh gateway", loads)
+    what = f"a fresh gateway with {policies:,} policies: process started -> ready with all"
+    return at_most(f"{what}, the slowest of {len(loads)}", round(max(loads), 2), 3, "s")
+
+
+def _one_fresh(bed: Bed) -> float:
+    await_two(bed)
+    bed.rest(5)
+    pods = bed.gateways()
+    bed.kube.delete(address("Pod", SYSTEM_NAMESPACE, pods[0].name), gracePeriodSeconds=0)
+    fresh = _newcomer(bed, {each.uid for each in pods})
+    bed.eventually(lambda: _is_ready(bed, fresh), f"the new replica {fresh.name} is ready", timeout=120, step=0.02)
+    ready = time.time()
+    seconds = ready - _started(GatewayPod.of(fresh.get()))
+    await_two(bed)
+    return round(seconds, 2)
+
+
+def _newcomer(bed: Bed, before: set[str]) -> PodHandle:
+    found: list[PodHandle] = []
+
+    def has_come() -> bool:
+        pods = bed.kube.items(address("Pod", SYSTEM_NAMESPACE), labelSelector=f"app.kubernetes.io/name={GATEWAY}")
+        new = [each for each in pods if each["metadata"]["uid"] not in before]
+        running = [each for each in new if GatewayPod.of(each).envoy]
+        found[:] = [PodHandle(bed.kube, SYSTEM_NAMESPACE, each["metadata"]["name"]) for each in running]
+        return bool(found)
+
+    bed.eventually(has_come, "a new replica runs", timeout=120, step=0.05)
+    return found[0]
+
+
+def _is_ready(bed: Bed, pod: PodHandle) -> bool:
+    try:
+        return "ok" in bed.page(pod, "/readyz", port=PORTS["names"])
+    except RefusedError:
+        return False
+
+
+def _started(pod: GatewayPod) -> float:
+    """Return when the later of its processes was started, in Unix seconds."""
+    with open("/proc/uptime", encoding="ascii") as file:  # noqa: PTH123 - one number
+        booted = time.time() - float(file.read().split()[0])
+    return booted + max(start_time(pid) or 0 for pid in (pod.envoy, pod.names)) / TICKS
+
+
+def _changes(changed: list[Changed]) -> list[Row]:
+    few, many = changed
+    rows = []
+    for each in changed:
+        what = f"one change among {each.policies:,} policies -> in force"
+        rows += [
+            bounded(f"{what}, p50 of {len(each.times)}", quantile(each.times, 0.5), 1000),
+            for_comparison("  the slowest", f"{max(each.times):g}", "ms"),
+            for_comparison("  sent to both gateways", round(each.bytes), "bytes"),
+        ]
+    growth = round(many.bytes / few.bytes, 2)
+    rows.append(at_most(f"  bytes among {many.policies:,} over bytes among {few.policies}", growth, GROWTH, "x"))
+    return rows

@@ -1,0 +1,3 @@
+module ringfence.dev/bench/traffic
+
+go 1.26

@@ -1,0 +1,217 @@
+"""Objects of the API as a way out: what a tenant may write, and what somebody with more rights may edit."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.doors import Doors, doors_of, knocks, opened, outside_doors
+from tests.e2e.escape.gateway import Place
+from tests.e2e.escape.hammer import Hammer
+from tests.e2e.escape.seats import fetched
+from tests.e2e.escape.ways import tls
+from tests.e2e.installation import GATEWAY, Installation
+from tests.e2e.kube import Body, RefusedError
+from tests.e2e.replica import SYSTEM_NAMESPACE
+from tests.e2e.world import AgentHandle, PodHandle, World, condition, is_pod_ready
+
+SYSTEM = {"matchLabels": {"kubernetes.io/metadata.name": SYSTEM_NAMESPACE}}
+OF_GATEWAY = {"matchLabels": {"app.kubernetes.io/name": GATEWAY}}
+OWN = [{"name": "api.test"}]
+EXPOSING = {
+    "its namespace": {"destinations": [{"namespaceSelector": SYSTEM}]},
+    "its pods": {"destinations": [{"namespaceSelector": {}, "podSelector": OF_GATEWAY}]},
+    "every pod": {"destinations": [{"namespaceSelector": {}}, {"podSelector": {}}]},
+    "every address": {"cidrs": [{"cidr": "0.0.0.0/0"}, {"cidr": "::/0"}]},
+    "every private address": {"cidrs": [{"cidr": "10.0.0.0/8"}, {"cidr": "fc00::/7"}]},
+    "the control server's Service": {
+        "destinations": [{"service": {"name": "ringfence-control", "namespace": SYSTEM_NAMESPACE}}]
+    },
+}
+"""What a policy may say that covers the gateway's pods."""
+
+
+class Victim:
+    """An agent whose policy lets it reach what the attacker wants, and the doors that are open to it."""
+
+    def __init__(self, world: World, *, namespace: str = "") -> None:
+        self.policy = world.policy("victim", namespace=namespace, network={"allowedDomains": [{"name": "web.example"}]})
+        self.agent = world.agent("victim", namespace=namespace, securityPolicyRef={"name": self.policy})
+        self.agent.until_ready()
+        self.place = Place.of(world.kube, self.agent.namespace, self.policy)
+        self.doors = self.place.doors("victim", gateways(world))
+
+
+def gateways(world: World) -> list[PodHandle]:
+    return Installation(world.kube, []).pods(GATEWAY)
+
+
+def attacking_agent(world: World, *, namespace: str = "", **network: Any) -> AgentHandle:
+    """Return an agent with a policy of its own, once it runs; a policy that says too much may never be in force."""
+    policy = world.policy("attacker", namespace=namespace, network={"allowedDomains": OWN, **network})
+    agent = world.agent("attacker", namespace=namespace, securityPolicyRef={"name": policy})
+    agent.pod.until(is_pod_ready)
+    return agent
+
+
+def web(place: Place) -> dict[str, Any]:
+    """Return the way to what only the victim may reach, by its policy's Service."""
+    return tls(place.address, sni="web.example")
+
+
+def test_another_policys_port_set_and_service_are_shut(world: World) -> None:
+    victim, attacker = Victim(world), attacking_agent(world)
+
+    reached, by_victim = opened(attacker.pod, victim.doors), opened(victim.agent.pod, victim.doors)
+    refused, shown = (fetched(each.pod, web(victim.place))[0] for each in (attacker, victim.agent))
+
+    assert by_victim == set(victim.doors)
+    assert shown["server"] == "198.51.100.12"
+    assert reached == set(), knocks(attacker.pod, victim.doors)
+    assert "refused" in refused
+
+
+@pytest.mark.parametrize("network", EXPOSING.values(), ids=EXPOSING)
+def test_no_selector_and_no_cidr_opens_the_gateway(world: World, network: dict[str, Any]) -> None:
+    victim, attacker = Victim(world), attacking_agent(world, **network)
+    more: Doors = {}
+    for pod in gateways(world):
+        more |= doors_of(pod.name, pod, 8082)
+    for pod in Installation(world.kube, []).pods():
+        more |= doors_of(pod.name, pod, 8080, 8081, 18000)
+
+    reached, by_victim = opened(attacker.pod, victim.doors | more), opened(victim.agent.pod, victim.doors)
+
+    assert by_victim == set(victim.doors)
+    assert reached == set(), knocks(attacker.pod, victim.doors | more)
+
+
+def test_a_policy_cannot_name_another_policys_service(world: World) -> None:
+    victim = Victim(world)
+    service = {"name": victim.place.service, "namespace": SYSTEM_NAMESPACE}
+    attacker = attacking_agent(world, destinations=[{"service": service}])
+
+    reached, by_victim = opened(attacker.pod, victim.doors), opened(victim.agent.pod, victim.doors)
+
+    assert by_victim == set(victim.doors)
+    assert reached == set(), knocks(attacker.pod, victim.doors)
+
+
+def test_a_tenants_allow_all_opens_no_other_policys_port_set_and_shows(world: World) -> None:
+    namespace = world.new_namespace("tenant")
+    victim, attacker = Victim(world, namespace=namespace), attacking_agent(world, namespace=namespace)
+    attacker.until_ready()
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [{}], "ingress": [{}]}
+    world.named("NetworkPolicy", "allow-all", namespace=namespace, api="networking.k8s.io/v1", spec=spec)
+
+    found = attacker.until(lambda it: (condition(it, "Enforced") or {}).get("status") == "False")
+    reached, by_victim = opened(attacker.pod, victim.doors), opened(victim.agent.pod, victim.doors)
+    outside = opened(attacker.pod, outside_doors("203.0.113.10"))
+
+    enforced = condition(found, "Enforced")
+    assert enforced is not None
+    assert enforced["reason"] == "ForeignNetworkPolicy"
+    assert outside == {"203.0.113.10"}, "the tenant's policy has to be in force, or nothing is shown"
+    assert by_victim == set(victim.doors)
+    assert reached == set(), knocks(attacker.pod, victim.doors)
+
+
+def test_forged_labels_open_nothing_from_another_namespace(world: World) -> None:
+    victim = Victim(world)
+    elsewhere = world.new_namespace("elsewhere")
+    labels = {
+        "ringfence.dev/confined": "true",
+        "ringfence.dev/policy": victim.policy,
+        "ringfence.dev/policy-namespace": world.namespace,
+        "ringfence.dev/cluster-policy": victim.policy,
+        "app.kubernetes.io/managed-by": "ringfence",
+    }
+    forger = world.pod("forger", namespace=elsewhere, labels=labels)
+
+    reached, by_victim = opened(forger, victim.doors), opened(victim.agent.pod, victim.doors)
+
+    assert by_victim == set(victim.doors)
+    assert reached == set(), knocks(forger, victim.doors)
+
+
+def test_the_gateways_label_makes_no_gateway_of_a_tenants_pod(world: World) -> None:
+    pretender = world.pod("pretender", labels=dict(OF_GATEWAY["matchLabels"]))
+    attacker = attacking_agent(world)
+    doors: Doors = {}
+    for pod in Installation(world.kube, []).pods():
+        doors |= doors_of(pod.name, pod, 18000)
+
+    reached = opened(pretender, doors)
+    reached_by_agent = opened(attacker.pod, doors_of("pretender", pretender, 10000, 10001))
+
+    assert reached == set()
+    assert reached_by_agent == set()
+
+
+def test_an_agents_own_labels_cannot_be_ours(world: World) -> None:
+    victim = Victim(world)
+
+    with pytest.raises(RefusedError) as refused:
+        world.agent("forger", podMetadata={"labels": {"ringfence.dev/policy": victim.policy}})
+
+    assert refused.value.status == 422
+    assert "ringfence.dev/" in refused.value.message
+
+
+def test_a_pod_relabelled_to_another_policy_is_put_back(world: World) -> None:
+    victim, attacker = Victim(world), attacking_agent(world)
+    before = attacker.pod.get()["metadata"]["labels"]["ringfence.dev/policy"]
+
+    world.kube.merge(attacker.pod.path, {"metadata": {"labels": {"ringfence.dev/policy": victim.policy}}})
+    attacker.pod.until(lambda it: bool(it and it["metadata"]["labels"]["ringfence.dev/policy"] == before))
+    reached = opened(attacker.pod, victim.doors)
+
+    assert reached == set()
+
+
+def test_a_service_of_ones_own_is_no_way_around(world: World) -> None:
+    victim, attacker, visitor = Victim(world), attacking_agent(world), world.pod("visitor")
+    (gateway, *_) = gateways(world)
+    targets = {"outside": ("198.51.100.12", 443), "victim": (gateway.ips()[0], victim.place.first_port + 2)}
+    doors: Doors = {}
+    for name, (address, port) in targets.items():
+        spec = {"ports": [{"name": "door", "port": 443, "targetPort": port}]}
+        made = world.named("Service", name, spec=spec)
+        world.make(endpoint_slice(made["metadata"]["name"], world.namespace, address, port))
+        doors[name] = ("tcp", made["spec"]["clusterIP"], 443)
+
+    reached = opened(attacker.pod, doors)
+    by_victim, by_visitor = opened(victim.agent.pod, doors), opened(visitor, doors)
+
+    assert by_victim == {"victim"}
+    assert by_visitor == {"outside"}
+    assert reached == set()
+
+
+def test_an_edited_service_leads_to_no_other_port_set_and_is_put_right(world: World) -> None:
+    victim, attacker = Victim(world), attacking_agent(world)
+    place = Place.of(world.kube, attacker.namespace, f"attacker-{world.tag}")
+    right = world.kube.get(place.path)
+    assert right is not None
+    wrong = [{**each, "targetPort": victim.place.first_port + 2} for each in right["spec"]["ports"]]
+
+    with Hammer(attacker.pod, {"own": tls(place.address, sni="api.test"), "victim's": web(place)}) as hammer:
+        for _ in range(5):
+            world.kube.merge(place.path, {"spec": {"ports": wrong}})
+            world.kube.until(place.path, lambda it: bool(it and it["spec"]["ports"] == right["spec"]["ports"]))
+    (shown,) = fetched(victim.agent.pod, web(victim.place))
+
+    assert shown["server"] == "198.51.100.12"
+    assert "203.0.113.11" in hammer.seen["own"]
+    assert "198.51.100.12" not in hammer.seen["victim's"], hammer.seen
+
+
+def endpoint_slice(service: str, namespace: str, address: str, port: int) -> Body:
+    """Return what a Service without a selector leads to."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": service, "namespace": namespace, "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "door", "port": port, "protocol": "TCP"}],
+    }
