@@ -1,6 +1,7 @@
 """Envoy's clusters: one for each policy, one for what loops back, and the proxy that a company may have."""
 
 from base64 import b64encode
+from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Any
 
@@ -45,13 +46,16 @@ def build_dns_cache(block: int, wiring: Wiring) -> dns_cache_pb2.DnsCacheConfig:
         query_timeout_seconds={"value": 2},
         query_tries={"value": 2},
     )
-    return dns_cache_pb2.DnsCacheConfig(
-        name=block_name(block),
+    cache = dns_cache_pb2.DnsCacheConfig(
         dns_lookup_family="V4_PREFERRED",
         max_hosts={"value": MOST_NAMES},
         dns_cache_circuit_breaker={"max_pending_requests": {"value": MOST_LOOKUPS}},
         typed_dns_resolver_config={"name": "envoy.network.dns_resolver.cares", "typed_config": packed(resolver)},
     )
+    # Envoy refuses other settings for a cache whose name it knows: another version of us may have others.
+    digest = blake2b(cache.SerializeToString(deterministic=True), digest_size=4).hexdigest()
+    cache.name = f"{block_name(block)}-{digest}"
+    return cache
 
 
 def build_loop() -> cluster_pb2.Cluster:
