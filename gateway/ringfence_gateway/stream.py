@@ -6,6 +6,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 IDLE_SECONDS = 5.0
 MOST_CONNECTIONS = 64
@@ -134,10 +135,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock."""
-        if not isinstance(transport, asyncio.Transport):  # pragma: no cover - asyncio gives nothing else
-            raise TypeError(type(transport).__name__)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=MOST_UNSENT)
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=MOST_UNSENT)
         self._restart_clock()
         self._streams.begin(self)
 
