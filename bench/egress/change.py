@@ -4,7 +4,8 @@ import math
 import random
 import time
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 from bench.egress.bed import NAME, Bed, allowing
 from bench.egress.samples import Attempt, Change, in_force
@@ -34,7 +35,7 @@ def measure_change(bed: Bed) -> list[Row]:
     with bed.progress.step(f"{2 * count} changes of a policy", announce=True):
         times = change_often(bed, namespace, "changing", seat, 2 * count)
     note = bed.busy().since(before, seconds=time.monotonic() - began)
-    bed.keep("change", [asdict(each) for each in times])
+    bed.keep("change", [each.as_json() for each in times])
     bed.clear()
     return _rows(times, note)
 
@@ -48,6 +49,11 @@ class Timed:
     ways: dict[str, float]
     otherwise: list[tuple[float, float, str, str]]
     """The last attempts that went otherwise: milliseconds after the write, milliseconds long, way, error."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the file of samples, where null stands for a change that was never in force."""
+        said = {name: None if math.isinf(each) else each for name, each in {"ms": self.ms, **self.ways}.items()}
+        return {"is_open": self.is_open, **said, "otherwise": self.otherwise}
 
 
 def change_often(bed: Bed, namespace: str, policy: str, seat: Seat, count: int) -> list[Timed]:

@@ -3,9 +3,10 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from bench.egress.bed import PORTS, Bed, allowing, is_enforced
-from bench.egress.change import OTHER, bounded, change_often
+from bench.egress.change import OTHER, Timed, bounded, change_often
 from bench.egress.gateway import GatewayPod
 from bench.egress.killed import await_two
 from bench.quantile import quantile
@@ -29,11 +30,20 @@ TICKS = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Changes among so many policies: milliseconds until in force, bytes sent for each."""
+    """Changes among so many policies, and the bytes sent for each."""
 
     policies: int
-    times: list[float]
+    changes: list[Timed]
     bytes: float
+
+    @property
+    def times(self) -> list[float]:
+        """Milliseconds until in force."""
+        return [each.ms for each in self.changes]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the file of samples."""
+        return {"bytes": self.bytes, "changes": [each.as_json() for each in self.changes]}
 
 
 def measure_scale(bed: Bed) -> list[Row]:
@@ -53,10 +63,10 @@ def measure_scale(bed: Bed) -> list[Row]:
         bed.rest(5)
         before = bed.gauge("ringfence_control_sent_bytes_total")
         count = bed.count(CHANGES, QUICK_CHANGES)
-        times = [each.ms for each in change_often(bed, namespace, "changing", seat, count)]
+        found = change_often(bed, namespace, "changing", seat, count)
         sent = (bed.gauge("ringfence_control_sent_bytes_total") - before) / count
-        changed.append(Changed(policies, times, sent))
-    bed.keep("scale", {each.policies: {"ms": each.times, "bytes": each.bytes} for each in changed})
+        changed.append(Changed(policies, found, sent))
+    bed.keep("scale", {each.policies: each.as_json() for each in changed})
     bed.clear()
     return rows + _changes(changed)
 

@@ -52,7 +52,7 @@ def test_an_outage_lasts_from_the_kill_to_the_last_failure_of_an_allowed_name() 
 
     found = outage(attempts, 10.0, refused="web.example")
 
-    assert [found.seconds, found.slowest] == pytest.approx([0.6, 0.7])
+    assert (found.seconds, found.slowest) == pytest.approx((0.6, 0.7))
     assert (found.failed, found.let_through, found.total) == (2, 0, 5)
 
 

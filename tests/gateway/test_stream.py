@@ -12,7 +12,7 @@ from tests.gateway.clients import SECONDS
 
 async def _asked(times: int) -> list[bytes]:
     """Ask so many times, on a connection each, and cut the last one."""
-    streams = Streams(lambda query, _: query.upper())
+    streams = Streams(lambda query, _: query.upper(), admits=lambda _: True)
     listener = bound_socket(socket.SOCK_STREAM, 0)
     port = listener.getsockname()[1]
     streams.open(listener)

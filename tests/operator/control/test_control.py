@@ -143,7 +143,7 @@ async def test_a_report_goes_on_to_the_operator(at: World) -> None:
 
 
 async def test_a_node_that_is_no_gateways_is_told_so(at: World) -> None:
-    stranger = Responder("someone", held={PORT_SET: {}})
+    stranger = Responder("someone")
 
     async with channel(at.place.port, at.folder / "tls") as open_channel:
         with pytest.raises(grpc.RpcError) as error:
@@ -168,7 +168,7 @@ async def test_what_goes_to_a_node_is_counted_to_the_byte(at: World) -> None:
     before = sum(at.sent)
 
     async with responder(at.place.port, at.folder / "tls", "gateway-9/dns") as other, asyncio.timeout(10):
-        while other.held != at.responder.held:  # noqa: ASYNC110 - the wait is bounded, and nobody tells
+        while other.held != at.responder.held:  # noqa: ASYNC110 - what comes in is for the other task
             await asyncio.sleep(0.01)
 
     assert sum(at.sent) - before == other.bytes > 0
