@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from bench.bed import OUT, write_json
@@ -19,7 +19,7 @@ from devcluster.step import Progress
 
 CLUSTER = "bench"
 # In this order: first what wants a gateway that has done little, last what leaves most behind.
-MEASURES: dict[str, Callable[[Bed], list[Row]]] = {
+MEASURES: dict[str, Callable[[Bed], Iterable[Row]]] = {
     "latency": measure_latency,
     "throughput": measure_throughput,
     "change": measure_change,
@@ -41,9 +41,11 @@ def main() -> int:
         for name in options.only or MEASURES:
             _measure(bed, name, rows, failed)
     finally:
-        if not options.keep:
-            bed.close()
         _write(bed, rows)
+        if options.keep:
+            bed.clear()
+        else:
+            bed.close()
     return _verdict(progress, rows, failed)
 
 
@@ -56,14 +58,14 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(bed: Bed, name: str, rows: list[Row], failed: list[str]) -> None:
-    """Measure one; what goes wrong in it must not take the others away."""
+    """Measure one; what goes wrong in it must not take away what was found before."""
+    found: list[Row] = []
     try:
         with bed.progress.step(name, announce=True):
-            found = MEASURES[name](bed)
+            found.extend(MEASURES[name](bed))
     except Exception as error:  # noqa: BLE001 - reported in the verdict
         failed.append(f"{name}: {type(error).__name__}: {error}")
         bed.progress.note(f"✗ {failed[-1]}")
-        return
     rows += found
     print(table(found), flush=True)
 
