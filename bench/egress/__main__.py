@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from bench.bed import OUT, write_json
-from bench.egress.bed import Bed, relative
+from bench.egress.bed import NAMES, Bed, relative
 from bench.egress.change import measure_change
 from bench.egress.killed import measure_killed
 from bench.egress.latency import measure_latency
@@ -33,7 +33,7 @@ def main() -> int:
     """Measure, print a table, write the results; returns 1 if a row is missed, 2 if one could not be measured."""
     options = _options()
     progress = Progress("bench-egress")
-    bed = Bed(os.environ.get("RINGFENCE_BENCH_CLUSTER", CLUSTER), progress, is_quick=options.quick)
+    bed = Bed(os.environ.get("RINGFENCE_BENCH_CLUSTER", CLUSTER), progress, is_quick=options.quick, names=options.names)
     rows: list[Row] = []
     failed: list[str] = []
     try:
@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.egress", description=__doc__)
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="measure this; may be given again")
     parser.add_argument("--quick", action="store_true", help="few samples, and tens of policies instead of a thousand")
+    parser.add_argument("--names", type=int, default=NAMES, help="allowed names of each of the thousand policies")
     parser.add_argument("--keep", action="store_true", help="take a cluster that is up, and leave it up")
     return parser.parse_args()
 

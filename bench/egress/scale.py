@@ -20,8 +20,6 @@ from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.world import PodHandle
 
 FEW, MANY, QUICK_MANY = 10, 1000, 40
-NAMES = 10
-"""Allowed names of each policy."""
 CHANGES, QUICK_CHANGES = 20, 4
 FRESH, QUICK_FRESH = 3, 1
 WRITERS = 8
@@ -81,18 +79,18 @@ def _changed(bed: Bed, namespace: str, seat: Seat, policies: int) -> Changed:
     return changed
 
 
-def network_of(number: int) -> Body:
+def network_of(number: int, names: int) -> Body:
     """Return the network of one policy: names of its own, one of them a wildcard; every tenth has a further port."""
-    names: list[Body] = [{"name": f"service-{each}.team-{number}.example"} for each in range(NAMES - 2)]
+    allowed: list[Body] = [{"name": f"service-{each}.team-{number}.example"} for each in range(names - 2)]
     last: Body = {"name": f"api.team-{number}.test"} | ({"ports": [443, 8443]} if number % 10 == 0 else {})
-    names += [{"name": f"*.team-{number}.test"}, last]
-    return {"allowedDomains": names, "blockedDomains": [{"name": f"blocked.team-{number}.test"}]}
+    allowed += [{"name": f"*.team-{number}.test"}, last]
+    return {"allowedDomains": allowed, "blockedDomains": [{"name": f"blocked.team-{number}.test"}]}
 
 
 def _create(bed: Bed, namespace: str, numbers: range) -> Row:
     began = time.monotonic()
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(lambda each: bed.policy(namespace, f"policy-{each}", network_of(each)), numbers))
+        list(pool.map(lambda each: bed.policy(namespace, f"policy-{each}", network_of(each, bed.names)), numbers))
     written = time.monotonic() - began
     told = 0.0
 
@@ -107,14 +105,14 @@ def _create(bed: Bed, namespace: str, numbers: range) -> Row:
 
     bed.eventually(are_enforced, "all policies are in force on both gateways", timeout=600, step=1.0)
     seconds = time.monotonic() - began
-    what = f"{len(numbers):,} policies of {NAMES} names: first one written -> all in force, twice"
+    what = f"{len(numbers):,} policies of {bed.names} names: first one written -> all in force, twice"
     return for_comparison(what, round(seconds, 1), "s", f"writing them took {written:.1f} s of that")
 
 
 def _memory(bed: Bed, policies: int) -> list[Row]:
     pods = bed.gateways()
     envoys, names = ([getattr(each, use)().rss for each in pods] for use in ("envoy_use", "names_use"))
-    what = f"gateway RSS with {policies:,} policies of {NAMES} names, the larger"
+    what = f"gateway RSS with {policies:,} policies of {bed.names} names, the larger"
     return [
         at_most(f"{what} Envoy", round(max(envoys)), 300, "MiB", f"{_list(envoys)} MiB"),
         for_comparison("  the larger process beside it", round(max(names)), "MiB", f"{_list(names)} MiB"),
