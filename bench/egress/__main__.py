@@ -3,11 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from bench.bed import OUT, write_json
-from bench.egress.bed import Bed, relative
+from bench.egress.bed import NAMES, Bed, relative
 from bench.egress.change import measure_change
 from bench.egress.killed import measure_killed
 from bench.egress.latency import measure_latency
@@ -19,7 +19,7 @@ from devcluster.step import Progress
 
 CLUSTER = "bench"
 # In this order: first what wants a gateway that has done little, last what leaves most behind.
-MEASURES: dict[str, Callable[[Bed], list[Row]]] = {
+MEASURES: dict[str, Callable[[Bed], Iterable[Row]]] = {
     "latency": measure_latency,
     "throughput": measure_throughput,
     "change": measure_change,
@@ -33,7 +33,7 @@ def main() -> int:
     """Measure, print a table, write the results; returns 1 if a row is missed, 2 if one could not be measured."""
     options = _options()
     progress = Progress("bench-egress")
-    bed = Bed(os.environ.get("RINGFENCE_BENCH_CLUSTER", CLUSTER), progress, is_quick=options.quick)
+    bed = Bed(os.environ.get("RINGFENCE_BENCH_CLUSTER", CLUSTER), progress, is_quick=options.quick, names=options.names)
     rows: list[Row] = []
     failed: list[str] = []
     try:
@@ -41,9 +41,11 @@ def main() -> int:
         for name in options.only or MEASURES:
             _measure(bed, name, rows, failed)
     finally:
-        if not options.keep:
-            bed.close()
         _write(bed, rows)
+        if options.keep:
+            bed.clear()
+        else:
+            bed.close()
     return _verdict(progress, rows, failed)
 
 
@@ -51,19 +53,20 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.egress", description=__doc__)
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="measure this; may be given again")
     parser.add_argument("--quick", action="store_true", help="few samples, and tens of policies instead of a thousand")
+    parser.add_argument("--names", type=int, default=NAMES, help="allowed names of each of the thousand policies")
     parser.add_argument("--keep", action="store_true", help="take a cluster that is up, and leave it up")
     return parser.parse_args()
 
 
 def _measure(bed: Bed, name: str, rows: list[Row], failed: list[str]) -> None:
-    """Measure one; what goes wrong in it must not take the others away."""
+    """Measure one; what goes wrong in it must not take away what was found before."""
+    found: list[Row] = []
     try:
         with bed.progress.step(name, announce=True):
-            found = MEASURES[name](bed)
+            found.extend(MEASURES[name](bed))
     except Exception as error:  # noqa: BLE001 - reported in the verdict
         failed.append(f"{name}: {type(error).__name__}: {error}")
         bed.progress.note(f"✗ {failed[-1]}")
-        return
     rows += found
     print(table(found), flush=True)
 

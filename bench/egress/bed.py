@@ -25,6 +25,8 @@ from tests.e2e.world import PodHandle, is_ready, is_true
 NAME, ADDRESS = "api.test", "203.0.113.11"
 """What agents fetch from, and where it is."""
 REFUSED = "web.example"
+NAMES = 10
+"""Allowed names of each policy, where there are many."""
 API = "ringfence.dev/v1alpha1"
 SERVICES = "10.97.0.0/20"
 """Addresses for Services besides the cluster's own few: each policy has one."""
@@ -34,9 +36,10 @@ PORTS = {"control": 8081, "names": 8082}
 class Bed:
     """A cluster of its own with two operators and two gateways; everything ends with `close`."""
 
-    def __init__(self, name: str, progress: Progress, *, is_quick: bool = False) -> None:
+    def __init__(self, name: str, progress: Progress, *, is_quick: bool = False, names: int = NAMES) -> None:
         self.progress = progress
         self.is_quick = is_quick
+        self.names = names
         self.raw: dict[str, Any] = {}
         self._name = name
         self._numbers = itertools.count(1)

@@ -100,7 +100,11 @@ def _milliseconds(attempts: list[Attempt], change: Change, end: float) -> float:
 
 
 def _otherwise(attempts: list[Attempt], change: Change, end: float) -> list[tuple[float, float, str, str]]:
-    found = [each for each in attempts if change.sent <= each.began < end and each.succeeded is not change.is_open]
+    found = [
+        each
+        for each in attempts
+        if change.sent <= each.began and each.ended < end and each.succeeded is not change.is_open
+    ]
     return [
         (round((each.began - change.sent) * 1000, 1), round((each.ended - each.began) * 1000, 1), each.way, each.error)
         for each in sorted(found, key=lambda each: each.began)[-KEPT:]

@@ -41,9 +41,12 @@ class Change:
 def in_force(attempts: Iterable[Attempt], change: Change, *, until: float) -> float:
     """Return the seconds until an attempt was seen to go as the change says, of those after which none went otherwise.
 
-    Attempts that began before the write or after `until` do not count; infinite if the last one still went otherwise.
+    Attempts that began before the write do not count, nor those that had not ended at `until`, when the next write was
+    sent. Infinite if the last one still went otherwise.
     """
-    counted = sorted((each for each in attempts if change.sent <= each.began < until), key=lambda each: each.began)
+    counted = sorted(
+        (each for each in attempts if change.sent <= each.began and each.ended < until), key=lambda each: each.began
+    )
     first = math.inf
     for each in reversed(counted):
         if each.succeeded != change.is_open:

@@ -1,6 +1,7 @@
 """A thousand policies: what the gateway holds, how soon it has them, and what one change among them costs."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from bench.egress.bed import PORTS, Bed, allowing, is_enforced
 from bench.egress.change import OTHER, Timed, bounded, change_often
 from bench.egress.gateway import GatewayPod
 from bench.egress.killed import await_two
+from bench.egress.traffic import Seat
 from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
 from devcluster.process import start_time
@@ -18,8 +20,6 @@ from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.world import PodHandle
 
 FEW, MANY, QUICK_MANY = 10, 1000, 40
-NAMES = 10
-"""Allowed names of each policy."""
 CHANGES, QUICK_CHANGES = 20, 4
 FRESH, QUICK_FRESH = 3, 1
 WRITERS = 8
@@ -46,43 +46,51 @@ class Changed:
         return {"bytes": self.bytes, "changes": [each.as_json() for each in self.changes]}
 
 
-def measure_scale(bed: Bed) -> list[Row]:
-    """Policies are made by API writes with the real operator; an agent under one of them tries all the time."""
+def measure_scale(bed: Bed) -> Iterator[Row]:
+    """Policies are made by API writes with the real operator; an agent under one of them tries all the time.
+
+    Comes last in its cluster: to take a thousand policies away would take longer than to begin anew.
+    """
     namespace = bed.namespace()
     seat = bed.seat(namespace, "changing", allowing(OTHER))
     many = bed.count(MANY, QUICK_MANY)
-    changed = []
-    rows: list[Row] = []
-    there = 1
-    for policies in (FEW, many):
-        with bed.progress.step(f"{policies} policies", announce=True):
-            loaded = _create(bed, namespace, range(there, policies))
-        there = policies
-        if policies == many:
-            rows += [loaded, *_memory(bed, many), _fresh(bed, many)]
-        bed.rest(5)
-        before = bed.gauge("ringfence_control_sent_bytes_total")
-        count = bed.count(CHANGES, QUICK_CHANGES)
-        found = change_often(bed, namespace, "changing", seat, count)
-        sent = (bed.gauge("ringfence_control_sent_bytes_total") - before) / count
-        changed.append(Changed(policies, found, sent))
-    bed.keep("scale", {each.policies: each.as_json() for each in changed})
-    bed.clear()
-    return rows + _changes(changed)
+    with bed.progress.step(f"{FEW} policies", announce=True):
+        _create(bed, namespace, range(1, FEW))
+    few = _changed(bed, namespace, seat, FEW)
+    yield from _change_rows(few)
+    with bed.progress.step(f"{many:,} policies", announce=True):
+        yield _create(bed, namespace, range(FEW, many))
+    yield from _memory(bed, many)
+    among = _changed(bed, namespace, seat, many)
+    yield from _change_rows(among)
+    growth = round(among.bytes / few.bytes, 2)
+    yield at_most(f"  bytes among {many:,} over bytes among {FEW}", growth, GROWTH, "x")
+    yield _fresh(bed, many)
 
 
-def network_of(number: int) -> Body:
+def _changed(bed: Bed, namespace: str, seat: Seat, policies: int) -> Changed:
+    bed.rest(5)
+    before = bed.gauge("ringfence_control_sent_bytes_total")
+    count = bed.count(CHANGES, QUICK_CHANGES)
+    found = change_often(bed, namespace, "changing", seat, count)
+    sent = bed.gauge("ringfence_control_sent_bytes_total") - before
+    changed = Changed(policies, found, sent / count)
+    bed.keep(f"changes among {policies}", changed.as_json())
+    return changed
+
+
+def network_of(number: int, names: int) -> Body:
     """Return the network of one policy: names of its own, one of them a wildcard; every tenth has a further port."""
-    names: list[Body] = [{"name": f"service-{each}.team-{number}.example"} for each in range(NAMES - 2)]
+    allowed: list[Body] = [{"name": f"service-{each}.team-{number}.example"} for each in range(names - 2)]
     last: Body = {"name": f"api.team-{number}.test"} | ({"ports": [443, 8443]} if number % 10 == 0 else {})
-    names += [{"name": f"*.team-{number}.test"}, last]
-    return {"allowedDomains": names, "blockedDomains": [{"name": f"blocked.team-{number}.test"}]}
+    allowed += [{"name": f"*.team-{number}.test"}, last]
+    return {"allowedDomains": allowed, "blockedDomains": [{"name": f"blocked.team-{number}.test"}]}
 
 
 def _create(bed: Bed, namespace: str, numbers: range) -> Row:
     began = time.monotonic()
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(lambda each: bed.policy(namespace, f"policy-{each}", network_of(each)), numbers))
+        list(pool.map(lambda each: bed.policy(namespace, f"policy-{each}", network_of(each, bed.names)), numbers))
     written = time.monotonic() - began
     told = 0.0
 
@@ -97,14 +105,14 @@ def _create(bed: Bed, namespace: str, numbers: range) -> Row:
 
     bed.eventually(are_enforced, "all policies are in force on both gateways", timeout=600, step=1.0)
     seconds = time.monotonic() - began
-    what = f"{len(numbers):,} policies of {NAMES} names: first one written -> all in force, twice"
+    what = f"{len(numbers):,} policies of {bed.names} names: first one written -> all in force, twice"
     return for_comparison(what, round(seconds, 1), "s", f"writing them took {written:.1f} s of that")
 
 
 def _memory(bed: Bed, policies: int) -> list[Row]:
     pods = bed.gateways()
     envoys, names = ([getattr(each, use)().rss for each in pods] for use in ("envoy_use", "names_use"))
-    what = f"gateway RSS with {policies:,} policies of {NAMES} names, the larger"
+    what = f"gateway RSS with {policies:,} policies of {bed.names} names, the larger"
     return [
         at_most(f"{what} Envoy", round(max(envoys)), 300, "MiB", f"{_list(envoys)} MiB"),
         for_comparison("  the larger process beside it", round(max(names)), "MiB", f"{_list(names)} MiB"),
@@ -167,16 +175,10 @@ def _started(pod: GatewayPod) -> float:
     return booted + max(start_time(pid) or 0 for pid in (pod.envoy, pod.names)) / TICKS
 
 
-def _changes(changed: list[Changed]) -> list[Row]:
-    few, many = changed
-    rows = []
-    for each in changed:
-        what = f"one change among {each.policies:,} policies -> in force"
-        rows += [
-            bounded(f"{what}, p50 of {len(each.times)}", quantile(each.times, 0.5), 1000),
-            for_comparison("  the slowest", f"{max(each.times):g}", "ms"),
-            for_comparison("  sent to both gateways", round(each.bytes), "bytes"),
-        ]
-    growth = round(many.bytes / few.bytes, 2)
-    rows.append(at_most(f"  bytes among {many.policies:,} over bytes among {few.policies}", growth, GROWTH, "x"))
-    return rows
+def _change_rows(changed: Changed) -> list[Row]:
+    what = f"one change among {changed.policies:,} policies -> in force"
+    return [
+        bounded(f"{what}, p50 of {len(changed.times)}", quantile(changed.times, 0.5), 1000),
+        for_comparison("  the slowest", f"{max(changed.times):g}", "ms"),
+        for_comparison("  sent to both gateways", round(changed.bytes), "bytes"),
+    ]

@@ -30,8 +30,8 @@ def test_a_refusal_that_is_slow_to_come_does_not_hide_a_quicker_one() -> None:
     assert in_force(attempts, Change(10.0, is_open=False), until=20) == pytest.approx(0.21)
 
 
-def test_what_began_before_the_write_or_after_the_next_one_does_not_count() -> None:
-    attempts = [attempt(9.9, succeeded=True), attempt(10.1, succeeded=False), attempt(20.1, succeeded=True)]
+def test_what_began_before_the_write_or_had_not_ended_at_the_next_one_does_not_count() -> None:
+    attempts = [attempt(9.9, succeeded=True), attempt(10.1, succeeded=False), attempt(19.9, succeeded=True, ended=20.1)]
 
     assert in_force(attempts, Change(10.0, is_open=False), until=20) == pytest.approx(0.11)
 
