@@ -105,10 +105,9 @@ class Bed:
         assert found is not None
         return found
 
-    def seat(self, namespace: str, name: str, network: Body, *, create_policy: bool = True) -> Seat:
-        """Return an agent that is Ready, under a policy of its name."""
-        if create_policy:
-            self.policy(namespace, name, network)
+    def seat(self, namespace: str, name: str, network: Body) -> Seat:
+        """Return an agent that is Ready, under a policy of its own."""
+        self.policy(namespace, name, network)
         gateway = self.until_enforced(namespace, name)["status"]["gateway"]
         resources = {"requests": {"cpu": "100m"}, "limits": {"cpu": "4", "memory": "512Mi"}}
         spec = {"image": self.image, "securityPolicyRef": {"name": name}, "resources": resources}

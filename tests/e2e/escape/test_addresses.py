@@ -20,6 +20,11 @@ LITERALS = {
     "IPv4-mapped, in hexadecimal": "[::ffff:cb00:710c]",
 }
 """Ways to write an address that programs take for one."""
+PRIVATE_LITERALS = (
+    *("10.66.0.1", "172097537", "0x0a420001", "012.0102.0.1", "10.4325377", "10.66.1", "0xa.66.0.01"),
+    *("[::ffff:10.66.0.1]", "[::ffff:a42:1]", "[fd66::1]", "[64:ff9b::a42:1]"),
+)
+"""The same, for addresses inside at which something answers."""
 NEIGHBOURS = {
     "TLS by SNI": tls("shop.cdn.test", sni="neighbour.cdn.test"),
     "TLS at the address itself": tls("203.0.113.20", sni="neighbour.cdn.test"),
@@ -84,6 +89,20 @@ def test_an_address_is_no_name_however_it_is_written(seats: Seats, outside: Outs
     assert shown["server"] in {TARGET, "2001:db8::12"}
     assert [each["refused"] for each in refused] == [403] * len(refused)
     assert visited == []
+
+
+def test_an_address_is_no_name_where_every_name_is_let_through_either(world: World) -> None:
+    policy = world.policy("audit", network={"mode": "Audit"})
+    agent = world.agent(securityPolicyRef={"name": policy})
+    agent.until_ready()
+    literals = (*LITERALS.values(), *PRIVATE_LITERALS)
+    ways = [way for each in literals for way in (tunnel(f"{each}:443", sni=None), proxied(f"http://{each}/", each))]
+
+    refused = fetched(agent.pod, *ways)
+    shown = fetched(agent.pod, tunnel("web.example:443"), proxied("http://web.example/", "web.example"))
+
+    assert [each["server"] for each in shown] == ["198.51.100.12"] * 2
+    assert [each["refused"] for each in refused] == [403] * len(ways)
 
 
 def test_another_agents_pod_is_shut(world: World) -> None:
