@@ -54,7 +54,7 @@ def test_agents_are_found_by_field(crds: ApiServer, make: Make, namespace: str, 
             ["Name", "State", "Reason", "Restarts", "Age"],
             ["Pod", "Node", "Isolation", "Policy", "Mode", "Message"],
         ),
-        (policy("default", {}), ["Name", "Ready", "Agents", "Network", "Age"], []),
+        (policy("default", {}), ["Name", "Ready", "Agents", "Mode", "Network", "Age"], []),
     ],
     ids=["Agent", "SecurityPolicy"],
 )
