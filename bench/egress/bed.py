@@ -82,6 +82,12 @@ class Bed:
         for space in self._spaces:
             self.kube.until(address("Namespace", name=space), lambda found: found is None, seconds=300)
         self._spaces.clear()
+        # A port set is given back some seconds later, and that is a write, too.
+        self.eventually(lambda: not self._port_sets(), "port sets are given back", timeout=300, step=0.5)
+
+    def _port_sets(self) -> list[str]:
+        names = (each["metadata"]["name"] for each in self.kube.items(address("Service", SYSTEM_NAMESPACE)))
+        return [name for name in names if name.startswith("p-")]
 
     def close(self) -> None:
         """Take the cluster down."""
