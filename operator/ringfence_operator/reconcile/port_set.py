@@ -31,13 +31,15 @@ class PortSetsFullError(TerminalError):
 
 
 class PortSets:
-    """Allocates blocks, one at a time; a Service's name is the lock of its block."""
+    """Allocates blocks, to several policies at a time; a Service's name is the lock of its block."""
 
     def __init__(self, view: View, kube: Kube, gateway: Gateway) -> None:
         self._view = view
         self._kube = kube
         self.gateway = gateway
         self._locks = Locks()
+        self._claiming: set[int] = set()
+        """Blocks that another policy's pass asks the API server for right now."""
 
     async def keep(self, policy: SecurityPolicy) -> list[int]:
         """Have the policy's port set as it should be, publish it, and return the ports that have no place in it.
@@ -106,16 +108,28 @@ class PortSets:
         return self._stored(policy)
 
     async def _allocate(self, policy: SecurityPolicy, further: dict[int, int]) -> Service:
-        async with self._locks.held("blocks"):
+        async with self._locks.held(policy.key):
             found = self._view.port_set(policy)
-            if found is not None:
-                return found
             for block in self._free(policy):
-                found = await self._claim(block, policy, further)
                 if found is not None:
-                    log.info("port_set.allocated", block=block)
                     return found
+                found = await self._take(block, policy, further)
+        if found is not None:
+            return found
         raise PortSetsFullError(f"all {BLOCKS} port sets of the egress gateway are in use: delete a SecurityPolicy")
+
+    async def _take(self, block: int, policy: SecurityPolicy, further: dict[int, int]) -> Service | None:
+        """Return the policy's Service, or None if another policy has the block, or is about to."""
+        if block in self._claiming:
+            return None
+        self._claiming.add(block)
+        try:
+            found = await self._claim(block, policy, further)
+        finally:
+            self._claiming.discard(block)
+        if found is not None:
+            log.info("port_set.allocated", block=block)
+        return found
 
     def _free(self, policy: SecurityPolicy) -> list[int]:
         """Return the free blocks, the one that the policy had before somebody deleted its Service first."""

@@ -47,6 +47,9 @@ class FakeGateway:
         for replica in replicas:
             self.ledger.hear({"kind": "joined", "replica": replica})
 
+    def leave(self, replica: str) -> None:
+        self.ledger.hear({"kind": "left", "replica": replica})
+
     def acknowledge(self, *replicas: str) -> None:
         """Have everything in force, and whatever was withdrawn released."""
         for replica in replicas:

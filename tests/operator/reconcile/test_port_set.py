@@ -298,3 +298,16 @@ async def test_a_service_deleted_while_it_is_written_is_tried_again(cluster: Gat
 
     with pytest.raises(ConflictError):
         await cluster.port_sets.keep(cluster.policy())
+
+
+async def test_policies_get_their_port_sets_side_by_side() -> None:
+    gated = Gated()
+    names = [f"p{number}" for number in range(8)]
+    for name in names:
+        gated.have_policy(name)
+
+    await asyncio.gather(*(gated.port_sets.keep(gated.policy(name)) for name in names))
+
+    found = {service.meta.name: service.policy for service in gated.view.port_sets()}
+    assert sorted(found) == [f"p-{block:05}" for block in range(8)]
+    assert sorted(found.values()) == sorted(f"team/{name}" for name in names)

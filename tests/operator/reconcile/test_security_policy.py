@@ -13,7 +13,7 @@ from ringfence_operator.reconcile.security_policy import (
     remove_security_policy,
 )
 from ringfence_operator.settings import Settings
-from tests.operator.reconcile.gateways import Gated
+from tests.operator.reconcile.gateways import SYSTEM, Gated
 from tests.operator.reconcile.kstatus import kstatus
 from tests.operator.reconcile.test_network import Cluster
 from tests.operator.resources.objects import NOW, agent_body, make_policy, policy_body
@@ -327,6 +327,40 @@ async def test_names_that_agents_asked_for_cost_at_most_two_writes_a_minute() ->
 
     assert cluster.api.writes.count("replace securitypolicies/status") - before == 2
     assert cluster.status()["observedDomains"][0]["name"] == "a.io"
+
+
+async def test_a_replica_that_comes_and_goes_again_costs_no_write() -> None:
+    cluster = Gated()
+    cluster.have_policy()
+    await cluster.settle()
+    before = list(cluster.api.writes)
+
+    cluster.have_replica("g3")
+    cluster.gateway.join("g3")
+    cluster.gateway.acknowledge("g3")
+    again = await cluster.reconcile()
+    cluster.tables["gatewaypods"].cache.pop((SYSTEM, "g3"))
+    cluster.gateway.leave("g3")
+    cluster.wait(SEEN_SECONDS)
+    await cluster.reconcile()
+
+    assert again == SEEN_SECONDS
+    assert cluster.api.writes == before
+
+
+async def test_a_replica_that_stays_is_told_half_a_minute_later() -> None:
+    cluster = Gated()
+    cluster.have_policy()
+    await cluster.settle()
+    cluster.have_replica("g3")
+    cluster.gateway.join("g3")
+    cluster.gateway.acknowledge("g3")
+
+    await cluster.reconcile()
+    cluster.wait(SEEN_SECONDS)
+    await cluster.reconcile()
+
+    assert [each["name"] for each in cluster.status()["gateway"]["replicas"]] == ["g1", "g2", "g3"]
 
 
 async def test_every_call_is_counted_once() -> None:
