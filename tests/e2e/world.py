@@ -144,7 +144,7 @@ class PodHandle(_Handle):
     def output(self, *argv: str, seconds: float = 20, container: str = "") -> str:
         """Return what the command printed; it must succeed."""
         ran = self.exec(*argv, seconds=seconds, container=container)
-        assert ran.code == 0, f"{argv} ended with {ran.code}: {ran.err or ran.out}"
+        assert ran.code == 0, f"{[word[:200] for word in argv]} ended with {ran.code}: {ran.err or ran.out}"
         return ran.out
 
     def script(self, name: str, *arguments: object, seconds: float = 20, container: str = "") -> Any:

@@ -2,16 +2,12 @@
 
 import json
 import time
-from typing import Any
 
+from tests.e2e.escape.ways import tls
 from tests.e2e.kube import address
 from tests.e2e.world import SCRIPTS, AgentHandle, World, condition, is_true
 
 BOTH = {"allowedDomains": [{"name": "api.test"}, {"name": "files.test"}]}
-
-
-def tls(name: str) -> dict[str, Any]:
-    return {"via": "tls", "host": name, "sni": name}
 
 
 def reached(agent: AgentHandle, *names: str) -> dict[str, object]:
