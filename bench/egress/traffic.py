@@ -16,7 +16,7 @@ from tests.e2e.kube import Kube
 
 SOURCE = REPOSITORY / "bench/traffic"
 PROGRAM = "/traffic"
-SLACK = 60.0
+SLACK = 300.0
 """Seconds that a command may take beyond its length."""
 
 
