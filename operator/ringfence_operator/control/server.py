@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 
 DISCOVERY = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 GATEWAY = "ringfence.gateway.v1.Gateway"
-STOP_SECONDS = 1.0
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),

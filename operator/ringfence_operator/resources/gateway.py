@@ -24,7 +24,6 @@ from ringfence_operator.resources.port_set import (
 from ringfence_operator.resources.reserved import ALWAYS, PRIVATE, exceptions, host_cidr
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
-CONTROL_PORT = 18_000
 SELECTOR = {labels.APP: labels.GATEWAY}
 _PLACES = range(FURTHER, FURTHER + MOST_FURTHER)
 _USUAL = {DNS_PORT, HTTP_PORT, TLS_PORT, PROXY_PORT}
