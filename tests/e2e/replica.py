@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".logs" / "e2e"
@@ -24,7 +25,7 @@ class Replica:
 
     def __init__(self, kubeconfig: Path, identity: str, **settings: str) -> None:
         self.identity = identity
-        self.port = _free_port()
+        self.port = free_port()
         self._kubeconfig = kubeconfig
         # It has no control process beside it, as an installed one has.
         usual = {"namespace": SYSTEM_NAMESPACE, "log_level": "debug", "egress_backend": "none"}
@@ -122,9 +123,3 @@ def metric_in(text: str, name: str, labels: str = "") -> float:
     """Return the sum of a metric's samples whose labels contain `labels`."""
     samples = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")) and labels in line]
     return sum(float(line.rpartition(" ")[2]) for line in samples)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

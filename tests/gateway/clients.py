@@ -11,15 +11,6 @@ import dns.message
 SECONDS = 5.0
 
 
-def free_port() -> int:
-    """Return a port that nobody has, on UDP and TCP."""
-    with socket.socket(socket.AF_INET6) as tcp, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
-        tcp.bind(("::", 0))
-        port = int(tcp.getsockname()[1])
-        udp.bind(("::", port))
-        return port
-
-
 async def ask(
     name: str, port: int, *, rtype: str = "A", host: str = "127.0.0.1", over_tcp: bool = False
 ) -> dns.message.Message:

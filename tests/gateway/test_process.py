@@ -10,17 +10,17 @@ import grpc.aio
 import pytest
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 
-from ringfence_gateway.port_set import BLOCKS, first_port
+from ringfence_gateway.port_set import block_name, first_port
 from ringfence_gateway.subscription import PORT_SET_TYPE, SETTINGS_TYPE
 from tests.gateway.builders import ADDRESS, wire
 from tests.gateway.certificates import Authority
-from tests.gateway.clients import SECONDS, addresses, ask, connected, free_port
+from tests.gateway.clients import SECONDS, addresses, ask, connected
 from tests.gateway.control_server import NAME, ControlServer
 from tests.gateway.entries import tls_entry
 from tests.gateway.test_serving import SETTINGS
+from tests.ports import free_block, free_port
 
 ROOT = Path(__file__).parents[2]
-BLOCK = BLOCKS - 1
 
 
 @contextlib.asynccontextmanager
@@ -62,8 +62,8 @@ async def _live(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def test_the_whole_process_does_what_a_gateway_pod_needs(tmp_path: Path) -> None:
     authority, control = Authority(), ControlServer()
     authority.write(tmp_path)
-    http, name = free_port(), f"p-{BLOCK:05}"
-    port_set = json.dumps(wire(BLOCK)).encode()
+    http, block = free_port(), free_block()
+    name, port_set = block_name(block), json.dumps(wire(block)).encode()
 
     async with (
         control.serving(authority) as port,
@@ -74,9 +74,9 @@ async def test_the_whole_process_does_what_a_gateway_pod_needs(tmp_path: Path) -
         before = await _get(http, "/readyz")
         await stream.send(SETTINGS_TYPE, "1", {"settings": ("1", json.dumps(SETTINGS).encode())})
         await stream.send(PORT_SET_TYPE, "1", {name: ("1", port_set)})
-        answer = await ask("API.example.com", first_port(BLOCK))
+        answer = await ask("API.example.com", first_port(block))
         async with grpc.aio.insecure_channel(f"unix:{tmp_path}/als.sock") as channel:
-            entry = tls_entry("api.example.com", port=first_port(BLOCK) + 2)
+            entry = tls_entry("api.example.com", port=first_port(block) + 2)
             message = als_pb2.StreamAccessLogsMessage(
                 identifier=als_pb2.StreamAccessLogsMessage.Identifier(log_name="allowed"),
                 tcp_logs=als_pb2.StreamAccessLogsMessage.TCPAccessLogEntries(log_entry=[entry]),

@@ -20,7 +20,8 @@ from ringfence_gateway.names import Verdict
 from ringfence_gateway.responder import Responder, Zone
 from ringfence_gateway.stream import MOST_CONNECTIONS_OF_SOURCE
 from tests.gateway.builders import ADDRESS, Noted, port_set
-from tests.gateway.clients import SECONDS, addresses, ask, connected, free_port, read_message, send
+from tests.gateway.clients import SECONDS, addresses, ask, connected, read_message, send
+from tests.ports import free_port
 
 Open = Callable[..., tuple[int, Noted]]
 

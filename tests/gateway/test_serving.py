@@ -9,7 +9,8 @@ from ringfence_gateway.port_set import Settings
 from ringfence_gateway.record import Record
 from ringfence_gateway.serving import Serving
 from tests.gateway.builders import ADDRESS, wire
-from tests.gateway.clients import addresses, ask, free_port
+from tests.gateway.clients import addresses, ask
+from tests.ports import free_port
 
 SETTINGS: dict[str, Any] = {
     "kind": "settings",

@@ -17,8 +17,9 @@ from ringfence_gateway.subscription import (
     Subscription,
 )
 from tests.gateway.certificates import Authority
-from tests.gateway.clients import SECONDS, free_port
+from tests.gateway.clients import SECONDS
 from tests.gateway.control_server import NAME, ControlServer, Stream
+from tests.ports import free_port
 
 
 class Held:

@@ -24,7 +24,7 @@ from tests.operator.control.envoy_process import envoy
 from tests.operator.control.internet import internet
 from tests.operator.control.operator_side import CONTROL_NAME, SECONDS, OperatorSide, operator_side
 from tests.operator.control.port_sets import port_set
-from tests.operator.control.world import free_block, free_port
+from tests.ports import free_block, free_port
 
 REPLICA = "gateway-0"
 NODE = f"{REPLICA}/dns"

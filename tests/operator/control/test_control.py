@@ -14,7 +14,8 @@ from tests.operator.control.authority import Authority
 from tests.operator.control.operator_side import OperatorSide, operator_side
 from tests.operator.control.port_sets import port_set
 from tests.operator.control.responder import REPORT, Responder, channel, responder
-from tests.operator.control.world import REPLICA, A, World, free_block, world
+from tests.operator.control.world import REPLICA, A, World, world
+from tests.ports import free_block
 
 
 @pytest.fixture

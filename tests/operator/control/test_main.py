@@ -8,7 +8,7 @@ import pytest
 from ringfence_operator.control.__main__ import Settings
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.errors import SettingsError
-from tests.operator.control.world import free_port
+from tests.ports import free_port
 
 UNCHECKED = "RINGFENCE_CONTROL_TEST_UNCHECKED_ADDRESSES"
 

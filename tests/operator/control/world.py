@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import random
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,13 +11,14 @@ from typing import Any
 
 from ringfence_operator.control.gateway import Wiring
 from ringfence_operator.control.process import ControlProcess, Place
-from ringfence_operator.resources.port_set import HTTP, PORTS, TLS, PortSet, first_port
+from ringfence_operator.resources.port_set import HTTP, TLS, PortSet, first_port
 from tests.operator.control.authority import Authority
 from tests.operator.control.envoy_process import Envoy, envoy
 from tests.operator.control.internet import Internet, internet
 from tests.operator.control.operator_side import SECONDS, OperatorSide, operator_side
 from tests.operator.control.port_sets import port_set
 from tests.operator.control.responder import AccessLog, Responder, access_log, responder
+from tests.ports import free_block, free_port
 
 NET = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
 """Loopback addresses that other runs of the tests beside this one do not use."""
@@ -141,24 +140,6 @@ class Stream:
                 return await self.reader.read(1) == b""
         except OSError as error:
             return not isinstance(error, TimeoutError)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def free_block() -> int:
-    """Return a block of ports that nobody uses."""
-    for block in random.sample(range(100, 1300), 1200):
-        try:
-            for port in range(first_port(block), first_port(block) + PORTS):
-                with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
-                    pass
-        except OSError:
-            continue
-        return block
-    raise AssertionError("no block of ports is free")
 
 
 @asynccontextmanager
