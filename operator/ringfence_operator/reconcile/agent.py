@@ -27,12 +27,21 @@ from ringfence_operator.resources.volumes import claim_name
 
 QUIET_SECONDS = 5.0
 """A pod usually runs before this has passed: the status goes from Pending, its default, to Running in one write."""
+POLICY_SECONDS = 2.0
+"""A policy that came with its agent is known by then: the two are watched apart, and either may be seen first."""
 ENDING_SECONDS = 2.0
 """How soon the kubelet must have said the rest of how a pod ended."""
 RETRY_SECONDS = 15.0
 """How soon something that the API server refused is tried again."""
 
-_STARTING = {Reason.STARTING, Reason.NOT_READY, Reason.GATEWAY_PENDING, Reason.NETWORK_UNVERIFIED}
+_QUIET: dict[str, float] = {
+    Reason.STARTING: QUIET_SECONDS,
+    Reason.NOT_READY: QUIET_SECONDS,
+    Reason.GATEWAY_PENDING: QUIET_SECONDS,
+    Reason.NETWORK_UNVERIFIED: QUIET_SECONDS,
+    Reason.POLICY_NOT_FOUND: POLICY_SECONDS,
+}
+"""For how long after the beginning each is not worth a write."""
 _AT_GATEWAY = {Reason.GATEWAY_PENDING, Reason.GATEWAY_REFUSED, Reason.GATEWAY_UNAVAILABLE}
 _WORDED = {
     Reason.STARTING,
@@ -187,16 +196,15 @@ async def _report(context: Context, decision: Decision, enforced: Enforced, tool
 
 
 def _patience(context: Context, status: AgentStatus) -> float | None:
-    """Return how long a status that says no more than "starting" can wait; None to write it now."""
+    """Return how long a status that a moment may well change can wait; None to write it now."""
     ready = find_condition(status.conditions, ConditionType.READY)
     before = find_condition(context.agent.status.conditions, ConditionType.READY)
-    if ready is None or ready.reason not in _STARTING:
-        return None
-    if before is not None and before.status == Status.TRUE:
+    quiet = _QUIET.get(ready.reason) if ready else None
+    if quiet is None or (before is not None and before.status == Status.TRUE):
         return None
     began = context.agent.metadata.creation_timestamp or context.now
     age = context.age_of(context.own_pod) if context.own_pod else (context.now - began).total_seconds()
-    return QUIET_SECONDS - age if age < QUIET_SECONDS else None
+    return quiet - age if age < quiet else None
 
 
 def _is_worth_a_write(before: AgentStatus, after: AgentStatus) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.errors import ForbiddenError, InvalidError, KubeError
+from ringfence_operator.reconcile.agent import POLICY_SECONDS
 from ringfence_operator.resources.gateway import build_port_set_service
 from ringfence_operator.settings import Settings
 from tests.operator.egress.test_ledger import port_set
@@ -440,3 +441,26 @@ def test_a_settled_agent_under_a_new_leader_costs_no_write() -> None:
 
     assert (early, world.look(3)) == (("True", "True"), ("True", "True"))
     assert world.api.writes == before
+
+
+def test_a_policy_that_is_seen_a_moment_after_its_agent_was_never_missing() -> None:
+    world = World({"securityPolicyRef": {"name": "p"}})
+
+    world.reconcile()
+    assert world.due == world.now + timedelta(seconds=POLICY_SECONDS)
+    world.api.add("securitypolicies", policy_body(), "team")
+    world.settle()
+
+    assert reason(world) == "Running"
+    assert "create events" not in world.api.writes
+
+
+def test_a_policy_that_does_not_come_is_missed_soon() -> None:
+    world = World({"securityPolicyRef": {"name": "p"}})
+
+    world.reconcile()
+    world.wait(POLICY_SECONDS)
+    world.reconcile()
+
+    assert reason(world) == "PolicyNotFound"
+    assert world.api.writes[-2:] == ["replace agents/status", "create events"]
