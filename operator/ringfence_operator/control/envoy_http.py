@@ -18,6 +18,9 @@ from ringfence_operator.control.envoy_tls import listening
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.resources.port_set import HTTP, PortSet, block_name, first_port
 
+CLOSING_NANOSECONDS = 200_000_000
+"""How long a client may take to read the last of an answer and close, before it is closed to."""
+
 
 def build_http_listener(port_set: PortSet, settings: GatewaySettings, wiring: Wiring) -> listener_pb2.Listener:
     """Return the listener. It says nothing of names, so that a change of names cuts no connection."""
@@ -50,6 +53,8 @@ def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_p
         upgrade_configs=[{"upgrade_type": "CONNECT"}, {"upgrade_type": "websocket"}],
         request_headers_timeout={"seconds": 10},
         stream_idle_timeout={},
+        # A tunnel whose inside was refused ends as soon as its client has been told.
+        delayed_close_timeout={"nanos": CLOSING_NANOSECONDS},
         strip_trailing_host_dot=True,
         server_header_transformation="PASS_THROUGH",
         generate_request_id={"value": False},

@@ -82,8 +82,16 @@ class Feed:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
-            while line := await reader.readline():
+            while line := await _line(reader):
                 await self._on_message(orjson.loads(line))
         except (ValueError, KeyError, TypeError, OSError):
             # What cannot be understood cannot be built upon: the operator starts over.
             log.exception("feed.not_understood")
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Return the next line, nothing if the operator is gone, however it went."""
+    try:
+        return await reader.readline()
+    except OSError:
+        return b""

@@ -69,7 +69,7 @@ async def envoy(folder: Path, *, control: int, als: Path, replica: str = "gatewa
     bootstrap = write_bootstrap(folder, control=control, als=als)
     process = await asyncio.create_subprocess_exec(
         ENVOY, "-c", bootstrap, "--service-node", f"{replica}/envoy", "--service-cluster", "ringfence-gateway",
-        "--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "--drain-time-s", "3",
+        "--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "--drain-time-s", "1",
         "--drain-strategy", "immediate", "--file-flush-interval-msec", "100", "-l", "info",
         "--component-log-level", "misc:error",
         "--log-path", folder / "envoy.log",

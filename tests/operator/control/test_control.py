@@ -31,6 +31,7 @@ async def test_a_gateway_that_comes_back_is_sent_nothing_that_it_has(at: World) 
     stream = await at.tls("a.example")
 
     at.operator.close()
+    await _unserved(at)
     async with operator_side(at.place.socket) as operator:
         operator.identify(at.authority)
         operator.configure()
@@ -68,11 +69,13 @@ async def test_the_gateway_goes_on_while_the_operator_is_away_and_a_new_one_find
     await at.apply("a.example")
 
     at.operator.close()
+    await _unserved(at)
     await _refused(at.place.port)
     answers = [await at.tls_answer(name) for name in ("a.example", "b.example")]
 
     assert answers == [f"{A}:443", "closed"]
     async with operator_side(at.place.socket) as operator:
+        operator.say("withdraw", block=at.block)
         _start(operator, at.authority)
         async with responder(at.place.port, at.folder / "tls", f"{REPLICA}/dns"):
             await operator.hear("released", block=at.block)
@@ -83,6 +86,7 @@ async def test_a_second_operator_takes_the_place_of_the_first(at: World) -> None
     await at.apply("a.example")
 
     async with operator_side(at.place.socket) as operator:
+        await _unserved(at)
         _start(operator, at.authority)
         async with responder(at.place.port, at.folder / "tls", f"{REPLICA}/dns"):
             await operator.hear("joined", replica=REPLICA)
@@ -92,6 +96,7 @@ async def test_a_second_operator_takes_the_place_of_the_first(at: World) -> None
 async def test_nobody_is_served_before_the_operator_has_said_all(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         at.operator.close()
+        await _unserved(at)
         async with operator_side(at.place.socket) as operator:
             operator.identify(at.authority)
             operator.configure()
@@ -188,6 +193,13 @@ def _start(operator: OperatorSide, authority: Authority) -> None:
     operator.say("synced")
 
 
+async def _unserved(at: World) -> None:
+    """Wait until the control process has let go of everything: who connects before, may be let go of with it."""
+    async with asyncio.timeout(10):
+        while at.control.port is not None:  # noqa: ASYNC110 - a test does not add a signal to the product
+            await asyncio.sleep(0.01)
+
+
 async def _refused(port: int) -> None:
     """Wait until nobody listens on the port."""
     async with asyncio.timeout(10):
@@ -196,5 +208,7 @@ async def _refused(port: int) -> None:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:
+                continue
             writer.transport.abort()
             await asyncio.sleep(0.01)
