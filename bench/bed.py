@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,6 +14,7 @@ from bench.audit import AuditLog
 from bench.generator import Generator, Load, Running
 from bench.manifests import AGENTS, PODS, Raw, fake_agent, named
 from bench.replica import Replica
+from bench.report import OUT
 from bench.usage import Busy
 from devcluster.addons import apply, apply_addons
 from devcluster.api import Api
@@ -26,7 +26,6 @@ from devcluster.process import running
 from devcluster.step import Progress
 from devcluster.up import up
 
-OUT = REPOSITORY / "bench/out"
 LOGS = OUT / "operator"
 FAKE_NODES = 30
 RATE = 20.0
@@ -197,10 +196,3 @@ def _rights() -> str:
     documents = yaml.safe_load_all((REPOSITORY / "deploy/operator.yaml").read_text())
     kept = [each for each in documents if each["kind"] not in ("Deployment", "PodDisruptionBudget")]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write the file as a whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
