@@ -60,7 +60,7 @@ class Process:
         self._networks = Networks(view, client)
         self._probe = NetworkProbe(view, client)
         self._egress = (
-            Egress(view, client, self._networks, self._queue, on_change=self._caches.policy_stands_otherwise)
+            Egress(view, client, self._networks, self._queue, on_change=self._caches.changes.policy_stands_otherwise)
             if view.has_gateway
             else None
         )
@@ -127,7 +127,7 @@ class Process:
     def _lead(self) -> None:
         if self._egress:
             self._egress.lead().add_done_callback(self._ended)
-        self._caches.mark_all()
+        self._caches.changes.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
         passes = work(self._queue, self._reconcile, pace=pace, instruments=instruments)

@@ -248,7 +248,7 @@ async def test_a_new_leader_looks_at_everything_policies_first(watched: Watched)
     watched.see("securitypolicies", policy_body())
     await watched.marked(after=10)
 
-    watched.caches.mark_all()
+    watched.caches.changes.mark_all()
 
     assert await watched.marked() == [P, A, B]
 
@@ -304,7 +304,7 @@ async def test_agents_are_looked_at_when_the_verdict_on_the_network_is_another_o
 
 async def test_a_probe_begins_with_a_leader_and_with_the_policy_that_closes_it() -> None:
     watched = Watched(PROBING)
-    watched.caches.mark_all()
+    watched.caches.changes.mark_all()
     first = await watched.marked()
     meta = {"name": "ringfence-network-probe", "namespace": "ringfence-system", "uid": "n"}
     watched.see("networkpolicies", {"metadata": meta, "spec": {"podSelector": {}}})
@@ -490,7 +490,7 @@ async def test_what_the_gateway_said_of_a_policy_concerns_its_agents() -> None:
     watched.see("agents", agent_body("b"))
     await watched.marked(after=10)
 
-    watched.caches.policy_stands_otherwise("team/p")
+    watched.caches.changes.policy_stands_otherwise("team/p")
 
     assert sorted(await watched.marked()) == sorted([P, A, B])
 
@@ -506,7 +506,7 @@ async def test_a_new_leader_looks_at_what_is_left_of_a_policy_that_is_gone() -> 
     watched.see("ciliumnetworkpolicies", cilium_policy())
     await watched.marked()
 
-    watched.caches.mark_all()
+    watched.caches.changes.mark_all()
 
     assert await watched.marked() == [NETWORK_P]
 
@@ -517,7 +517,7 @@ async def test_cilium_being_installed_and_the_clusters_dns_concern_everybody() -
     watched.see("agents", agent_body())
     await watched.marked(after=10)
 
-    watched.caches._everything()
+    watched.caches.changes.everything()
     installed = await watched.marked()
     watched.see("services", {"metadata": {"name": "kube-dns", "namespace": "kube-system", "uid": "d"}, "spec": {}})
 

@@ -1,0 +1,184 @@
+"""What a change in one of the caches makes the operator look at again."""
+
+from typing import Any
+
+from ringfence_operator import labels
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.kube.informer import Change
+from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
+from ringfence_operator.reconcile.view import BY_CLAIM, BY_NAMESPACE, BY_NODE, BY_POLICY, BY_SERVICE, PORT_SETS, View
+from ringfence_operator.resources import observed
+from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
+from ringfence_operator.resources.network_policy import policy_name
+from ringfence_operator.resources.network_probe import TARGET, ProbePod
+from ringfence_operator.resources.record import AgentRecord
+from ringfence_operator.runtime.queue import WorkQueue
+
+NOW, SOON, LATER = 0, 1, 2
+"""Priorities: what somebody waits for, what follows from another object's change, bookkeeping."""
+
+
+class Changes:
+    """Adds to the queue what a change concerns. `view` is given once the caches are there that it looks into."""
+
+    view: View
+
+    def __init__(self, queue: WorkQueue[Task]) -> None:
+        self._queue = queue
+
+    def mark_all(self) -> None:
+        """Have every object looked at: a new leader does not know what its predecessor left undone."""
+        for namespace, name in self.view.policies.cache:
+            self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        self._mark_gateway(NOW)
+        self._mark_probe()
+        for service in self.view.port_sets():
+            self._queue.add(Task("PortSet", service.meta.namespace, service.meta.name), NOW)
+        # Of a SecurityPolicy that is gone there may be some left.
+        ours = {key for key, policy in self.view.network_policies.cache.items() if policy.is_ours}
+        if self.view.cilium:
+            ours |= {key for key, policy in self.view.cilium.policies.cache.items() if policy.is_ours}
+        for key in sorted(ours):
+            self._queue.add(Task("NetworkPolicy", *key), NOW)
+        for namespace, name in self.view.agents.cache:
+            self._queue.add(Task("Agent", namespace, name), SOON)
+
+    def agent_changed(self, change: Change[AgentRecord]) -> None:
+        """An agent; those that share its claim wait for each other."""
+        self._queue.add(Task("Agent", *change.key), NOW)
+        old, new = change.old, change.new
+        if old and new and old.generation == new.generation:
+            return
+        for agent in (old, new):
+            if agent is not None:
+                self._count_later(agent)
+                for key in self.view.agents.keys_by(BY_CLAIM, (agent.namespace, agent.claim)):
+                    self._queue.add(Task("Agent", *key), SOON)
+
+    def _count_later(self, agent: AgentRecord) -> None:
+        """Have the policy's count of agents brought up to date, and not for each agent of a burst."""
+        default = self.view.cluster_policy()
+        key = (agent.namespace, agent.policy) if agent.policy else (default.key if default else None)
+        if key is not None:
+            self._queue.add_after(Task("SecurityPolicy", *key), COUNT_SECONDS, LATER)
+
+    def policy_changed(self, change: Change[SecurityPolicy]) -> None:
+        """A policy, its port set, and the agents under it."""
+        self._queue.add(Task("SecurityPolicy", *change.key), NOW)
+        old, new = change.old, change.new
+        if new is None:
+            of_policy = (self.view.settings.namespace, "/".join(change.key))
+            for key in self.view.services.keys_by(PORT_SETS, of_policy):
+                self._queue.add(Task("PortSet", *key), NOW)
+        if old is None or new is None or old.metadata.generation != new.metadata.generation:
+            for key in self.view.agents.keys_by(BY_POLICY, tuple(change.key)):
+                self._queue.add(Task("Agent", *key), SOON)
+            if "/".join(change.key) == self.view.settings.default_policy:
+                self.all_agents(None)
+
+    def child_changed(self, change: Change[Any]) -> None:
+        """A pod or a Service has its agent's name."""
+        self._queue.add(Task("Agent", *change.key), NOW)
+
+    def service_changed(self, change: Change[observed.Service]) -> None:
+        """An agent's Service has its agent's name; others belong to a policy, or are named by some."""
+        sides = [each for each in (change.old, change.new) if each is not None]
+        if self.view.agents.get(*change.key) or any(each.owner_uid for each in sides):
+            self._queue.add(Task("Agent", *change.key), NOW)
+        for side in sides:
+            if side.policy and change.key.namespace == self.view.settings.namespace:
+                self._queue.add(Task("PortSet", *change.key), NOW)
+                self.policy_stands_otherwise(side.policy)
+        for key in self.view.policies.keys_by(BY_SERVICE, tuple(change.key)):
+            self._queue.add(Task("SecurityPolicy", *key), SOON)
+        if self.view.has_cilium and "/".join(change.key) == self.view.settings.dns_service:
+            self.everything()
+
+    def policy_stands_otherwise(self, policy: str) -> None:
+        """Have the policy (namespace, a slash, name) and its agents looked at: the gateway said something of it."""
+        namespace, _, name = policy.partition("/")
+        self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        for key in self.view.agents.keys_by(BY_POLICY, (namespace, name)):
+            self._queue.add(Task("Agent", *key), SOON)
+        if policy == self.view.settings.default_policy:
+            self.all_agents(None)
+
+    def claim_changed(self, change: Change[observed.Claim]) -> None:
+        """A workspace belongs to the agents that name it."""
+        for key in self.view.agents.keys_by(BY_CLAIM, tuple(change.key)):
+            self._queue.add(Task("Agent", *key), NOW)
+
+    def network_policy_changed(self, change: Change[observed.NetworkPolicy]) -> None:
+        """One of ours is put right; a foreign one may loosen what confines the namespace's agents."""
+        namespace = change.key.namespace
+        if tuple(change.key) == (self.view.settings.namespace, labels.NETWORK_PROBE):
+            self._mark_probe()
+        sides = [each for each in (change.old, change.new) if each is not None]
+        if change.key.name == labels.DEFAULT_DENY or not all(each.is_ours for each in sides):
+            for key in self.view.agents.keys_by(BY_NAMESPACE, namespace):
+                self._queue.add(Task("Agent", *key), SOON)
+        # One of ours stays ours, although somebody took our label off it.
+        if any(each.is_ours for each in sides):
+            self._queue.add(Task("NetworkPolicy", *change.key), NOW)
+
+    def cilium_policy_changed(self, change: Change[CiliumPolicy]) -> None:
+        """It has the name of the NetworkPolicy that it stands beside."""
+        sides = [each for each in (change.old, change.new) if each is not None]
+        if not any(each.is_ours for each in sides):
+            return
+        self._queue.add(Task("NetworkPolicy", *change.key), NOW)
+        if change.old is None or change.new is None or change.old.refusal != change.new.refusal:
+            own, default = policy_name("", is_cluster=False), self.view.settings.default_policy
+            if change.key.name.startswith(own):
+                self.policy_stands_otherwise(f"{change.key.namespace}/{change.key.name.removeprefix(own)}")
+            elif default:
+                self.policy_stands_otherwise(default)
+
+    def everything(self) -> None:
+        """Have all policies and agents looked at."""
+        self.all_policies(None)
+        self.all_agents(None)
+
+    def node_changed(self, change: Change[observed.Node]) -> None:
+        """Pods go with their node; its addresses are reserved in every policy."""
+        old, new = change.old, change.new
+        if new is None:
+            for namespace, name in self.view.pods.keys_by(BY_NODE, change.key.name):
+                self._queue.add(Task("Agent", namespace, name), NOW)
+        if old is None or new is None or (old.addresses, old.pod_cidrs) != (new.addresses, new.pod_cidrs):
+            self.all_policies(None)
+
+    def gateway_pod_changed(self, _: Change[observed.GatewayPod]) -> None:
+        """What is in force depends on which replicas there are."""
+        self.all_policies(None)
+        self.all_agents(None)
+
+    def probe_changed(self, _: Change[ProbePod]) -> None:
+        """Another verdict concerns every agent."""
+        view, namespace = self.view, self.view.settings.namespace
+        before = view.network.verdict
+        prober = view.probe_pods.get(namespace, labels.NETWORK_PROBE)
+        view.network.learn(prober, view.probe_pods.get(namespace, TARGET))
+        self._mark_probe()
+        if view.network.verdict != before:
+            self.all_agents(None, SOON)
+
+    def _mark_probe(self) -> None:
+        if self.view.settings.probe_image:
+            self._queue.add(Task("NetworkProbe", self.view.settings.namespace, labels.NETWORK_PROBE), NOW)
+
+    def all_agents(self, _: object, priority: int = LATER) -> None:
+        """Have every agent looked at."""
+        for key in self.view.agents.cache:
+            self._queue.add(Task("Agent", *key), priority)
+
+    def _mark_gateway(self, priority: int) -> None:
+        if self.view.has_gateway:
+            self._queue.add(Task("Gateway", self.view.settings.namespace, labels.GATEWAY), priority)
+
+    def all_policies(self, _: object) -> None:
+        """Have every policy looked at, and the gateway that serves them."""
+        self._mark_gateway(LATER)
+        for key in self.view.policies.cache:
+            self._queue.add(Task("SecurityPolicy", *key), LATER)
