@@ -39,6 +39,7 @@ from ringfence_operator.reconcile.view import (
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
+from ringfence_operator.resources.observed_pod import observe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
@@ -81,7 +82,7 @@ class Caches:
             pods=self._informer(
                 "pods",
                 f"{CORE}/pods",
-                observed.observe_pod,
+                observe_pod,
                 changes.child_changed,
                 selector=labels.AGENT,
                 index={BY_NODE: index_by_node, BY_POD_POLICY: index_by_pod_policy},

@@ -8,7 +8,8 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.network_probe import Verdict
-from ringfence_operator.resources.observed import Claim, Pod
+from ringfence_operator.resources.observed import Claim
+from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.pod import pod_hash, spec_hash
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings

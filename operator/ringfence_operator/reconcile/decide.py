@@ -10,7 +10,7 @@ from ringfence_operator.reconcile.checks import Refusal, refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
 from ringfence_operator.resources.domains import uses_names
-from ringfence_operator.resources.observed import Pod
+from ringfence_operator.resources.observed_pod import Pod
 
 REFUSED_SECONDS = 5.0
 """How soon a refusal that may end by itself is looked at again; that costs no write."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.resources.effective import Effective
-from ringfence_operator.resources.observed import Exit, Pod
+from ringfence_operator.resources.observed_pod import Exit, Pod
 
 
 @dataclass(frozen=True, slots=True)

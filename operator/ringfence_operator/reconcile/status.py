@@ -6,7 +6,7 @@ from ringfence_operator.api.agent_status import AgentState, AgentStatus, LastExi
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision, Step
-from ringfence_operator.resources.observed import Exit
+from ringfence_operator.resources.observed_pod import Exit
 from ringfence_operator.resources.volumes import claim_name
 
 

@@ -12,7 +12,8 @@ from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.network_probe import ProbePod
-from ringfence_operator.resources.observed import Claim, GatewayPod, Named, NetworkPolicy, Node, Pod, Service
+from ringfence_operator.resources.observed import Claim, GatewayPod, Named, NetworkPolicy, Node, Service
+from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.reserved import host_cidr, reserved_cidrs
 from ringfence_operator.resources.volumes import claim_name

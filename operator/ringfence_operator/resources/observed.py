@@ -34,48 +34,6 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
-    """How a container's process ended; `time` is RFC 3339."""
-
-    code: int
-    reason: str
-    time: str
-    signal: int = 0
-    message: str = ""
-
-    @property
-    def oom_killed(self) -> bool:
-        """True if the kernel killed it for passing its memory limit."""
-        return self.reason == "OOMKilled"
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A pod that carries an agent's label."""
-
-    meta: Meta
-    owner_uid: str
-    labels: Mapping[str, str]
-    spec_hash: str
-    deleting_since: str
-    phase: str
-    reason: str
-    message: str
-    node: str
-    created: str
-    started: str
-    ready: bool
-    running_since: str
-    restarts: int
-    waiting: str
-    waiting_message: str
-    exit: Exit | None
-    unschedulable: str
-    disrupted: str
-    gateway_address: str
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkPolicy:
     """A NetworkPolicy, ours or not; of foreign ones only what tells whether they loosen an agent's confinement."""
 
@@ -153,86 +111,30 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=10).hexdigest()
 
 
-def _owner_uid(meta: Mapping[str, Any]) -> str:
+def owner_uid(meta: Mapping[str, Any]) -> str:
+    """Return the UID of the object that controls this one, or nothing."""
     for owner in meta.get("ownerReferences", ()):
         if owner.get("controller"):
             return str(owner["uid"])
     return ""
 
 
-def _interned(mapping: Mapping[str, str] | None) -> dict[str, str]:
+def interned(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a copy whose strings are shared with all others alike."""
     return {intern(key): intern(value) for key, value in (mapping or {}).items()}
 
 
-def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def condition_of(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return the condition of this type, or an empty one."""
     for condition in status.get("conditions", ()):
         if condition["type"] == kind:
             return condition  # type: ignore[no-any-return]
     return {}
 
 
-def _exit(state: Mapping[str, Any]) -> Exit | None:
-    ended = state.get("terminated")
-    if not ended:
-        return None
-    return Exit(
-        code=ended["exitCode"],
-        reason=intern(ended.get("reason", "")),
-        time=ended.get("finishedAt") or "",
-        signal=ended.get("signal", 0),
-        message=ended.get("message", "")[:512],
-    )
-
-
-def _unschedulable(status: Mapping[str, Any]) -> str:
-    scheduled = _condition(status, "PodScheduled")
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return str(scheduled.get("message", ""))[:1024]
-    return ""
-
-
-def _agent_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    for container in status.get("containerStatuses", ()):
-        if container["name"] == "agent":
-            return container  # type: ignore[no-any-return]
-    return {}
-
-
-def observe_pod(raw: Mapping[str, Any]) -> Pod:
-    """Read a pod."""
-    meta, status = raw["metadata"], raw.get("status", {})
-    container = _agent_container(status)
-    state = container.get("state", {})
-    ready = _condition(status, "Ready")
-    disrupted = _condition(status, "DisruptionTarget")
-    annotations = meta.get("annotations", {})
-    return Pod(
-        meta=Meta.of(raw),
-        owner_uid=_owner_uid(meta),
-        labels=_interned(meta.get("labels")),
-        spec_hash=annotations.get(labels.SPEC_HASH, ""),
-        deleting_since=meta.get("deletionTimestamp") or "",
-        phase=intern(status.get("phase", "")),
-        reason=intern(status.get("reason", "")),
-        message=status.get("message", "")[:1024],
-        node=intern(raw["spec"].get("nodeName", "")),
-        created=meta["creationTimestamp"],
-        started=status.get("startTime") or "",
-        ready=ready.get("status") == "True",
-        running_since=state.get("running", {}).get("startedAt") or "",
-        restarts=container.get("restartCount", 0),
-        waiting=intern(state.get("waiting", {}).get("reason", "")),
-        waiting_message=state.get("waiting", {}).get("message", "")[:1024],
-        exit=_exit(state) or _exit(container.get("lastState", {})),
-        unschedulable=_unschedulable(status),
-        disrupted=intern(disrupted.get("reason", "")) if disrupted.get("status") == "True" else "",
-        gateway_address=intern(annotations.get(labels.GATEWAY_ADDRESS, "")),
-    )
-
-
 def observe_gateway_pod(raw: Mapping[str, Any]) -> GatewayPod:
     """Read a replica of the egress gateway; one that is going counts no more."""
-    is_ready = _condition(raw.get("status", {}), "Ready").get("status") == "True"
+    is_ready = condition_of(raw.get("status", {}), "Ready").get("status") == "True"
     is_running = raw.get("status", {}).get("phase") not in (None, "Pending", "Succeeded", "Failed")
     return GatewayPod(Meta.of(raw), is_ready and "deletionTimestamp" not in raw["metadata"], is_running)
 
@@ -272,11 +174,11 @@ def observe_service(raw: Mapping[str, Any]) -> Service:
     address = spec.get("clusterIP", "")
     return Service(
         meta=Meta.of(raw),
-        owner_uid=_owner_uid(meta),
+        owner_uid=owner_uid(meta),
         digest=service_digest(spec),
         policy=f"{marks[labels.POLICY_NAMESPACE]}/{marks.get(labels.POLICY, '')}" if is_port_set else "",
         address="" if address == "None" else address,
-        selector=_interned(spec.get("selector")),
+        selector=interned(spec.get("selector")),
         ports=tuple(
             ServicePort(port["port"], port.get("protocol", "TCP"), port.get("targetPort", port["port"]))
             for port in spec.get("ports", ())
@@ -289,7 +191,7 @@ def observe_claim(raw: Mapping[str, Any]) -> Claim:
     meta = raw["metadata"]
     return Claim(
         meta=Meta.of(raw),
-        owner_uid=_owner_uid(meta),
+        owner_uid=owner_uid(meta),
         agent_uid=meta.get("labels", {}).get(labels.AGENT_UID, ""),
         is_deleting="deletionTimestamp" in meta,
     )
@@ -303,7 +205,7 @@ def observe_node(raw: Mapping[str, Any]) -> Node:
     supported = any(h.get("name", "") == "" and h.get("features", {}).get("userNamespaces") for h in handlers)
     return Node(
         meta=Meta.of(raw),
-        labels=_interned(node_labels),
+        labels=interned(node_labels),
         addresses=tuple(a["address"] for a in status.get("addresses", ()) if a["type"] in ("InternalIP", "ExternalIP")),
         pod_cidrs=tuple(spec.get("podCIDRs") or ()),
         has_user_namespaces=supported and node_labels.get(labels.USER_NAMESPACES) != "false",

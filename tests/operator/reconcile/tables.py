@@ -10,6 +10,7 @@ from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
+from ringfence_operator.resources.observed_pod import observe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
 from tests.operator.resources.objects import SETTINGS
@@ -73,7 +74,7 @@ class FakeTable(Generic[T]):
 SLIM: dict[str, Callable[[Raw], Any]] = {
     "agents": AgentRecord.of,
     "securitypolicies": SecurityPolicy.from_body,
-    "pods": observed.observe_pod,
+    "pods": observe_pod,
     "networkpolicies": observed.observe_network_policy,
     "services": observed.observe_service,
     "persistentvolumeclaims": observed.observe_claim,

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.reconcile.diagnose import Diagnosis, diagnose, failure_reason, is_disrupted, why_failed
-from ringfence_operator.resources.observed import Pod, observe_pod
+from ringfence_operator.resources.observed_pod import Pod, observe_pod
 from tests.operator.reconcile.contexts import ended_pod, running_pod
 from tests.operator.resources.objects import (
     RUNNING,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.resources import observed
-from ringfence_operator.resources.observed import Exit, observe_pod
+from ringfence_operator.resources.observed_pod import Exit, observe_pod
 from tests.operator.resources.objects import READY, RUNNING, container_status, node_body, pod_body, terminated
 
 

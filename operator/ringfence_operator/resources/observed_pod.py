@@ -1,0 +1,110 @@
+"""What the operator keeps of a pod that is an agent's, as `observed` has the rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from sys import intern
+from typing import Any
+
+from ringfence_operator import labels
+from ringfence_operator.resources.observed import Meta, condition_of, interned, owner_uid
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container's process ended; `time` is RFC 3339."""
+
+    code: int
+    reason: str
+    time: str
+    signal: int = 0
+    message: str = ""
+
+    @property
+    def oom_killed(self) -> bool:
+        """True if the kernel killed it for passing its memory limit."""
+        return self.reason == "OOMKilled"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that carries an agent's label."""
+
+    meta: Meta
+    owner_uid: str
+    labels: Mapping[str, str]
+    spec_hash: str
+    deleting_since: str
+    phase: str
+    reason: str
+    message: str
+    node: str
+    created: str
+    started: str
+    ready: bool
+    running_since: str
+    restarts: int
+    waiting: str
+    waiting_message: str
+    exit: Exit | None
+    unschedulable: str
+    disrupted: str
+    gateway_address: str
+
+
+def _exit(state: Mapping[str, Any]) -> Exit | None:
+    ended = state.get("terminated")
+    if not ended:
+        return None
+    return Exit(
+        code=ended["exitCode"],
+        reason=intern(ended.get("reason", "")),
+        time=ended.get("finishedAt") or "",
+        signal=ended.get("signal", 0),
+        message=ended.get("message", "")[:512],
+    )
+
+
+def _unschedulable(status: Mapping[str, Any]) -> str:
+    scheduled = condition_of(status, "PodScheduled")
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return str(scheduled.get("message", ""))[:1024]
+    return ""
+
+
+def _agent_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    for container in status.get("containerStatuses", ()):
+        if container["name"] == "agent":
+            return container  # type: ignore[no-any-return]
+    return {}
+
+
+def observe_pod(raw: Mapping[str, Any]) -> Pod:
+    """Read a pod."""
+    meta, status = raw["metadata"], raw.get("status", {})
+    container = _agent_container(status)
+    state = container.get("state", {})
+    ready = condition_of(status, "Ready")
+    disrupted = condition_of(status, "DisruptionTarget")
+    annotations = meta.get("annotations", {})
+    return Pod(
+        meta=Meta.of(raw),
+        owner_uid=owner_uid(meta),
+        labels=interned(meta.get("labels")),
+        spec_hash=annotations.get(labels.SPEC_HASH, ""),
+        deleting_since=meta.get("deletionTimestamp") or "",
+        phase=intern(status.get("phase", "")),
+        reason=intern(status.get("reason", "")),
+        message=status.get("message", "")[:1024],
+        node=intern(raw["spec"].get("nodeName", "")),
+        created=meta["creationTimestamp"],
+        started=status.get("startTime") or "",
+        ready=ready.get("status") == "True",
+        running_since=state.get("running", {}).get("startedAt") or "",
+        restarts=container.get("restartCount", 0),
+        waiting=intern(state.get("waiting", {}).get("reason", "")),
+        waiting_message=state.get("waiting", {}).get("message", "")[:1024],
+        exit=_exit(state) or _exit(container.get("lastState", {})),
+        unschedulable=_unschedulable(status),
+        disrupted=intern(disrupted.get("reason", "")) if disrupted.get("status") == "True" else "",
+        gateway_address=intern(annotations.get(labels.GATEWAY_ADDRESS, "")),
+    )
