@@ -1,8 +1,11 @@
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ringfence_gateway.addresses import is_public, public_of
+from ringfence_gateway.addresses import CLOSED, is_public, public_of
+from ringfence_operator.resources.gateway import build_gateway_egress
+from ringfence_operator.resources.public import NOT_PUBLIC, PUBLIC
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,26 @@ def test_reserved_networks_are_closed_too_each_to_its_own_family() -> None:
     left = public_of(["8.8.8.8", "1.1.1.1", "2a00::1", "2606:4700::1", "10.0.0.1"], reserved=reserved)
 
     assert left == ["1.1.1.1", "2606:4700::1"]
+
+
+def edges(cidr: str) -> set[str]:
+    """Return the first and last address of a network, and the ones beside it."""
+    network = ip_network(cidr)
+    first, last = int(network.network_address), int(network.broadcast_address)
+    most = 2**network.max_prefixlen - 1
+    kind = type(network.network_address)
+    return {str(kind(each)) for each in (first - 1, first, last, last + 1) if 0 <= each <= most}
+
+
+@pytest.mark.parametrize("text", sorted(set().union(*map(edges, (*map(str, CLOSED), *PUBLIC, *NOT_PUBLIC)))))
+def test_resolver_envoy_and_network_policy_close_the_same(text: str) -> None:
+    address = ip_address(text)
+    egress = build_gateway_egress("ringfence-system", [], [])["spec"]["egress"][0]["to"]
+    blocks = [each["ipBlock"] for each in egress]
+
+    def lies_in(cidrs: Iterable[str]) -> bool:
+        return any(address in ip_network(each) for each in cidrs)
+
+    of_envoy = lies_in(PUBLIC) and not lies_in(NOT_PUBLIC)
+    of_policy = any(lies_in([each["cidr"]]) and not lies_in(each["except"]) for each in blocks)
+    assert is_public(address) == of_envoy == of_policy

@@ -9,8 +9,9 @@ from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
 from google.protobuf import any_pb2
 
-from ringfence_operator.control.gateway import PUBLIC, collapsed
+from ringfence_operator.control.gateway import collapsed
 from ringfence_operator.control.verdict import Verdict
+from ringfence_operator.resources.public import PUBLIC
 
 ALS_CLUSTER = "als"
 """In the gateway's bootstrap: the responder, on a Unix socket."""

@@ -6,23 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-NOT_PUBLIC = (
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "224.0.0.0/3",
-    "2001::/23",
-    "2002::/16",
-)
-"""Addresses that no name may lead to. Of IPv6, everything outside `PUBLIC`, besides: loopback, unique and link-local
-addresses, multicast, IPv4-mapped ones, NAT64. Tunnels (Teredo, 6to4) could lead to any IPv4 address."""
-PUBLIC = ("0.0.0.0/0", "2000::/3")
+from ringfence_operator.resources.public import NOT_PUBLIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,23 +21,18 @@ from ringfence_operator.resources.port_set import (
     block_name,
     first_port,
 )
+from ringfence_operator.resources.public import EMBEDDING, NOT_PUBLIC, PUBLIC
 from ringfence_operator.resources.reserved import ALWAYS, PRIVATE, exceptions, host_cidr
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 SELECTOR = {labels.APP: labels.GATEWAY}
 _PLACES = range(FURTHER, FURTHER + MOST_FURTHER)
 _USUAL = {DNS_PORT, HTTP_PORT, TLS_PORT, PROXY_PORT}
-OUTSIDE = ("0.0.0.0/0", "2000::/3")
-"""Where the outside is: of IPv6, global unicast only."""
-UNROUTABLE = ("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "ff00::/8")
-"""Addresses that no name of the outside means: this host, benchmarks, multicast, and what is reserved."""
-EMBEDDING = ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-"""IPv6 addresses that carry an IPv4 address, which could be any of the closed ones."""
 
 
 def closed_cidrs(reserved: Iterable[str]) -> list[str]:
     """Return the CIDRs that nobody is connected to because of a name; `reserved` are the cluster's own."""
-    closed = [*ALWAYS, *PRIVATE, *UNROUTABLE, *EMBEDDING, *reserved]
+    closed = [*ALWAYS, *PRIVATE, *NOT_PUBLIC, *EMBEDDING, "ff00::/8", *reserved]
     return [*exceptions("0.0.0.0/0", closed), *exceptions("::/0", closed)]
 
 
@@ -158,7 +153,7 @@ def build_gateway_egress(
     that is given by its address.
     """
     closed = closed_cidrs(reserved)
-    outside = [_block(cidr, closed) for cidr in OUTSIDE]
+    outside = [_block(cidr, closed) for cidr in PUBLIC]
     egress: list[dict[str, Any]] = [{"to": outside, "ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]}]
     if resolvers:
         dns = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence_operator.control.gateway import NOT_PUBLIC
+from ringfence_operator.resources.public import NOT_PUBLIC
 from tests.operator.control.port_sets import port_set
 from tests.operator.control.world import OTHER, REPLICA, A, B, Stream, World, world
 

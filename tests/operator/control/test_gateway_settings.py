@@ -2,7 +2,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ringfence_operator.control.gateway import NOT_PUBLIC, PUBLIC, GatewaySettings, Proxy, collapsed, proxy_of
+from ringfence_operator.control.gateway import GatewaySettings, Proxy, collapsed, proxy_of
+from ringfence_operator.resources.public import NOT_PUBLIC, PUBLIC
 
 CLOSED = """
 10.0.0.1 100.64.0.1 127.0.0.1 169.254.169.254 172.16.0.1 192.168.1.1 0.0.0.0 224.0.0.1 255.255.255.255
