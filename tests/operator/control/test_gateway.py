@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -357,34 +356,3 @@ async def test_headers_and_hellos_that_do_not_end_are_cut(at: World) -> None:
     assert await tls.closed(8)
     await http.reader.read(4096)
     assert await http.closed(12)
-
-
-async def test_with_an_upstream_proxy_everything_goes_out_through_it(tmp_path: Path) -> None:
-    seen: list[str] = []
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):
-            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
-                seen.append(head)
-                if head.startswith("CONNECT"):
-                    break
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy")
-        writer.close()
-
-    server = await asyncio.start_server(proxy, A, 0)
-    port = server.sockets[0].getsockname()[1]
-    async with world(tmp_path, serve=False, closed=NOT_PUBLIC, upstreamProxy=f"http://user:word@{A}:{port}") as at:
-        await at.apply("a.example")
-
-        by_http = await at.get("a.example")
-        refused = [await at.get("b.example"), await at.tls_answer("b.example")]
-        await at.tls_answer("a.example")
-    server.close()
-
-    assert (by_http, refused) == ("proxy", ["403", "closed"])
-    assert [head.split("\r\n")[0] for head in seen] == [
-        "GET http://a.example/ HTTP/1.1",
-        "CONNECT a.example:443 HTTP/1.1",
-    ]
-    assert all("proxy-authorization: Basic dXNlcjp3b3Jk" in head for head in seen)
-    assert at.internet.asked == []
