@@ -15,6 +15,7 @@ from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
 from tests.e2e.together import HERE, MakeWorld, Together, runs_together
 from tests.e2e.world import World, is_true, namespace_body
 
+GUARD = address("ValidatingAdmissionPolicyBinding", name="ringfence-guard")
 TOGETHER = pytest.StashKey[Together]()
 
 
@@ -62,8 +63,11 @@ def kube(kubeconfig: Path) -> Iterator[Kube]:
 
 @pytest.fixture(scope="session")
 def without_deployed_operator(kube: Kube) -> Iterator[None]:
-    """One that is installed in the cluster rests while the one from source works."""
+    """One that is installed in the cluster rests while the one from source works, which its guard does not know."""
     there = {path: found for path in DEPLOYMENTS.values() if (found := kube.get(path))}
+    guard = kube.get(GUARD)
+    if guard is not None:
+        kube.delete(GUARD)
     for path in there:
         kube.merge(path, {"spec": {"replicas": 0}})
     for path in there:
@@ -71,6 +75,8 @@ def without_deployed_operator(kube: Kube) -> Iterator[None]:
     yield
     for path, found in there.items():
         kube.merge(path, {"spec": {"replicas": found["spec"]["replicas"]}})
+    if guard is not None:
+        kube.apply({**guard, "metadata": {"name": guard["metadata"]["name"]}})
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,8 @@ PLURALS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/rolebindings",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
+    "ValidatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
     "Deployment": "/apis/apps/v1/deployments",
     "Lease": "/apis/coordination.k8s.io/v1/leases",
     "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",

@@ -10,7 +10,7 @@ from tests.e2e.escape.hammer import Hammer
 from tests.e2e.escape.seats import fetched
 from tests.e2e.escape.ways import tls
 from tests.e2e.installation import GATEWAY, Installation
-from tests.e2e.kube import Body, RefusedError
+from tests.e2e.kube import Body, RefusedError, address_of
 from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.world import AgentHandle, PodHandle, World, condition, is_pod_ready
 
@@ -33,9 +33,9 @@ EXPOSING = {
 class Victim:
     """An agent whose policy lets it reach what the attacker wants, and the doors that are open to it."""
 
-    def __init__(self, world: World, *, namespace: str = "") -> None:
-        self.policy = world.policy("victim", namespace=namespace, network={"allowedDomains": [{"name": "web.example"}]})
-        self.agent = world.agent("victim", namespace=namespace, securityPolicyRef={"name": self.policy})
+    def __init__(self, world: World) -> None:
+        self.policy = world.policy("victim", network={"allowedDomains": [{"name": "web.example"}]})
+        self.agent = world.agent("victim", securityPolicyRef={"name": self.policy})
         self.agent.until_ready()
         self.place = Place.of(world.kube, self.agent.namespace, self.policy)
         self.doors = self.place.doors("victim", gateways(world))
@@ -51,6 +51,12 @@ def attacking_agent(world: World, *, namespace: str = "", **network: Any) -> Age
     agent = world.agent("attacker", namespace=namespace, securityPolicyRef={"name": policy})
     agent.pod.until(is_pod_ready)
     return agent
+
+
+def allow_all(world: World, *, namespace: str = "", selector: Body | None = None) -> Body:
+    """Create a tenant's own NetworkPolicy, which opens everything."""
+    spec = {"podSelector": selector or {}, "policyTypes": ["Ingress", "Egress"], "egress": [{}], "ingress": [{}]}
+    return world.named("NetworkPolicy", "allow-all", namespace=namespace, api="networking.k8s.io/v1", spec=spec)
 
 
 def web(place: Place) -> dict[str, Any]:
@@ -96,12 +102,23 @@ def test_a_policy_cannot_name_another_policys_service(world: World) -> None:
     assert reached == set(), knocks(attacker.pod, victim.doors)
 
 
-def test_a_tenants_allow_all_opens_no_other_policys_port_set_and_shows(world: World) -> None:
+def test_a_tenants_allow_all_is_refused_where_there_is_an_agent(world: World) -> None:
+    attacker = attacking_agent(world)
+    not_agents = {"matchExpressions": [{"key": "ringfence.dev/agent", "operator": "DoesNotExist"}]}
+
+    with pytest.raises(RefusedError, match=r"add \{key: ringfence.dev/agent, operator: DoesNotExist\}"):
+        allow_all(world)
+    other = allow_all(world, selector=not_agents)
+    with pytest.raises(RefusedError, match="could open egress to agents"):
+        world.kube.merge(address_of(other), {"spec": {"podSelector": {"matchExpressions": None}}})
+
+    assert opened(attacker.pod, outside_doors("203.0.113.10")) == set()
+
+
+def test_a_tenants_allow_all_from_before_opens_no_other_policys_port_set_and_shows(world: World) -> None:
     namespace = world.new_namespace("tenant")
-    victim, attacker = Victim(world, namespace=namespace), attacking_agent(world, namespace=namespace)
-    attacker.until_ready()
-    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [{}], "ingress": [{}]}
-    world.named("NetworkPolicy", "allow-all", namespace=namespace, api="networking.k8s.io/v1", spec=spec)
+    allow_all(world, namespace=namespace)
+    victim, attacker = Victim(world), attacking_agent(world, namespace=namespace)
 
     found = attacker.until(lambda it: (condition(it, "Enforced") or {}).get("status") == "False")
     reached, by_victim = opened(attacker.pod, victim.doors), opened(victim.agent.pod, victim.doors)
