@@ -16,10 +16,12 @@ METRIC, NAMES_PORT = "ringfence_gateway_connections_limited_total", 8082
 CLOSED = 200
 
 
-def seated(world: World, name: str) -> AgentHandle:
-    agent = world.agent(name, securityPolicyRef={"name": world.policy(name, network=LIST)})
+def seated(world: World, name: str) -> tuple[AgentHandle, str]:
+    """Return an agent that is ready, and its policy as metrics call it."""
+    policy = world.policy(name, network=LIST)
+    agent = world.agent(name, securityPolicyRef={"name": policy})
     agent.until_ready()
-    return agent
+    return agent, f"{world.namespace}/{policy}"
 
 
 def limited(installed: Installation, policy: str) -> float:
@@ -38,7 +40,7 @@ def until_limited(installed: Installation, policy: str, *, seconds: float = 30) 
 def test_a_flood_of_connections_is_closed_and_seen_and_another_agents_are_served(
     alone: World, installed: Installation, port: int
 ) -> None:
-    flooder, other = seated(alone, "flooder"), seated(alone, "other")
+    (flooder, flooded), (other, spared) = seated(alone, "flooder"), seated(alone, "other")
     (gateway,) = flooder.pod.script("fetch", [look_up("api.test")])
 
     with Hammer(other.pod, {"tls": tls("api.test"), "tunnel": tunnel("api.test:443")}) as hammer:
@@ -48,6 +50,6 @@ def test_a_flood_of_connections_is_closed_and_seen_and_another_agents_are_served
 
     assert flood["closed"] >= CLOSED
     assert hammer.seen == {"tls": {"203.0.113.11"}, "tunnel": {"203.0.113.11"}}
-    until_limited(installed, f"{alone.namespace}/flooder")
-    assert limited(installed, f"{alone.namespace}/other") == 0
+    until_limited(installed, flooded)
+    assert limited(installed, spared) == 0
     assert reached(flooder, "api.test") == {"api.test": "203.0.113.11"}
