@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from bench.egress.bed import NAMES, Bed
 from bench.egress.change import measure_change
+from bench.egress.flood import measure_flood
 from bench.egress.killed import measure_killed
 from bench.egress.latency import measure_latency
 from bench.egress.scale import measure_scale
@@ -22,6 +23,7 @@ MEASURES: dict[str, Callable[[Bed], Iterable[Row]]] = {
     "throughput": measure_throughput,
     "change": measure_change,
     "writes": measure_writes,
+    "flood": measure_flood,
     "killed": measure_killed,
     "scale": measure_scale,
 }

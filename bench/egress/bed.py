@@ -111,11 +111,11 @@ class Bed:
         assert found is not None
         return found
 
-    def seat(self, namespace: str, name: str, network: Body) -> Seat:
-        """Return an agent that is Ready, under a policy of its own."""
+    def seat(self, namespace: str, name: str, network: Body, *, cpu: str = "4") -> Seat:
+        """Return an agent that is Ready, under a policy of its own, with that limit of CPU."""
         self.policy(namespace, name, network)
         gateway = self.until_enforced(namespace, name)["status"]["gateway"]
-        resources = {"requests": {"cpu": "100m"}, "limits": {"cpu": "4", "memory": "512Mi"}}
+        resources = {"requests": {"cpu": "100m"}, "limits": {"cpu": cpu, "memory": "512Mi"}}
         spec = {"image": self.image, "securityPolicyRef": {"name": name}, "resources": resources}
         made = {"apiVersion": API, "kind": "Agent", "metadata": {"namespace": namespace, "name": name}, "spec": spec}
         self.kube.create(made)

@@ -18,6 +18,8 @@ GAP = 2.5
 """Seconds between two changes, and what a change has at most."""
 LEAD = 1.5
 """Seconds from the start of a run to its first change: exec takes a moment."""
+PAUSE = "10ms"
+"""Between two attempts of one of four workers: more would be beyond a policy's allowance of connections."""
 BATCH = 10
 """Changes while one run of the program tries."""
 KEPT = 8
@@ -61,7 +63,7 @@ def change_often(bed: Bed, namespace: str, policy: str, seat: Seat, count: int) 
     found: list[Timed] = []
     while len(found) < count:
         batch = min(BATCH, count - len(found))
-        running = seat.start("try", seconds=LEAD + batch * GAP)
+        running = seat.start("try", seconds=LEAD + batch * GAP, pause=PAUSE)
         time.sleep(LEAD)
         changes = [_change(bed, namespace, policy, is_open=(len(found) + number) % 2 == 0) for number in range(batch)]
         found += _times(changes, running)

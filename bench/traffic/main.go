@@ -24,6 +24,7 @@ type options struct {
 	count   int
 	streams int
 	workers int
+	held    int
 	rate    float64
 	pause   time.Duration
 	length  time.Duration
@@ -35,11 +36,12 @@ var commands = map[string]func(options) (any, error){
 	"load":    load,
 	"latency": latency,
 	"stream":  stream,
+	"flood":   flood,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "traffic: say wait, try, load, latency or stream")
+		fmt.Fprintln(os.Stderr, "traffic: say wait, try, load, latency, stream or flood")
 		os.Exit(2)
 	}
 	found, err := commands[os.Args[1]](parse(os.Args[2:]))
@@ -63,6 +65,7 @@ func parse(arguments []string) options {
 	flags.IntVar(&o.count, "count", 100, "samples of each way")
 	flags.IntVar(&o.streams, "streams", 1, "streams at once")
 	flags.IntVar(&o.workers, "workers", 2, "workers for each way")
+	flags.IntVar(&o.held, "held", 2000, "connections that a flood keeps open")
 	flags.Float64Var(&o.rate, "rate", 200, "connections per second, whether or not earlier ones are there")
 	flags.DurationVar(&o.pause, "pause", 2*time.Millisecond, "between two attempts of a worker")
 	flags.DurationVar(&o.length, "length", 10*time.Second, "how long")

@@ -13,6 +13,7 @@ from ringfence_gateway.access_log import AccessLog, serve_access_log
 from ringfence_gateway.control import Certificates
 from ringfence_gateway.environment import Environment
 from ringfence_gateway.health import HealthServer, is_envoy_live
+from ringfence_gateway.limits import watch_limits
 from ringfence_gateway.port_set import Settings
 from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_forever, report_once
@@ -45,6 +46,7 @@ async def run(environment: Environment) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(subscription.run())
+                tasks.create_task(watch_limits(record, environment.run_directory / "admin.sock"))
                 try:
                     await report_forever(record, subscription.report, node=node_of(environment))
                 finally:

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -24,6 +25,7 @@ class Record(Collector):
         self._requests: Counter[tuple[int, str, str]] = Counter()
         self._dns: Counter[tuple[int, str]] = Counter()
         self._dropped: Counter[int] = Counter()
+        self._limited: dict[tuple[int, str], int] = {}
         self._refused = 0
 
     def serve(self, block: int, policy: str) -> None:
@@ -37,7 +39,8 @@ class Record(Collector):
         self._policies.pop(block, None)
         self._dropped.pop(block, None)
         self.tally.forget(block)
-        for counter in (self._requests, self._dns):
+        counters: tuple[dict[Any, int], ...] = (self._requests, self._dns, self._limited)
+        for counter in counters:
             for key in [key for key in counter if key[0] == block]:
                 del counter[key]
 
@@ -71,6 +74,10 @@ class Record(Collector):
         """Count a DNS query beyond the allowance."""
         self._dropped[block] += 1
 
+    def limited(self, closed: Mapping[tuple[int, str], int]) -> None:
+        """Note how many connections Envoy has closed so far, by block and by the limit that they were beyond."""
+        self._limited = {key: count for key, count in closed.items() if key[0] in self._policies}
+
     def refused(self) -> None:
         """Count a name that would have led Envoy to an address that is not public."""
         self._refused += 1
@@ -93,6 +100,14 @@ class Record(Collector):
         for block, count in self._dropped.items():
             dropped.add_metric((self._policies.get(block, ""),), count)
         yield dropped
+        limited = CounterMetricFamily(
+            "ringfence_gateway_connections_limited",
+            "Connections closed because a policy opened too many new ones, or had too many open.",
+            labels=("policy", "limit"),
+        )
+        for (block, limit), count in self._limited.items():
+            limited.add_metric((self._policies[block], limit), count)
+        yield limited
         yield CounterMetricFamily(
             "ringfence_gateway_resolver_refused", "Names that have no public address.", value=self._refused
         )

@@ -9,6 +9,7 @@ from typing import Any
 from ringfence_gateway.access_log import AccessLog, serve_access_log
 from ringfence_gateway.control import Certificates
 from ringfence_gateway.health import is_envoy_live
+from ringfence_gateway.limits import watch_limits
 from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_once
 from ringfence_gateway.resolver import Resolver, ResolverServer
@@ -19,6 +20,7 @@ from ringfence_operator.control.gateway import Wiring
 from ringfence_operator.control.process import ControlProcess, Place
 from ringfence_operator.resources.port_set import PortSet
 from tests.gateway.clients import addresses, ask
+from tests.gateway.test_record import metrics
 from tests.operator.control.authority import Authority
 from tests.operator.control.envoy_process import envoy
 from tests.operator.control.internet import internet
@@ -160,3 +162,21 @@ async def test_a_port_set_whose_port_is_taken_is_refused_and_the_next_one_is_in_
         await made.apply("a.example")
 
     assert "in use" in json.dumps(refused)
+
+
+async def test_connections_that_envoy_closes_beyond_a_limit_are_told_as_a_metric(tmp_path: Path) -> None:
+    async with gateway(tmp_path, is_filtering=False) as made:
+        await made.apply("a.example", policy="team/web")
+        watching = asyncio.create_task(watch_limits(made.record, made.admin, seconds=0.1))
+        metric = 'ringfence_gateway_connections_limited_total{limit="new",policy="team/web"}'
+        async with asyncio.timeout(SECONDS):
+            while metric not in metrics(made.record):
+                await flood(10_000 + 16 * made.block + 2)
+        watching.cancel()
+
+
+async def flood(port: int) -> None:
+    """Open many connections at once, and end them."""
+    opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(200)))
+    for _, writer in opened:
+        writer.transport.abort()

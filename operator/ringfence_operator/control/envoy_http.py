@@ -7,16 +7,15 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
-from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as manager_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
-from ringfence_operator.control.envoy_cluster import MOST_CONNECTIONS, build_dns_cache
+from ringfence_operator.control.envoy_cluster import build_dns_cache
 from ringfence_operator.control.envoy_filters import http_log, only_public, packed
+from ringfence_operator.control.envoy_listener import listening, most_connections
 from ringfence_operator.control.envoy_routes import CHECK, RESOLVE
-from ringfence_operator.control.envoy_tls import listening
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
-from ringfence_operator.resources.port_set import HTTP, PortSet, block_name, first_port
+from ringfence_operator.resources.port_set import HTTP, PortSet, block_name
 
 CLOSING_NANOSECONDS = 200_000_000
 """How long a client may take to read the last of an answer and close, before it is closed to."""
@@ -26,12 +25,12 @@ def build_http_listener(port_set: PortSet, settings: GatewaySettings, wiring: Wi
     """Return the listener. It says nothing of names, so that a change of names cuts no connection."""
     manager = packed(_manager(port_set.block, settings, wiring))
     chain = listener_components_pb2.FilterChain(
-        name="http", filters=[_connection_limit(), {"name": "http", "typed_config": manager}]
+        name="http", filters=[most_connections(port_set.block), {"name": "http", "typed_config": manager}]
     )
     return listener_pb2.Listener(
         name=f"{block_name(port_set.block)}-http",
         filter_chains=[chain],
-        **listening(first_port(port_set.block) + HTTP),
+        **listening(port_set.block, HTTP),
     )
 
 
@@ -85,9 +84,3 @@ def _router() -> HttpFilter:
 @lru_cache(maxsize=1)
 def _log() -> accesslog_pb2.AccessLog:
     return http_log()
-
-
-@lru_cache(maxsize=1)
-def _connection_limit() -> listener_components_pb2.Filter:
-    limit = connection_limit_pb2.ConnectionLimit(stat_prefix="http", max_connections={"value": MOST_CONNECTIONS})
-    return listener_components_pb2.Filter(name="limit", typed_config=packed(limit))

@@ -6,24 +6,23 @@ from hashlib import blake2b
 from typing import Any
 
 from envoy.config.listener.v3 import listener_pb2
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from ringfence_operator.control.envoy_cluster import PROXY_CLUSTER, build_dns_cache, proxy_headers
-from ringfence_operator.control.envoy_filters import address_of, only_names, only_public, packed, tcp_log
+from ringfence_operator.control.envoy_filters import only_names, only_public, packed, tcp_log
+from ringfence_operator.control.envoy_listener import listening
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.control.verdict import Judged, Verdict, judge, other_verdict
-from ringfence_operator.resources.port_set import PortSet, block_name, first_port
+from ringfence_operator.resources.port_set import PortSet, block_name
 
 NOWHERE = "nowhere"
 """No cluster has this name: a connection that is led to it is logged and closed."""
-BUFFER_BYTES = 65_536
 FIRST_BYTES = 65_536
 """What is read of a client before its address is checked: else, tcp_proxy connects before any other filter says no."""
-SOL_SOCKET, SO_KEEPALIVE, IPPROTO_TCP, TCP_KEEPIDLE = 1, 9, 6, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +42,8 @@ def build_tls_listener(
         name=f"{block_name(port_set.block)}-tls-{port}",
         filter_chains=[_chain(each, filters) for each in judge(port_set, port)],
         default_filter_chain=FilterChain(name="other", filters=filters.others),
-        listener_filters=[{"name": "tls", "typed_config": packed(tls_inspector_pb2.TlsInspector())}],
-        **listening(first_port(port_set.block) + offset),
+        **listening(port_set.block, offset, _inspector()),
     )
-
-
-def listening(port: int) -> dict[str, Any]:
-    """Return what every listener says of its port."""
-    return {
-        "address": address_of("::", port),
-        # Two listeners that share a port would share its connections.
-        "enable_reuse_port": {"value": False},
-        "listener_filters_timeout": {"seconds": 5},
-        "per_connection_buffer_limit_bytes": {"value": BUFFER_BYTES},
-        # A client that is gone without a word is found out, since idle connections are kept.
-        "socket_options": [_option(SOL_SOCKET, SO_KEEPALIVE, 1), _option(IPPROTO_TCP, TCP_KEEPIDLE, 300)],
-    }
-
-
-def _option(level: int, name: int, value: int) -> dict[str, Any]:
-    return {"level": level, "name": name, "int_value": value, "state": "STATE_PREBIND"}
 
 
 def _chain(judged: Judged, filters: _Filters) -> FilterChain:
@@ -96,6 +77,11 @@ def _way_out(block: int, port: int, verdict: Verdict, settings: GatewaySettings,
     )
     check = _check(wiring.closed_by(settings))
     return Filter(name="resolve", typed_config=packed(resolve)), check, _tcp(block_name(block), verdict)
+
+
+@lru_cache(maxsize=1)
+def _inspector() -> ListenerFilter:
+    return ListenerFilter(name="tls", typed_config=packed(tls_inspector_pb2.TlsInspector()))
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from envoy.config.listener.v3 import listener_pb2
 
 from ringfence_operator.control.envoy import build_resources, build_shared
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
@@ -73,3 +74,10 @@ def test_what_is_shared_belongs_to_no_block() -> None:
 )
 def test_a_resources_name_tells_its_block(name: str, block: int | None) -> None:
     assert block_of(name) == block
+
+
+def test_a_listener_takes_one_connection_before_a_worker_looks_at_the_others() -> None:
+    found = build_resources(port_set(17, "a.example", further={8443: 3}), settings(), Wiring())
+    listeners = [listener_pb2.Listener.FromString(each.body) for each in found if each.type_url == LISTENER]
+
+    assert [each.max_connections_to_accept_per_socket_event.value for each in listeners] == [1, 1, 1]

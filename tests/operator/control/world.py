@@ -57,11 +57,11 @@ class World:
     def port(self, offset: int, block: int | None = None) -> int:
         return first_port(self.block if block is None else block) + offset
 
-    async def tls(self, name: str | None, *, offset: int = TLS) -> "Stream":
+    async def tls(self, name: str | None, *, offset: int = TLS, block: int | None = None) -> "Stream":
         """Return a TLS connection with this SNI. Raises OSError if it is closed."""
         async with asyncio.timeout(SECONDS):
             reader, writer = await asyncio.open_connection(
-                "127.0.0.1", self.port(offset), ssl=self.internet.client(), server_hostname=name or ""
+                "127.0.0.1", self.port(offset, block), ssl=self.internet.client(), server_hostname=name or ""
             )
         self.writers.append(writer)
         return Stream(reader, writer)
@@ -73,10 +73,10 @@ class World:
         self.writers.append(writer)
         return Stream(reader, writer)
 
-    async def tls_answer(self, name: str | None, *, offset: int = TLS) -> str:
+    async def tls_answer(self, name: str | None, *, offset: int = TLS, block: int | None = None) -> str:
         """Return what the server that this SNI leads to says it is, or `closed`."""
         try:
-            stream = await self.tls(name, offset=offset)
+            stream = await self.tls(name, offset=offset, block=block)
         except OSError:
             return "closed"
         return await stream.ask()
