@@ -65,7 +65,7 @@ def measure_scale(bed: Bed) -> Iterator[Row]:
     yield from _change_rows(among)
     growth = round(among.bytes / few.bytes, 2)
     yield at_most(f"  bytes among {many:,} over bytes among {FEW}", growth, GROWTH, "x")
-    yield _fresh(bed, many)
+    yield _fresh(bed, namespace, many)
 
 
 def _changed(bed: Bed, namespace: str, seat: Seat, policies: int) -> Changed:
@@ -123,19 +123,21 @@ def _list(numbers: list[float]) -> str:
     return " and ".join(f"{each:.0f}" for each in numbers)
 
 
-def _fresh(bed: Bed, policies: int) -> Row:
+def _fresh(bed: Bed, namespace: str, policies: int) -> Row:
     """Delete a replica, and time the one that comes instead of it, some times."""
     loads = []
     for _ in range(bed.count(FRESH, QUICK_FRESH)):
-        loads.append(_one_fresh(bed))
+        loads.append(_one_fresh(bed, namespace))
         bed.progress.note(f"a fresh gateway is ready after {loads[-1]:.2f} s")
     bed.keep("fresh gateway", loads)
     what = f"a fresh gateway with {policies:,} policies: process started -> ready with all"
     return at_most(f"{what}, the slowest of {len(loads)}", round(max(loads), 2), 3, "s")
 
 
-def _one_fresh(bed: Bed) -> float:
+def _one_fresh(bed: Bed, namespace: str) -> float:
     await_two(bed)
+    # Which replicas there are is told half a minute later: the writes of one replica's death are no part of the next's.
+    bed.eventually(lambda: _are_told(bed, namespace), "all policies name both replicas", timeout=180, step=1.0)
     bed.rest(5)
     pods = bed.gateways()
     bed.kube.delete(address("Pod", SYSTEM_NAMESPACE, pods[0].name), gracePeriodSeconds=0)
@@ -145,6 +147,12 @@ def _one_fresh(bed: Bed) -> float:
     seconds = ready - _started(GatewayPod.of(fresh.get()))
     await_two(bed)
     return round(seconds, 2)
+
+
+def _are_told(bed: Bed, namespace: str) -> bool:
+    names = sorted(each.name for each in bed.gateways())
+    gateways = (each["status"].get("gateway") or {} for each in bed.kube.items(address("SecurityPolicy", namespace)))
+    return all([replica["name"] for replica in each.get("replicas", ())] == names for each in gateways)
 
 
 def _newcomer(bed: Bed, before: set[str]) -> PodHandle:

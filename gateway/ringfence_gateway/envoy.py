@@ -1,9 +1,11 @@
-"""Becoming Envoy: `python -m ringfence_gateway.envoy` writes its bootstrap for this pod and hands the process over."""
+"""Keeping Envoy: `python -m ringfence_gateway.envoy` writes its bootstrap for this pod, and has it run."""
 
 import os
 import sys
 from importlib.resources import files
 from pathlib import Path
+
+from ringfence_gateway.keeper import Keeper
 
 PROGRAM = "/usr/local/bin/envoy"
 RUN = Path("/run/ringfence")
@@ -41,15 +43,16 @@ def arguments(bootstrap: Path, *, pod: str) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Write the bootstrap, and become Envoy. Ends with 2 if the environment does not say which pod this is."""
+def main() -> int:
+    """Write the bootstrap, and keep Envoy until told to stop. Returns its exit code, 2 without a pod's name."""
     try:
         pod, namespace = os.environ["RINGFENCE_GATEWAY_POD"], os.environ["RINGFENCE_GATEWAY_NAMESPACE"]
     except KeyError as missing:
-        sys.exit(f"ringfence_gateway.envoy: set {missing.args[0]}, as deploy/gateway.yaml does")
+        print(f"ringfence_gateway.envoy: set {missing.args[0]}, as deploy/gateway.yaml does", file=sys.stderr)  # noqa: T201
+        return 2
     bootstrap = write_bootstrap(RUN / "envoy", namespace=namespace)
-    os.execv(PROGRAM, arguments(bootstrap, pod=pod))  # noqa: S606 - nothing of it is a stranger's input
+    return Keeper(arguments(bootstrap, pod=pod)).run()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -38,7 +38,11 @@ def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_p
     return manager_pb2.HttpConnectionManager(
         stat_prefix="http",
         codec_type="HTTP1",
-        rds={"route_config_name": block_name(block), "config_source": {"ads": {}, "resource_api_version": "V3"}},
+        # Without its routes a listener is not to be in service, however late they are: it would answer 404.
+        rds={
+            "route_config_name": block_name(block),
+            "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": {}},
+        },
         http_filters=_filters(block, settings, wiring),
         access_log=[_log()],
         # Upgrades to HTTP/2 are offered by some clients on every request, and need not be taken.

@@ -29,9 +29,11 @@ _OPTIONS = (
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.server_handshake_timeout_ms", 5_000),
-    # A gateway that is gone without a word is noticed in 10 to 20 s.
+    # A gateway that is gone without a word is noticed in 10 to 40 s. It is also how long one may leave unread what was
+    # sent (gRPC makes it the socket's TCP_USER_TIMEOUT): Envoy reads nothing while it builds listeners, and on a busy
+    # machine a thousand policies take it more than 5 s. Being cut off, it begins anew, and waits for routes in vain.
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

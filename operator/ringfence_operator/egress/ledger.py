@@ -22,7 +22,8 @@ Name = tuple[str, int]
 class _Published:
     port_set: PortSet
     generation: int
-    since: float
+    since: float | None
+    """Since when it has been on its way to a replica, None once it was seen to be in force on all of them."""
     in_force: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Replica → version and generation that it has acknowledged."""
     refused: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -144,13 +145,15 @@ class Ledger:
         self._alone = None
         why = next((why for has, why in present.refused.values() if has == version), None)
         if why is not None:
-            return Standing(Force.REFUSED, now - present.since, why, told)
+            return Standing(Force.REFUSED, now - _on_its_way_since(present, now), why, told)
         behind = [name for name in replicas if present.in_force.get(name, ("", 0))[0] != version]
         if behind and not self._joined:
             return Standing(Force.UNAVAILABLE, now - self._since, replicas=told)
         if behind:
-            return Standing(Force.PENDING, now - present.since, f"waiting for {', '.join(behind[:4])}", told)
-        return Standing(Force.IN_FORCE, now - present.since, replicas=told)
+            seconds = now - _on_its_way_since(present, now)
+            return Standing(Force.PENDING, seconds, f"waiting for {', '.join(behind[:4])}", told)
+        present.since = None
+        return Standing(Force.IN_FORCE, replicas=told)
 
     def _alone_since(self, now: float) -> float:
         """Return since when no replica has been ready."""
@@ -242,6 +245,12 @@ class Ledger:
             touched.add(policy)
         for policy in touched:
             self._on_seen(policy)
+
+
+def _on_its_way_since(present: _Published, now: float) -> float:
+    """Return since when a replica has been behind; one that came or went after all had it begins anew."""
+    present.since = now if present.since is None else present.since
+    return present.since
 
 
 def _add(counts: dict[Name, SeenDomain], fresh: SeenDomain) -> None:

@@ -38,6 +38,8 @@ class PolicyTools:
     """None without an egress gateway."""
     told: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When a policy's names were last told."""
+    waiting: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """Since when a policy's status waits that tells of other replicas."""
 
 
 async def reconcile_security_policy(policy: SecurityPolicy, tools: PolicyTools, *, now: datetime) -> float | None:
@@ -90,6 +92,7 @@ async def _report(policy: SecurityPolicy, found: Found, tools: PolicyTools, *, n
     seen = tools.port_sets.gateway.seen(key) if tools.port_sets else Seen()
     status = policy_status(policy, tools.view, found, seen, now=now)
     if status == policy.status:
+        tools.waiting.pop(policy.key, None)
         if tools.port_sets:
             # None of it is frequent enough for the status; kept, it would leave no room for what comes.
             tools.port_sets.gateway.told(key, seen)
@@ -103,6 +106,7 @@ async def _report(policy: SecurityPolicy, found: Found, tools: PolicyTools, *, n
         return None
     if tools.port_sets:
         tools.port_sets.gateway.told(key, seen)
+    tools.waiting.pop(policy.key, None)
     tools.told[policy.key] = now
     return None
 
@@ -110,16 +114,18 @@ async def _report(policy: SecurityPolicy, found: Found, tools: PolicyTools, *, n
 def _seconds_to_wait(policy: SecurityPolicy, status: SecurityPolicyStatus, tools: PolicyTools, now: datetime) -> float:
     """Return how long a status can wait that tells nothing new but names, or which replicas there are.
 
-    A replica that comes or goes concerns every policy: without this, a roll of the gateway would cost two writes each.
+    A replica that comes or goes concerns every policy: without this, a roll of the gateway would cost two writes each,
+    and that just when the replica that comes instead needs the machine.
     """
     before = policy.status
     if _with_lesser_of(status, before) != before:
         return 0.0
-    since = tools.told.get(policy.key)
-    if since is None:
-        if _names(status) != _names(before):
-            return 0.0
-        since = tools.told[policy.key] = now
+    if _names(status) == _names(before):
+        since = tools.waiting.setdefault(policy.key, now)
+    elif (told := tools.told.get(policy.key)) is not None:
+        since = told
+    else:
+        return 0.0
     return SEEN_SECONDS - (now - since).total_seconds()
 
 
@@ -144,6 +150,7 @@ async def remove_security_policy(namespace: str, name: str, tools: PolicyTools) 
         for each in namespaces_of_cluster_policy(view):
             await tools.networks.remove(each, policy_name(name, is_cluster=True))
     tools.told.pop((namespace, name), None)
+    tools.waiting.pop((namespace, name), None)
 
 
 async def reconcile_port_set(namespace: str, name: str, tools: PolicyTools) -> float | None:

@@ -271,3 +271,29 @@ def test_a_message_that_is_none_is_an_error(book: Book) -> None:
         book.hear("dance")
     with pytest.raises(KeyError):
         book.ledger.hear({"kind": "joined"})
+
+
+def test_a_replica_that_lost_it_is_behind_since_then_and_not_since_it_was_published(book: Book) -> None:
+    book.join("g1", "g2")
+    book.ledger.publish(port_set(), generation=1)
+    book.in_force(replica="g1")
+    book.in_force(replica="g2")
+    book.ledger.standing(P, TWO)
+    book.now = 3600.0
+
+    book.hear("left", "g2")
+    lost = book.ledger.standing(P, TWO)
+    book.now += 7
+    later = book.ledger.standing(P, TWO)
+    book.join("g2")
+    book.in_force(replica="g2")
+    again = book.ledger.standing(P, TWO)
+    book.hear("left", "g2")
+    once_more = book.ledger.standing(P, TWO)
+
+    assert [(each.force, each.seconds) for each in (lost, later, once_more)] == [
+        (Force.PENDING, 0.0),
+        (Force.PENDING, 7.0),
+        (Force.PENDING, 0.0),
+    ]
+    assert again.force is Force.IN_FORCE

@@ -363,6 +363,27 @@ async def test_a_replica_that_stays_is_told_half_a_minute_later() -> None:
     assert [each["name"] for each in cluster.status()["gateway"]["replicas"]] == ["g1", "g2", "g3"]
 
 
+async def test_a_replica_that_takes_anothers_place_costs_one_write_however_long_ago_the_last_one_was() -> None:
+    cluster = Gated()
+    cluster.have_policy()
+    await cluster.settle()
+    cluster.wait(10 * SEEN_SECONDS)
+    before = cluster.api.writes.count("replace securitypolicies/status")
+
+    cluster.tables["gatewaypods"].cache.pop((SYSTEM, "g2"))
+    cluster.gateway.leave("g2")
+    await cluster.reconcile()
+    cluster.have_replica("g3")
+    cluster.gateway.join("g3")
+    cluster.gateway.acknowledge("g3")
+    await cluster.reconcile()
+    cluster.wait(SEEN_SECONDS)
+    await cluster.reconcile()
+
+    assert [each["name"] for each in cluster.status()["gateway"]["replicas"]] == ["g1", "g3"]
+    assert cluster.api.writes.count("replace securitypolicies/status") - before == 1
+
+
 async def test_every_call_is_counted_once() -> None:
     cluster = Gated()
     cluster.have_policy()
@@ -405,7 +426,7 @@ async def test_a_deleted_policy_leaves_nothing_behind() -> None:
     await cluster.look_at()
 
     left = [place for place in cluster.api.objects if place[0] != "events"]
-    assert (left, cluster.tools.told, cluster.gateway.served) == ([], {}, {})
+    assert (left, cluster.tools.told, cluster.tools.waiting, cluster.gateway.served) == ([], {}, {}, {})
 
 
 async def test_a_policy_in_our_own_namespace_opens_no_pod_of_it() -> None:
