@@ -14,6 +14,7 @@ from ringfence_operator.control.envoy_listener import NEW_AT_ONCE
 from ringfence_operator.resources.port_set import HTTP, TLS
 from tests.operator.control.operator_side import SECONDS
 from tests.operator.control.world import NAMES, NET, A, B, Stream, World, world
+from tests.ports import free_block
 
 SLOW = f"{NET}.4"
 BATCH = 100
@@ -49,7 +50,7 @@ def open_until(is_enough: Callable[[int, int], bool], port: int) -> None:
 
 @pytest.mark.parametrize("offset", [HTTP, TLS])
 async def test_connections_beyond_the_allowance_are_closed_and_another_policy_is_served(at: World, offset: int) -> None:
-    other = at.block ^ 1
+    other = free_block()
     await at.apply("a.example")
     await at.apply("b.example", block=other)
 
