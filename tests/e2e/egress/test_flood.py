@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from tests.e2e.egress.test_changes import reached
 from tests.e2e.escape.hammer import Hammer
 from tests.e2e.escape.ways import look_up, tls, tunnel
@@ -13,7 +11,7 @@ from tests.e2e.world import AgentHandle, World
 
 LIST = {"allowedDomains": [{"name": "api.test"}]}
 METRIC, NAMES_PORT = "ringfence_gateway_connections_limited_total", 8082
-CLOSED = 200
+PORTS, CLOSED = (80, 443), 200
 
 
 def seated(world: World, name: str) -> tuple[AgentHandle, str]:
@@ -36,19 +34,18 @@ def until_limited(installed: Installation, policy: str, *, seconds: float = 30) 
         assert time.monotonic() < deadline, f"{policy} has met no limit"
 
 
-@pytest.mark.parametrize("port", [80, 443])
 def test_a_flood_of_connections_is_closed_and_seen_and_another_agents_are_served(
-    alone: World, installed: Installation, port: int
+    alone: World, installed: Installation
 ) -> None:
     (flooder, flooded), (other, spared) = seated(alone, "flooder"), seated(alone, "other")
     (gateway,) = flooder.pod.script("fetch", [look_up("api.test")])
 
     with Hammer(other.pod, {"tls": tls("api.test"), "tunnel": tunnel("api.test:443")}) as hammer:
         hammer.wait(rounds=1)
-        flood = flooder.pod.script("flood", gateway["address"], port, CLOSED, seconds=120)
+        floods = [flooder.pod.script("flood", gateway["address"], port, CLOSED, seconds=120) for port in PORTS]
         hammer.wait(rounds=hammer.rounds + 1)
 
-    assert flood["closed"] >= CLOSED
+    assert [each["closed"] >= CLOSED for each in floods] == [True, True]
     assert hammer.seen == {"tls": {"203.0.113.11"}, "tunnel": {"203.0.113.11"}}
     until_limited(installed, flooded)
     assert limited(installed, spared) == 0
