@@ -15,9 +15,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devcluster.cluster import cache_home
+
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".logs"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ringfence"
 BIN = ROOT / ".venv/bin"
 TAIL_LINES = 60
 SAY_AGAIN_SECONDS = 60.0
@@ -118,7 +119,7 @@ class Runner:
             "RINGFENCE_CLUSTER": cluster,
             "KUBECONFIG": str(ROOT / f".devcluster/{cluster}.kubeconfig"),
             # What mypy knows of the libraries outlives a clone.
-            "MYPY_CACHE_DIR": str(CACHE / "mypy"),
+            "MYPY_CACHE_DIR": str(cache_home() / "mypy"),
         }
         self._environment = {**os.environ, **given, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
