@@ -4,9 +4,8 @@ import itertools
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import yaml
 
@@ -14,7 +13,7 @@ from bench.audit import AuditLog
 from bench.generator import Generator, Load, Running
 from bench.manifests import AGENTS, PODS, Raw, fake_agent, named
 from bench.replica import Replica
-from bench.report import OUT
+from bench.report import OUT, Measured
 from bench.usage import Busy
 from devcluster.addons import apply, apply_addons
 from devcluster.api import Api
@@ -32,13 +31,11 @@ RATE = 20.0
 CONFINED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
-class Bed:
+class Bed(Measured):
     """A cluster of its own, a load generator and the operator's replicas; everything ends with `close`."""
 
     def __init__(self, name: str, progress: Progress, *, is_quick: bool = False) -> None:
-        self.progress = progress
-        self.is_quick = is_quick
-        self.raw: dict[str, Any] = {}
+        super().__init__(progress, is_quick=is_quick)
         self._name = name
         self._numbers = itertools.count(1)
         self._replicas: list[Replica] = []
@@ -165,18 +162,6 @@ class Bed:
     def reconnect(self) -> None:
         """Have an open connection: the server ends those that were idle for long, and the next request would fail."""
         self.eventually(self.api.is_ready, "the API server answers")
-
-    def eventually(self, is_true: Callable[[], bool], what: str, *, timeout: float = 60, step: float = 0.1) -> None:
-        """Return once `is_true`. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout
-        while not is_true():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {timeout:.0f} s: {what}")
-            time.sleep(step)
-
-    def keep(self, name: str, samples: Any) -> None:
-        """Keep raw samples for the file beside the results."""
-        self.raw[name] = samples
 
 
 def finished(run: Running) -> Load:

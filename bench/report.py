@@ -3,10 +3,11 @@
 import argparse
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bench.row import Row, table
 from devcluster.cluster import REPOSITORY
@@ -15,13 +16,26 @@ from devcluster.step import Progress
 OUT = REPOSITORY / "bench/out"
 
 
-class Measured(Protocol):
+class Measured:
     """A cluster in which things are measured."""
 
-    progress: Progress
-    is_quick: bool
-    raw: dict[str, Any]
-    """Samples by name."""
+    def __init__(self, progress: Progress, *, is_quick: bool) -> None:
+        self.progress = progress
+        self.is_quick = is_quick
+        self.raw: dict[str, Any] = {}
+        """Samples by name."""
+
+    def keep(self, name: str, samples: Any) -> None:
+        """Keep raw samples for the file beside the results."""
+        self.raw[name] = samples
+
+    def eventually(self, is_true: Callable[[], bool], what: str, *, timeout: float = 60, step: float = 0.1) -> None:
+        """Return once `is_true`. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout
+        while not is_true():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {timeout:.0f} s: {what}")
+            time.sleep(step)
 
 
 Bed = TypeVar("Bed", bound=Measured)

@@ -2,13 +2,12 @@
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from bench.audit import AuditLog
 from bench.egress.gateway import GatewayPod
 from bench.egress.traffic import Seat, traffic_image
+from bench.report import Measured
 from bench.usage import Busy
 from devcluster.addons import apply
 from devcluster.cluster import REPOSITORY, Cluster
@@ -33,14 +32,12 @@ SERVICES = "10.97.0.0/20"
 PORTS = {"control": 8081, "names": 8082}
 
 
-class Bed:
+class Bed(Measured):
     """A cluster of its own with two operators and two gateways; everything ends with `close`."""
 
     def __init__(self, name: str, progress: Progress, *, is_quick: bool = False, names: int = NAMES) -> None:
-        self.progress = progress
-        self.is_quick = is_quick
+        super().__init__(progress, is_quick=is_quick)
         self.names = names
-        self.raw: dict[str, Any] = {}
         self._name = name
         self._numbers = itertools.count(1)
         self._spaces: list[str] = []
@@ -161,18 +158,6 @@ class Bed:
         """Let the machine become quiet: what was just done must not be part of the next measurement."""
         time.sleep(seconds)
 
-    def eventually(self, is_true: Callable[[], bool], what: str, *, timeout: float = 60, step: float = 0.1) -> None:
-        """Return once `is_true`. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout
-        while not is_true():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {timeout:.0f} s: {what}")
-            time.sleep(step)
-
-    def keep(self, name: str, samples: Any) -> None:
-        """Keep raw samples for the file beside the results."""
-        self.raw[name] = samples
-
 
 def policy(namespace: str, name: str, network: Body) -> Body:
     """Return a SecurityPolicy."""
@@ -192,8 +177,3 @@ def is_enforced(found: Body | None, *, replicas: int = 2) -> bool:
     generation = found["metadata"]["generation"]
     told: Sequence[Body] = (found["status"].get("gateway") or {}).get("replicas", ())
     return len([each for each in told if each["generation"] == generation]) >= replicas
-
-
-def relative(path: Path) -> str:
-    """Return a path as it is called in the repository."""
-    return str(path.relative_to(REPOSITORY))

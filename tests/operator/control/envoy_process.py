@@ -41,10 +41,6 @@ class Envoy:
         stats = json.loads(self.ask("/stats?format=json"))["stats"]
         return {each["name"]: each["value"] for each in stats if "name" in each}
 
-    def resident_bytes(self) -> int:
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
-
 
 def write_bootstrap(folder: Path, *, control: int, als: Path) -> Path:
     """Write what is installed, for this folder's sockets and certificates and a control server on loopback."""
