@@ -1,0 +1,1 @@
+"""One line per call, each with its predecessor's hash."""

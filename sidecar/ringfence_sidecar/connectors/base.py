@@ -1,0 +1,154 @@
+"""What a kind of backend implements; found by the entry point group `ringfence.connectors`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from ringfence_sidecar.call import Context
+from ringfence_sidecar.configuration import Connector as Configuration
+from ringfence_sidecar.configuration import Endpoint
+from ringfence_sidecar.envelope import Notice
+
+S = TypeVar("S")
+"""A session of a kind with an endpoint: a connection, or whatever it keeps for one."""
+
+
+class Effect(StrEnum):
+    """What a call does to the backend; it decides whether it may be tried elsewhere."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    """Twice is as good as once: retried, elsewhere too, even if its outcome is unknown."""
+    WRITE = "write"
+    """Never tried again once it may have been sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """Something that a kind can do. MCP's tool is named `<connector>_<operation>`, REST's path ends in it."""
+
+    name: str
+    """Lower case with underscores."""
+    title: str
+    description: str
+    """For the model that chooses tools: what it does, what it answers, what it costs."""
+    effect: Effect
+    destructive: bool = False
+    arguments: type[msgspec.Struct]
+    """Its JSON Schema is the tool's input schema; use `forbid_unknown_fields=True` and `msgspec.Meta` for bounds."""
+    result: type[msgspec.Struct]
+    """The shape of the envelope's `data`."""
+    streams: bool = False
+    """True if `stream` serves it besides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cacheable:
+    """What makes the answer: `material` is all that changes it, besides the connector's UID and generation.
+
+    `tags` name what it was made from (tables, for SQL), so that a write can drop it.
+    """
+
+    material: tuple[str, ...]
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A call that policy lets through, ready to run on any endpoint."""
+
+    operation: Operation
+    effect: Effect
+    """Of this very call: an `execute` of an idempotent statement may be less than its operation's effect says."""
+    payload: Any
+    """The kind's own."""
+    rule: str
+    """Which rule let it through, for the audit line."""
+    summary: str
+    """What was asked, without literals or payloads, for the audit line."""
+    estimate: Mapping[str, float] = field(default_factory=dict)
+    """Quota resources (`queries`, `rows`, `messagesPublished` …) → what to reserve."""
+    cache: Cacheable | None = None
+    invalidates: frozenset[str] = frozenset()
+    """Tags to drop once it has been done, or may have been."""
+    endpoint: str | None = None
+    """The only endpoint that can serve it: where a lease or an open result lives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the backend answered."""
+
+    data: Any
+    """An instance of the operation's `result`."""
+    message: str = ""
+    warnings: tuple[Notice, ...] = ()
+    partial: bool = False
+    backend_id: str | None = None
+    used: Mapping[str, float] = field(default_factory=dict)
+    """Quota resources → what was really used."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    cacheable: bool = True
+    """False if this very answer must not be kept, such as one that was cut."""
+
+
+class Connector(ABC, Generic[S]):
+    """One bound backend. Made anew when its configuration changes; the one before ends its calls and is closed.
+
+    Errors are those of `ringfence_sidecar.errors`: BackendLostError for what another endpoint may serve, BackendError
+    for what none would. Cancellation of `execute` must reach the driver.
+    """
+
+    kind: ClassVar[str]
+    settings_schema: ClassVar[Mapping[str, Any] | None] = None
+    """JSON Schema of `configuration.settings`, for kinds that third parties add."""
+    sessions: ClassVar[int] = 4
+    """Most sessions with an endpoint; 1 if a session serves many calls at once (then `shared` is True)."""
+    shared: ClassVar[bool] = False
+    caches: ClassVar[bool] = False
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+
+    @abstractmethod
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the operations that the configuration permits; what is not here is no tool and no path."""
+
+    @abstractmethod
+    def prepare(self, operation: Operation, arguments: Any, context: Context) -> Prepared:
+        """Judge the call; `arguments` is an instance of `operation.arguments`. Pure, no I/O.
+
+        Raises RefusedError or InvalidArgumentsError.
+        """
+
+    @abstractmethod
+    async def connect(self, endpoint: Endpoint) -> S:
+        """Return a session that is logged in. Raises BackendLostError, or BackendError if the login is refused."""
+
+    @abstractmethod
+    async def disconnect(self, session: S) -> None:
+        """Close a session; never raises."""
+
+    @abstractmethod
+    async def health_check(self, session: S) -> None:
+        """Ask for something cheap that needs the backend's work. Raises as `execute` does."""
+
+    @abstractmethod
+    async def execute(self, session: S, prepared: Prepared, context: Context) -> Outcome:
+        """Do it, within `context.deadline`."""
+
+    def is_usable(self, session: S) -> bool:  # noqa: ARG002 - a kind may know better
+        """Return False for a session that must not be given out again."""
+        return True
+
+    def stream(self, session: S, prepared: Prepared, context: Context) -> AsyncIterator[Outcome]:
+        """Do it piece by piece, for operations that stream."""
+        raise NotImplementedError
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return the kind's own gauges, by name."""
+        return {}

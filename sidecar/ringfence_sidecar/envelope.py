@@ -1,0 +1,85 @@
+"""The envelope: what every call answers, over REST and over MCP."""
+
+from typing import Any
+
+import msgspec
+
+from ringfence_sidecar.errors import CallError, Status
+
+
+class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One thing that went wrong."""
+
+    code: str
+    """Stable, in CamelCase; the reference page lists them."""
+    message: str
+    retryable: bool = False
+    retry_after_seconds: float | None = None
+    rule: str = ""
+    field: str = ""
+    """The argument at fault, as a path such as `arguments.sql`."""
+    index: int | None = None
+    """Which part of a batch."""
+
+
+class Notice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Something the caller should know although the call was served."""
+
+    code: str
+    message: str
+
+
+class CacheInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether the answer came from a cache, and how old it is."""
+
+    hit: bool = False
+    age_seconds: float = 0.0
+    layer: str = "none"
+    """`none`, `local` or `redis`."""
+    stale: bool = False
+
+
+class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What is known about the call besides its answer."""
+
+    request_id: str
+    trace_id: str
+    connector: str = ""
+    operation: str = ""
+    endpoint: str = ""
+    duration_ms: float = 0.0
+    cache: CacheInfo | None = None
+    attempts: int = 0
+    backend_id: str | None = None
+    """The backend's own name for what it did, such as Snowflake's query id."""
+    details: dict[str, Any] | None = None
+    """What only this kind of connector says, such as a page's handle."""
+
+
+class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to a call."""
+
+    status: Status
+    data: Any
+    message: str
+    errors: tuple[Problem, ...]
+    warnings: tuple[Notice, ...]
+    metadata: Metadata
+
+
+def problem_of(error: CallError, *, index: int | None = None) -> Problem:
+    """Return the envelope's form of an error."""
+    return Problem(
+        code=error.reason,
+        message=error.message,
+        retryable=error.is_retryable,
+        retry_after_seconds=error.retry_after,
+        rule=error.rule,
+        field=error.field,
+        index=index,
+    )
+
+
+def failed(error: CallError, metadata: Metadata, *, warnings: tuple[Notice, ...] = ()) -> Envelope:
+    """Return the envelope of a call that was not served."""
+    return Envelope(error.status, None, error.message, (problem_of(error),), warnings, metadata)
