@@ -1,4 +1,4 @@
-"""The command line: python3 -m devcluster up|down|status|env|build|load|kwok|netpol-e2e."""
+"""The command line: python3 -m devcluster up|down|status|env|build|load|backends|kwok|netpol-e2e."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devcluster import kind
+from devcluster.backends import ensure_backends
 from devcluster.binaries import build
 from devcluster.cluster import cluster_name
 from devcluster.containerd import import_archive
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_load = commands.add_parser("load", help="load image archives (OCI or Docker) onto the node")
     add_load.add_argument("archive", nargs="+")
+    commands.add_parser(
+        "backends", help="install Redis, RabbitMQ and a stand-in for Snowflake, for the sidecar's tests"
+    )
     add_specs = commands.add_parser("netpol-e2e", help="run Kubernetes' own specs of NetworkPolicy against the engine")
     add_specs.add_argument("focus", nargs="?", default="", help="those whose names contain this")
     add_kwok = commands.add_parser("kwok", help="give the cluster fake nodes for load")
@@ -125,6 +129,11 @@ def _load(name: str, options: argparse.Namespace) -> bool:
     return True
 
 
+def _backends(_: str, __: argparse.Namespace) -> bool:
+    ensure_backends(Progress("back ends for tests"))
+    return True
+
+
 def _kwok(name: str, options: argparse.Namespace) -> bool:
     ensure_fake_nodes(existing(name), options.nodes, Progress(f"cluster {name}: fake nodes"))
     return True
@@ -174,6 +183,7 @@ _NATIVE = {
     "env": _env,
     "build": _build,
     "load": _load,
+    "backends": _backends,
     "kwok": _kwok,
     "netpol-e2e": _netpol_e2e,
 }
@@ -184,6 +194,7 @@ _KIND = {
     "env": _kind_env,
     "build": _kind_build,
     "load": _kind_load,
+    "backends": _backends,
 }
 
 

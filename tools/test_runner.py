@@ -84,7 +84,7 @@ def steps(*, long: bool) -> list[Step]:
             Step("netpol-e2e", (sys.executable, "-m", "devcluster", "netpol-e2e"), ("cluster",), counts_tests=True),
         ]
     setup, cluster, image = before
-    unit = ("tests/operator", "tests/gateway", "tests/devcluster", "tests/tools", "tests/bench")
+    unit = ("tests/operator", "tests/gateway", "tests/sidecar", "tests/devcluster", "tests/tools", "tests/bench")
     return [
         setup,
         Step("lint", (tool["ruff"], "check", "."), needs=ready),
@@ -92,7 +92,9 @@ def steps(*, long: bool) -> list[Step]:
         Step("types", (tool["mypy"],), needs=ready),
         Step("imports", (tool["lint-imports"],), needs=ready),
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
-        _pytest("unit", *unit, "-m", "not cluster and not long", needs=ready),
+        _pytest("unit", *unit, "-m", "not cluster and not long and not backend", needs=ready),
+        Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
+        _pytest("sidecar", "tests/sidecar", "-m", "backend and not long", needs=("setup", "backends")),
         Step(
             "go-vet",
             ("go", "vet", "./cmd/node-agent", "./cmd/outside", "./cmd/fetch", "./internal/..."),
