@@ -48,7 +48,7 @@ class Permissions(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     """The Connector's `permissions`. Raises ValueError (msgspec.ValidationError when decoded) if one opens nothing."""
 
     statements: tuple[str, ...] = ()
-    """Of KINDS. A MERGE needs the kinds of its clauses too; OR REPLACE needs the Drop, INSERT OVERWRITE the Truncate."""
+    """Of KINDS. MERGE needs the kinds of its clauses too, OR REPLACE needs the Drop, INSERT OVERWRITE the Truncate."""
     tables: tuple[str, ...] = ()
     """DB.SCHEMA.NAME of tables and views that may be read; `*` stands for a whole part."""
     writable_tables: tuple[str, ...] | None = None

@@ -55,7 +55,9 @@ class Routines:
             return
         spelled = node.sql_names() if isinstance(node, exp.Func) else []
         self.deterministic = False
-        if name not in functions.LISTABLE_CLASSES or not any(spelling in self.permissions.function_names for spelling in spelled):
+        if name not in functions.LISTABLE_CLASSES or not any(
+            spelling in self.permissions.function_names for spelling in spelled
+        ):
             self._refuse(spelled[0] if spelled else name)
 
     def _named(self, node: exp.Expression) -> None:
@@ -116,9 +118,9 @@ class Routines:
 
 def _check_generator(node: exp.Expression) -> None:
     rows = node.args.get("rowcount")
-    bounded = isinstance(rows, exp.Literal) and rows.this.isdecimal() and len(rows.this) < 10  # noqa: PLR2004 - digits
-    if node.args.get("timelimit") or not bounded or int(rows.this) > functions.MOST_GENERATED_ROWS:
-        most = functions.MOST_GENERATED_ROWS
+    given = rows.this if isinstance(rows, exp.Literal) else ""
+    most = functions.MOST_GENERATED_ROWS
+    if node.args.get("timelimit") or not given.isdecimal() or len(given) > len(str(most)) or int(given) > most:
         refuse("sql.functions", f"GENERATOR is permitted with a ROWCOUNT up to {most}, and without TIMELIMIT")
 
 

@@ -32,8 +32,8 @@ def bodies(with_: exp.Expression, scope: Scope) -> Iterator[tuple[exp.Expression
         body = cte.this
         yield cte.args["alias"], before
         if recursive and isinstance(body, exp.Union) and not body.args.get("distinct") and _is_plain(body):
-            yield body.left, before
-            yield body.right, Scope(before.names | {names[index]})
+            yield body.this, before
+            yield body.expression, Scope(before.names | {names[index]})
         else:
             yield body, before
 
