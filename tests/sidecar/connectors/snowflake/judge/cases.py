@@ -341,6 +341,7 @@ WRITES = (
     _all("INSERT INTO log (a) VALUES (?)", "sql.statements.Insert", "written, and not readable", writes="DB.S.LOG"),
     _all("INSERT INTO t SELECT * FROM u", "sql.statements.Insert", "reads one", reads="DB.S.U", writes="DB.S.T"),
     _all("INSERT INTO t SELECT * FROM secret", "sql.tables", "what it reads is judged"),
+    _all("INSERT INTO t VALUES ((SELECT a FROM secret))", "sql.tables", "a value may read"),
     _all("INSERT INTO u VALUES (1)", "sql.writableTables", "readable, and not writable"),
     _all(
         "INSERT INTO t WITH c AS (SELECT * FROM u) SELECT * FROM c",
