@@ -20,6 +20,7 @@ class RedisServer:
 
     def __init__(self, directory: Path, *extra: str) -> None:
         self.port = free_port()
+        self.tls_port = 0
         self._directory = directory
         self._extra = extra
         self._process: subprocess.Popen[bytes] | None = None

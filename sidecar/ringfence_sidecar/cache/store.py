@@ -69,7 +69,8 @@ class Store:
     ) -> None:
         self._configuration = configuration
         self._patience = patience
-        self._client = connect(configuration)
+        self._client, *beneath = connect(configuration)
+        self._to_close = (self._client, *beneath)
         self._on_back = on_back
         self._probing: asyncio.Task[None] | None = None
         self.is_reachable = True
@@ -87,8 +88,9 @@ class Store:
         """Let go of every connection."""
         if self._probing is not None:
             self._probing.cancel()
-        with suppress(Exception):
-            await self._client.aclose()
+        for each in self._to_close:
+            with suppress(Exception):
+                await each.aclose()
 
     async def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return what is under each of `keys`."""
@@ -156,34 +158,30 @@ class Store:
             return
 
 
-def connect(configuration: Redis) -> Any:
-    """Return a client for the URL's kind of Redis; nothing is sent yet."""
+def connect(configuration: Redis) -> list[Any]:
+    """Return a client for the URL's kind of Redis, and what is to be closed after it; nothing is sent yet."""
     url = urlsplit(configuration.url)
     common: dict[str, Any] = {
         "username": configuration.username or None,
         "password": configuration.password or None,
         "socket_connect_timeout": _CONNECT,
-        "client_name": "ringfence-sidecar",
+        # Two round trips less for each connection, and two rights less for the namespace's user.
+        "driver_info": None,
+        "protocol": 2,
     }
     if url.scheme == "rediss" or url.query == "tls":
         common |= {"ssl": True, "ssl_ca_data": configuration.authority or None}
     database = int(url.path.rpartition("/")[2] or 0) if url.scheme != _CLUSTER else 0
     if url.scheme == _CLUSTER:
-        return _cluster(url.netloc, common)
+        return [_cluster(url.netloc, common)]
     if url.scheme == _SENTINEL:
         return _sentinel(url.netloc, url.path.strip("/").partition("/")[0], common)
     from redis.asyncio import Redis as Client  # noqa: PLC0415 - only where there is a Redis
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
-    return Client(
-        host=url.hostname or "localhost",
-        port=url.port or 6379,
-        db=database,
-        max_connections=_CONNECTIONS,
-        retry=Retry(NoBackoff(), 0),
-        **common,
-    )
+    place: dict[str, Any] = {"host": url.hostname or "localhost", "port": url.port or 6379, "db": database}
+    return [Client(max_connections=_CONNECTIONS, retry=Retry(NoBackoff(), 0), **place, **common)]
 
 
 def _cluster(netloc: str, common: dict[str, Any]) -> Any:
@@ -193,12 +191,13 @@ def _cluster(netloc: str, common: dict[str, Any]) -> Any:
     return RedisCluster(startup_nodes=nodes, max_connections=_CONNECTIONS, **common)
 
 
-def _sentinel(netloc: str, name: str, common: dict[str, Any]) -> Any:
+def _sentinel(netloc: str, name: str, common: dict[str, Any]) -> list[Any]:
     from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
 
     watchers = {key: value for key, value in common.items() if key not in {"username", "password"}}
     sentinel: Any = cast("Any", Sentinel)(_hosts(netloc, 26379), sentinel_kwargs=watchers, **common)
-    return sentinel.master_for(name)
+    client = sentinel.master_for(name)
+    return [client, client.connection_pool, *sentinel.sentinels]
 
 
 def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
