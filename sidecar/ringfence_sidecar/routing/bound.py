@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -81,7 +81,7 @@ class Bound:
             except TimeoutError:
                 raise late(prepared, track) from None
 
-    async def stream(self, prepared: Prepared, context: Context, track: Track) -> AsyncIterator[Outcome]:
+    async def stream(self, prepared: Prepared, context: Context, track: Track) -> AsyncGenerator[Outcome, None]:
         """Yield the answer's pieces, within the deadline. Another endpoint is tried only before the first."""
         plan = self._plan(prepared, context)
         begun = False

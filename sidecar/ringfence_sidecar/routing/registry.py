@@ -37,6 +37,10 @@ class Registry:
         """Every configured connector's name, sorted."""
         return sorted({*self._bound, *self._unusable})
 
+    def has(self, name: str) -> bool:
+        """Return True if a connector of that name is configured, usable or not."""
+        return name in self._bound or name in self._unusable
+
     def get(self, name: str) -> Bound:
         """Return the connector. Raises UnknownError, or UnavailableError for one that cannot be bound."""
         bound = self._bound.get(name)
