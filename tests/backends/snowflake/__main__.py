@@ -24,6 +24,7 @@ def main() -> None:
 async def _serve(arguments: argparse.Namespace) -> None:
     import uvicorn  # noqa: PLC0415 - after the arguments are known to be good
     from fakesnow.server import app  # noqa: PLC0415
+
     from tests.backends.snowflake.stand_in import StandIn  # noqa: PLC0415
 
     config = uvicorn.Config(

@@ -13,7 +13,11 @@ from tests.backends.snowflake.sessions import MASTER_EXPIRED, Session, Sessions,
 
 VALIDITY = {"masterValidityInSeconds": 14_400, "validityInSeconds": 3_600}
 CANCELLED = ("000604", "57014", "SQL execution canceled")
-TIMED_OUT = ("000630", "57014", "Statement reached its statement or warehouse timeout of {} second(s) and was canceled.")
+TIMED_OUT = (
+    "000630",
+    "57014",
+    "Statement reached its statement or warehouse timeout of {} second(s) and was canceled.",
+)
 
 
 class StandIn:
@@ -194,4 +198,3 @@ class StandIn:
             case _:
                 answer = {**asdict(self._record), "sessions": len(self._sessions)}
         await exchange.answer(answer)
-
