@@ -10,7 +10,7 @@ from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outc
 from ringfence_sidecar.connectors.snowflake.answers import TableColumn, TableDescription, TableEntry, TableList
 from ringfence_sidecar.connectors.snowflake.arguments import ListArguments, TableArguments
 from ringfence_sidecar.connectors.snowflake.bound import Action, Name, quoted
-from ringfence_sidecar.connectors.snowflake.judge.names import canonical, split_name
+from ringfence_sidecar.connectors.snowflake.judge.names import canonical
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import RefusedError
@@ -158,17 +158,17 @@ async def columns_of(session: Session, table: Table, context: Context) -> tuple[
 
 async def entry_of(session: Session, table: Table, context: Context) -> tuple[str, int | None, int | None]:
     """Return kind, row count and bytes of a table; a view has no counts."""
-    like = table.name[2].replace("\\", "\\\\\\\\").replace("'", "''").replace("_", "\\\\_").replace("%", "\\\\%")
-    sql = f"SHOW OBJECTS LIKE '{like}' IN SCHEMA {quoted(table.name[:2])}"
-    rows, _ = await shown(session, Statement(sql=sql, timeout_seconds=table.timeout_seconds), context)
-    found: Row = next((row for row in rows if str(row["name"]) == table.name[2]), {})
-    kind = str(found.get("kind") or "TABLE")
-    counts = (_whole(found.get("rows")), _whole(found.get("bytes"))) if kind != "VIEW" else (None, None)
-    return kind, *counts
+    place = quoted((table.name[0], "INFORMATION_SCHEMA", "TABLES"))
+    sql = f"SELECT TABLE_TYPE, ROW_COUNT, BYTES FROM {place} WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?"  # noqa: S608
+    statement = Statement(sql=sql, binds=table.name[1:], timeout_seconds=table.timeout_seconds)
+    rows, _ = await shown(session, statement, context)
+    found: Row = rows[0] if rows else {}
+    kind = str(found.get("table_type") or "TABLE").removeprefix("BASE ")
+    return kind, _whole(found.get("row_count")), _whole(found.get("bytes"))
 
 
 async def shown(session: Session, statement: Statement, context: Context) -> tuple[list[Row], str | None]:
-    """Return the rows of a SHOW or DESCRIBE by column name in lower case, and the query's ID."""
+    """Return the rows of one of our own statements by column name in lower case, and the query's ID."""
     cursor = await session.run(statement, context)
     try:
         with failures():
@@ -190,5 +190,3 @@ def _whole(value: Any) -> int | None:
 def _cut(most: int) -> Notice:
     return Notice("RowsCut", f"there are more than {most} tables or views, so the rest is not here: name a schema")
 
-
-__all__ = ["DESCRIBE", "LIST", "Describe", "List", "Table", "columns_of", "entry_of", "shown", "split_name"]
