@@ -25,6 +25,8 @@ class Group:
     leases: set["Lease"] = field(default_factory=set)
     is_receiving: bool = True
     is_lost: bool = False
+    on_lost: Callable[[], None] | None = None
+    """Wakes who waits for messages on it."""
 
     def finish(self) -> None:
         """Say that nothing more will be received."""
@@ -66,6 +68,10 @@ class Leases:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def is_held(self, handle: str) -> bool:
+        """Return True if the handle's lease has not ended."""
+        return handle in self._held
 
     def held_of(self, queue: str) -> int:
         """Return how many messages of a queue are held."""
@@ -126,6 +132,8 @@ class Leases:
     def lose(self, group: Group) -> None:
         """End all leases of a group whose channel is gone."""
         group.is_lost = True
+        if group.on_lost is not None:
+            group.on_lost()
         for lease in group.leases:
             self.take(lease)
         group.leases.clear()

@@ -25,9 +25,11 @@ class Session:
         self.endpoint = endpoint
         self.is_lost = False
         self.channels_open = 0
+        self.consume_only: set[str] = set()
+        """Queues that hand nothing out to who asks for a single message."""
         self._leases = leases
         self._connection: Connection | None = None
-        self._groups: set[Group] = set()
+        self._groups: dict[AbstractChannel, Group] = {}
         self._idle: list[AbstractChannel] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,28 +46,29 @@ class Session:
     @property
     def is_busy(self) -> bool:
         """True while a message is held on it."""
-        return any(group.leases for group in self._groups)
+        return any(group.leases for group in self._groups.values())
 
     @property
     def broker_version(self) -> tuple[int, ...]:
         """The broker's version, as it says; (0,) if it does not."""
-        text = str(self._underlay().server_properties.get("version", "")) if self._connection else ""  # type: ignore[attr-defined]
+        text = str(self._underlay().server_properties.get("version", "")) if self._connection else ""
         return tuple(int(part) for part in text.split(".") if part.isdecimal()) or (0,)
 
     async def channel(self, *, confirms: bool = False) -> AbstractChannel:
         """Return a new channel. Raises BackendLostError."""
         with translated(f"endpoint {self.endpoint.name}"):
-            channel = await self._underlay().channel(publisher_confirms=confirms, on_return_raises=False)
+            channel: AbstractChannel = await self._underlay().channel(
+                publisher_confirms=confirms, on_return_raises=False
+            )
         self.channels_open += 1
-        channel.closing.add_done_callback(self._count_closed)
+        channel.closing.add_done_callback(lambda _: self._is_closed(channel))
         return channel
 
     async def group(self, queue: str, prefetch: int) -> Group:
         """Return a channel for what one call receives."""
         channel = self._idle_channel() or await self.channel()
         group = Group(channel, queue, self.endpoint.name, prefetch, self._recycle)
-        self._groups.add(group)
-        channel.closing.add_done_callback(lambda _: self._end(group))
+        self._groups[channel] = group
         if channel.is_closed or self.is_lost:
             self._end(group)
             raise BackendLostError(f"endpoint {self.endpoint.name}: the connection to the broker broke")
@@ -82,11 +85,12 @@ class Session:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await channel.close()
 
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
+    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it beside the calls, until the session is closed."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
         """Say goodbye to the broker within a bound; never raises."""
@@ -115,7 +119,7 @@ class Session:
         return None
 
     def _recycle(self, group: Group) -> None:
-        self._groups.discard(group)
+        self._groups.pop(group.channel, None)
         if group.channel.is_closed:
             return
         if len(self._idle) < _IDLE_CHANNELS and not self.is_lost:
@@ -124,18 +128,20 @@ class Session:
             self.background(self.close_channel(group.channel))
 
     def _end(self, group: Group) -> None:
-        if group in self._groups:
-            self._groups.discard(group)
+        if self._groups.get(group.channel) is group:
+            del self._groups[group.channel]
             self._leases.lose(group)
 
     def _lose(self) -> None:
         """End all leases, now: the broker may hand the messages to others from here on."""
         self.is_lost = True
-        for group in tuple(self._groups):
+        for group in tuple(self._groups.values()):
             self._end(group)
 
-    def _count_closed(self, _: object) -> None:
+    def _is_closed(self, channel: AbstractChannel) -> None:
         self.channels_open -= 1
+        if (group := self._groups.get(channel)) is not None:
+            self._end(group)
 
     async def _watch(self, connection: Connection) -> None:
         while not self.is_lost:
