@@ -30,7 +30,7 @@ status: ## Say what runs
 TEST := python3 -m tools.test_runner
 BIN := .venv/bin
 
-.PHONY: test test-long reviewable fmt lint types imports unit cluster-test e2e generate check-diff
+.PHONY: test test-long reviewable fmt lint types imports unit sidecar-test cluster-test e2e generate check-diff
 test: ## Run every check and every test, on the real cluster, too
 	@$(TEST)
 
@@ -54,7 +54,11 @@ imports: ## Check who imports whom
 	$(BIN)/lint-imports
 
 unit: ## Run the tests that need no cluster
-	$(BIN)/pytest -q -m 'not cluster and not long' tests/operator tests/gateway tests/devcluster tests/tools tests/bench
+	$(BIN)/pytest -q -m 'not cluster and not long and not backend' \
+		tests/operator tests/gateway tests/sidecar tests/devcluster tests/tools tests/bench
+
+sidecar-test: ## Run the sidecar's tests against real back ends, which it installs
+	@$(TEST) backends sidecar
 
 cluster-test: ## Run the tests against the cluster's API server, node and network
 	@$(TEST) cluster image cluster-test
@@ -74,8 +78,8 @@ check-diff: ## Fail if a generated file is not what the models say
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
-image: ## Build the images of operator and gateway and load them into the cluster
-	@$(DEVCLUSTER) build operator gateway
+image: ## Build the images of operator, gateway and sidecar and load them into the cluster
+	@$(DEVCLUSTER) build operator gateway sidecar
 
 bench-operator: setup ## Measure the operator; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.operator

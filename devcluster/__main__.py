@@ -1,4 +1,4 @@
-"""The command line: python3 -m devcluster up|down|status|env|build|load|kwok|netpol-e2e."""
+"""The command line: python3 -m devcluster up|down|status|env|build|load|backends|kwok|netpol-e2e."""
 
 import argparse
 import os
@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devcluster import kind
+from devcluster.backends import ensure_backends
 from devcluster.binaries import build
 from devcluster.cluster import cluster_name
 from devcluster.containerd import import_archive
 from devcluster.down import down
 from devcluster.errors import DevclusterError
-from devcluster.images import Image, clients, coredns, pause, python
+from devcluster.images import Image, backends, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.netpol_e2e import run_suite
-from devcluster.product_images import gateway, operator
+from devcluster.product_images import gateway, operator, sidecar
 from devcluster.status import existing, show_environment, show_status
 from devcluster.step import Progress
 from devcluster.up import load_images, up
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_load = commands.add_parser("load", help="load image archives (OCI or Docker) onto the node")
     add_load.add_argument("archive", nargs="+")
+    commands.add_parser(
+        "backends", help="install Redis, RabbitMQ and a stand-in for Snowflake, for the sidecar's tests"
+    )
     add_specs = commands.add_parser("netpol-e2e", help="run Kubernetes' own specs of NetworkPolicy against the engine")
     add_specs.add_argument("focus", nargs="?", default="", help="those whose names contain this")
     add_kwok = commands.add_parser("kwok", help="give the cluster fake nodes for load")
@@ -71,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_PRODUCT = {"operator": operator, "gateway": gateway}
-_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients}
+_PRODUCT = {"operator": operator, "gateway": gateway, "sidecar": sidecar}
+_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients, "backends": backends}
 
 
 def _images(options: argparse.Namespace) -> list[Image]:
@@ -109,6 +113,8 @@ def _build(name: str, options: argparse.Namespace) -> bool:
     cluster = existing(name)
     if "clients" in options.image:
         build(["fetch"], Progress(f"cluster {name}: a client in Go"))
+    if "backends" in options.image:
+        ensure_backends(Progress(f"cluster {name}: back ends for tests"))
     images = _images(options)
     references = [image.reference for image in images]
     load_images(cluster, Progress(f"cluster {name}: build {' '.join(references)}"), images)
@@ -122,6 +128,11 @@ def _load(name: str, options: argparse.Namespace) -> bool:
     for archive in options.archive:
         with progress.step(f"load {archive}"):
             import_archive(cluster, Path(archive))
+    return True
+
+
+def _backends(_: str, __: argparse.Namespace) -> bool:
+    ensure_backends(Progress("back ends for tests"))
     return True
 
 
@@ -174,6 +185,7 @@ _NATIVE = {
     "env": _env,
     "build": _build,
     "load": _load,
+    "backends": _backends,
     "kwok": _kwok,
     "netpol-e2e": _netpol_e2e,
 }
@@ -184,6 +196,7 @@ _KIND = {
     "env": _kind_env,
     "build": _kind_build,
     "load": _kind_load,
+    "backends": _backends,
 }
 
 

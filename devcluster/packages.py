@@ -28,15 +28,20 @@ PACKAGES = {
 
 def ensure_packages(progress: Progress) -> None:
     """Install the Debian packages that are missing; touch nothing when none is."""
-    missing = [package for package, file in PACKAGES.items() if not _has(file)]
+    install(PACKAGES, progress)
+    if not shutil.which("go"):
+        raise DevclusterError("`go` is not installed: https://go.dev/doc/install")
+
+
+def install(packages: dict[str, str], progress: Progress) -> None:
+    """Install those of `packages` (name → a file that it brings) that are missing."""
+    missing = [package for package, file in packages.items() if not _has(file)]
     if missing:
         if not shutil.which("apt-get"):
             raise DevclusterError(f"install these first (no apt-get here): {' '.join(missing)}")
         with progress.step(f"install {' '.join(missing)}", announce=True):
             _apt("update")
             _apt("install", "--yes", "--no-install-recommends", *missing)
-    if not shutil.which("go"):
-        raise DevclusterError("`go` is not installed: https://go.dev/doc/install")
 
 
 def _apt(*arguments: str) -> None:

@@ -24,6 +24,7 @@ TAIL_LINES = 60
 SAY_AGAIN_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 """How long a step may clean up after Ctrl-C."""
+IMAGES = ("operator", "gateway", "sidecar")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
@@ -75,7 +76,7 @@ def steps(*, long: bool) -> list[Step]:
     before = [
         Step("setup", (sys.executable, "-m", "tools.bootstrap")),
         Step("cluster", (sys.executable, "-m", "devcluster", "up")),
-        Step("image", (sys.executable, "-m", "devcluster", "build", "operator", "gateway"), needs=("cluster",)),
+        Step("image", (sys.executable, "-m", "devcluster", "build", *IMAGES), needs=("cluster",)),
     ]
     if long:
         return [
@@ -84,7 +85,7 @@ def steps(*, long: bool) -> list[Step]:
             Step("netpol-e2e", (sys.executable, "-m", "devcluster", "netpol-e2e"), ("cluster",), counts_tests=True),
         ]
     setup, cluster, image = before
-    unit = ("tests/operator", "tests/gateway", "tests/devcluster", "tests/tools", "tests/bench")
+    unit = ("tests/operator", "tests/gateway", "tests/sidecar", "tests/devcluster", "tests/tools", "tests/bench")
     return [
         setup,
         Step("lint", (tool["ruff"], "check", "."), needs=ready),
@@ -92,7 +93,9 @@ def steps(*, long: bool) -> list[Step]:
         Step("types", (tool["mypy"],), needs=ready),
         Step("imports", (tool["lint-imports"],), needs=ready),
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
-        _pytest("unit", *unit, "-m", "not cluster and not long", needs=ready),
+        _pytest("unit", *unit, "-m", "not cluster and not long and not backend", needs=ready),
+        Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
+        _pytest("sidecar", "tests/sidecar", "-m", "backend and not long", needs=("setup", "backends")),
         Step(
             "go-vet",
             ("go", "vet", "./cmd/node-agent", "./cmd/outside", "./cmd/fetch", "./internal/..."),
