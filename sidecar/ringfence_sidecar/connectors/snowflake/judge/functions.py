@@ -10,7 +10,7 @@ Ascii Base64DecodeBinary Base64DecodeString Base64Encode BitLength ByteLength Ch
 ConcatWs Contains DecompressBinary DecompressString EndsWith Hex HexDecodeString Initcap JarowinklerSimilarity Left
 Length Levenshtein Lower MD5 MD5Digest MD5NumberLower64 MD5NumberUpper64 Pad ParseIp ParseUrl RegexpCount
 RegexpExtract RegexpExtractAll RegexpInstr RegexpLike RegexpReplace RegexpSubstr Repeat Replace Reverse Right
-RtrimmedLength SHA SHA1Digest SHA2 SHA2Digest Soundex SoundexP123 Space Split SplitPart StartsWith StrPosition Strtok
+RtrimmedLength SHA SHA1Digest SHA2 SHA2Digest Soundex SoundexP123 Split SplitPart StartsWith StrPosition Strtok
 StrtokToArray Stuff Substring Translate Trim TryBase64DecodeBinary TryBase64DecodeString TryHexDecodeBinary
 TryHexDecodeString Unhex Unicode Upper
 """
@@ -35,8 +35,9 @@ _SEMISTRUCTURED = """
 Array ArrayAppend ArrayCompact ArrayConcat ArrayConstructCompact ArrayContains ArrayDistinct ArrayExcept ArrayFilter
 ArrayInsert ArrayIntersect ArrayMax ArrayMin ArrayOverlaps ArrayPosition ArrayPrepend ArrayRemove ArrayRemoveAt
 ArrayReverse ArraySize ArraySlice ArraySort ArrayToString ArraysZip CheckJson CheckXml Explode Flatten GenerateSeries
-GetExtract GetIgnoreCase IsArray JSONExtract JSONKeys MapCat MapContainsKey MapDelete MapInsert MapKeys MapPick MapSize
-ObjectInsert ParseJSON Reduce SplitToTable StarMap StripNullValue StrtokSplitToTable Struct Transform Typeof XMLGet
+GetExtract GetIgnoreCase IsArray JSONExtract JSONFormat JSONKeys JSONObject MapCat MapContainsKey MapDelete MapInsert
+MapKeys MapPick MapSize ObjectInsert ParseJSON Reduce SplitToTable StarMap StripNullValue StrtokSplitToTable Struct
+Transform Typeof XMLGet
 """
 _AGGREGATES = """
 AnyValue ApproxDistinct ApproxPercentileAccumulate ApproxPercentileCombine ApproxPercentileEstimate ApproxQuantile

@@ -69,6 +69,7 @@ JSONPath: expressions
 JSONPathRoot:
 JSONPathKey: this quoted
 JSONPathSubscript: this
+JSONKeyValue: this expression
 PropertyEQ: this expression
 Kwarg: this expression
 Lambda: this expressions
@@ -97,6 +98,8 @@ DefaultColumnConstraint: this
 CommentColumnConstraint: this
 PrimaryKeyColumnConstraint:
 UniqueColumnConstraint: this
+AutoIncrementColumnConstraint:
+GeneratedAsIdentityColumnConstraint: start increment
 PrimaryKey: expressions include
 IndexParameters:
 Alter: this kind actions exists

@@ -129,6 +129,7 @@ def _show(tree: exp.Expression) -> Statement:
 def _describe(tree: exp.Expression) -> Statement:
     if not isinstance(tree.this, exp.Table) or tree.args.get("kind") not in (None, "TABLE", "VIEW"):
         refuse("sql.statements", "only tables and views can be described: DESCRIBE TABLE or DESCRIBE VIEW")
+    tree.set("kind", tree.args.get("kind") or "TABLE")
     return Statement("Describe", ("Describe",), named=(tree.this,))
 
 
