@@ -164,7 +164,7 @@ def judge_named(tree: exp.Expression, tables: Tables, defaults: Defaults) -> Non
         tables.read(tables.resolve(tree.this))
         return
     scope, kind = tree.args.get("scope"), str(tree.args.get("scope_kind") or "")
-    if kind == "ACCOUNT" or kind not in ("", "TABLE", "SCHEMA", "DATABASE"):
+    if kind not in ("", "TABLE", "SCHEMA", "DATABASE"):
         refuse("sql.tables", "SHOW is permitted IN TABLE, IN SCHEMA and IN DATABASE: name one of these")
     if kind == "TABLE" and scope is not None:
         tables.read(tables.resolve(scope))

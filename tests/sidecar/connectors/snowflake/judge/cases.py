@@ -182,6 +182,8 @@ TABLE_EXPRESSIONS = (
         "sql.tables",
         "nor what stands after it",
     ),
+    Case("WITH identifier AS (SELECT 1) SELECT * FROM identifier", "sql.names", "a word that starts something else"),
+    Case('WITH "LATERAL" AS (SELECT 1) SELECT * FROM "LATERAL"', "sql.names", "in quotes, too"),
     Case("WITH c AS (SELECT 1), c AS (SELECT 2) SELECT * FROM c", "sql.names", "which of them is meant is not sure"),
     Case(
         "WITH c AS (SELECT 1) SELECT * FROM (WITH c AS (SELECT 2) SELECT * FROM c)",
