@@ -117,7 +117,7 @@ EQ NEQ NullSafeEQ NullSafeNEQ GT GTE LT LTE Is Like ILike Escape
 """Their operands are nodes; their flags only tell the parser's dialects apart."""
 
 _SHAPES_OF_OPERATORS = """
-In: this expressions query field
+In: this expressions query
 Between: this low high
 """
 

@@ -83,6 +83,8 @@ QUERIES = (
     Case("SELECT * FROM (t JOIN secret ON TRUE)", "sql.tables", "brackets around a join hide nothing"),
     Case("SELECT (SELECT MAX(a) FROM secret)", "sql.tables", "a scalar subquery reads"),
     Case("SELECT 1 FROM t WHERE a IN (SELECT a FROM secret)", "sql.tables", "IN reads"),
+    Case("SELECT 1 FROM t WHERE a IN secret", "sql.constructs", "a list has brackets"),
+    Case("SELECT 1 FROM t WHERE a = (TABLE secret)", "sql.names", "TABLE is no column"),
     Case("SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM secret)", "sql.tables", "EXISTS reads"),
     Case("SELECT 1 FROM t WHERE a > ALL (SELECT a FROM secret)", "sql.tables", "ALL reads"),
     Case("SELECT 1 FROM t ORDER BY (SELECT a FROM secret)", "sql.tables", "ORDER BY may read"),
