@@ -33,7 +33,9 @@ class Passage:
         self.prepared: Prepared | None = None
         self.reservation: Reservation | None = None
         self.invalidates: frozenset[str] = frozenset()
-        """Tags to drop once it has been done, or may have been."""
+        """Tags to drop once it has been done, or may have been,"""
+        self.related: tuple[str, ...] = ()
+        """of these connectors: another of the same kind may read the same backend."""
         self.decision = "none"
         self.rule = ""
         self.cache: CacheInfo | None = None
@@ -45,7 +47,8 @@ class Passage:
         self.status = Status.CANCELLED
         self.code = ""
         self.outcome_unknown = False
-        self.is_over = False
+        self.is_answered = False
+        """True once the cache has answered: what it asks from then on is for itself."""
         self.revalidates = False
         """True for a question of the cache's own, after its call has been answered with something stale."""
 

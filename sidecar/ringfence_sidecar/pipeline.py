@@ -42,8 +42,8 @@ class Pipeline:
     def __init__(
         self,
         *,
-        cache: AnswerCache,
         audit: Trail,
+        cache: AnswerCache | None = None,
         pod: str = "",
         quota: Quota | None = None,
         metrics: Metrics | None = None,
@@ -60,6 +60,10 @@ class Pipeline:
         self._settlement = Settlement(cache)
         self.metrics = metrics or Metrics()
         self.metrics.read = self._figures
+
+    def use(self, cache: AnswerCache) -> None:
+        """Keep answers there from now on. Without a cache, none are kept."""
+        self._cache = self._settlement.cache = cache
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force. Calls that have begun end as they began."""
@@ -144,7 +148,7 @@ class Pipeline:
         context = self._context(passage, bound.longest_seconds)
         prepared = self._judge(passage, bound, context)
         passage.reservation = await self._reserve(passage.call, prepared)
-        if cacheable(bound, prepared):
+        if self._cache is not None and cacheable(bound, prepared):
             answer = await read(self._cache, self._ask, passage, bound, prepared, context)
             self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
         else:
@@ -200,20 +204,21 @@ class Pipeline:
             progress=call.progress,
         )
 
-    @staticmethod
-    def _judge(passage: Passage, bound: Bound, context: Context) -> Prepared:
+    def _judge(self, passage: Passage, bound: Bound, context: Context) -> Prepared:
         operation = bound.operations[passage.operation]
         prepared = bound.connector.prepare(operation, converted(operation, passage.call.arguments), context)
         passage.prepared = prepared
         passage.decision, passage.rule = "allowed", prepared.rule
-        passage.invalidates = tags_of(bound, prepared.invalidates)
+        if prepared.invalidates:
+            passage.invalidates = tags_of(bound, prepared.invalidates)
+            passage.related = self._registry.of_kind(bound.configuration.kind)
         return prepared
 
     async def _reserve(self, call: Call, prepared: Prepared) -> Reservation | None:
         return None if self._quota is None else await self._quota.reserve(call, prepared.estimate)
 
     async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
-        if passage.is_over:
+        if passage.is_answered:
             return await self._revalidate(passage, bound, prepared, context)
         outcome = await bound.serve(prepared, context, passage.track)
         passage.used = outcome.used
@@ -263,7 +268,6 @@ class Pipeline:
         return envelope
 
     def _finish(self, passage: Passage, place: Place) -> None:
-        passage.is_over = True
         place.write(passage.record())
         seconds = passage.seconds
         self.metrics.observe(

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,11 +10,14 @@ import structlog
 
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Trail
+from ringfence_sidecar.cache.answers import Answers
+from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.call import Call
-from ringfence_sidecar.configuration import CachePolicy
+from ringfence_sidecar.configuration import CachePolicy, LocalCache
 from ringfence_sidecar.envelope import Notice, encode
 from ringfence_sidecar.errors import LimitedError, Status
 from ringfence_sidecar.quota import Reservation
+from tests.backends.waiting import eventually
 from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, serving, value
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
@@ -190,6 +194,55 @@ async def test_a_write_through_the_sidecar_drops_what_was_made_from_its_object()
     assert [value(envelope) for envelope in after] == ["red", "round"]
     assert server.asked.count("GET p-colour") == 2
     assert server.asked.count("GET p-shape") == 1
+
+
+async def test_a_write_drops_what_another_connector_of_its_kind_has_kept() -> None:
+    server = Server({"p-colour": "blue"})
+    reader = connector(endpoint(server), name="reader", uid="c-2", cache=CACHED)
+
+    async with running(server), serving(connector(endpoint(server)), reader, cache=in_process()) as (pipeline, _):
+        await pipeline.run(call("get", {"key": "colour"}, connector="reader"))
+        await pipeline.run(call("put", {"key": "colour", "value": "red"}))
+        after = await pipeline.run(call("get", {"key": "colour"}, connector="reader"))
+
+    assert value(after) == "red"
+
+
+async def test_calls_that_ask_the_same_at_once_ask_the_backend_once() -> None:
+    server = Server({"p-colour": "blue"})
+    server.delay = 0.05
+    quota = Ledger()
+    bound = connector(endpoint(server), cache=CACHED)
+
+    async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
+        calls = [call("get", {"key": "colour"}) for _ in range(10)]
+        envelopes = await pipeline.batch(calls, concurrency=10)
+
+        await lines.calls(10)
+
+    assert [value(envelope) for envelope in envelopes] == ["blue"] * 10
+    assert server.asked == ["GET p-colour"]
+    assert sorted(used.get("queries", 0) for used in quota.settled) == [0] * 9 + [1]
+
+
+async def test_a_stale_answer_is_served_at_once_and_the_cache_asks_on_its_own_account() -> None:
+    server = Server({"p-colour": "blue"})
+    quota = Ledger()
+    stale = CachePolicy(ttl_seconds=0.02, stale_while_revalidate_seconds=60)
+    bound = connector(endpoint(server), cache=stale)
+
+    async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
+        await pipeline.run(call("get", {"key": "colour"}))
+        aged = time.monotonic() + 0.03
+        await eventually(lambda: time.monotonic() > aged, what="the answer is stale")
+        server.store["p-colour"] = "red"
+        second = await pipeline.run(call("get", {"key": "colour"}))
+
+        audited = await lines.calls(3)
+
+    assert value(second) == "blue"
+    assert [line["cache"] for line in audited] == ["none", "local:stale", "revalidate"]
+    assert quota.settled == [{"queries": 1}, {}, {"queries": 1}]
 
 
 async def test_no_cache_asks_the_backend_and_keeps_its_answer() -> None:
@@ -372,6 +425,11 @@ async def test_a_stream_that_was_asked_for_wrongly_is_one_envelope() -> None:
         refused = [piece async for piece in pipeline.stream(call("get", {"key": "colour"}))]
 
     assert [piece.status for piece in refused] == [Status.INVALID]
+
+
+def in_process() -> Answers:
+    """The real cache, without a Redis."""
+    return Answers("team-a", Shared(None), local=LocalCache())
 
 
 class Ledger:

@@ -41,6 +41,10 @@ class Registry:
         """Return True if a connector of that name is configured, usable or not."""
         return name in self._bound or name in self._unusable
 
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the connectors of a kind that can serve."""
+        return tuple(name for name, bound in self._bound.items() if bound.configuration.kind == kind)
+
     def get(self, name: str) -> Bound:
         """Return the connector. Raises UnknownError, or UnavailableError for one that cannot be bound."""
         bound = self._bound.get(name)
