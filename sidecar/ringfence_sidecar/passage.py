@@ -17,6 +17,7 @@ from ringfence_sidecar.routing.plan import Track
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _FRAMES = 8
+_REFUSED = frozenset({Status.INVALID, Status.REFUSED, Status.LIMITED})
 
 
 class Passage:
@@ -78,9 +79,15 @@ class Passage:
         self.backend_id = error.backend_id or self.backend_id
         if error.rule:
             self.rule = error.rule
-        if error.status in {Status.INVALID, Status.REFUSED, Status.LIMITED} and not self.track.sent:
+        if error.status in _REFUSED and not self.track.sent:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
+
+    def judged(self, envelope: Envelope) -> None:
+        """Take over the envelope of a call that was served elsewhere."""
+        self.status = envelope.status
+        self.code = envelope.errors[0].code if envelope.errors else ""
+        self.decision = "refused" if envelope.status in _REFUSED else "allowed"
 
     def again(self) -> "Passage":
         """Return the passage of the same question, asked by the cache."""

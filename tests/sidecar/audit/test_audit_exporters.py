@@ -1,9 +1,5 @@
 import asyncio
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
@@ -13,34 +9,8 @@ from ringfence_sidecar.audit.otlp import OtlpLogs, OtlpRefusedError
 from ringfence_sidecar.audit.setup import from_env
 from ringfence_sidecar.audit.stdout import Stdout
 from tests.ports import free_port
+from tests.sidecar.audit.collector import collector
 from tests.sidecar.audit.records import lines
-
-
-class Collector(BaseHTTPRequestHandler):
-    """What a collector does with logs."""
-
-    taken: list[tuple[str, dict[str, str], bytes]]
-    status = 200
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.taken.append((self.path, dict(self.headers), body))
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def collector(status: int = 200) -> Iterator[tuple[str, type[Collector]]]:
-    handler = type("Mine", (Collector,), {"taken": [], "status": status})
-    with ThreadingHTTPServer(("127.0.0.1", free_port()), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", handler
-        server.shutdown()
-        thread.join(5)
 
 
 async def test_a_collector_gets_each_line_as_a_log_record() -> None:
