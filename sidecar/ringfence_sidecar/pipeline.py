@@ -9,18 +9,18 @@ from dataclasses import replace
 import structlog
 
 from ringfence_sidecar.answer import Answer, encoded
-from ringfence_sidecar.arguments import converted
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Place, Trail
 from ringfence_sidecar.cache.port import AnswerCache
-from ringfence_sidecar.cached import cacheable, read, tags_of
+from ringfence_sidecar.cached import cacheable, read
 from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
 from ringfence_sidecar.connectors.base import Operation, Prepared
 from ringfence_sidecar.envelope import Envelope
-from ringfence_sidecar.errors import CallError, InvalidArgumentsError, NotConfiguredError, UnknownError
+from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedError
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
+from ringfence_sidecar.policy import context_of, identified, judged
 from ringfence_sidecar.quota import Quota, Reservation
 from ringfence_sidecar.routing import figures
 from ringfence_sidecar.routing.bound import Bound
@@ -30,8 +30,6 @@ from ringfence_sidecar.tracing import Tracer
 
 LONGEST_STREAM_SECONDS = 3600.0
 BATCH_CONCURRENCY = 8
-_NAME = 63
-"""Characters of a stranger's name that are repeated."""
 
 log = structlog.get_logger()
 
@@ -161,10 +159,10 @@ class Pipeline:
         return tuple(task.result() for task in tasks)
 
     async def _run(self, passage: Passage) -> Envelope:
-        bound = self._identify(passage)
-        context = self._context(passage, bound.longest_seconds)
-        prepared = self._judge(passage, bound, context)
-        passage.reservation = await self._reserve(passage.call, prepared)
+        agent, bound = identified(passage, self._registry, self._agent)
+        context = context_of(passage.call, agent, bound.longest_seconds)
+        prepared = judged(passage, self._registry, bound, context)
+        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         if self._cache is not None and cacheable(bound, prepared):
             answer = await read(self._cache, self._ask, passage, bound, prepared, context)
             self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
@@ -174,12 +172,12 @@ class Pipeline:
         return passage.served(answer)
 
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
-        bound = self._identify(passage)
-        context = self._context(passage, LONGEST_STREAM_SECONDS)
-        prepared = self._judge(passage, bound, context)
+        agent, bound = identified(passage, self._registry, self._agent)
+        context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
+        prepared = judged(passage, self._registry, bound, context)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
-        passage.reservation = await self._reserve(passage.call, prepared)
+        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         used: dict[str, float] = {}
         async with aclosing(bound.stream(prepared, context, passage.track)) as pieces:
             async for piece in pieces:
@@ -190,49 +188,16 @@ class Pipeline:
         passage.ended()
         await self._settlement.clear(passage)
 
-    def _identify(self, passage: Passage) -> Bound:
-        call = passage.call
-        if self._agent is None:
-            raise NotConfiguredError(
-                "the sidecar has never had its configuration from the operator: it refuses every call until it has",
-                retry_after=1.0,
-            )
-        if self._registry.has(call.connector):
-            passage.connector = call.connector
-        bound = self._registry.get(call.connector)
-        if call.operation not in bound.operations:
-            permitted = ", ".join(bound.operations) or "none"
-            raise UnknownError(
-                f"connector {call.connector} has no operation {call.operation[:_NAME]!r} for this agent;"
-                f" it has: {permitted}"
-            )
-        passage.operation = call.operation
-        return bound
-
-    def _context(self, passage: Passage, longest_seconds: float) -> Context:
-        assert self._agent is not None  # noqa: S101 - identified
-        call = passage.call
-        seconds = longest_seconds if call.timeout_seconds is None else min(call.timeout_seconds, longest_seconds)
-        return Context(
-            agent=self._agent,
-            request_id=call.request_id,
-            trace=call.trace,
-            deadline=Deadline.after(seconds),
-            progress=call.progress,
-        )
-
-    def _judge(self, passage: Passage, bound: Bound, context: Context) -> Prepared:
-        operation = bound.operations[passage.operation]
-        prepared = bound.connector.prepare(operation, converted(operation, passage.call.arguments), context)
-        passage.prepared = prepared
-        passage.decision, passage.rule = "allowed", prepared.rule
-        if prepared.invalidates:
-            passage.invalidates = tags_of(bound, prepared.invalidates)
-            passage.related = self._registry.of_kind(bound.configuration.kind)
-        return prepared
-
-    async def _reserve(self, call: Call, prepared: Prepared) -> Reservation | None:
-        return None if self._quota is None else await self._quota.reserve(call, prepared.estimate)
+    async def _reserve(self, call: Call, prepared: Prepared, deadline: Deadline) -> Reservation | None:
+        if self._quota is None:
+            return None
+        try:
+            async with asyncio.timeout(deadline.remaining):
+                return await self._quota.reserve(call, prepared.estimate)
+        except TimeoutError:
+            raise LimitedError(
+                "the quota had nothing left until the call's deadline", code="QuotaWaitExceeded"
+            ) from None
 
     async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
         if passage.is_answered:
@@ -247,9 +212,9 @@ class Pipeline:
         """Ask for the cache, which has answered the call with something stale: with quota and audit line of its own."""
         passage = answered.again()
         place = await self._audit.reserve()
+        mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
         try:
-            passage.reservation = await self._reserve(passage.call, prepared)
-            mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
+            passage.reservation = await self._reserve(passage.call, prepared, mine.deadline)
             answer, keep = await self._ask(passage, bound, prepared, mine)
             await self._settlement.clear(passage)
             passage.served(answer)

@@ -309,6 +309,18 @@ async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> 
     assert server.asked == ["GET p-colour"]
 
 
+async def test_a_quota_that_lets_calls_wait_lets_them_wait_no_longer_than_their_deadline() -> None:
+    server = Server()
+    quota = Ledger()
+    quota.is_full = True
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
+        envelope = await pipeline.run(call("get", {"key": "colour"}, timeout_seconds=0.05))
+
+    assert envelope.status is Status.LIMITED
+    assert server.asked == []
+
+
 async def test_an_answer_from_the_cache_uses_up_no_quota() -> None:
     server = Server()
     quota = Ledger()
@@ -453,9 +465,12 @@ class Ledger:
 
     def __init__(self, left: float = 1000) -> None:
         self.left = left
+        self.is_full = False
         self.settled: list[dict[str, float]] = []
 
     async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:  # noqa: ARG002 - the Protocol's
+        if self.is_full:
+            await asyncio.Event().wait()
         if self.left < estimate["queries"]:
             raise LimitedError("no queries are left for this hour", rule="queries", retry_after=60)
         self.left -= estimate["queries"]
