@@ -13,6 +13,9 @@ from ringfence_sidecar.errors import (
 
 _IO, _TIMEOUT = 4, 14
 """Kinds of the driver's core, which it gives as error numbers where Snowflake said none."""
+_CORES_OWN = 250_001
+"""A login that failed for a reason that Snowflake did not number."""
+_NO_ANSWER = ("HTTP request failed", "transport error", "timed out")
 _NO_SESSION = frozenset({390_104, 390_111, 390_112, 390_114, 390_115, 390_195})
 """The session or its tokens are no more: nothing has been done."""
 _NO_WAREHOUSE = frozenset({606, 90_073})
@@ -43,9 +46,9 @@ def is_session_gone(error: BaseException) -> bool:
 
 
 def connect_failure(error: Exception) -> CallError:
-    """Return what a login that failed is: BackendLostError if the account was not reached, else BackendError."""
-    number = _number(error)
-    if number in (_IO, _TIMEOUT) or (number == 250_001 and _is_transport(error)):  # noqa: PLR2004 - the driver's own
+    """Return what a login that failed is: BackendLostError if nobody answered it, else BackendError."""
+    number, text = _number(error), str(getattr(error, "raw_msg", ""))
+    if number in (_IO, _TIMEOUT) or (number == _CORES_OWN and any(said in text for said in _NO_ANSWER)):
         return BackendLostError("the Snowflake account cannot be reached")
     return BackendError(
         f"Snowflake refused the login ({number:06d}): look at the Connector's user, credential and role",
@@ -99,8 +102,3 @@ def told(error: Exception) -> str:
 def _number(error: Any) -> int:
     number = getattr(error, "errno", None)
     return number if isinstance(number, int) and number >= 0 else 0
-
-
-def _is_transport(error: Exception) -> bool:
-    """Return True if no answer of Snowflake's is behind a failed login."""
-    return "code:" not in str(getattr(error, "raw_msg", ""))
