@@ -28,9 +28,10 @@ _NO_PRIVILEGE = frozenset({3_001, 3_003, 3_007})
 
 _TOLD = frozenset(
     {
-        904, 938, 939, 979, 980, 1003, 1007, 1011, 1015, 1030, 1038, 1044, 1065, 1104, 2003, 2014, 2016, 2025, 2027,
-        2028, 2040, 2043, 2049, 2076, 2140, 2262, 2401, 3001, 90_082, 90_105, 90_106, 100_035, 100_037, 100_038, 100_039,
-        100_040, 100_046, 100_048, 100_051, 100_069, 100_071, 100_072, 100_078, 100_090, 100_132, 100_183,
+        904, 938, 939, 979, 980, 1003, 1007, 1011, 1015, 1030, 1038, 1044, 1065, 1104, 2003, 2014, 2016,
+        2025, 2027, 2028, 2040, 2043, 2049, 2076, 2140, 2262, 2401, 3001, 90_082, 90_105, 90_106, 100_035,
+        100_037, 100_038, 100_039, 100_040, 100_046, 100_048, 100_051, 100_069, 100_071, 100_072, 100_078,
+        100_090, 100_132, 100_183,
     }
 )  # fmt: skip
 """Errors whose text speaks of the agent's own statement; any other text stays here."""
@@ -38,6 +39,7 @@ _LONGEST = 300
 _HIDDEN = re.compile(r"expansion of view|stack ?trace|Traceback|\bin transaction\b", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _DATA_ERRORS = range(100_000, 101_000)
+_DRIVERS_OWN = range(250_000, 260_000)
 
 
 def is_session_gone(error: BaseException) -> bool:
@@ -87,6 +89,8 @@ def told(error: Exception) -> str:
     state = getattr(error, "sqlstate", None) or "-----"
     if number == _CANCELLED:
         return "the statement was cancelled in Snowflake"
+    if number in _DRIVERS_OWN:
+        return f"the answer of Snowflake could not be read (error {number:06d})"
     if number not in _TOLD or _HIDDEN.search(text):
         return (
             f"Snowflake refused the statement (error {number:06d}, SQLSTATE {state}); its text is in the query history"

@@ -39,9 +39,7 @@ def key_pair(passphrase: str = "") -> tuple[str, str]:
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase.encode())
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private.decode(), public.decode()
 
 
@@ -52,9 +50,7 @@ async def test_a_key_pair_logs_in(
     private, public = key_pair(passphrase)
     files = {"privateKey": private} | ({"passphrase": passphrase} if passphrase else {})
     snowflake_server.users({"RINGFENCE": {"publicKey": public}})
-    connector = with_auth(
-        snowflake_server, database, tmp_path, auth("keyPair", tmp_path, files, user="RINGFENCE")
-    )
+    connector = with_auth(snowflake_server, database, tmp_path, auth("keyPair", tmp_path, files, user="RINGFENCE"))
 
     await logs_in(connector)
 
@@ -87,7 +83,9 @@ async def test_a_programmatic_access_token_logs_in(
     await logs_in(with_auth(snowflake_server, database, tmp_path, made))
 
 
-async def test_oauth_client_credentials_log_in(snowflake_server: SnowflakeServer, database: str, tmp_path: Path) -> None:
+async def test_oauth_client_credentials_log_in(
+    snowflake_server: SnowflakeServer, database: str, tmp_path: Path
+) -> None:
     snowflake_server.users({"RINGFENCE": {"oauth": {"client": "ringfence", "secret": "s3cret"}}})
     url = f"http://127.0.0.1:{snowflake_server.port}/oauth/token-request"
     settings = {"user": "RINGFENCE", "clientId": "ringfence", "tokenUrl": url, "scope": "session:role:analyst"}
@@ -222,7 +220,12 @@ async def test_a_workloads_own_token_logs_in(database: str, tmp_path: Path) -> N
 
 
 def projected_token(subject: str) -> str:
-    claims = {"iss": "https://kubernetes.default.svc", "sub": subject, "aud": ["snowflakecomputing.com"], "exp": 1 << 33}
+    claims = {
+        "iss": "https://kubernetes.default.svc",
+        "sub": subject,
+        "aud": ["snowflakecomputing.com"],
+        "exp": 1 << 33,
+    }
     parts = [{"alg": "RS256", "typ": "JWT"}, claims]
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return ".".join([*encoded, "c2lnbmF0dXJl"])

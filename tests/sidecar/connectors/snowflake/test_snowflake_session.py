@@ -121,21 +121,25 @@ async def test_a_server_that_dies_is_a_lost_endpoint(database: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("code", "state", "message", "kind", "reason"),
+    ("error", "kind", "reason"),
     [
-        ("000606", "57P03", "No active warehouse selected in the current session.", BackendLostError, "WarehouseAway"),
-        ("090073", "22000", "Warehouse READING cannot be resumed: quota", BackendLostError, "WarehouseAway"),
-        ("002003", "42S02", "Object 'T' does not exist or not authorized.", BackendError, "BackendRefused"),
-        ("001003", "42000", "SQL compilation error: syntax error", BackendError, "BackendRefused"),
-        ("003001", "42501", "Insufficient privileges to operate on table 'T'", RefusedError, "NotPermitted"),
-        ("000604", "57014", "SQL execution canceled", BackendError, "StatementCancelled"),
-        ("000625", "57014", "Statement '01ab' has locked table 'T' in transaction 7", BackendError, "BackendRefused"),
+        (
+            ("000606", "57P03", "No active warehouse selected in the current session."),
+            BackendLostError,
+            "WarehouseAway",
+        ),
+        (("090073", "22000", "Warehouse READING cannot be resumed: quota"), BackendLostError, "WarehouseAway"),
+        (("002003", "42S02", "Object 'T' does not exist or not authorized."), BackendError, "BackendRefused"),
+        (("001003", "42000", "SQL compilation error: syntax error"), BackendError, "BackendRefused"),
+        (("003001", "42501", "Insufficient privileges to operate on table 'T'"), RefusedError, "NotPermitted"),
+        (("000604", "57014", "SQL execution canceled"), BackendError, "StatementCancelled"),
+        (("000625", "57014", "Statement '01ab' has locked table 'T' in transaction 7"), BackendError, "BackendRefused"),
     ],
 )
 async def test_what_snowflake_refuses_is_named_by_its_kind(
-    bench: Bench, code: str, state: str, message: str, kind: type[CallError], reason: str
+    bench: Bench, error: tuple[str, str, str], kind: type[CallError], reason: str
 ) -> None:
-    bench.server.faults(errors={"41": [code, state, message]})
+    bench.server.faults(errors={"41": error})
 
     with pytest.raises(kind) as caught:
         await bench.ask("query", sql="SELECT 41")
