@@ -26,7 +26,7 @@ async def test_message_is_routed_persistent_and_traced(bench: Bench, admin: Abst
     assert (properties.message_id, properties.correlation_id) == ("m-1", "c-1")
     assert properties.content_type == "application/json"
     assert properties.app_id == "ringfence/team-a/worker"
-    headers = {name: value for name, value in properties.headers.items() if not name.startswith("x-")}
+    headers = {name: value for name, value in (properties.headers or {}).items() if not name.startswith("x-")}
     assert headers == {"kind": "new", "traceparent": TRACE.traceparent, "tracestate": "vendor=value"}
 
 
