@@ -53,6 +53,18 @@ class RabbitMQServer:
             )
         until(self._is_ready, what="RabbitMQ speaks AMQP", seconds=_START_SECONDS)
 
+    @property
+    def is_running(self) -> bool:
+        """False once it was killed."""
+        return self._node is not None
+
+    def has_written(self, queue: str) -> bool:
+        """Return True once a quorum queue's name is on disk, about a second after it was declared.
+
+        Until then, this version forgets the queue for good if it is killed.
+        """
+        return any(queue.encode() in file.read_bytes() for file in self._directory.glob("mnesia/quorum/*/names.dets"))
+
     def kill(self) -> None:
         """End it at once, as a machine that loses power."""
         self._end(signal.SIGKILL)

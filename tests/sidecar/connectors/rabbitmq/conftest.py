@@ -26,10 +26,17 @@ def broker(tmp_path_factory: pytest.TempPathFactory, issued: Issued) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]:
-    """One that tests kill; each leaves it running."""
+def second_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]:
     with running_rabbitmq(tmp_path_factory.mktemp("fragile")) as server:
         yield server
+
+
+@pytest.fixture
+def fragile(second_broker: RabbitMQServer) -> RabbitMQServer:
+    """One that tests kill and freeze; it runs when a test begins."""
+    if not second_broker.is_running:
+        second_broker.start()
+    return second_broker
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """An agent with a RabbitMQ connector, without the framework around it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -46,12 +47,12 @@ def configuration(directory: Path, server: RabbitMQServer | None, **changes: Any
     return Connector(**{**fields, **changes})
 
 
-def endpoint(server: RabbitMQServer, name: str = "first", **changes: Any) -> Endpoint:
+def endpoint(server: RabbitMQServer | int, name: str = "first", **changes: Any) -> Endpoint:
     """Return the endpoint of a broker."""
     fields: dict[str, Any] = {
         "name": name,
         "host": "localhost",
-        "port": server.port,
+        "port": server if isinstance(server, int) else server.port,
         "address": "127.0.0.1",
         "tls": False,
         "settings": {"virtualHost": VIRTUAL_HOST},
@@ -67,18 +68,20 @@ def context(seconds: float = 20, agent: Agent = AGENT) -> Context:
 class Bench:
     """Calls operations as the pipeline would: decoded from JSON's terms, judged, run."""
 
-    def __init__(self, directory: Path, server: RabbitMQServer, *, agent: Agent = AGENT, **changes: Any) -> None:
+    def __init__(self, directory: Path, server: RabbitMQServer | None, *, agent: Agent = AGENT, **changes: Any) -> None:
         self.agent = agent
         self.connector = RabbitMQ(configuration(directory, server, **changes))
         self._endpoint = self.connector.configuration.endpoints[0]
         self._session: Open | None = None
+        self._opening = asyncio.Lock()
 
     async def session(self) -> Open:
         """Return a session that is usable, a new one if need be."""
-        if self._session is None or not self.connector.is_usable(self._session):
-            await self.lose()
-            self._session = await self.connector.connect(self._endpoint)
-        return self._session
+        async with self._opening:
+            if self._session is None or not self.connector.is_usable(self._session):
+                await self.lose()
+                self._session = await self.connector.connect(self._endpoint)
+            return self._session
 
     def operation(self, name: str) -> Operation:
         """Return an operation that is permitted."""
