@@ -81,7 +81,7 @@ def document(envelope: Envelope, *, status: int | None = None) -> Document:
 async def answer(response: Response, envelope: Envelope) -> None:
     """Answer with the envelope if the call was served, else with its problem document."""
     if envelope.status in (Status.OK, Status.PARTIAL):
-        await response.whole(200, _ENCODER.encode(envelope))
+        await response.whole(200, encode(envelope))
     else:
         await refuse(response, document(envelope))
 

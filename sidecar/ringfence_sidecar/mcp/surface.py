@@ -115,7 +115,7 @@ def call_of(connector: str, operation: str, asked: Asked, arguments: Mapping[str
 
 def result_of(envelope: Envelope) -> dict[str, Any]:
     """Return a tool's result: the envelope as structured content, and the same as text for older clients."""
-    encoded = _ENCODER.encode(envelope)
+    encoded = encode(envelope)
     return {
         "content": [{"type": "text", "text": encoded.decode()}],
         "structuredContent": msgspec.Raw(encoded),

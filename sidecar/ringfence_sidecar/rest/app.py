@@ -144,7 +144,7 @@ async def _pour(response: Response, pieces: AsyncIterator[Envelope]) -> None:
             if not response.is_begun and piece.status not in _SERVED:
                 await answer(response, piece)
                 return
-            await response.event(_ENCODER.encode(piece), name=b"envelope")
+            await response.event(encode(piece), name=b"envelope")
         if not response.is_begun:
             await response.stream()
         await response.event(b"{}", name=b"end")
