@@ -22,6 +22,7 @@ _KEEPS_POD: Any = {
     "ttl_after_finished": True,
     "backoff": True,
     "security_policy_ref": True,
+    "sidecar": True,
     "workspace": {"reclaim_policy"},
 }
 
@@ -38,7 +39,7 @@ def pod_hash(agent: Agent, policy: SecurityPolicy | None) -> str:
     """
     if policy is None:
         return spec_hash(agent)
-    fields = policy.spec.model_dump(mode="json", exclude={"network"}, exclude_defaults=True)
+    fields = policy.spec.model_dump(mode="json", exclude={"network", "cache"}, exclude_defaults=True)
     return f"{spec_hash(agent)}.{digest(fields)}" if fields else spec_hash(agent)
 
 
