@@ -78,8 +78,8 @@ check-diff: ## Fail if a generated file is not what the models say
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
-image: ## Build the images of operator and gateway and load them into the cluster
-	@$(DEVCLUSTER) build operator gateway
+image: ## Build the images of operator, gateway and sidecar and load them into the cluster
+	@$(DEVCLUSTER) build operator gateway sidecar
 
 bench-operator: setup ## Measure the operator; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.operator

@@ -16,7 +16,7 @@ from devcluster.errors import DevclusterError
 from devcluster.images import Image, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.netpol_e2e import run_suite
-from devcluster.product_images import gateway, operator
+from devcluster.product_images import gateway, operator, sidecar
 from devcluster.status import existing, show_environment, show_status
 from devcluster.step import Progress
 from devcluster.up import load_images, up
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_PRODUCT = {"operator": operator, "gateway": gateway}
+_PRODUCT = {"operator": operator, "gateway": gateway, "sidecar": sidecar}
 _IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients}
 
 

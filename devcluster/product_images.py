@@ -1,4 +1,4 @@
-"""The images of the operator and the gateway, from the very Dockerfile that a user of Docker builds."""
+"""The images of the operator, the gateway and the sidecar, from the very Dockerfile that a user of Docker builds."""
 
 import os
 import re
@@ -27,6 +27,11 @@ def operator() -> Image:
 def gateway() -> Image:
     """Return the egress gateway's image: Envoy, and our processes beside it."""
     return _image("gateway")
+
+
+def sidecar() -> Image:
+    """Return the image of agents' sidecars."""
+    return _image("sidecar")
 
 
 def _image(name: str) -> Image:

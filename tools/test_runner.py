@@ -24,6 +24,7 @@ TAIL_LINES = 60
 SAY_AGAIN_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 """How long a step may clean up after Ctrl-C."""
+IMAGES = ("operator", "gateway", "sidecar")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
@@ -75,7 +76,7 @@ def steps(*, long: bool) -> list[Step]:
     before = [
         Step("setup", (sys.executable, "-m", "tools.bootstrap")),
         Step("cluster", (sys.executable, "-m", "devcluster", "up")),
-        Step("image", (sys.executable, "-m", "devcluster", "build", "operator", "gateway"), needs=("cluster",)),
+        Step("image", (sys.executable, "-m", "devcluster", "build", *IMAGES), needs=("cluster",)),
     ]
     if long:
         return [
