@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ringfence_operator.api.agent_status import Conditions, Count, Short
-from ringfence_operator.api.connector_auth import Auth, PasswordAuth, SnowflakeAuth
+from ringfence_operator.api.connector_auth import Auth, RabbitMQAuth, SnowflakeAuth
 from ringfence_operator.api.connector_endpoint import CONNECTOR_NAME, Endpoint
 from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.model import Items, Model
@@ -154,7 +154,7 @@ class Connector(CustomResource):
         return self.backend.endpoints
 
     @property
-    def auth(self) -> Auth | PasswordAuth | SnowflakeAuth | None:
+    def auth(self) -> Auth | RabbitMQAuth | SnowflakeAuth | None:
         """How to log in."""
         return self.backend.auth
 

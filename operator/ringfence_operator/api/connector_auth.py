@@ -95,7 +95,7 @@ def one_of(*methods: str) -> tuple[Rule, ...]:
     )
 
 
-class PasswordAuth(Model):
+class RabbitMQAuth(Model):
     """How to log in."""
 
     rules: ClassVar[tuple[Rule, ...]] = one_of("password")
@@ -105,6 +105,10 @@ class PasswordAuth(Model):
 
     password: Password | None = None
     """By user and password."""
+
+    authority: DataKey | None = None
+    """Key in the Secret: the authorities, in PEM, that a broker's certificate may come from; without it, the usual
+    public ones."""
 
 
 class Auth(Model):

@@ -13,7 +13,7 @@ from ringfence_operator.api.rule import Rule
 Settings = Annotated[
     dict[str, Any],
     Field(exclude_if=lambda value: not value),
-    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+    WithJsonSchema({"type": "object", "maxProperties": 64, "x-kubernetes-preserve-unknown-fields": True}),
 ]
 """JSON that the API server keeps as it is; the package's own schema judges it, in the sidecar."""
 

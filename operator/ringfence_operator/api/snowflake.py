@@ -19,40 +19,62 @@ Identifier = Annotated[
     Field(min_length=1, max_length=255),
     Rule("self.matches('^[A-Za-z_][A-Za-z0-9_$]*$')", "write an unquoted identifier, such as ANALYTICS"),
 ]
-_NAME = "([A-Za-z_][A-Za-z0-9_$]*|[*])"
-Pattern = Annotated[str, Field(min_length=1, max_length=767)]
-_PARTS = Rule(
-    f"self.all(each, each.matches('^{_NAME}([.]{_NAME}){{0,2}}$'))",
-    "write names of up to three parts such as SALES.PUBLIC.ORDERS, with * for all of one part",
-)
-Patterns = Annotated[Items[Pattern], Field(max_length=256), _PARTS]
+_PLAIN = "[A-Za-z_][A-Za-z0-9_$]*"
+_NAME = f'({_PLAIN}|"[^".*]+")'
+_PART = f"({_NAME}|[*])"
+_Name = Annotated[str, Field(min_length=1, max_length=767)]
+Tables = Annotated[
+    Items[_Name],
+    Field(max_length=256),
+    Rule(
+        f"self.all(each, each.matches('^{_PART}[.]{_PART}[.]{_PART}$'))",
+        "write database, schema and name, such as SALES.PUBLIC.ORDERS, with * for all of one part: SALES.PUBLIC.*",
+    ),
+]
+Routines = Annotated[
+    Items[_Name],
+    Field(max_length=256),
+    Rule(
+        f"self.all(each, each.matches('^{_NAME}([.]{_NAME}[.]{_NAME})?$') && !each.upperAscii().startsWith('SYSTEM$'))",
+        "write the whole name, such as SALES.PUBLIC.MARGIN, or one name of Snowflake's own; SYSTEM$ functions cannot be"
+        " permitted",
+    ),
+]
+AccountName = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    Rule("self.matches('^[A-Za-z0-9][-A-Za-z0-9_.]*$')", "write an account identifier, such as ACME-PROD"),
+]
 
 
 class Statement(StrEnum):
-    """Kinds of statements that a call may hold."""
+    """Kinds of statements that a call may hold, at any depth."""
 
     SELECT = "Select"
-    SHOW = "Show"
-    DESCRIBE = "Describe"
     INSERT = "Insert"
     UPDATE = "Update"
     DELETE = "Delete"
     MERGE = "Merge"
     TRUNCATE = "Truncate"
-    CREATE = "Create"
-    ALTER = "Alter"
-    DROP = "Drop"
+    CREATE_TABLE = "CreateTable"
+    CREATE_VIEW = "CreateView"
+    ALTER_TABLE = "AlterTable"
+    DROP_TABLE = "DropTable"
+    DROP_VIEW = "DropView"
+    SHOW = "Show"
+    DESCRIBE = "Describe"
+    EXPLAIN = "Explain"
     CALL = "Call"
 
 
 class SnowflakeEndpoint(Endpoint):
     """An account and a warehouse."""
 
-    account: Identifier
+    account: AccountName
     """Account identifier, such as ACME-PROD."""
 
-    warehouse: Identifier | None = None
-    """Warehouse that statements run on; without it, the user's default."""
+    warehouse: Identifier
+    """Warehouse that statements run on."""
 
 
 class SnowflakePermissions(Model):
@@ -61,19 +83,19 @@ class SnowflakePermissions(Model):
     statements: Annotated[Items[Statement], Field(max_length=16)] = ()
     """Kinds of statements."""
 
-    tables: Patterns = ()
+    tables: Tables = ()
     """Tables and views that may be read."""
 
-    writable_tables: Patterns = ()
+    writable_tables: Tables = ()
     """Tables that may be written to."""
 
-    functions: Patterns = ()
+    functions: Routines = ()
     """Functions besides the harmless ones that come with Snowflake."""
 
-    procedures: Patterns = ()
+    procedures: Routines = ()
     """Procedures that may be called."""
 
-    stages: Patterns = ()
+    stages: Tables = ()
     """Stages that may be read."""
 
 
@@ -92,6 +114,12 @@ class SnowflakeLimits(Limits):
     statement_timeout: Duration = 60
     """How long a statement may run in the warehouse."""
 
+    batch: Annotated[int, Field(ge=1, le=100)] = 20
+    """The most statements that a batch may have."""
+
+    sample_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """The most rows that the analysis of a table looks at."""
+
 
 class Snowflake(Model):
     """A Snowflake backend."""
@@ -108,11 +136,14 @@ class Snowflake(Model):
     role: Identifier | None = None
     """Role that statements run under; without it, the user's default."""
 
-    database: Identifier | None = None
+    database: Identifier
     """Database that names without one are looked up in."""
 
-    schema_: Identifier | None = Field(None, alias="schema")
+    schema_: Identifier = Field("PUBLIC", alias="schema")
     """Schema that names without one are looked up in."""
+
+    warehouse_usage: bool = False
+    """Whether agents may ask what the warehouse used; the role needs SNOWFLAKE.USAGE_VIEWER for it."""
 
     permissions: SnowflakePermissions = SnowflakePermissions()
     """What statements may do."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.reconcile.gateway import Standing
 from ringfence_operator.resources.sidecar_configuration import Way
 
 
@@ -67,5 +68,5 @@ class Ways(Protocol):
     def way(self, connector: Connector) -> Way | None:
         """Return the connector's port set, if it has one; never asks anybody."""
 
-    def lacking(self, connector: Connector, replicas: Sequence[str]) -> str:
-        """Return why the connector's way is not in force on all these replicas of the gateway; nothing if it is."""
+    def standing(self, connector: tuple[str, str], replicas: Sequence[str]) -> Standing:
+        """Return where the port set of the connector (namespace and name) stands on these replicas of the gateway."""

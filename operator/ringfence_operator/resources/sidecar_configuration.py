@@ -113,13 +113,14 @@ def _connector(bound: Bound) -> dict[str, Any]:
         "limits": _limits(backend.limits),
         "healthCheck": _health_check(backend.health_check),
     }
-    if isinstance(backend, Snowflake):
-        names = {"role": backend.role, "database": backend.database, "schema": backend.schema_}
-        found["settings"] = {key: value for key, value in names.items() if value is not None}
-    elif isinstance(backend, Plugin):
-        found["settings"] = backend.settings
     if not isinstance(backend, Plugin):
         found["permissions"] = backend.permissions.to_body()
+    if isinstance(backend, Snowflake):
+        found["settings"] = _session(backend)
+        # Without this list, whatever may be read could be written.
+        found["permissions"] = {"writableTables": [], **backend.permissions.to_body()}
+    elif isinstance(backend, Plugin):
+        found["settings"] = backend.settings
     if not isinstance(backend, RabbitMQ):
         found["cache"] = _cache(backend.cache)
     if bound.way and bound.way.proxy:
@@ -131,6 +132,12 @@ def _connector(bound: Bound) -> dict[str, Any]:
             "password": proxy.password,
         }
     return found
+
+
+def _session(backend: Snowflake) -> dict[str, Any]:
+    role = {"role": backend.role} if backend.role else {}
+    usage = backend.warehouse_usage
+    return {"database": backend.database, "schema": backend.schema_, **role, "warehouseUsage": usage}
 
 
 def _endpoint(endpoint: Endpoint, bound: Bound) -> dict[str, Any] | None:
@@ -170,8 +177,7 @@ def _outside(endpoint: Endpoint, bound: Bound) -> dict[str, Any] | None:
 def _endpoint_settings(endpoint: Endpoint) -> dict[str, Any]:
     match endpoint:
         case SnowflakeEndpoint():
-            warehouse = {"warehouse": endpoint.warehouse} if endpoint.warehouse else {}
-            return {"account": endpoint.account, **warehouse}
+            return {"account": endpoint.account, "warehouse": endpoint.warehouse}
         case RabbitMQEndpoint():
             return {"virtualHost": endpoint.virtual_host}
         case PluginEndpoint():
@@ -192,14 +198,17 @@ def _auth(connector: Connector) -> dict[str, Any]:
             "settings": {"user": identity.user, "audience": identity.audience},
         }
     body = auth.to_body()
-    (method,) = body.keys() - {"secretName"}
-    given = body[method]
-    files = {key: given[key] for key in _FILES if key in given}
+    shared = {key: body[key] for key in ("authority",) if key in body}
+    (method,) = body.keys() - {"secretName", *shared}
+    given = body[method] | shared
+    files = {key: value for key, value in given.items() if key in _FILES}
     settings = {key: value for key, value in given.items() if key not in _FILES}
+    if "scopes" in settings:
+        settings["scope"] = " ".join(settings.pop("scopes"))
     return {"method": method, "directory": f"{SECRETS}/{name}", "files": files, "settings": settings}
 
 
-_FILES = ("privateKey", "passphrase", "password", "clientSecret", "token")
+_FILES = ("privateKey", "passphrase", "password", "clientSecret", "token", "authority")
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -209,14 +218,18 @@ def _limits(limits: Limits) -> dict[str, Any]:
             "rows": limits.rows,
             "bytes": _size(limits.bytes),
             "statementTimeoutSeconds": limits.statement_timeout,
+            "batchStatements": limits.batch,
+            "sampleRows": limits.sample_rows,
         }
     if isinstance(limits, RabbitMQLimits):
         found |= {
             "prefetch": limits.prefetch,
             "messageBytes": _size(limits.message_size),
             "leaseSeconds": limits.lease,
-            "maximumLeases": limits.leases,
+            "maxLeaseSeconds": limits.max_lease,
+            "leases": limits.leases,
             "batch": limits.batch,
+            "subscriptions": limits.subscriptions,
         }
     return found
 
