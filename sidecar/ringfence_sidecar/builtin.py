@@ -1,4 +1,4 @@
-"""What the sidecar does itself, as operations beside those of connectors: an agent's values, and its payload schemas."""
+"""What the sidecar does itself, as operations like those of connectors: an agent's values, its payload schemas."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
@@ -81,30 +81,79 @@ class Registrations(msgspec.Struct, frozen=True, rename="camel"):
     schemas: dict[str, Registration]
 
 
-def _operation(name: str, title: str, effect: Effect, arguments: Any, result: Any, description: str) -> Operation:
-    return Operation(
-        name=name,
-        title=title,
-        description=description,
-        effect=effect,
-        destructive=name in ("delete", "invalidate_tag", "remove"),
-        arguments=arguments,
-        result=result,
-    )
-
-
 _CACHE = (
-    _operation("get", "Get a kept value", Effect.READ, CacheGet, CacheValue, "Returns the value kept under a key, if it is still there."),
-    _operation("set", "Keep a value", Effect.IDEMPOTENT, CacheSet, Done, "Keeps a JSON value under a key for ttlSeconds, for this agent or those it shares with. Tags let many be forgotten at once."),
-    _operation("delete", "Forget a kept value", Effect.IDEMPOTENT, CacheGet, Done, "Forgets the value kept under a key."),
-    _operation("invalidate_tag", "Forget values by tag", Effect.IDEMPOTENT, CacheInvalidateTag, Done, "Forgets every kept value that has the tag."),
-)  # fmt: skip
+    Operation(
+        name="get",
+        title="Get a kept value",
+        description="Returns the value kept under a key, if it is still there.",
+        effect=Effect.READ,
+        arguments=CacheGet,
+        result=CacheValue,
+    ),
+    Operation(
+        name="set",
+        title="Keep a value",
+        description="Keeps a JSON value under a key for ttlSeconds, for this agent or those that it shares with. "
+        "Values with a tag can be forgotten at once.",
+        effect=Effect.IDEMPOTENT,
+        arguments=CacheSet,
+        result=Done,
+    ),
+    Operation(
+        name="delete",
+        title="Forget a kept value",
+        description="Forgets the value kept under a key.",
+        effect=Effect.IDEMPOTENT,
+        destructive=True,
+        arguments=CacheGet,
+        result=Done,
+    ),
+    Operation(
+        name="invalidate_tag",
+        title="Forget values by tag",
+        description="Forgets every kept value that has the tag.",
+        effect=Effect.IDEMPOTENT,
+        destructive=True,
+        arguments=CacheInvalidateTag,
+        result=Done,
+    ),
+)
 _SCHEMAS = (
-    _operation("get", "Get a payload schema", Effect.READ, SchemaName, Registration, "Returns a payload schema that is registered."),
-    _operation("register", "Register a payload schema", Effect.IDEMPOTENT, SchemaRegister, Done, "Registers a JSON Schema that payloads of an operation are judged by before it runs: strict, permissive or loose."),
-    _operation("list", "List payload schemas", Effect.READ, NoArguments, Registrations, "Lists the payload schemas that are registered."),
-    _operation("remove", "Remove a payload schema", Effect.IDEMPOTENT, SchemaName, Done, "Removes a payload schema; its payloads are judged no more."),
-)  # fmt: skip
+    Operation(
+        name="get",
+        title="Get a payload schema",
+        description="Returns a payload schema that is registered.",
+        effect=Effect.READ,
+        arguments=SchemaName,
+        result=Registration,
+    ),
+    Operation(
+        name="register",
+        title="Register a payload schema",
+        description="Registers a JSON Schema by which payloads of an operation are judged before it runs: strict, "
+        "permissive or loose.",
+        effect=Effect.IDEMPOTENT,
+        arguments=SchemaRegister,
+        result=Done,
+    ),
+    Operation(
+        name="list",
+        title="List payload schemas",
+        description="Lists the payload schemas that are registered.",
+        effect=Effect.READ,
+        arguments=NoArguments,
+        result=Registrations,
+    ),
+    Operation(
+        name="remove",
+        title="Remove a payload schema",
+        description="Removes a payload schema: its payloads are judged no more.",
+        effect=Effect.IDEMPOTENT,
+        destructive=True,
+        arguments=SchemaName,
+        result=Done,
+    ),
+)
 
 
 class Builtin:

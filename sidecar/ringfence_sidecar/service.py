@@ -1,4 +1,4 @@
-"""What both surfaces ask: the pipeline for connectors, and what the sidecar does itself. Each call leaves an audit line."""
+"""What both surfaces ask: the pipeline, and what the sidecar does itself. Each call leaves an audit line."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
