@@ -9,7 +9,7 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import BackendLostError, CallError, UnavailableError
-from ringfence_sidecar.routing.session import LONGEST_CONNECT_SECONDS, Closing, Held, connect
+from ringfence_sidecar.routing.session import CONNECT_SHARE, LONGEST_CONNECT_SECONDS, Closing, Held, connect
 
 S = TypeVar("S")
 
@@ -96,7 +96,7 @@ class Shared(Generic[S]):
             self._opening.add_done_callback(self._is_open)
         opening = self._opening
         try:
-            async with asyncio.timeout(deadline.remaining):
+            async with asyncio.timeout(deadline.remaining * CONNECT_SHARE):
                 # One who goes away must not take the connection from those who wait with him.
                 return await asyncio.shield(opening)
         except TimeoutError:

@@ -137,6 +137,13 @@ def value(envelope: Envelope) -> Any:
     return msgspec.json.decode(envelope.data)["value"]
 
 
+async def warm(pipeline: Pipeline) -> None:
+    """Return once every endpoint has been found well: its first session is open, and idle."""
+    async with asyncio.timeout(5):
+        while any(health.reason != "Healthy" for health in pipeline.health()):
+            await asyncio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def serving(
     *connectors: Connector,
