@@ -94,6 +94,15 @@ class Settings(BaseModel):
     control_socket: str = "/run/ringfence/control.sock"
     """Where the control process of this replica listens for us."""
 
+    sidecar_image: str | None = None
+    """Image of the sidecar. Without it, agents that name connectors are refused."""
+    redis_service: NamePath | None = None
+    """`namespace/name` of the Service of the Redis that sidecars share: the pods behind it are opened to them."""
+    redis_cidrs: tuple[Cidr, ...] = ()
+    """Addresses of that Redis, where it is no Service of the cluster."""
+    redis_port: int = Field(default=6379, ge=1, le=65535)
+    """Port at `redis_cidrs`."""
+
     http_port: int = Field(default=8080, ge=1, le=65535)
     """Port of /metrics, /healthz and /readyz."""
     workers: int = Field(default=16, ge=1, le=256)
