@@ -103,9 +103,9 @@ def index_by_pod_policy(pod: Pod) -> Iterable[tuple[str, str]]:
 
 
 def index_port_sets(service: Service) -> Iterable[tuple[str, str]]:
-    """Yield the policy whose port set a Service is, and a key for all; by namespace: anybody may label theirs so."""
-    if service.policy:
-        yield service.meta.namespace, service.policy
+    """Yield whose port set a Service is, and a key for all; by namespace: anybody may label theirs so."""
+    if service.holder:
+        yield service.meta.namespace, service.holder
         yield service.meta.namespace, _EVERY
 
 
@@ -217,8 +217,12 @@ class View:
         return port_set.address or None if port_set else None
 
     def port_set(self, policy: SecurityPolicy) -> Service | None:
-        """Return the Service of the policy's port set; of several, as two leaders could have made, the first."""
-        keys = sorted(self.services.keys_by(PORT_SETS, (self.settings.namespace, "/".join(policy.key))))
+        """Return the Service of the policy's port set."""
+        return self.port_set_of("/".join(policy.key))
+
+    def port_set_of(self, holder: str) -> Service | None:
+        """Return the Service of the holder's port set; of several, as two leaders could have made, the first."""
+        keys = sorted(self.services.keys_by(PORT_SETS, (self.settings.namespace, holder)))
         return self.services.get(*keys[0]) if keys else None
 
     def port_sets(self) -> list[Service]:
