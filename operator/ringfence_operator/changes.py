@@ -111,9 +111,9 @@ class Changes:
             for key in self.view.agents.keys_by(BY_SECRET, (change.key.namespace, secret)):
                 self._queue.add(Task("Agent", *key), NOW)
 
-    def connector_stands_otherwise(self, namespace: str, name: str) -> None:
-        """Have the connector looked at soon: sidecars report something else of it."""
-        self._queue.add_after(Task("Connector", namespace, name), HEALTH_SECONDS, LATER)
+    def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
+        """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
+        self._queue.add_after(Task("Connector", *connector), HEALTH_SECONDS, LATER)
 
     def authority_changed(self, change: Change[Any]) -> None:
         """Somebody changed or deleted a namespace's copy of the control server's authority."""
@@ -242,7 +242,7 @@ class Changes:
             self._queue.add(Task("Agent", *key), priority)
 
     def _mark_gateway(self, priority: int) -> None:
-        if self.view.has_gateway:
+        if self.view.feeds_control:
             self._queue.add(Task("Gateway", self.view.settings.namespace, labels.GATEWAY), priority)
 
     def all_policies(self, _: object) -> None:

@@ -18,6 +18,8 @@ from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
+from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
+from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
@@ -59,15 +61,28 @@ class Process:
         view, client = self._caches.view, self._client
         self._networks = Networks(view, client)
         self._probe = NetworkProbe(view, client)
+        changes = self._caches.changes
         self._egress = (
-            Egress(view, client, self._networks, self._queue, on_change=self._caches.changes.policy_stands_otherwise)
-            if view.has_gateway
+            Egress(
+                view,
+                client,
+                self._networks,
+                self._queue,
+                on_change=changes.policy_stands_otherwise,
+                on_health=changes.connector_stands_otherwise,
+                on_authority=changes.all_with_sidecars,
+            )
+            if view.feeds_control
             else None
         )
-        gateway = self._egress.feed if self._egress else None
+        sidecars = self._egress.feed.sidecars if self._egress else None
+        if sidecars:
+            changes.pod_gone = sidecars.withdraw
+        gateway = self._egress.feed if self._egress and view.has_gateway else None
         port_sets = PortSets(view, client, gateway) if gateway else None
-        self._tools = Tools(view, client, self._networks, claims=Locks(), gateway=gateway)
+        self._tools = Tools(view, client, self._networks, claims=Locks(), gateway=gateway, sidecars=sidecars)
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
+        self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
@@ -143,11 +158,14 @@ class Process:
 
     async def _reconcile(self, task: Task) -> float | None:
         now = utc_now()
+        ours = {
+            "Agent": self._reconcile_agent,
+            "Connector": self._reconcile_connector,
+            "SecurityPolicy": self._reconcile_policy,
+        }
+        if task.kind in ours:
+            return await ours[task.kind](task.namespace, task.name, now)
         match task.kind:
-            case "Agent":
-                return await self._reconcile_agent(task.namespace, task.name, now)
-            case "SecurityPolicy":
-                return await self._reconcile_policy(task.namespace, task.name, now)
             case "PortSet":
                 return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
             case "Gateway":
@@ -168,6 +186,12 @@ class Process:
         finally:
             if self._egress:
                 self._egress.looked_at(namespace, name)
+
+    async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
+        connector = self._caches.view.connectors.get(namespace, name)
+        if connector is None:
+            return await remove_connector(namespace, name, self._connector_tools)
+        return await reconcile_connector(connector, self._connector_tools, now=now)
 
     async def _reconcile_agent(self, namespace: str, name: str, now: datetime) -> float | None:
         record = self._caches.view.agents.get(namespace, name)

@@ -41,6 +41,8 @@ class Trace:
     span_id: str
     sampled: bool = False
     state: str = ""
+    parent_id: str = ""
+    """The span that this one is part of; empty for a root."""
 
     @property
     def traceparent(self) -> str:

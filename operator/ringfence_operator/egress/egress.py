@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
+from ringfence_operator.egress.token_review import TokenReviewer
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.view import View
@@ -20,7 +21,10 @@ TOGETHER_SECONDS = 1.0
 
 
 class Egress:
-    """Feeds the control process while this replica leads; `on_change` hears of policies that stand otherwise."""
+    """Feeds the control process while this replica leads; `on_change` hears of policies that stand otherwise.
+
+    `on_health` hears of connectors of which sidecars report something else, `on_authority` of another authority.
+    """
 
     def __init__(
         self,
@@ -30,8 +34,17 @@ class Egress:
         queue: WorkQueue[Task],
         *,
         on_change: Callable[[str], None],
+        on_health: Callable[[tuple[str, str]], None] = lambda _: None,
+        on_authority: Callable[[], None] = lambda: None,
     ) -> None:
-        self.feed = Feed(view.settings.control_socket, on_change=on_change, on_seen=self._seen)
+        self.feed = Feed(
+            view.settings.control_socket,
+            on_change=on_change,
+            on_seen=self._seen,
+            on_health=on_health,
+            review=TokenReviewer(kube).review,
+        )
+        self._on_authority = on_authority
         self._view = view
         self._networks = networks
         self._queue = queue
@@ -89,6 +102,9 @@ class Egress:
         )
         identity = await self._identities.current(now)
         self.feed.identify(authority=identity.authority, certificate=identity.certificate, key=identity.key)
+        if self._view.control.authority != identity.authority:
+            self._view.control.authority = identity.authority
+            self._on_authority()
         return CHECK_SECONDS
 
     def _seen(self, policy: str) -> None:
