@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from ringfence_operator.caches import Caches
+from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
@@ -32,6 +33,8 @@ from ringfence_operator.reconcile.security_policy import (
     remove_security_policy,
 )
 from ringfence_operator.reconcile.unreadable import report_unreadable
+from ringfence_operator.reconcile.ways import ConnectorWays
+from ringfence_operator.resources.port_set import connector_holder
 from ringfence_operator.runtime.health import HealthServer
 from ringfence_operator.runtime.metrics import Metrics
 from ringfence_operator.runtime.queue import WorkQueue
@@ -61,31 +64,39 @@ class Process:
         view, client = self._caches.view, self._client
         self._networks = Networks(view, client)
         self._probe = NetworkProbe(view, client)
-        changes = self._caches.changes
-        self._egress = (
-            Egress(
-                view,
-                client,
-                self._networks,
-                self._queue,
-                on_change=changes.policy_stands_otherwise,
-                on_health=changes.connector_stands_otherwise,
-                on_authority=changes.all_with_sidecars,
-            )
-            if view.feeds_control
-            else None
-        )
+        self._egress = self._make_egress() if view.feeds_control else None
         sidecars = self._egress.feed.sidecars if self._egress else None
-        if sidecars:
-            changes.pod_gone = sidecars.withdraw
         gateway = self._egress.feed if self._egress and view.has_gateway else None
         port_sets = PortSets(view, client, gateway) if gateway else None
+        if self._egress and port_sets:
+            self._networks.sidecars.ways = ConnectorWays(
+                view,
+                client,
+                port_sets.gateway,
+                port_sets.blocks,
+                credential=self._egress.credentials.proxy,
+                later=lambda key, seconds: self._queue.add_after(Task("Connector", *key), seconds, LATER),
+            )
         self._tools = Tools(view, client, self._networks, claims=Locks(), gateway=gateway, sidecars=sidecars)
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
+
+    def _make_egress(self) -> Egress:
+        changes = self._caches.changes
+        made = Egress(
+            self._caches.view,
+            self._client,
+            self._networks,
+            self._queue,
+            on_change=changes.holder_stands_otherwise,
+            on_health=changes.connector_stands_otherwise,
+            on_identity=changes.all_with_sidecars,
+        )
+        changes.pod_gone = made.feed.sidecars.withdraw
+        return made
 
     async def start(self) -> None:
         """Begin to follow the API server and to compete for the Lease."""
@@ -185,13 +196,17 @@ class Process:
             return await reconcile_security_policy(policy, self._policy_tools, now=now)
         finally:
             if self._egress:
-                self._egress.looked_at(namespace, name)
+                self._egress.looked_at(f"{namespace}/{name}")
 
     async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
         connector = self._caches.view.connectors.get(namespace, name)
-        if connector is None:
-            return await remove_connector(namespace, name, self._connector_tools)
-        return await reconcile_connector(connector, self._connector_tools, now=now)
+        try:
+            if connector is None:
+                return await remove_connector(namespace, name, self._connector_tools)
+            return await reconcile_connector(connector, self._connector_tools, now=now)
+        finally:
+            if self._egress:
+                self._egress.looked_at(connector_holder(namespace, name))
 
     async def _reconcile_agent(self, namespace: str, name: str, now: datetime) -> float | None:
         record = self._caches.view.agents.get(namespace, name)

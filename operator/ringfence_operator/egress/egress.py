@@ -5,12 +5,16 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from ringfence_operator.egress.derived import Derived
 from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
 from ringfence_operator.egress.token_review import TokenReviewer
+from ringfence_operator.reconcile.binding import has_outside
+from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.port_set import connector_holder, connector_of
 from ringfence_operator.runtime.queue import WorkQueue
 
 PATIENCE_SECONDS = 10.0
@@ -21,9 +25,10 @@ TOGETHER_SECONDS = 1.0
 
 
 class Egress:
-    """Feeds the control process while this replica leads; `on_change` hears of policies that stand otherwise.
+    """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
 
-    `on_health` hears of connectors of which sidecars report something else, `on_authority` of another authority.
+    `on_health` hears of connectors of which sidecars report something else, `on_identity` of another authority or other
+    credentials.
     """
 
     def __init__(
@@ -35,7 +40,7 @@ class Egress:
         *,
         on_change: Callable[[str], None],
         on_health: Callable[[tuple[str, str]], None] = lambda _: None,
-        on_authority: Callable[[], None] = lambda: None,
+        on_identity: Callable[[], None] = lambda: None,
     ) -> None:
         self.feed = Feed(
             view.settings.control_socket,
@@ -44,22 +49,28 @@ class Egress:
             on_health=on_health,
             review=TokenReviewer(kube).review,
         )
-        self._on_authority = on_authority
+        self._on_identity = on_identity
         self._view = view
         self._networks = networks
         self._queue = queue
         self._identities = Identities(kube, view.settings.namespace)
-        self._unpublished: set[tuple[str, str]] = set()
+        self._issuer = Issuer(kube)
+        self.credentials = Derived()
+        self._unpublished: set[str] = set()
+        """Whose port sets are not published yet, as `PortSet.policy` has it."""
         self._running: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def lead(self) -> asyncio.Task[None]:
-        """Begin to feed; gateways are served once every policy that is there now has been published.
+        """Begin to feed; gateways are served once every policy and connector that is there now has been published.
 
         Returns what feeds, which only `follow` ends.
         """
         self.feed.reset()
-        self._unpublished = {tuple(key) for key in self._view.policies.cache}
+        policies = ["/".join(key) for key in self._view.policies.cache] if self._view.has_gateway else []
+        connectors = [each for each in self._view.connectors.cache.values() if has_outside(each)]
+        holders = [connector_holder(*each.key) for each in connectors] if self._view.has_gateway else []
+        self._unpublished = {*policies, *holders}
         self._deadline = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self.feed.complete)
         if not self._unpublished:
             self.feed.complete()
@@ -74,17 +85,24 @@ class Egress:
         if running is not None:
             running.cancel()
 
-    def looked_at(self, namespace: str, name: str) -> None:
-        """Take note of a pass over a policy. One that failed comes again: only what is published counts, or is gone."""
-        if (namespace, name) not in self._unpublished:
+    def looked_at(self, holder: str) -> None:
+        """Take note of a pass over a policy or a connector, by what its port set says whose it is.
+
+        One that failed comes again: only what is published counts, or has nothing to publish any more.
+        """
+        if holder not in self._unpublished or (self._is_due(holder) and not self.feed.is_published(holder)):
             return
-        policy = self._view.policies.get(namespace, name)
-        is_due = policy is not None and policy.metadata.deletion_timestamp is None
-        if is_due and not self.feed.is_published(f"{namespace}/{name}"):
-            return
-        self._unpublished.discard((namespace, name))
+        self._unpublished.discard(holder)
         if not self._unpublished:
             self.feed.complete()
+
+    def _is_due(self, holder: str) -> bool:
+        key = connector_of(holder)
+        if key is None:
+            policy = self._view.policies.get(*holder.split("/", 1))
+            return policy is not None and policy.metadata.deletion_timestamp is None
+        connector = self._view.connectors.get(*key)
+        return connector is not None and connector.metadata.deletion_timestamp is None and has_outside(connector)
 
     async def reconcile(self, now: datetime) -> float | None:
         """Have certificates, settings and the gateway's own NetworkPolicy in place."""
@@ -102,9 +120,12 @@ class Egress:
         )
         identity = await self._identities.current(now)
         self.feed.identify(authority=identity.authority, certificate=identity.certificate, key=identity.key)
-        if self._view.control.authority != identity.authority:
+        is_other = self.credentials.know(identity.seed)
+        if self._view.control.authority != identity.authority or is_other:
             self._view.control.authority = identity.authority
-            self._on_authority()
+            self._on_identity()
+        if settings.sidecar_image:
+            self.feed.vouch(await self._issuer.current(now) or None)
         return CHECK_SECONDS
 
     def _seen(self, policy: str) -> None:

@@ -7,6 +7,7 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.reconcile.gateway import Force, Standing
 from ringfence_operator.reconcile.port_set import PortSetsFullError
 from ringfence_operator.reconcile.sidecars import ConnectorHealth
+from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.sidecar_configuration import Proxy, Way
 
 
@@ -48,6 +49,9 @@ class FakeWays:
     async def release(self, connector: tuple[str, str]) -> float | None:
         self.held.pop(connector, None)
         return None
+
+    async def restore(self, service: Service) -> bool:
+        return tuple(service.connector.split("/", 1)) in self.held
 
     def way(self, connector: Connector) -> Way | None:
         return self.held.get(connector.key)
