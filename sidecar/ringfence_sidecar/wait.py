@@ -1,7 +1,7 @@
 """The container's postStart hook: holds the agent's container back until the sidecar takes calls.
 
-`python -m ringfence_sidecar.wait` ends with 0 once it is ready. So that agents start while the operator is away, it does
-so too once the sidecar has lived without a configuration for a while: its calls are refused then, as its readiness
+`python -m ringfence_sidecar.wait` ends with 0 once it is ready. So that agents start while the operator is away, it
+does so too once the sidecar has lived without a configuration for a while: its calls are refused then, as its readiness
 says. It ends with 1 if nothing answers at all, upon which the kubelet starts the container anew.
 """
 
