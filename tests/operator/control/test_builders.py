@@ -61,6 +61,13 @@ def test_reserved_addresses_change_the_listeners_and_nothing_else() -> None:
     assert changed(one, two) == {(LISTENER, "p-00017-http"), (LISTENER, "p-00017-tls-443")}
 
 
+def test_reserved_addresses_that_are_closed_without_being_named_change_no_listener() -> None:
+    reserved = ["10.96.0.0/16", "fd00:96::/112", "::1/128", "fe80::/10"]
+    one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example"), reserved=reserved)
+
+    assert changed(one, two) == set()
+
+
 def test_what_is_shared_belongs_to_no_block() -> None:
     with_proxy = build_shared(settings(upstreamProxy="https://p.example:3128"))
 
