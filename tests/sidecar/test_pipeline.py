@@ -293,6 +293,25 @@ async def test_a_caller_who_goes_away_cancels_the_driver_settles_the_quota_and_l
     assert quota.settled == [{"queries": 1}]
 
 
+async def test_a_caller_who_goes_away_while_the_call_is_settled_does_not_stop_that() -> None:
+    server = Server()
+    quota = Ledger()
+    quota.may_settle.clear()
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
+        task = asyncio.create_task(pipeline.run(call("get", {"key": "colour"})))
+        await eventually(lambda: quota.is_settling, what="the call is being settled")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        quota.may_settle.set()
+
+        [line] = await lines.calls()
+
+    assert quota.settled == [{"queries": 1}]
+    assert line["outcome"] == "cancelled"
+
+
 async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> None:
     server = Server()
     quota = Ledger(left=1)
@@ -466,6 +485,9 @@ class Ledger:
     def __init__(self, left: float = 1000) -> None:
         self.left = left
         self.is_full = False
+        self.is_settling = False
+        self.may_settle = asyncio.Event()
+        self.may_settle.set()
         self.settled: list[dict[str, float]] = []
 
     async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:  # noqa: ARG002 - the Protocol's
@@ -482,5 +504,7 @@ class Reserved:
         self._ledger = ledger
 
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
+        self._ledger.is_settling = True
+        await self._ledger.may_settle.wait()
         self._ledger.settled.append(dict(used))
         return ()
