@@ -53,8 +53,7 @@ class Guard:
             await send(message)
 
         try:
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
-                raise HttpError(431, "HeadersTooLarge", f"the headers are longer than {LONGEST_HEAD} bytes")
+            _bound(scope)
             headers = scope["ringfence.headers"] = headers_of(scope)
             judge(scope["method"], headers, self._max_body_bytes)
             await self._app(scope, receive, noted)
@@ -86,6 +85,11 @@ def judge(method: str, headers: Mapping[str, str], max_body_bytes: int) -> None:
     has_body = int(length) > 0 or "transfer-encoding" in headers
     if (method not in _WITHOUT_BODY or has_body) and not _is_json(headers.get("content-type", "")):
         raise HttpError(415, "JsonRequired", "send the body as Content-Type: application/json")
+
+
+def _bound(scope: Scope) -> None:
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
+        raise HttpError(431, "HeadersTooLarge", f"the headers are longer than {LONGEST_HEAD} bytes")
 
 
 def _is_json(kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics, for the kubelet and Prometheus. That it answers shows that the event loop is alive."""
+"""/healthz, /readyz and /metrics, for the kubelet and Prometheus. An answer shows that the event loop is alive."""
 
 from collections.abc import Callable
 from typing import Final

@@ -40,7 +40,7 @@ class Registration(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     connector: str
     operation: str
     path: str = ""
-    """Where in the arguments the payload is: names joined by dots, `*` for every item of a list; all of them if empty."""
+    """Where in the arguments the payload is: names joined by dots, `*` for every item; the whole if empty."""
     json_text: bool = False
     """True if the payload is a string that holds JSON, such as a message's body."""
 
@@ -84,7 +84,7 @@ class Payloads:
         self._index()
 
     def check(self, call: Call) -> tuple[Notice, ...]:
-        """Return a warning for each payload that need not fit and does not. Raises InvalidPayloadError for the others."""
+        """Return a warning for each payload that may misfit and does. Raises InvalidPayloadError for the others."""
         warnings: list[Notice] = []
         for name in self._by_operation.get((call.connector, call.operation), ()):
             compiled = self._compiled[name]
@@ -143,7 +143,7 @@ def _fault(compiled: _Compiled, payload: Any) -> str:
     validator: Validator = compiled.validator
     if validator.is_valid(payload):
         return ""
-    faults = []
+    faults: list[str] = []
     for error in validator.iter_errors(payload):
         if len(faults) == _SHOWN_ERRORS:
             faults.append("and more")

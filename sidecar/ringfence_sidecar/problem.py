@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence_sidecar.asgi import Headers, HttpError, Response
 from ringfence_sidecar.correlation import Correlation
-from ringfence_sidecar.envelope import Envelope, Metadata, Notice, Problem
+from ringfence_sidecar.envelope import Envelope, Metadata, Notice, Problem, encode
 from ringfence_sidecar.errors import Status
 
 KIND: Final = b"application/problem+json"
@@ -30,8 +30,11 @@ _STATUS = {http: status for status, http in reversed(HTTP.items())}
 _ENCODER = msgspec.json.Encoder()
 
 
-class Document(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
-    """Why a request was not served: RFC 9457, and the envelope's members. Its `status` is HTTP's, so the envelope's is `outcome`."""
+class Document(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Why a request was not served: RFC 9457, and the envelope's members.
+
+    `status` is HTTP's, so the envelope's is `outcome`.
+    """
 
     type: str
     """`urn:ringfence:problem:` and the code."""
@@ -43,7 +46,7 @@ class Document(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_d
     """`urn:ringfence:request:` and the request's id."""
     code: str
     retryable: bool
-    retry_after_seconds: float | None = None
+    retry_after_seconds: float | msgspec.UnsetType = msgspec.UNSET
     outcome: Status
     data: Any = None
     errors: tuple[Problem, ...]
@@ -69,7 +72,7 @@ def document(envelope: Envelope, *, status: int | None = None) -> Document:
         instance=f"urn:ringfence:request:{envelope.metadata.request_id}",
         code=first.code,
         retryable=first.retryable,
-        retry_after_seconds=first.retry_after_seconds,
+        retry_after_seconds=msgspec.UNSET if first.retry_after_seconds is None else first.retry_after_seconds,
         outcome=envelope.status,
         data=envelope.data,
         errors=envelope.errors,
@@ -81,7 +84,7 @@ def document(envelope: Envelope, *, status: int | None = None) -> Document:
 async def answer(response: Response, envelope: Envelope) -> None:
     """Answer with the envelope if the call was served, else with its problem document."""
     if envelope.status in (Status.OK, Status.PARTIAL):
-        await response.whole(200, _ENCODER.encode(envelope))
+        await response.whole(200, encode(envelope))
     else:
         await refuse(response, document(envelope))
 
@@ -89,7 +92,7 @@ async def answer(response: Response, envelope: Envelope) -> None:
 async def refuse(response: Response, found: Document, headers: Headers = ()) -> None:
     """Answer with a problem document; Retry-After is in whole seconds, rounded up."""
     fields = list(headers)
-    if found.retry_after_seconds is not None:
+    if isinstance(found.retry_after_seconds, int | float):
         fields.append((b"retry-after", str(math.ceil(found.retry_after_seconds)).encode()))
     await response.whole(found.status, _ENCODER.encode(found), kind=KIND, headers=fields)
 

@@ -46,8 +46,6 @@ class Endpoint:
         try:
             message = decode(await exchange.request.body())
             if isinstance(message, list):
-                if _era_of(exchange.request.headers) == "stateless":
-                    raise ProtocolError(INVALID_REQUEST, "send one message a request")
                 await self._handshake.serve(exchange, message)
             elif is_stateless(message, exchange.request.headers):
                 await self._serve_stateless(exchange, message)

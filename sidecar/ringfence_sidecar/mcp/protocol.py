@@ -55,7 +55,7 @@ class Incoming(msgspec.Struct, frozen=True):
     """A message from a client: a request, a notification, or a response."""
 
     jsonrpc: Literal["2.0"]
-    id: int | str | None | msgspec.UnsetType = msgspec.UNSET
+    id: int | str | msgspec.UnsetType | None = msgspec.UNSET
     method: str | msgspec.UnsetType = msgspec.UNSET
     params: dict[str, Any] | None = None
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

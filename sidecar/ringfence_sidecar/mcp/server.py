@@ -154,6 +154,6 @@ class Server:
             return await method.handler(asked)
         except ProtocolError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one request's failure is only its own
             _log.exception("mcp.failed", method=asked.method, error=type(error).__name__)
             raise ProtocolError(INTERNAL_ERROR, "something went wrong here; the sidecar's log says more") from None

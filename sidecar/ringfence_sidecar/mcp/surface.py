@@ -10,7 +10,7 @@ from ringfence_sidecar import __version__, schemas
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.correlation import correlate
-from ringfence_sidecar.envelope import Envelope
+from ringfence_sidecar.envelope import Envelope, encode
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, ProtocolError
 from ringfence_sidecar.mcp.resources import Resource, Resources
@@ -69,7 +69,9 @@ class Surface:
             listed = {name: [operation.name for operation in operations] for name, operations in bound.items()}
             return _ENCODER.encode(listed).decode()
 
-        return _json_resource("ringfence://connectors", "connectors", "Bound connectors, and what each may be asked", read)
+        return _json_resource(
+            "ringfence://connectors", "connectors", "Bound connectors, and what each may be asked", read
+        )
 
 
 def definition_of(connector: str, operation: Operation) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def call_of(connector: str, operation: str, asked: Asked, arguments: Mapping[str
 
 def result_of(envelope: Envelope) -> dict[str, Any]:
     """Return a tool's result: the envelope as structured content, and the same as text for older clients."""
-    encoded = _ENCODER.encode(envelope)
+    encoded = encode(envelope)
     return {
         "content": [{"type": "text", "text": encoded.decode()}],
         "structuredContent": msgspec.Raw(encoded),

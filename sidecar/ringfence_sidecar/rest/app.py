@@ -10,7 +10,7 @@ from ringfence_sidecar.asgi import HttpError, Receive, Request, Response, Scope,
 from ringfence_sidecar.builtin import CACHE, SCHEMAS
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.correlation import correlate
-from ringfence_sidecar.envelope import Envelope
+from ringfence_sidecar.envelope import Envelope, encode
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.problem import answer
 from ringfence_sidecar.rest.batch import Batch, run_batch
@@ -28,8 +28,9 @@ _SERVED = (Status.OK, Status.PARTIAL)
 class Rest:
     """The ASGI application of REST."""
 
-    def __init__(self, service: Service, *, max_body_bytes: int = 1 << 20) -> None:
+    def __init__(self, service: Service, *, max_body_bytes: int = 1 << 20, sampled: bool = False) -> None:
         self._service = service
+        self._sampled = sampled
         self._max_body_bytes = max_body_bytes
         self._openapi: tuple[Any, bytes] = (None, b"")
         self.routes = (
@@ -53,16 +54,16 @@ class Rest:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request. Raises HttpError for what is no call."""
         request = Request(scope, receive, max_body_bytes=self._max_body_bytes)
-        correlation = correlate(request.headers)
+        correlation = correlate(request.headers, sampled=self._sampled)
         route, names = find(self.routes, request.method, request.parts)
         await route.handler(Visit(request, Response(send, correlation.headers), correlation, names))
 
     async def _call(self, visit: Visit) -> None:
-        call = _call_of(visit, *visit.names, await _object(visit))
+        call = _call_of(visit, visit.names[0], visit.names[1], await _object(visit))
         await answer(visit.response, await visit.request.while_connected(self._service.run(call)))
 
     async def _stream(self, visit: Visit) -> None:
-        call = _call_of(visit, *visit.names, await _object(visit))
+        call = _call_of(visit, visit.names[0], visit.names[1], await _object(visit))
         await visit.request.while_connected(_pour(visit.response, self._service.stream(call)))
 
     async def _batch(self, visit: Visit) -> None:
@@ -138,13 +139,13 @@ def _call_of(visit: Visit, connector: str, operation: str, arguments: dict[str, 
 
 
 async def _pour(response: Response, pieces: AsyncIterator[Envelope]) -> None:
-    """Send each piece as an event; a call that is refused before its first piece is answered as one that does not stream."""
+    """Send each piece as an event; a call that is refused at once is answered as any other."""
     try:
         async for piece in pieces:
             if not response.is_begun and piece.status not in _SERVED:
                 await answer(response, piece)
                 return
-            await response.event(_ENCODER.encode(piece), name=b"envelope")
+            await response.event(encode(piece), name=b"envelope")
         if not response.is_begun:
             await response.stream()
         await response.event(b"{}", name=b"end")

@@ -28,14 +28,16 @@ Over MCP the same operations are tools, at <code>/mcp</code>.</p>
 const make = (name, text) => Object.assign(document.createElement(name), { textContent: text ?? "" });
 const resolve = (api, schema) => schema?.$ref
   ? schema.$ref.slice(2).split("/").reduce((at, part) => at[part], api) : schema;
-const block = (title, value) => value === undefined ? [] : [make("h2", title), make("pre", JSON.stringify(value, null, 2))];
+const block = (title, value) => value === undefined ? []
+  : [make("h2", title), make("pre", JSON.stringify(value, null, 2))];
 const row = (api, path, method, item) => {
   const details = make("details"), head = make("summary"), body = make("div");
   head.append(make("b", method.toUpperCase()), make("code", path), " ", make("i", item.summary));
   const taken = item.requestBody && Object.values(item.requestBody.content)[0].schema;
   const given = Object.values(item.responses["200"].content ?? {})[0]?.schema;
   const data = given?.allOf?.[1].properties.data.anyOf[0] ?? given;
-  body.append(make("p", item.description ?? ""), ...block("Body", resolve(api, taken)), ...block("Answer", resolve(api, data)));
+  body.append(make("p", item.description ?? ""));
+  body.append(...block("Body", resolve(api, taken)), ...block("Answer", resolve(api, data)));
   details.append(head, body);
   return details;
 };
