@@ -14,8 +14,8 @@ from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.configuration import CachePolicy, LocalCache
-from ringfence_sidecar.envelope import Envelope, Metadata, Notice, encode, failed
-from ringfence_sidecar.errors import InvalidArgumentsError, LimitedError, Status
+from ringfence_sidecar.envelope import Notice, encode
+from ringfence_sidecar.errors import LimitedError, Status
 from ringfence_sidecar.quota import Reservation
 from tests.backends.waiting import eventually
 from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, serving, value
@@ -312,6 +312,26 @@ async def test_a_caller_who_goes_away_while_the_call_is_settled_does_not_stop_th
     assert line["outcome"] == "cancelled"
 
 
+async def test_what_became_of_a_write_is_audited_even_if_its_caller_leaves_while_it_is_settled() -> None:
+    server = Server()
+    server.drops = True
+    quota = Ledger()
+    quota.may_settle.clear()
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
+        task = asyncio.create_task(pipeline.run(call("append", {"key": "colour", "value": "red"})))
+        await eventually(lambda: quota.is_settling, what="the call is being settled")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        quota.may_settle.set()
+
+        [line] = await lines.calls()
+
+    assert server.store["p-colour"] == "red"
+    assert (line["outcome"], line["outcomeUnknown"]) == ("unavailable", True)
+
+
 async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> None:
     server = Server()
     quota = Ledger(left=1)
@@ -387,22 +407,6 @@ async def test_a_call_that_takes_longer_than_it_may_is_timed_out_and_cancelled_a
     assert [read.status, write.status] == [Status.TIMEOUT, Status.TIMEOUT]
     assert read.errors[0].retryable
     assert not write.errors[0].retryable
-
-
-async def test_what_needs_no_connector_is_audited_like_any_call() -> None:
-    asked = call("set", {"key": "a"}, connector="cache")
-
-    async def serve() -> Envelope:
-        return failed(InvalidArgumentsError("arguments.value is missing"), Metadata(asked.request_id, ""))
-
-    async with serving() as (pipeline, lines):
-        envelope = await pipeline.account(asked, serve)
-
-        [line] = await lines.calls()
-
-    assert envelope.status is Status.INVALID
-    assert (line["connector"], line["operation"], line["outcome"]) == ("cache", "set", "invalid")
-    assert (line["decision"], line["code"]) == ("refused", "InvalidArguments")
 
 
 async def test_a_batch_keeps_its_order_and_no_more_run_at_once_than_it_says() -> None:

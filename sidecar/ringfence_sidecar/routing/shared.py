@@ -142,10 +142,10 @@ class Shared(Generic[S]):
         self._closing.watch(asyncio.create_task(self._end(held)))
 
     async def _end(self, held: Held[S]) -> None:
-        """Close it once its calls are over; what lives on it may end, too, unless the connector itself goes."""
+        """Close it once its calls are over and nothing lives on it; at once, where the connector itself goes."""
         latest = self._clock() + LONGEST_RETIREMENT_SECONDS
         while self._clock() < latest and self._connector.is_usable(held.session):
-            if not held.users and (self._closed or not self._connector.is_busy(held.session)):
+            if self._closed or (not held.users and not self._connector.is_busy(held.session)):
                 break
             await asyncio.sleep(RETIREMENT_TICK_SECONDS)
         self._closing.add(held.session)
