@@ -269,7 +269,7 @@ async def test_a_connectors_new_generation_finds_no_answer_of_the_one_before() -
     assert envelope.metadata.cache is not None
     assert not envelope.metadata.cache.hit
     assert len(kept.answers) == 2
-    assert all(key[:2] == ("team-a", "c-1") for key in kept.answers)
+    assert all(key[1:3] == ("team-a", "c-1") for key in kept.answers)
 
 
 async def test_a_caller_who_goes_away_cancels_the_driver_settles_the_quota_and_leaves_a_line() -> None:
