@@ -12,7 +12,7 @@ from ringfence_sidecar.errors import BackendError, BackendLostError, CallError, 
 from ringfence_sidecar.routing.breaker import Verdict
 from ringfence_sidecar.routing.plan import Track
 from ringfence_sidecar.routing.route import Route
-from ringfence_sidecar.routing.session import Held
+from ringfence_sidecar.routing.session import EndpointLeftError, Held
 from ringfence_sidecar.tracing import Tracer
 
 _NUMBER = re.compile(r"\d+")
@@ -53,6 +53,10 @@ class Attempt:
         self._track.attempts += 1
         try:
             self._held = await self._route.sessions.acquire(self._context.deadline)
+        except EndpointLeftError:
+            self._track.attempts -= 1
+            self._route.breaker.abandon(self._permit)
+            raise
         except BackendLostError:
             self._route.breaker.record(self._permit, Verdict.LOST)
             self._route.tally.lost += 1

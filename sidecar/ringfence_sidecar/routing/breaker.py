@@ -65,10 +65,16 @@ class Breaker:
     """Answers after which a baseline counts."""
 
     def __init__(
-        self, clock: Callable[[], float], draw: Callable[[], float], thresholds: Thresholds | None = None
+        self,
+        clock: Callable[[], float],
+        draw: Callable[[], float],
+        thresholds: Thresholds | None = None,
+        *,
+        on_dead: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._draw = draw
+        self._on_dead = on_dead
         self._is = thresholds or Thresholds()
         self._seen: deque[_Seen] = deque(maxlen=self._REMEMBERED)
         self._baselines: OrderedDict[str, tuple[float, int]] = OrderedDict()
@@ -176,6 +182,8 @@ class Breaker:
         self._until = self._clock() + seconds * (0.75 + 0.5 * self._draw())
         self.is_slow = slow
         self._turn(State.OPEN)
+        if not slow:
+            self._on_dead()
 
     def _turn(self, state: State) -> None:
         self.state = state

@@ -9,7 +9,14 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import BackendLostError, CallError, UnavailableError
-from ringfence_sidecar.routing.session import CONNECT_SHARE, LONGEST_CONNECT_SECONDS, Closing, Held, connect
+from ringfence_sidecar.routing.session import (
+    CONNECT_SHARE,
+    LONGEST_CONNECT_SECONDS,
+    Closing,
+    EndpointLeftError,
+    Held,
+    connect,
+)
 
 S = TypeVar("S")
 
@@ -77,6 +84,11 @@ class Shared(Generic[S]):
         if self._current is not None and not self._connector.is_usable(self._current.session):
             self._replace()
 
+    def disperse(self) -> None:
+        """See Sessions."""
+        if self._opening is not None:
+            self._opening.cancel()
+
     def renew(self) -> None:
         """See Sessions."""
         self._epoch += 1
@@ -108,7 +120,7 @@ class Shared(Generic[S]):
             raise BackendLostError(f"endpoint {self._endpoint.name} was not reached in time") from None
         except asyncio.CancelledError:
             if opening.cancelled():
-                raise BackendLostError(f"endpoint {self._endpoint.name}: the connection was given up") from None
+                raise EndpointLeftError(f"endpoint {self._endpoint.name} was given up") from None
             raise
 
     async def _open(self, epoch: int) -> Held[S]:
