@@ -19,6 +19,8 @@ class Faults:
     first_chunk: int = 100_000
     """Bytes of a large result that are in the answer itself; each chunk is twice the one before."""
     largest_chunk: int = 16_000_000
+    chunk_latency: float = 0.0
+    """Seconds before each chunk."""
 
     def seconds(self, sql: str) -> float:
         """Return how long a statement takes besides what it takes."""

@@ -74,10 +74,15 @@ class StandIn:
                 await self._abort(exchange)
             case "/oauth/token-request":
                 await self._grant(exchange)
-            case path if body := self._chunks.get(path):
-                await exchange.answer_bytes(body, kind="binary/octet-stream")
+            case path if path.startswith("/chunks/"):
+                await self._chunk(exchange)
             case _:
                 await exchange.answer({"success": True, "data": None})
+
+    async def _chunk(self, exchange: Exchange) -> None:
+        await asyncio.sleep(self._faults.chunk_latency)
+        body = self._chunks.get(exchange.path)
+        await exchange.answer_bytes(body or b"", kind="binary/octet-stream", status=200 if body else 404)
 
     async def _log_in(self, exchange: Exchange) -> None:
         data = exchange.json()["data"]
