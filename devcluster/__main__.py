@@ -13,7 +13,7 @@ from devcluster.cluster import cluster_name
 from devcluster.containerd import import_archive
 from devcluster.down import down
 from devcluster.errors import DevclusterError
-from devcluster.images import Image, clients, coredns, pause, python
+from devcluster.images import Image, backends, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.netpol_e2e import run_suite
 from devcluster.product_images import gateway, operator, sidecar
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _PRODUCT = {"operator": operator, "gateway": gateway, "sidecar": sidecar}
-_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients}
+_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients, "backends": backends}
 
 
 def _images(options: argparse.Namespace) -> list[Image]:
@@ -113,6 +113,8 @@ def _build(name: str, options: argparse.Namespace) -> bool:
     cluster = existing(name)
     if "clients" in options.image:
         build(["fetch"], Progress(f"cluster {name}: a client in Go"))
+    if "backends" in options.image:
+        ensure_backends(Progress(f"cluster {name}: back ends for tests"))
     images = _images(options)
     references = [image.reference for image in images]
     load_images(cluster, Progress(f"cluster {name}: build {' '.join(references)}"), images)

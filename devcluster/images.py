@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devcluster.backends import SERVERS, fakesnow
 from devcluster.binaries import binary
-from devcluster.cluster import cache_home
+from devcluster.cluster import REPOSITORY, cache_home
 from devcluster.command import run
 from devcluster.content import content_hash
 from devcluster.lock import locked
@@ -19,7 +20,9 @@ PAUSE = "docker.io/ringfence/pause:local"
 COREDNS = "docker.io/ringfence/coredns:local"
 PYTHON = "docker.io/library/python:3.11-slim-bookworm"
 CLIENTS = "docker.io/ringfence/clients:local"
+BACKENDS = "docker.io/ringfence/backends:local"
 
+SNOWFLAKE = REPOSITORY / "tests/backends/snowflake"
 SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PACKAGES = ("python3", "ca-certificates")
 CLIENT_PACKAGES = (
@@ -115,9 +118,23 @@ def clients() -> Image:
     return _debian("clients", CLIENTS, PYTHON_PACKAGES + CLIENT_PACKAGES, f"copy-in {binary('fetch')} /usr/local/bin")
 
 
-def _debian(name: str, reference: str, packages: tuple[str, ...], hook: str) -> Image:
+def backends() -> Image:
+    """Return a Debian with what sidecars speak to in tests, under /opt the stand-in for Snowflake.
+
+    Its PYTHONPATH is `/opt:/opt/fakesnow`, its module `tests.backends.snowflake`.
+    """
+    place = "/opt/tests/backends"
+    hooks = [
+        f'mkdir -p "$1{place}" && cp -a {fakesnow()} "$1/opt/fakesnow"',
+        f"copy-in {SNOWFLAKE} {place}",
+    ]
+    return _debian("backends", BACKENDS, ("python3", *SERVERS), *hooks, sources=(SNOWFLAKE,))
+
+
+def _debian(name: str, reference: str, packages: tuple[str, ...], *hooks: str, sources: tuple[Path, ...] = ()) -> Image:
     suite = _suite()
-    argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", f"--customize-hook={hook}"]
+    argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}"]
+    argv += [f"--customize-hook={hook}" for hook in hooks]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
 
     def make(target: Path) -> None:
@@ -126,4 +143,4 @@ def _debian(name: str, reference: str, packages: tuple[str, ...], hook: str) -> 
             run([*argv, suite, str(layer)], log=cache_home() / f"logs/image-{name}.log", timeout=900)
             write_image(target, reference, layer, {"Env": [SEARCH_PATH], "Cmd": ["python3"]})
 
-    return Image(name, reference, lambda: content_hash([], reference, suite, *argv), make)
+    return Image(name, reference, lambda: content_hash([*sources], reference, suite, *argv), make)

@@ -6,10 +6,12 @@ from sqlglot import exp
 
 from ringfence_sidecar.connectors.base import Effect
 from ringfence_sidecar.connectors.snowflake.judge.cap import push_cap
+from ringfence_sidecar.connectors.snowflake.judge.losses import check_nothing_lost
 from ringfence_sidecar.connectors.snowflake.judge.names import Defaults
-from ringfence_sidecar.connectors.snowflake.judge.parsing import Source, generate, parse, parse_again, read_source
+from ringfence_sidecar.connectors.snowflake.judge.parsing import Source, generate, parse, read_generated, read_source
 from ringfence_sidecar.connectors.snowflake.judge.permissions import Permissions
 from ringfence_sidecar.connectors.snowflake.judge.refusal import refuse
+from ringfence_sidecar.connectors.snowflake.judge.sameness import is_same
 from ringfence_sidecar.connectors.snowflake.judge.statements import (
     Statement,
     check_kinds,
@@ -32,6 +34,11 @@ class _Facts:
     writes: frozenset[str]
     deterministic: bool
 
+    @property
+    def touches(self) -> tuple[str, frozenset[str], frozenset[str]]:
+        """What must not change on the way."""
+        return self.kind, self.reads, self.writes
+
 
 @dataclass(frozen=True, slots=True)
 class _Judging:
@@ -49,7 +56,9 @@ class _Judging:
             text = Text.read(source.prefix + "".join(text.pieces))
         executable, binds = text.with_binds()
         if source.binds and set(binds) != set(range(source.binds)):
-            refuse("sql.roundTrip", "each ? stands for a value, and either ? or :name is used: write it in a simpler way")
+            refuse(
+                "sql.roundTrip", "each ? stands for a value, and either ? or :name is used: write it in a simpler way"
+            )
         return Verdict(
             sql=executable,
             kind=facts.kind,
@@ -69,16 +78,17 @@ class _Judging:
         known: _Facts | None = None
         for _ in range(_ROUNDS):
             facts = self._judge(tree, source.prefix)
-            if known is not None and (facts.kind, facts.reads, facts.writes) != (known.kind, known.reads, known.writes):
-                break
-            generated = generate(tree)
-            again, ends = parse_again(generated)
-            if again == tree:
-                text = Text.read(generated)
-                text.check_quotes(ends)
+            written = read_generated(generate(tree))
+            again = parse(written)
+            if again == tree and (known is None or known.touches == facts.touches):
+                text = Text.read(written.text)
+                text.check_quotes(written.ends())
+                check_nothing_lost(source.tokens, written.tokens)
                 return facts, text
-            tree, known = again, facts
-        refuse("sql.roundTrip", "the statement cannot be written back as it was read: write it in a simpler way")
+            if not is_same(tree, again):
+                break
+            tree, known = again, known or facts
+        return refuse("sql.roundTrip", "the statement cannot be written back as it was read: write it in a simpler way")
 
     def _judge(self, tree: exp.Expression, prefix: str) -> _Facts:
         if prefix == "CALL ":
@@ -131,3 +141,5 @@ def judge_text(sql: str, permissions: Permissions, defaults: Defaults, row_cap: 
         return _Judging(permissions, defaults, row_cap).verdict(sql)
     except RecursionError:
         refuse("sql.text", "the statement is nested too deeply: use common table expressions")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        refuse("sql.constructs", "the statement is put together in a way that is not known: write it in a simpler way")

@@ -69,6 +69,7 @@ JSONPath: expressions
 JSONPathRoot:
 JSONPathKey: this quoted
 JSONPathSubscript: this
+JSONKeyValue: this expression
 PropertyEQ: this expression
 Kwarg: this expression
 Lambda: this expressions
@@ -97,6 +98,8 @@ DefaultColumnConstraint: this
 CommentColumnConstraint: this
 PrimaryKeyColumnConstraint:
 UniqueColumnConstraint: this
+AutoIncrementColumnConstraint:
+GeneratedAsIdentityColumnConstraint: start increment
 PrimaryKey: expressions include
 IndexParameters:
 Alter: this kind actions exists
@@ -114,7 +117,7 @@ EQ NEQ NullSafeEQ NullSafeNEQ GT GTE LT LTE Is Like ILike Escape
 """Their operands are nodes; their flags only tell the parser's dialects apart."""
 
 _SHAPES_OF_OPERATORS = """
-In: this expressions query field
+In: this expressions query
 Between: this low high
 """
 
@@ -160,11 +163,10 @@ TEXTS = frozenset(
 )
 """Strings of the caller's, each checked by a rule of its own; other strings are the parser's keywords."""
 
-TYPES = frozenset(
-    """
-    ARRAY BIGINT BINARY BOOLEAN CHAR DATE DATETIME DECFLOAT DECIMAL DOUBLE FLOAT GEOGRAPHY GEOMETRY INT MAP NCHAR
-    NVARCHAR OBJECT SMALLINT STRUCT TEXT TIME TIMESTAMP TIMESTAMPLTZ TIMESTAMPNTZ TIMESTAMPTZ TINYINT VARBINARY VARCHAR
-    VARIANT VECTOR
-    """.split()
-)
+_TYPES = """
+ARRAY BIGINT BINARY BOOLEAN CHAR DATE DATETIME DECFLOAT DECIMAL DOUBLE FLOAT GEOGRAPHY GEOMETRY INT MAP NCHAR NVARCHAR
+OBJECT SMALLINT STRUCT TEXT TIME TIMESTAMP TIMESTAMPLTZ TIMESTAMPNTZ TIMESTAMPTZ TINYINT VARBINARY VARCHAR VARIANT
+VECTOR
+"""
+TYPES = frozenset(_TYPES.split())
 """Data types; a FILE is a door to a stage."""

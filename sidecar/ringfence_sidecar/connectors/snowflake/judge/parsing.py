@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 from sqlglot.generator import Generator
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from ringfence_sidecar.connectors.snowflake.judge.refusal import invalid, refuse, shown
 from ringfence_sidecar.connectors.snowflake.judge.text import MOST_DEPTH, MOST_TOKENS
@@ -29,11 +29,8 @@ _QUOTED = frozenset(
         TokenType.IDENTIFIER,
     }
 )
-_STARTS = frozenset(
-    """
-    SELECT WITH ( INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP SHOW DESCRIBE DESC EXPLAIN CALL
-    """.split()
-)
+_STATEMENTS = "SELECT WITH ( INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP SHOW DESCRIBE DESC EXPLAIN CALL"
+_STARTS = frozenset(_STATEMENTS.split())
 _USING = re.compile(r"\s*USING\s+(TABULAR|JSON|TEXT)\b", re.IGNORECASE | re.ASCII)
 _RESERVED_BIND = re.compile(r":\s*rf[pn]", re.ASCII)
 
@@ -49,11 +46,15 @@ class Source:
     binds: int = 0
     """How many `?` there were."""
 
+    def ends(self) -> set[int]:
+        """Return where the tokens that have quotes end."""
+        return {token.end for token in self.tokens if token.token_type in _QUOTED}
+
 
 def read_source(sql: str) -> Source:
     """Return the only statement in the text. Refuses several, and words that start none that could be permitted."""
     tokens = _tokenize(sql)
-    if not tokens:
+    if all(token.token_type is TokenType.SEMICOLON for token in tokens):
         invalid("there is no statement: give one in `sql`")
     first = tokens[0].text.upper()
     if first not in _STARTS:
@@ -134,11 +135,9 @@ def parse(source: Source) -> exp.Expression:
     return trees[0]
 
 
-def parse_again(text: str) -> tuple[exp.Expression, set[int]]:
-    """Return the tree of generated text, and where the tokens that have quotes end."""
-    tokens = _tokenize(text)
-    tree = parse(Source(text, tokens))
-    return tree, {token.end for token in tokens if token.token_type in _QUOTED}
+def read_generated(text: str) -> Source:
+    """Return the tokens of text that `generate` wrote."""
+    return Source(text, _tokenize(text))
 
 
 def generate(tree: exp.Expression) -> str:

@@ -55,7 +55,9 @@ class Routines:
             return
         spelled = node.sql_names() if isinstance(node, exp.Func) else []
         self.deterministic = False
-        if name not in functions.LISTABLE_CLASSES or not any(spelling in self.permissions.function_names for spelling in spelled):
+        if name not in functions.LISTABLE_CLASSES or not any(
+            spelling in self.permissions.function_names for spelling in spelled
+        ):
             self._refuse(spelled[0] if spelled else name)
 
     def _named(self, node: exp.Expression) -> None:
@@ -64,14 +66,18 @@ class Routines:
         name = node.this.upper()
         whole = canonical(*self._place(()), name)
         if id(node) == self.procedure:
-            self._call(name, whole)
+            self._call(whole)
+            self._qualify(node)
             return
         if name in functions.NAMES:
             self.deterministic = self.deterministic and name not in functions.UNSTEADY_NAMES
             return
         self.deterministic = False
-        if not {canonical(name), whole} & self.permissions.function_names:
+        if canonical(name) in self.permissions.function_names:
+            return
+        if whole not in self.permissions.function_names:
             self._refuse(name)
+        self._qualify(node)
 
     def _dot(self, node: exp.Expression) -> None:
         called = node.args.get("expression")
@@ -87,7 +93,7 @@ class Routines:
         node.set("this", _qualified(database, schema))
         whole = canonical(database, schema, called.this.upper())
         if id(node) == self.procedure:
-            self._call(whole, whole)
+            self._call(whole)
             return
         self.deterministic = False
         if whole not in self.permissions.function_names:
@@ -100,8 +106,14 @@ class Routines:
         database, schema = (*defaults[: 2 - len(qualifiers)], *qualifiers)
         return database, schema
 
-    def _call(self, name: str, whole: str) -> None:
-        if not {name, whole} & self.permissions.procedure_names:
+    def _qualify(self, node: exp.Expression) -> None:
+        """Write the name in full: a session looks in other schemas, too, if the default one has no such routine."""
+        dot = exp.Dot(this=_qualified(*self._place(())))
+        node.replace(dot)
+        dot.set("expression", node)
+
+    def _call(self, whole: str) -> None:
+        if whole not in self.permissions.procedure_names:
             may = listed(self.permissions.procedures)
             refuse("sql.procedures", f"CALL {shown(whole)} is not permitted: permitted procedures are {may}")
 
@@ -116,9 +128,9 @@ class Routines:
 
 def _check_generator(node: exp.Expression) -> None:
     rows = node.args.get("rowcount")
-    bounded = isinstance(rows, exp.Literal) and rows.this.isdecimal() and len(rows.this) < 10  # noqa: PLR2004 - digits
-    if node.args.get("timelimit") or not bounded or int(rows.this) > functions.MOST_GENERATED_ROWS:
-        most = functions.MOST_GENERATED_ROWS
+    given = rows.this if isinstance(rows, exp.Literal) else ""
+    most = functions.MOST_GENERATED_ROWS
+    if node.args.get("timelimit") or not given.isdecimal() or len(given) > len(str(most)) or int(given) > most:
         refuse("sql.functions", f"GENERATOR is permitted with a ROWCOUNT up to {most}, and without TIMELIMIT")
 
 

@@ -37,7 +37,8 @@ def read_statement(tree: exp.Expression) -> Statement:
         return Statement("Select", ("Select",))
     reader = _READERS.get(type(tree).__name__)
     if reader is None:
-        refuse("sql.statements", "this kind of statement is never permitted: start with SELECT")
+        word = shown(str(tree.this)).upper() + " of this kind" if isinstance(tree, exp.Command) else "this statement"
+        refuse("sql.statements", f"{word} is never permitted: permitted kinds are those of the Connector's list")
     return reader(tree)
 
 
@@ -91,7 +92,7 @@ def _create(tree: exp.Expression) -> Statement:
         if not isinstance(item, _PROPERTIES):
             refuse(
                 "sql.constructs",
-                f"{shown(type(item).__name__.removesuffix('Property'))} is not permitted in CREATE: create a plain "
+                f"{_spelled(item)} is not permitted in CREATE: create a plain "
                 "table or view, with COMMENT, TRANSIENT or SECURE at most",
             )
     body = tree.args.get("expression")
@@ -128,7 +129,12 @@ def _show(tree: exp.Expression) -> Statement:
 def _describe(tree: exp.Expression) -> Statement:
     if not isinstance(tree.this, exp.Table) or tree.args.get("kind") not in (None, "TABLE", "VIEW"):
         refuse("sql.statements", "only tables and views can be described: DESCRIBE TABLE or DESCRIBE VIEW")
+    tree.set("kind", tree.args.get("kind") or "TABLE")
     return Statement("Describe", ("Describe",), named=(tree.this,))
+
+
+def _spelled(item: exp.Expression) -> str:
+    return type(item).__name__.removesuffix("Property") or "a property"
 
 
 _READERS: dict[str, Callable[[exp.Expression], Statement]] = {
@@ -158,7 +164,7 @@ def judge_named(tree: exp.Expression, tables: Tables, defaults: Defaults) -> Non
         tables.read(tables.resolve(tree.this))
         return
     scope, kind = tree.args.get("scope"), str(tree.args.get("scope_kind") or "")
-    if kind == "ACCOUNT" or kind not in ("", "TABLE", "SCHEMA", "DATABASE"):
+    if kind not in ("", "TABLE", "SCHEMA", "DATABASE"):
         refuse("sql.tables", "SHOW is permitted IN TABLE, IN SCHEMA and IN DATABASE: name one of these")
     if kind == "TABLE" and scope is not None:
         tables.read(tables.resolve(scope))

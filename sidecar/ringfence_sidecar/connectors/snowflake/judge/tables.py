@@ -44,7 +44,6 @@ class Tables:
             refuse("sql.tables", "a table has up to three names: write DB.SCHEMA.TABLE")
         if not isinstance(this, exp.Var) and (table.args.get("format") or table.args.get("pattern")):
             refuse("sql.constructs", "FILE_FORMAT and PATTERN are for stages only")
-        self._time_travel(table)
 
     def _read(self, table: exp.Expression, scope: Scope) -> None:
         if table.args.get("db") is None and table.args.get("catalog") is None and _stored(table.this) in scope.names:
@@ -107,15 +106,6 @@ class Tables:
             if value is not None and not (isinstance(value, exp.Literal) and value.args.get("is_string")):
                 refuse("sql.stages", "FILE_FORMAT and PATTERN are strings")
         self.deterministic = False
-
-    def _time_travel(self, table: exp.Expression) -> None:
-        when = table.args.get("when")
-        if when is None:
-            return
-        if not isinstance(table.this, exp.Identifier) or when.args.get("kind") not in ("TIMESTAMP", "OFFSET"):
-            refuse("sql.constructs", "time travel is to a point in time: write AT (TIMESTAMP => …) or AT (OFFSET => …)")
-        if when.args.get("kind") == "OFFSET":
-            self.deterministic = False
 
 
 def covers_all(patterns: tuple[Pattern, ...], database: str, schema: str = "*") -> bool:

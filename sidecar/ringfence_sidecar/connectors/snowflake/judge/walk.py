@@ -21,6 +21,10 @@ MOST_LEVELS = 400
 _KEYWORD = re.compile(r"[A-Za-z_ ]{1,40}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]*", re.ASCII)
+_SPOKEN = frozenset({"CURRENT_ACCOUNT", "CURRENT_ROLE", "CURRENT_SESSION", "CURRENT_USER", "SESSION_USER", "USER"})
+"""Functions that need no brackets."""
+_STARTING = frozenset({"LATERAL", "SELECT", "TABLE", "VALUES"})
+"""Words that start a query, and no column's name without quotes."""
 _UNSTEADY = frozenset({"TableSample", "Changes"})
 
 
@@ -57,7 +61,9 @@ class Walk:
                 stack.append((child, inner, level + 1))
         self.deterministic = self.deterministic and self.tables.deterministic and self.routines.deterministic
 
-    def _enter(self, node: exp.Expression, scope: Scope, root: exp.Expression) -> Iterator[tuple[exp.Expression, Scope]]:
+    def _enter(
+        self, node: exp.Expression, scope: Scope, root: exp.Expression
+    ) -> Iterator[tuple[exp.Expression, Scope]]:
         name = type(node).__name__
         if name in nodes.STATEMENTS and node is not root:
             _check_nested(node, name)
@@ -68,7 +74,7 @@ class Walk:
             self.routines.judge(node)
         else:
             _rules(name)(node)
-        if name in _UNSTEADY:
+        if name in _UNSTEADY or (name == "HistoricalData" and node.args["kind"] == "OFFSET"):
             self.deterministic = False
         with_ = node.args.get("with_")
         inner = scope.extended(with_) if with_ is not None else scope
@@ -124,7 +130,7 @@ def _nothing(node: exp.Expression) -> None:
 
 
 def _identifier(node: exp.Expression) -> None:
-    if not node.this and isinstance(node.parent, exp.Table):
+    if isinstance(node.parent, exp.PropertyEQ) or (not node.this and isinstance(node.parent, exp.Table)):
         return
     try:
         fold(node.this, quoted=bool(node.args.get("quoted")))
@@ -168,14 +174,26 @@ def _placeholder(node: exp.Expression) -> None:
 
 def _column(node: exp.Expression) -> None:
     name = node.this
-    if isinstance(name, exp.Identifier) and name.this.upper() == "NEXTVAL" and node.args.get("table") is not None:
+    if not isinstance(name, exp.Identifier):
+        return
+    if name.this.upper() == "NEXTVAL" and node.args.get("table") is not None:
         refuse("sql.constructs", "NEXTVAL moves a sequence, so it is not permitted: let a column's default do it")
+    word = "" if name.args.get("quoted") else name.this.upper()
+    if word in _SPOKEN:
+        refuse("sql.functions", f"{word} tells about the login, and is not permitted: leave it out")
+    if word in _STARTING:
+        refuse("sql.names", f"a column called {word} is written in double quotes")
 
 
 def _data_type(node: exp.Expression) -> None:
     kind = node.this
     if not isinstance(kind, exp.DType) or kind.name not in nodes.TYPES:
         refuse("sql.constructs", f"the type {shown(str(getattr(kind, 'name', '?')))} is not permitted: cast to another")
+
+
+def _history(node: exp.Expression) -> None:
+    if node.args.get("kind") not in ("TIMESTAMP", "OFFSET"):
+        refuse("sql.constructs", "time travel is to a point in time: write AT (TIMESTAMP => …) or AT (OFFSET => …)")
 
 
 def _window(node: exp.Expression) -> None:
@@ -187,6 +205,7 @@ _RULES: dict[str, Callable[[exp.Expression], None]] = {
     "Column": _column,
     "DataType": _data_type,
     "HexString": _hex,
+    "HistoricalData": _history,
     "Identifier": _identifier,
     "Literal": _literal,
     "Parameter": _parameter,
@@ -198,4 +217,3 @@ _RULES: dict[str, Callable[[exp.Expression], None]] = {
 
 def _rules(name: str) -> Callable[[exp.Expression], None]:
     return _RULES.get(name, _nothing)
-

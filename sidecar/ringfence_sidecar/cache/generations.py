@@ -1,0 +1,102 @@
+"""Tags as generation counters: raising one makes worthless whatever was made before, at the price of one write."""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from time import monotonic
+
+from ringfence_sidecar.cache.entry import Generations
+from ringfence_sidecar.cache.store import BUMP, Store, StoreAwayError
+
+TRUSTED_SECONDS = 0.1
+"""How long a generation that Redis said is taken for the present one: so long may an old answer live elsewhere."""
+_MOST = 20_000
+_LIFE_SECONDS = 8 * 24 * 3600
+"""A counter outlives every entry; one that is lost begins at random, which only costs a question to the backend."""
+_BATCH = 1_000
+
+
+def _random() -> int:
+    return secrets.randbits(62)
+
+
+class TagGenerations:
+    """The present generation of each tag, named by its key. With `store` away, or without one, those known here."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """Generation, and the monotonic time at which Redis was asked for it."""
+        self._owed: set[str] = set()
+        """Tags that were raised here while Redis was away."""
+        self._raised: OrderedDict[str, float] = OrderedDict()
+        """When a tag was last raised here: what Redis said before that is no news."""
+
+    def trusted(self, keys: Sequence[str]) -> Generations | None:
+        """Return the generations if all of them are certain enough, without asking anybody."""
+        since = monotonic() - TRUSTED_SECONDS if self._store is not None else float("-inf")
+        found = [self._known.get(key) for key in keys]
+        if self._store is not None and any(each is None or each[1] < since for each in found):
+            return None
+        return self.local(keys)
+
+    def local(self, keys: Sequence[str]) -> Generations:
+        """Return the generations as far as this process knows, for want of better."""
+        return tuple(self._known[key][0] if key in self._known else self._learn(key, _random(), 0.0) for key in keys)
+
+    async def current(self, keys: Sequence[str]) -> Generations:
+        """Return the generations. Raises StoreAwayError."""
+        found = self.trusted(keys)
+        if found is not None or self._store is None:
+            return found if found is not None else self.local(keys)
+        asked = monotonic()
+        return await self.learn(keys, await self._store.read(keys), asked)
+
+    async def learn(self, keys: Sequence[str], said: Sequence[bytes | None], asked: float) -> Generations:
+        """Return the generations that Redis `said`; where a counter is missing, it begins. Raises StoreAwayError."""
+        missing = [key for key, value in zip(keys, said, strict=True) if value is None]
+        if missing and self._store is not None:
+            for key in missing:
+                await self._store.begin(key, str(_random()).encode(), seconds=_LIFE_SECONDS)
+            asked, said = monotonic(), await self._store.read(keys)
+        if any(value is None for value in said):
+            raise StoreAwayError("Redis keeps no counters: is there memory for them?")
+        return tuple(self._learn(key, int(value or 0), asked) for key, value in zip(keys, said, strict=True))
+
+    def _learn(self, key: str, generation: int, asked: float) -> int:
+        if 0.0 < asked < self._raised.get(key, 0.0):
+            return generation
+        self._known[key] = (generation, asked)
+        self._known.move_to_end(key)
+        while len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return generation
+
+    async def raise_all(self, keys: Sequence[str]) -> None:
+        """Make worthless what was made from any of `keys` before now, here at once and everywhere by one round trip.
+
+        Raises StoreAwayError; it is made good once Redis is back.
+        """
+        for key in keys:
+            self._learn(key, _random(), 0.0)
+        if self._store is None:
+            return
+        self._owed.update(keys)
+        await self._pay(keys)
+
+    async def settle(self) -> None:
+        """Do what is owed to Redis since it was away. Raises StoreAwayError."""
+        owed = list(self._owed)
+        for start in range(0, len(owed), _BATCH):
+            await self._pay(owed[start : start + _BATCH])
+
+    async def _pay(self, keys: Sequence[str]) -> None:
+        if self._store is not None:
+            await self._store.run(BUMP, keys, _LIFE_SECONDS, *(_random() for _ in keys))
+            self._owed.difference_update(keys)
+            for key in keys:
+                self._known.pop(key, None)
+                self._raised[key] = monotonic()
+                self._raised.move_to_end(key)
+            while len(self._raised) > _MOST:
+                self._raised.popitem(last=False)

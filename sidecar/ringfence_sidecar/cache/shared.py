@@ -1,0 +1,42 @@
+"""What answers and agents' own values have in common: one Redis, and one view of the tags' generations."""
+
+from contextlib import suppress
+
+from ringfence_sidecar.cache.generations import TagGenerations
+from ringfence_sidecar.cache.store import PATIENCE_SECONDS, Store, StoreAwayError
+from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.envelope import Notice
+
+AWAY = Notice("CacheUnreachable", "Redis does not answer: what other pods know or have changed is not seen here")
+
+
+class Shared:
+    """The namespace's Redis, or none. Make it where an event loop runs, and close it."""
+
+    def __init__(self, redis: Redis | None, *, patience: float = PATIENCE_SECONDS) -> None:
+        self.store = Store(redis, on_back=self._settle, patience=patience) if redis is not None else None
+        self.prefix = redis.prefix if redis is not None else ""
+        self.generations = TagGenerations(self.store)
+
+    @property
+    def is_reachable(self) -> bool | None:
+        """Whether Redis answers; None if there is none."""
+        return self.store.is_reachable if self.store is not None else None
+
+    def begin_call(self) -> None:
+        """Begin a call: what it asks of Redis from now on shares one patience."""
+        if self.store is not None:
+            self.store.begin_call()
+
+    def warnings(self) -> tuple[Notice, ...]:
+        """Return what a caller should know of the cache's state."""
+        return (AWAY,) if self.is_reachable is False else ()
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self.store is not None:
+            await self.store.close()
+
+    async def _settle(self) -> None:
+        with suppress(StoreAwayError):
+            await self.generations.settle()

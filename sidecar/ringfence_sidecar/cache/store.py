@@ -1,0 +1,215 @@
+"""The Redis that a namespace's sidecars share: a few commands, a time limit, and a breaker.
+
+A call waits for Redis for 50 ms in all, and only the first one does: from then on it is taken to be away until it has
+answered a question that no call waits for.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from ringfence_sidecar.configuration import Redis
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 0.045
+"""Seconds that a call may spend waiting for Redis; the rest of 50 ms is for what surrounds it."""
+_USUAL = 0.01
+"""A question that takes no longer costs no patience: a busy process is no slow Redis."""
+_TURNS = 4
+"""Turns of the event loop in which an answer that has come already is taken, although the time is up."""
+_CONNECT = 1.0
+_BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds from one probe to the next; the last one repeats."""
+_CONNECTIONS = 16
+_SENTINEL, _CLUSTER = "redis+sentinel", "redis+cluster"
+
+BUMP = """
+for i, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then redis.call('INCR', key) else redis.call('SET', key, ARGV[i + 1]) end
+  redis.call('EXPIRE', key, ARGV[1])
+end
+return #KEYS
+"""
+"""Raises each tag's generation; one that is missing begins at random, so that a lost one never revives an entry."""
+
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+
+
+class StoreAwayError(Exception):
+    """Redis does not answer, or not in time."""
+
+
+class _Patience:
+    """What is left of a call's."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+
+_patience: ContextVar[_Patience | None] = ContextVar("patience", default=None)
+
+
+class Store:
+    """Speaks to Redis while it answers. Make it where an event loop runs, and close it."""
+
+    def __init__(
+        self,
+        configuration: Redis,
+        *,
+        on_back: Callable[[], Awaitable[None]] | None = None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._configuration = configuration
+        self._patience = patience
+        self._client, *beneath = connect(configuration)
+        self._to_close = (self._client, *beneath)
+        self._on_back = on_back
+        self._probing: asyncio.Task[None] | None = None
+        self.is_reachable = True
+
+    @property
+    def prefix(self) -> str:
+        """What every key begins with."""
+        return self._configuration.prefix
+
+    def begin_call(self) -> None:
+        """Begin a call: what it asks from now on, and what the tasks ask that it starts, share one patience."""
+        _patience.set(_Patience(self._patience))
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        if self._probing is not None:
+            self._probing.cancel()
+        for each in self._to_close:
+            with suppress(Exception):
+                await each.aclose()
+
+    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is under each of `keys`."""
+        return await self._ask(lambda: self._client.mget(keys))
+
+    async def begin(self, key: str, value: bytes, *, seconds: float) -> bool:
+        """Keep `value` if nothing is there; return whether it was kept."""
+        return bool(await self._ask(lambda: self._client.set(key, value, nx=True, px=_milliseconds(seconds))))
+
+    async def keep(self, key: str, value: bytes, *, seconds: float) -> None:
+        """Keep `value` for so long."""
+        await self._ask(lambda: self._client.set(key, value, px=_milliseconds(seconds)))
+
+    async def drop(self, keys: Sequence[str]) -> int:
+        """Delete `keys`; return how many were there."""
+        return int(await self._ask(lambda: self._client.delete(*keys)))
+
+    async def run(self, script: str, keys: Sequence[str], *arguments: str | int) -> int:
+        """Run one of this module's scripts, in one round trip."""
+        return int(await self._ask(lambda: self._client.eval(script, len(keys), *keys, *arguments)))
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        if not self.is_reachable:
+            raise StoreAwayError("Redis was away a moment ago")
+        patience, begun = _patience.get() or _Patience(self._patience), time.monotonic()
+        asking = asyncio.ensure_future(question())
+        try:
+            return await self._answer(asking, patience.left)
+        except (TimeoutError, OSError, _redis_errors()) as error:
+            self._away()
+            raise StoreAwayError(f"Redis does not answer: {type(error).__name__}") from error
+        finally:
+            asking.cancel()
+            patience.left = max(0.001, patience.left - max(0.0, time.monotonic() - begun - _USUAL))
+
+    @staticmethod
+    async def _answer(asking: "asyncio.Future[T]", seconds: float) -> T:
+        await asyncio.wait({asking}, timeout=seconds)
+        for _ in range(_TURNS):
+            if asking.done():
+                return asking.result()
+            await asyncio.sleep(0)
+        raise TimeoutError
+
+    def _away(self) -> None:
+        self.is_reachable = False
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        """Ask until there is an answer; nobody waits for it."""
+        attempt = 0
+        while True:
+            await asyncio.sleep(_BACK_OFF[min(attempt, len(_BACK_OFF) - 1)])
+            attempt += 1
+            try:
+                async with asyncio.timeout(_CONNECT):
+                    # A key of ours: on a cluster, what matters is the node that has the namespace.
+                    await self._client.get(f"{self.prefix}probe")
+            except (TimeoutError, OSError, _redis_errors()):
+                continue
+            self.is_reachable = True
+            if self._on_back is not None:
+                await self._on_back()
+            return
+
+
+def connect(configuration: Redis) -> list[Any]:
+    """Return a client for the URL's kind of Redis, and what is to be closed after it; nothing is sent yet."""
+    url = urlsplit(configuration.url)
+    common: dict[str, Any] = {
+        "username": configuration.username or None,
+        "password": configuration.password or None,
+        "socket_connect_timeout": _CONNECT,
+        # Two round trips less for each connection, and two rights less for the namespace's user.
+        "driver_info": None,
+        "protocol": 2,
+    }
+    if url.scheme == "rediss" or url.query == "tls":
+        common |= {"ssl": True, "ssl_ca_data": configuration.authority or None}
+    database = int(url.path.rpartition("/")[2] or 0) if url.scheme != _CLUSTER else 0
+    if url.scheme == _CLUSTER:
+        return [_cluster(url.netloc, common)]
+    if url.scheme == _SENTINEL:
+        return _sentinel(url.netloc, url.path.strip("/").partition("/")[0], common)
+    from redis.asyncio import Redis as Client  # noqa: PLC0415 - only where there is a Redis
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
+    place: dict[str, Any] = {"host": url.hostname or "localhost", "port": url.port or 6379, "db": database}
+    return [Client(max_connections=_CONNECTIONS, retry=Retry(NoBackoff(), 0), **place, **common)]
+
+
+def _cluster(netloc: str, common: dict[str, Any]) -> Any:
+    from redis.asyncio.cluster import ClusterNode, RedisCluster  # noqa: PLC0415
+
+    nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, 6379)]
+    return RedisCluster(startup_nodes=nodes, max_connections=_CONNECTIONS, **common)
+
+
+def _sentinel(netloc: str, name: str, common: dict[str, Any]) -> list[Any]:
+    from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
+
+    watchers = {key: value for key, value in common.items() if key not in {"username", "password"}}
+    sentinel: Any = cast("Any", Sentinel)(_hosts(netloc, 26379), sentinel_kwargs=watchers, **common)
+    client = sentinel.master_for(name)
+    return [client, client.connection_pool, *sentinel.sentinels]
+
+
+def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
+    found = [part.rpartition(":") if ":" in part else (part, ":", str(port)) for part in netloc.split(",")]
+    return [(host, int(number)) for host, _, number in found]
+
+
+def _redis_errors() -> type[Exception]:
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    return RedisError
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))

@@ -1,0 +1,158 @@
+"""What agents keep in the cache for themselves: JSON under a name, for a time, with tags to drop it by."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from ringfence_sidecar.cache.entry import Generations
+from ringfence_sidecar.cache.keys import digest, entry_key, tag_key
+from ringfence_sidecar.cache.local import LocalCache
+from ringfence_sidecar.cache.shared import Shared
+from ringfence_sidecar.cache.store import Store, StoreAwayError
+from ringfence_sidecar.configuration import Agent
+from ringfence_sidecar.configuration import Values as Settings
+from ringfence_sidecar.envelope import CacheInfo, Notice
+from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError, UnknownError
+
+MOST_KEY_CHARACTERS = 512
+MOST_TAGS = 32
+MOST_TAG_CHARACTERS = 128
+DEFAULT_TTL_SECONDS = 3600.0
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    body: bytes
+    created: float
+    expires: float
+    """Wall-clock seconds."""
+    tags: tuple[str, ...]
+    """Keys of the counters, the value's own first: each `set` raises that, so that no pod serves what was before."""
+    generations: Generations
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value, as JSON, and where it was found."""
+
+    body: bytes
+    info: CacheInfo
+    warnings: tuple[Notice, ...]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(_Kept)
+
+
+class Values:
+    """One agent's values, or those that agents of one namespace share under a name.
+
+    Redis away: what is set stays in this pod until then, and is forgotten once Redis is back.
+    """
+
+    def __init__(self, agent: Agent, shared: Shared, settings: Settings) -> None:
+        self._shared = shared
+        self._settings = settings
+        self._owner = f"shared/{settings.shared_as}" if settings.shared_as else f"agent/{agent.uid}"
+        self._scope = digest(agent.namespace, self._owner)
+        self._local: LocalCache[_Kept] = LocalCache(eviction="LRU", max_bytes=4 * settings.max_bytes)
+
+    async def get(self, key: str) -> Value:
+        """Return the value. Raises UnknownError if there is none (any more)."""
+        name = self._name(key)
+        self._shared.begin_call()
+        kept, layer = await self._find(name)
+        if kept is None or kept.expires <= time.time():
+            raise UnknownError(f"there is no value {key!r}, or it has expired: set it", code="ValueNotFound")
+        age = round(max(0.0, time.time() - kept.created), 3)
+        return Value(kept.body, CacheInfo(True, age, layer), self._shared.warnings())
+
+    async def set(
+        self, key: str, body: bytes, *, ttl_seconds: float | None = None, tags: tuple[str, ...] = ()
+    ) -> tuple[Notice, ...]:
+        """Keep `body`, which is JSON. Raises InvalidArgumentsError if it or a tag is too long."""
+        name = self._name(key)
+        seconds = self._seconds(ttl_seconds)
+        if len(body) > self._settings.max_bytes:
+            raise InvalidArgumentsError(
+                f"the value has {len(body)} bytes: keep at most {self._settings.max_bytes}", field="value"
+            )
+        counters = (tag_key(self._shared.prefix, self._scope, f"key/{name}"), *self._counters(tags))
+        self._shared.begin_call()
+        now, generations = time.time(), self._shared.generations
+        try:
+            await generations.raise_all(counters[:1])
+            kept = _Kept(body, now, now + seconds, counters, await generations.current(counters))
+            if self._shared.store is not None:
+                await self._shared.store.keep(self._place(name), _ENCODER.encode(kept), seconds=seconds)
+        except StoreAwayError:
+            kept = _Kept(body, now, now + seconds, counters, generations.local(counters))
+        self._local.put(name, kept, size=len(body), seconds=seconds)
+        return self._shared.warnings()
+
+    async def delete(self, key: str) -> tuple[Notice, ...]:
+        """Forget the value, if it is there."""
+        name = self._name(key)
+        self._shared.begin_call()
+        self._local.drop(name)
+        with suppress(StoreAwayError):  # then its own counter is owed, and it is worthless once Redis is back
+            await self._shared.generations.raise_all([tag_key(self._shared.prefix, self._scope, f"key/{name}")])
+            if self._shared.store is not None:
+                await self._shared.store.drop([self._place(name)])
+        return self._shared.warnings()
+
+    async def invalidate_tag(self, tag: str) -> tuple[Notice, ...]:
+        """Forget all values that were set with `tag`."""
+        counters = self._counters((tag,))
+        self._shared.begin_call()
+        with suppress(StoreAwayError):  # then it is owed
+            await self._shared.generations.raise_all(counters)
+        return self._shared.warnings()
+
+    async def _find(self, name: str) -> tuple[_Kept | None, str]:
+        generations, store = self._shared.generations, self._shared.store
+        kept = self._local.get(name)
+        if kept is not None and generations.trusted(kept.tags) == kept.generations:
+            return kept, "local"
+        try:
+            if store is not None:
+                return await self._find_in_redis(store, name), "redis"
+        except StoreAwayError:
+            if kept is not None and generations.local(kept.tags) == kept.generations:
+                return kept, "local"
+        return None, ""
+
+    async def _find_in_redis(self, store: Store, name: str) -> _Kept | None:
+        (body,) = await store.read([self._place(name)])
+        if body is None:
+            return None
+        try:
+            kept = _DECODER.decode(body)
+        except msgspec.MsgspecError:
+            return None
+        return kept if await self._shared.generations.current(kept.tags) == kept.generations else None
+
+    def _name(self, key: str) -> str:
+        if not self._settings.enabled:
+            raise RefusedError("this agent may keep no values of its own", code="ValuesDisabled", rule="values.enabled")
+        if not 0 < len(key) <= MOST_KEY_CHARACTERS:
+            raise InvalidArgumentsError(f"write a key of 1 to {MOST_KEY_CHARACTERS} characters", field="key")
+        return digest(self._scope, key)
+
+    def _place(self, name: str) -> str:
+        return entry_key(self._shared.prefix, f"v:{name}")
+
+    def _counters(self, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if len(tags) > MOST_TAGS or any(not 0 < len(tag) <= MOST_TAG_CHARACTERS for tag in tags):
+            raise InvalidArgumentsError(
+                f"write at most {MOST_TAGS} tags of 1 to {MOST_TAG_CHARACTERS} characters", field="tags"
+            )
+        return tuple(tag_key(self._shared.prefix, self._scope, f"tag/{tag}") for tag in sorted(set(tags)))
+
+    def _seconds(self, asked: float | None) -> float:
+        longest = self._settings.max_ttl_seconds
+        seconds = min(DEFAULT_TTL_SECONDS, longest) if asked is None else asked
+        if not 0 < seconds <= longest:
+            raise InvalidArgumentsError(f"write a ttlSeconds above 0, and at most {longest:g}", field="ttlSeconds")
+        return seconds

@@ -1,0 +1,71 @@
+"""A call that is to be judged, and what several judges need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ringfence_sidecar.call import Context
+from ringfence_sidecar.connectors.base import Operation, Prepared
+from ringfence_sidecar.connectors.rabbitmq import arguments
+from ringfence_sidecar.connectors.rabbitmq.leases import Lease, Leases
+from ringfence_sidecar.connectors.rabbitmq.limits import Limits
+from ringfence_sidecar.connectors.rabbitmq.permissions import Permissions, Verb
+from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that is to be judged, and by what."""
+
+    operation: Operation
+    context: Context
+    permissions: Permissions
+    """Those of the agent."""
+    limits: Limits
+    leases: Leases
+    owner: str
+    """Whose handles are known."""
+
+
+def judge_any(permissions: Permissions, queue: str, *verbs: Verb) -> None:
+    """Raise RefusedError unless one of the verbs is permitted."""
+    for verb in verbs[1:]:
+        try:
+            permissions.judge_queue(verb, queue)
+        except RefusedError:
+            continue
+        return
+    permissions.judge_queue(verbs[0], queue)
+
+
+def check_batch(size: int, asked: Asked, field: str) -> None:
+    """Raise InvalidArgumentsError for more than a call may take."""
+    if size > asked.limits.batch:
+        raise InvalidArgumentsError(
+            f"{size} are too many for one call: give at most {asked.limits.batch}", field=f"arguments.{field}"
+        )
+
+
+def check_headers(wanted: arguments.HeadersFilter | None) -> None:
+    """Raise InvalidArgumentsError for a filter by the broker's own headers."""
+    if wanted is not None and any(name.lower().startswith("x-") for name in wanted.headers):
+        raise InvalidArgumentsError("headers that begin with x- are the broker's", field="arguments.headers")
+
+
+def lease_seconds(given: float | None, asked: Asked) -> float:
+    """Return how long the leases last. Raises InvalidArgumentsError for longer than permitted."""
+    most = asked.limits.max_lease_seconds
+    if given is not None and given > most:
+        raise InvalidArgumentsError(f"a lease lasts at most {most:g} seconds", field="arguments.leaseSeconds")
+    return min(asked.limits.lease_seconds if given is None else given, most)
+
+
+def queues(held: Sequence[Lease]) -> str:
+    """Return the queues that what is held is of, for the audit line."""
+    return ", ".join(sorted({lease.group.queue for lease in held}))
+
+
+def prepared(asked: Asked, payload: Any, rule: str, summary: str) -> Prepared:
+    """Return a call that has the effect of its operation, and no more to it."""
+    operation = asked.operation
+    return Prepared(operation=operation, effect=operation.effect, payload=payload, rule=rule, summary=summary)

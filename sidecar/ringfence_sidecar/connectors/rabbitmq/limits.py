@@ -1,0 +1,40 @@
+"""What an agent may ask of the broker at once."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+LONGEST_LEASE = 1_500.0
+"""Seconds: the broker closes a channel on which a delivery is older than its `consumer_timeout`, 30 minutes."""
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_LEASE)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The Connector's `limits`. What other kinds and the framework read of them is not looked at."""
+
+    prefetch: _Count = 32
+    """Messages that one receive may hold back for its agent."""
+    message_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_048_576
+    """Size of a message's body, of those published and of those shown."""
+    lease_seconds: _Seconds = 60.0
+    """How long a lease lasts where the call does not say."""
+    max_lease_seconds: _Seconds = 600.0
+    batch: _Count = 100
+    """Messages, or handles, of one call."""
+    leases: _Count = 256
+    """Messages that an agent may hold at once."""
+    subscriptions: _Count = 16
+    """Queues of its own that an agent may have made."""
+    subscription_seconds: Annotated[float, msgspec.Meta(ge=1, le=2_592_000)] = 3_600.0
+    """How long a queue of an agent's own stays when nobody receives from it."""
+    subscription_messages: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    """Messages that such a queue holds; the oldest go first."""
+    subscription_bytes: Annotated[int, msgspec.Meta(ge=1)] = 67_108_864
+
+
+def decode(limits: Mapping[str, Any]) -> Limits:
+    """Return what the Connector says. Raises msgspec.ValidationError."""
+    return msgspec.convert(dict(limits), Limits)

@@ -1,0 +1,193 @@
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from ringfence_sidecar.cache.store import Store, StoreAwayError
+from ringfence_sidecar.configuration import Redis
+from tests.backends.certificates import Issued, issue
+from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
+from tests.backends.waiting import until
+from tests.ports import free_port
+from tests.sidecar.cache.pods import Backend, Pods
+
+pytestmark = pytest.mark.backend
+
+USER, PASSWORD = "rf-team-a", "namespace-password"
+RIGHTS = (
+    *("resetkeys", "resetchannels", "~rf:{team-a}:*", "-@all"),
+    *("+get", "+set", "+mget", "+del", "+eval", "+exists", "+incr", "+expire", "+pexpire"),
+)
+
+
+@pytest.fixture
+def limited(redis_server: RedisServer) -> Redis:
+    """The configuration that a sidecar of team-a has: a user that may touch its namespace's keys only."""
+    with redis_server.client() as client:
+        _raw(client, "ACL", "SETUSER", USER, "on", f">{PASSWORD}", *RIGHTS)
+    return redis_server.configuration(username=USER, password=PASSWORD)
+
+
+async def test_a_namespaces_user_is_enough_for_all_that_the_cache_does(limited: Redis, pods: Pods) -> None:
+    one, other = pods.pod(limited), pods.pod(limited)
+    backend = Backend()
+    await one.ask(backend)
+    await one.answers.invalidate("sales", frozenset({"DB.S.T"}))
+    await one.ask(backend)
+    await one.values.set("a", b"1", tags=("t",))
+    await one.values.invalidate_tag("t")
+    await one.values.delete("a")
+
+    found = await other.ask(backend)
+
+    assert (found.info.layer, found.warnings, backend.asked) == ("redis", (), 2)
+
+
+async def test_a_namespaces_user_reaches_no_other_namespaces_keys(limited: Redis, redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.set("rf:{team-b}:e:1", b"a secret")
+    with redis.Redis(port=redis_server.port, username=USER, password=PASSWORD) as client:
+        assert client.set("rf:{team-a}:e:1", b"own")
+
+        for forbidden in (
+            ("GET", "rf:{team-b}:e:1"),
+            ("EVAL", "return redis.call('GET', KEYS[1])", "1", "rf:{team-b}:e:1"),
+            ("EVAL", "return redis.call('GET', 'rf:{team-b}:e:1')", "0"),
+            ("KEYS", "*"),
+            ("SCAN", "0"),
+            ("CONFIG", "GET", "*"),
+            ("SUBSCRIBE", "x"),
+        ):
+            with pytest.raises(redis.RedisError):
+                _raw(client, *forbidden)
+
+
+async def test_without_a_password_redis_says_nothing(redis_server: RedisServer) -> None:
+    store = Store(redis_server.configuration(password=""))
+
+    with pytest.raises(StoreAwayError):
+        await store.read(["rf:{team-a}:e:1"])
+
+    await store.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Issued:
+    """A certificate for 127.0.0.1, with its authority."""
+    return issue(tmp_path, "127.0.0.1")
+
+
+@pytest.fixture
+def over_tls(tmp_path: Path, certificate: Issued) -> Iterator[RedisServer]:
+    """A Redis that speaks TLS as well."""
+    port = free_port()
+    lines = (
+        f"tls-port {port}",
+        f"tls-cert-file {certificate.certificate}",
+        f"tls-key-file {certificate.key}",
+        f"tls-ca-cert-file {certificate.authority}",
+        "tls-auth-clients no",
+    )
+    with running_redis(tmp_path, *lines) as server:
+        server.tls_port = port
+        yield server
+
+
+async def test_over_tls_the_server_must_have_a_certificate_of_the_authority(
+    over_tls: RedisServer, certificate: Issued, tmp_path: Path, pods: Pods
+) -> None:
+    url = f"rediss://127.0.0.1:{over_tls.tls_port}"
+    other = issue(tmp_path / "other", "127.0.0.1")
+    trusting = pods.pod(over_tls.configuration(url=url, authority=certificate.authority.read_text()))
+    doubting = pods.pod(over_tls.configuration(url=url, authority=other.authority.read_text()))
+
+    trusted, doubted = await trusting.ask(Backend()), await doubting.ask(Backend())
+
+    assert trusted.warnings == ()
+    assert [each.code for each in doubted.warnings] == ["CacheUnreachable"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """The URL of a Redis Cluster of three."""
+    lines = ("cluster-enabled yes", f"masterauth {ADMINISTRATOR}", "cluster-node-timeout 5000")
+    with ExitStack() as stack:
+        nodes = []
+        for number in range(3):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            port_of_bus = free_port()
+            nodes.append(stack.enter_context(running_redis(directory, *lines, f"cluster-port {port_of_bus}")))
+        places = [f"127.0.0.1:{node.port}" for node in nodes]
+        argv = ["redis-cli", "-a", ADMINISTRATOR, "--no-auth-warning", "--cluster", "create", *places, "--cluster-yes"]
+        subprocess.run(argv, check=True, capture_output=True, timeout=60)
+        for node in nodes:
+            until(lambda node=node: _is_whole(node), what="the cluster is whole")  # type: ignore[misc]
+        yield f"redis+cluster://{','.join(places)}"
+
+
+def _is_whole(node: RedisServer) -> bool:
+    with node.client() as client:
+        said: object = _raw(client, "CLUSTER", "INFO")
+        return "ok" in str(said)
+
+
+async def test_on_a_cluster_each_namespace_lives_on_one_shard(cluster: str, pods: Pods) -> None:
+    redis_of = {
+        name: Redis(url=cluster, username="", password=ADMINISTRATOR, prefix=f"rf:{{{name}}}:")
+        for name in ("team-a", "team-b", "team-c")
+    }
+    for name, configuration in redis_of.items():
+        backend = Backend(name)
+        one = pods.pod(configuration, namespace=name)
+        await one.ask(backend, tags=frozenset({"A", "B", "C"}))
+        await one.answers.invalidate("sales", frozenset({"A", "B"}))
+        await one.ask(backend, tags=frozenset({"A", "B", "C"}))
+
+        found = await pods.pod(configuration, namespace=name).ask(backend, tags=frozenset({"A", "B", "C"}))
+
+        assert (found.body, found.info.layer, found.warnings, backend.asked) == (name.encode(), "redis", (), 2)
+
+
+@pytest.fixture
+def sentinel(redis_server: RedisServer, tmp_path: Path) -> Iterator[str]:
+    """The URL of a Sentinel that knows the Redis as `main`."""
+    port = free_port()
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n"
+        f"sentinel monitor main 127.0.0.1 {redis_server.port} 1\nsentinel auth-pass main {ADMINISTRATOR}\n"
+    )
+    process = subprocess.Popen(["redis-server", configuration, "--sentinel"], stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(port=port) as client:
+            until(lambda: _answers(client), what="the sentinel answers")
+        yield f"redis+sentinel://127.0.0.1:{port}/main/0"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _raw(client: Any, *words: str) -> object:
+    """Return the server's answer to a command; the library's types stop before `execute_command`."""
+    return client.execute_command(*words)
+
+
+async def test_a_sentinel_says_who_is_master(sentinel: str, redis_server: RedisServer, pods: Pods) -> None:
+    pod = pods.pod(redis_server.configuration(url=sentinel))
+
+    await pod.ask(Backend())
+
+    with redis_server.client() as client:
+        assert list(client.scan_iter("rf:*:e:*"))
