@@ -16,6 +16,8 @@ class Faults:
     """Text in a statement → seconds that it takes."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """Text in a statement → code, SQLSTATE and message that it fails with."""
+    away: list[str] = field(default_factory=list)
+    """Warehouses that run nothing."""
     first_chunk: int = 100_000
     """Bytes of a large result that are in the answer itself; each chunk is twice the one before."""
     largest_chunk: int = 16_000_000

@@ -13,6 +13,7 @@ from tests.backends.snowflake.rewrite import rewrite
 from tests.backends.snowflake.sessions import MASTER_EXPIRED, Session, Sessions, refusal
 
 VALIDITY = {"masterValidityInSeconds": 14_400, "validityInSeconds": 3_600}
+AWAY = ("000606", "57P03", "No active warehouse selected in the current session.")
 CANCELLED = ("000604", "57014", "SQL execution canceled")
 TIMED_OUT = (
     "000630",
@@ -154,7 +155,7 @@ class StandIn:
         said = (asked["sqlText"], asked.get("parameters") or {}, asked.get("bindings"))
         statement = Statement(*said, request_id=query["requestId"], session=session.number)
         self._record.statements.append(statement)
-        if error := await self._wait(statement):
+        if error := self._away(session) or await self._wait(statement):
             await self._fail(exchange, statement, *error)
             return
         asked["sqlText"] = rewrite(statement.sql, role=session.role, warehouse=session.warehouse)
@@ -165,6 +166,9 @@ class StandIn:
             base = f"{exchange.scope['scheme']}://{exchange.header('host')}"
             self._chunks.cut(answer["data"], base, self._faults.first_chunk, self._faults.largest_chunk)
         await exchange.answer(answer, status=status)
+
+    def _away(self, session: Session) -> tuple[str, str, str] | None:
+        return AWAY if session.warehouse.upper() in self._faults.away else None
 
     async def _wait(self, statement: Statement) -> tuple[str, str, str] | None:
         """Let a slow statement take its time. Returns code, SQLSTATE and message if it fails before it runs."""

@@ -71,8 +71,7 @@ class Query(Action):
         else:
             if payload.paged:
                 self.bound.pages.check_room()
-            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
-            session.hold()
+            reading = await self._start(session, payload, context)
         return await self._answer(reading, session, payload, context, started)
 
     async def stream(self, session: Session, payload: _Ask | _Page, context: Context) -> AsyncIterator[Outcome]:
@@ -80,8 +79,7 @@ class Query(Action):
         if isinstance(payload, _Page):
             reading, session = self.bound.pages.take(payload.handle)
         else:
-            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
-            session.hold()
+            reading = await self._start(session, payload, context)
         try:
             more = True
             while more:
@@ -93,6 +91,12 @@ class Query(Action):
         finally:
             reading.close()
             await session.let_go()
+
+    async def _start(self, session: Session, ask: _Ask, context: Context) -> Reading:
+        is_cap = ask.most == self.bound.limits.rows
+        reading = await Reading.start(await session.run(ask.statement, context), rows=ask.most, is_cap=is_cap)
+        session.hold()
+        return reading
 
     async def _answer(
         self, reading: Reading, session: Session, payload: _Ask | _Page, context: Context, started: float

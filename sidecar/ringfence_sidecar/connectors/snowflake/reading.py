@@ -36,13 +36,14 @@ _CHUNK_TOO_LARGE = Notice(
 class Reading:
     """A result on its way in; rows come out in order and each once."""
 
-    def __init__(self, cursor: Any, source: Source, *, total: int | None, rows: int) -> None:
+    def __init__(self, cursor: Any, source: Source, *, total: int | None, rows: int, is_cap: bool) -> None:
         # The driver takes its time over each of its properties.
         description = cursor.description or ()
         self._cursor = cursor
         self._source = source
         self._left = rows
         """Rows that may still be given, over all pages."""
+        self._is_cap = is_cap
         self._unread = total
         """Rows that have not been given yet, where Snowflake says how many there are."""
         self._clean = cleaners(description)
@@ -52,13 +53,16 @@ class Reading:
         self.query_id: str | None = cursor.sfqid
 
     @classmethod
-    async def start(cls, cursor: Any, *, rows: int) -> "Reading":
-        """Begin to read an executed cursor. It is closed if that fails."""
+    async def start(cls, cursor: Any, *, rows: int, is_cap: bool = True) -> "Reading":
+        """Begin to read an executed cursor, up to so many rows. It is closed if that fails.
+
+        If `rows` is no cap, but what the caller asked for, then no warning says that there are more.
+        """
         try:
             with failures():
                 said = cursor.rowcount
                 total = said if isinstance(said, int) and said >= 0 else None
-                return cls(cursor, await source_of(cursor, total), total=total, rows=rows)
+                return cls(cursor, await source_of(cursor, total), total=total, rows=rows, is_cap=is_cap)
         except BaseException:
             cursor.close()
             raise
@@ -107,7 +111,7 @@ class Reading:
             yield _bytes_cut(page.most_bytes)
         if self._spoilt:
             yield _TIME_CUT
-        elif more and not self._left:
+        elif more and not self._left and self._is_cap:
             yield _ROWS_CUT
         elif self._source.is_blocked and not self._ahead:
             yield _CHUNK_TOO_LARGE
