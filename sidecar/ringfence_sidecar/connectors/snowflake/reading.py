@@ -15,7 +15,10 @@ from ringfence_sidecar.connectors.snowflake.values import Cleaners, cleaners, en
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import DeadlineError, InvalidArgumentsError
 
-_PIECE_ROWS = 500
+_FIRST_ROWS = 100
+_PIECE_BYTES = 262_144
+"""About so much JSON is made of what is taken from the driver at a time, once it shows how large rows are."""
+_MOST_ROWS = 5_000
 _MARGIN_SECONDS = 0.5
 """What is left of the call's time for the answer itself."""
 _ROWS_CUT = Notice(
@@ -48,6 +51,7 @@ class Reading:
         """Rows that have not been given yet, where Snowflake says how many there are."""
         self._clean = cleaners(description)
         self._ahead: list[Sequence[Any]] = []
+        self._piece = _FIRST_ROWS
         self._spoilt = False
         self.columns = columns_of(description)
         self.query_id: str | None = cursor.sfqid
@@ -73,12 +77,15 @@ class Reading:
         Short of the deadline it returns what it has. Raises DeadlineError if that is nothing, InvalidArgumentsError if
         the first row alone is larger than `most_bytes`, and what a statement raises.
         """
-        page = _Page(rows=min(rows, self._left), most_bytes=most_bytes)
+        # Asking for what is not there would be one more turn of a thread.
+        there = self._left if self._unread is None else min(self._left, self._unread)
+        page = _Page(rows=min(rows, there), most_bytes=most_bytes)
         with failures():
             try:
                 async with asyncio.timeout(deadline.remaining - min(_MARGIN_SECONDS, deadline.remaining / 10)):
                     while page.wants and await self._look_ahead(page.wants):
                         page.take(self._ahead, self._clean)
+                        self._piece = page.rows_of(_PIECE_BYTES)
                     more = await self._has_more(page.count)
             except TimeoutError:
                 # What the driver was reading is lost, so there is no going on.
@@ -123,7 +130,7 @@ class Reading:
     async def _look_ahead(self, wanted: int) -> bool:
         """Have rows at hand, if there are any that can be read."""
         if not self._ahead:
-            self._ahead = list(await self._source.fetch(min(wanted, _PIECE_ROWS)))
+            self._ahead = list(await self._source.fetch(min(wanted, self._piece)))
         return bool(self._ahead)
 
 
@@ -156,6 +163,10 @@ class _Page:
             taken += 1
         del ahead[:taken]
         self.count += taken
+
+    def rows_of(self, size: int) -> int:
+        """Return how many rows are about that many bytes, going by those that are here."""
+        return max(1, min(_MOST_ROWS, size * self.count // len(self.body)))
 
     def json(self) -> msgspec.Raw:
         """Return the array; nothing can be added after."""

@@ -103,6 +103,7 @@ async def test_what_makes_the_answer_is_what_the_cache_tells_apart(bench: Bench,
     same = bench.prepare("query", sql="SELECT  id FROM people WHERE id = ?", binds=[1])
     other_bind = bench.prepare("query", sql="select id from people where id = ?", binds=["1"])
     other_cap = bench.prepare("query", sql="select id from people where id = ?", binds=[1], limit=5)
+    own_limit = [bench.prepare("query", sql="SELECT id FROM people LIMIT 3", limit=most).cache for most in (2, 5)]
     unstable = bench.prepare("query", sql="SELECT CURRENT_TIMESTAMP()")
 
     assert one.cache is not None
@@ -110,6 +111,7 @@ async def test_what_makes_the_answer_is_what_the_cache_tells_apart(bench: Bench,
     assert "analyst" in one.cache.material
     assert one.cache.tags == {f"{database}.PUBLIC.PEOPLE"}
     assert one.cache not in (other_bind.cache, other_cap.cache)
+    assert own_limit[0] != own_limit[1]
     assert unstable.cache is None
     assert one.effect is Effect.READ
 

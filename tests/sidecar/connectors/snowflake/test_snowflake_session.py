@@ -212,5 +212,6 @@ async def test_the_session_is_pinned_to_role_warehouse_and_time_zone(
     assert parameters["TIMEZONE"] == "UTC"
     assert parameters["CLIENT_TELEMETRY_ENABLED"] == "false"
     assert answer["rows"] == [["ANALYST", "READING"]]
+    assert login["SECONDARY_ROLES"] == "NONE"
     assert login["CLIENT_ENVIRONMENT"]["APPLICATION"] == "Ringfence"
     await bench.stop()
