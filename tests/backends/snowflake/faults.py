@@ -14,6 +14,8 @@ class Faults:
     """`unavailable` answers 503, `hang` answers nothing, `cut` breaks connections in the middle."""
     slow: dict[str, float] = field(default_factory=dict)
     """Text in a statement → seconds that it takes."""
+    patience: float = 45.0
+    """Seconds after which a statement's answer is that it is still on its way."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """Text in a statement → code, SQLSTATE and message that it fails with."""
     away: list[str] = field(default_factory=list)

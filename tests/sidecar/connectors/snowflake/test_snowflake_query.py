@@ -146,3 +146,26 @@ async def test_snowflake_ends_what_takes_longer_than_its_timeout(bench: Bench) -
 
     assert "timeoutSeconds" in caught.value.message
     await eventually(lambda: bench.server.statements[0]["ended"] in ("timeout", "cancelled"), what="it ends")
+
+
+async def test_a_statement_that_takes_long_is_waited_for(bench: Bench) -> None:
+    bench.server.faults(slow={"41": 2}, patience=0.3)
+
+    outcome = await bench.ask("query", sql="SELECT 41")
+
+    assert data(outcome)["rows"] == [[41]]
+    assert len(bench.server.statements) == 1
+    assert any(path.endswith("/result") for path in bench.server.record["paths"])
+
+
+async def test_a_statement_that_takes_long_is_cancelled_while_it_is_waited_for(bench: Bench) -> None:
+    bench.server.faults(slow={"41": 60}, patience=0.3)
+    prepared = bench.prepare("query", sql="SELECT 41")
+    call = asyncio.create_task(bench.connector.execute(bench.session, prepared, context(60)))
+    await eventually(lambda: any("/result" in path for path in bench.server.record["paths"]), what="it is waited for")
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    await eventually(lambda: bench.server.statements[0]["ended"] == "cancelled", what="it is cancelled")
