@@ -62,8 +62,8 @@ def statement_failure(error: Exception, *, wrote: bool) -> CallError:
     """Return what a statement that failed is; `wrote` says that it may have changed something if its end is unknown."""
     number, query_id = _number(error), getattr(error, "sfqid", None)
     if number in _NO_CONNECTION:
-        unknown = wrote and "refused" not in str(error)
-        return BackendLostError("the connection to Snowflake broke", outcome_unknown=unknown, backend_id=query_id)
+        # Even "connection refused" may be what the second try met, after the first one had arrived.
+        return BackendLostError("the connection to Snowflake broke", outcome_unknown=wrote, backend_id=query_id)
     if number in _NO_SESSION:
         return BackendLostError("the Snowflake session has ended", backend_id=query_id)
     if number in _NO_WAREHOUSE or getattr(error, "sqlstate", None) == _NO_WAREHOUSE_STATE:
