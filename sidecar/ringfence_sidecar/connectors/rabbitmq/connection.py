@@ -151,6 +151,9 @@ async def connect(
     except (OSError, TimeoutError, AMQPError) as error:
         connection.abort()
         raise _connect_error(error, where, transports.closed_because()) from None
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
     transports.is_open()
     return connection
 

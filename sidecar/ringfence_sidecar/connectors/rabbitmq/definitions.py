@@ -51,14 +51,14 @@ class Definition:
 
 async def is_there(session: Session, queue: str) -> bool:
     """Return True if there is a queue of that name. Raises BackendLostError, BackendError."""
-    channel = await session.channel()
+    channel = await session.link.channel()
     try:
         await channel.queue_declare(queue, passive=True)
     except DRIVER_ERRORS as error:
         if is_missing(error):
             return False
         raise call_error(error, f"queue {queue!r}") from None
-    session.background(session.close_channel(channel))
+    session.link.background(session.link.close_channel(channel))
     return True
 
 
@@ -69,7 +69,7 @@ async def learn(session: Session, queue: str) -> Definition:
     """
     durable, auto_delete, arguments = True, False, dict[str, Any]()
     for _ in range(_MOST_QUESTIONS):
-        channel = await session.channel()
+        channel = await session.link.channel()
         try:
             await channel.queue_declare(queue, passive=True)
             await channel.queue_declare(queue, durable=durable, auto_delete=auto_delete, arguments=arguments)
@@ -84,7 +84,7 @@ async def learn(session: Session, queue: str) -> Definition:
             elif not _note(said, arguments):
                 break
         else:
-            session.background(session.close_channel(channel))
+            session.link.background(session.link.close_channel(channel))
             return Definition(durable, auto_delete, arguments)
     raise BackendError(
         f"queue {queue!r}: the broker does not tell what it was declared with; have its owner look",
