@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.crd import KINDS, build_crd
 from tools.rbac import build_user_roles
@@ -39,6 +40,7 @@ def generated_files() -> dict[str, str]:
         **{f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS},
         "deploy/rbac-users.yaml": manifest(*build_user_roles()),
         "docs/reference/agent.md": kind_page(Agent),
+        "docs/reference/connector.md": kind_page(Connector),
         "docs/reference/security-policy.md": kind_page(SecurityPolicy),
         "docs/reference/conditions.md": conditions_page(),
     }

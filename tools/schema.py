@@ -28,6 +28,7 @@ _ORDER = (
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-map-type",
+    "x-kubernetes-preserve-unknown-fields",
     RULES,
     "required",
     "properties",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ringfence_operator import labels
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.changes import Changes
 from ringfence_operator.errors import InvalidSpecError
@@ -16,19 +17,25 @@ from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
+    BY_CONNECTOR,
     BY_NAMESPACE,
     BY_NODE,
     BY_POD_POLICY,
     BY_POLICY,
+    BY_SECRET,
     BY_SERVICE,
     FOREIGN,
     LACKING,
     PORT_SETS,
     Cilium,
     View,
+    index_by_backend,
     index_by_claim,
+    index_by_connector,
+    index_by_named_secret,
     index_by_namespace,
     index_by_node,
+    index_by_own_secret,
     index_by_pod_policy,
     index_by_policy,
     index_by_service,
@@ -37,6 +44,7 @@ from ringfence_operator.reconcile.view import (
     index_port_sets,
 )
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.authority import observe_authority
 from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
 from ringfence_operator.resources.observed_pod import observe_pod
@@ -55,6 +63,16 @@ def _policy(raw: dict[str, Any]) -> SecurityPolicy:
         raise ValueError(str(error)) from error
 
 
+def _connector(raw: dict[str, Any]) -> Connector:
+    try:
+        found = Connector.from_body(raw)
+    except InvalidSpecError as error:
+        raise ValueError(str(error)) from error
+    if found.spec.snowflake or found.spec.rabbitmq or found.spec.plugin:
+        return found
+    raise ValueError("spec: none of snowflake, rabbitmq and plugin, as far as this version knows them")
+
+
 class Caches:
     """All informers, wired to the queue by `changes`."""
 
@@ -70,7 +88,13 @@ class Caches:
                 f"{RINGFENCE}/agents",
                 AgentRecord.of,
                 changes.agent_changed,
-                index={BY_POLICY: index_by_policy, BY_CLAIM: index_by_claim, BY_NAMESPACE: index_by_namespace},
+                index={
+                    BY_POLICY: index_by_policy,
+                    BY_CLAIM: index_by_claim,
+                    BY_NAMESPACE: index_by_namespace,
+                    BY_CONNECTOR: index_by_connector,
+                    BY_SECRET: index_by_named_secret,
+                },
             ),
             policies=self._informer(
                 "securitypolicies",
@@ -79,11 +103,18 @@ class Caches:
                 changes.policy_changed,
                 index={BY_SERVICE: index_by_service},
             ),
+            connectors=self._informer(
+                "connectors",
+                f"{RINGFENCE}/connectors",
+                _connector,
+                changes.connector_changed,
+                index={BY_SERVICE: index_by_backend, BY_SECRET: index_by_own_secret},
+            ),
             pods=self._informer(
                 "pods",
                 f"{CORE}/pods",
                 observe_pod,
-                changes.child_changed,
+                changes.pod_changed,
                 selector=labels.AGENT,
                 index={BY_NODE: index_by_node, BY_POD_POLICY: index_by_pod_policy},
             ),
@@ -141,6 +172,13 @@ class Caches:
                 changes.probe_changed,
                 selector=f"{labels.APP}={labels.NETWORK_PROBE}",
             ),
+            authorities=self._informer(
+                "authorities",
+                f"{CORE}/configmaps",
+                observe_authority,
+                changes.authority_changed,
+                field=f"metadata.name={labels.AUTHORITY}",
+            ),
             network=NetworkKnowledge(),
             cilium=self._cilium() if settings.egress_backend == "cilium" else None,
         )
@@ -154,9 +192,10 @@ class Caches:
         on_change: Callable[[Change[T]], None],
         *,
         selector: str | None = None,
+        field: str | None = None,
         index: Any = None,
     ) -> Informer[T]:
-        source = ApiSource(client=self._client, path=path, label_selector=selector)
+        source = ApiSource(client=self._client, path=path, label_selector=selector, field_selector=field)
         informer = Informer(source, slim=slim, on_change=on_change, name=name, index=index)
         self._informers.append(informer)
         return informer

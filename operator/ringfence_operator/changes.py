@@ -1,22 +1,39 @@
 """What a change in one of the caches makes the operator look at again."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ringfence_operator import labels
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.kube.informer import Change
+from ringfence_operator.kube.informer import Change, Key
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
-from ringfence_operator.reconcile.view import BY_CLAIM, BY_NAMESPACE, BY_NODE, BY_POLICY, BY_SERVICE, PORT_SETS, View
+from ringfence_operator.reconcile.view import (
+    BY_CLAIM,
+    BY_CONNECTOR,
+    BY_NAMESPACE,
+    BY_NODE,
+    BY_POLICY,
+    BY_SECRET,
+    BY_SERVICE,
+    PORT_SETS,
+    View,
+)
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.network_policy import policy_name
 from ringfence_operator.resources.network_probe import TARGET, ProbePod
+from ringfence_operator.resources.observed_pod import Pod
+from ringfence_operator.resources.port_set import connector_of
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 
 NOW, SOON, LATER = 0, 1, 2
 """Priorities: what somebody waits for, what follows from another object's change, bookkeeping."""
+
+HEALTH_SECONDS = 1.0
+"""What sidecars report is taken together for so long."""
 
 
 class Changes:
@@ -25,16 +42,22 @@ class Changes:
     view: View
 
     def __init__(self, queue: WorkQueue[Task]) -> None:
+        self.pod_gone: Callable[[str], None] = lambda _: None
+        """Hears the UID of each pod that is gone."""
         self._queue = queue
 
     def mark_all(self) -> None:
         """Have every object looked at: a new leader does not know what its predecessor left undone."""
         for namespace, name in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
+        for key in self.view.connectors.cache:
+            self._queue.add(Task("Connector", *key), NOW)
         self._mark_gateway(NOW)
         self._mark_probe()
         for service in self.view.port_sets():
             self._queue.add(Task("PortSet", service.meta.namespace, service.meta.name), NOW)
+            if service.connector:
+                self._queue.add(Task("Connector", *service.connector.split("/", 1)), NOW)
         # Of a SecurityPolicy that is gone there may be some left.
         ours = {key for key, policy in self.view.network_policies.cache.items() if policy.is_ours}
         if self.view.cilium:
@@ -48,7 +71,7 @@ class Changes:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
-        if old and new and old.generation == new.generation:
+        if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
         for agent in (old, new):
             if agent is not None:
@@ -57,7 +80,9 @@ class Changes:
                     self._queue.add(Task("Agent", *key), SOON)
 
     def _count_later(self, agent: AgentRecord) -> None:
-        """Have the policy's count of agents brought up to date, and not for each agent of a burst."""
+        """Have the counts of agents brought up to date, and not for each agent of a burst."""
+        for name in agent.connectors:
+            self._queue.add_after(Task("Connector", agent.namespace, name), COUNT_SECONDS, LATER)
         default = self.view.cluster_policy()
         key = (agent.namespace, agent.policy) if agent.policy else (default.key if default else None)
         if key is not None:
@@ -77,6 +102,35 @@ class Changes:
             if "/".join(change.key) == self.view.settings.default_policy:
                 self.all_agents(None)
 
+    def connector_changed(self, change: Change[Connector]) -> None:
+        """A connector, the agents that name it, and those that name its Secret."""
+        self._queue.add(Task("Connector", *change.key), NOW)
+        old, new = change.old, change.new
+        if old and new and old.metadata.generation == new.metadata.generation:
+            return
+        for key in self.view.agents.keys_by(BY_CONNECTOR, tuple(change.key)):
+            self._queue.add(Task("Agent", *key), NOW)
+        for secret in {each.secret for each in (old, new) if each is not None}:
+            for key in self.view.agents.keys_by(BY_SECRET, (change.key.namespace, secret)):
+                self._queue.add(Task("Agent", *key), NOW)
+
+    def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
+        """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
+        self._queue.add_after(Task("Connector", *connector), HEALTH_SECONDS, LATER)
+
+    def authority_changed(self, change: Change[Any]) -> None:
+        """Somebody changed or deleted a namespace's copy of the control server's authority."""
+        for key in self.view.agents.keys_by(BY_NAMESPACE, change.key.namespace):
+            if self.view.agents.cache[key].connectors:
+                self._queue.add(Task("Agent", *key), SOON)
+
+    def pod_changed(self, change: Change[Pod]) -> None:
+        """A pod has its agent's name; what is gone is served nothing any more."""
+        old, new = change.old, change.new
+        if old is not None and (new is None or new.meta.uid != old.meta.uid):
+            self.pod_gone(old.meta.uid)
+        self.child_changed(change)
+
     def child_changed(self, change: Change[Any]) -> None:
         """A pod or a Service has its agent's name."""
         self._queue.add(Task("Agent", *change.key), NOW)
@@ -90,10 +144,45 @@ class Changes:
             if side.policy and change.key.namespace == self.view.settings.namespace:
                 self._queue.add(Task("PortSet", *change.key), NOW)
                 self.policy_stands_otherwise(side.policy)
+            if side.connector and change.key.namespace == self.view.settings.namespace:
+                self._way_changed(*side.connector.split("/", 1))
         for key in self.view.policies.keys_by(BY_SERVICE, tuple(change.key)):
             self._queue.add(Task("SecurityPolicy", *key), SOON)
+        self._backend_changed(change.key)
         if self.view.has_cilium and "/".join(change.key) == self.view.settings.dns_service:
             self.everything()
+
+    def _way_changed(self, namespace: str, name: str) -> None:
+        """The connector, and its agents, whose sidecars are told its address."""
+        self._queue.add(Task("Connector", namespace, name), NOW)
+        for key in self.view.agents.keys_by(BY_CONNECTOR, (namespace, name)):
+            self._queue.add(Task("Agent", *key), SOON)
+
+    def _backend_changed(self, key: Key) -> None:
+        """The connectors behind a Service, and their agents, whose sidecars are told its address."""
+        for each in self.view.connectors.keys_by(BY_SERVICE, tuple(key)):
+            self._queue.add(Task("Connector", *each), SOON)
+            for agent in self.view.agents.keys_by(BY_CONNECTOR, tuple(each)):
+                self._queue.add(Task("Agent", *agent), SOON)
+        settings = self.view.settings
+        if "/".join(key) in (settings.redis_service, f"{settings.namespace}/{labels.CONTROL}"):
+            self.all_with_sidecars()
+
+    def all_with_sidecars(self) -> None:
+        """Have every connector looked at, and every agent that names some."""
+        for key in self.view.connectors.cache:
+            self._queue.add(Task("Connector", *key), SOON)
+        for key, agent in self.view.agents.cache.items():
+            if agent.connectors:
+                self._queue.add(Task("Agent", *key), SOON)
+
+    def holder_stands_otherwise(self, holder: str) -> None:
+        """Have whose port set it is looked at: the gateway said something of it."""
+        connector = connector_of(holder)
+        if connector is None:
+            self.policy_stands_otherwise(holder)
+        else:
+            self._queue.add(Task("Connector", *connector), NOW)
 
     def policy_stands_otherwise(self, policy: str) -> None:
         """Have the policy (namespace, a slash, name) and its agents looked at: the gateway said something of it."""
@@ -174,7 +263,7 @@ class Changes:
             self._queue.add(Task("Agent", *key), priority)
 
     def _mark_gateway(self, priority: int) -> None:
-        if self.view.has_gateway:
+        if self.view.feeds_control:
             self._queue.add(Task("Gateway", self.view.settings.namespace, labels.GATEWAY), priority)
 
     def all_policies(self, _: object) -> None:

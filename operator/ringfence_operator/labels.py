@@ -16,6 +16,16 @@ POLICY_NAMESPACE = f"{GROUP}/policy-namespace"
 """Namespace of the SecurityPolicy that `POLICY` names, on the objects in the gateway's namespace."""
 CLUSTER_POLICY = f"{GROUP}/cluster-policy"
 """Name of the cluster's default SecurityPolicy, on pods of agents that name none."""
+SIDECAR = f"{GROUP}/sidecar"
+"""`true` on each pod that has a sidecar: those, and no others, come to the control server and to Redis."""
+CONNECTORS = f"connector.{GROUP}/"
+"""Prefix: with a Connector's name, `true` on each pod whose sidecar may reach it."""
+SIDECAR_HASH = f"{GROUP}/sidecar-hash"
+"""Annotation: digest of the sidecar, and of the volumes that it has, as the pod was made."""
+CONNECTOR = f"{GROUP}/connector"
+"""Name of the Connector whose port set an object in the gateway's namespace is."""
+CONNECTOR_NAMESPACE = f"{GROUP}/connector-namespace"
+"""Namespace of the Connector that `CONNECTOR` names."""
 SPEC_HASH = f"{GROUP}/spec-hash"
 """Annotation: digest of the user's fields that the pod was made from."""
 GATEWAY_ADDRESS = f"{GROUP}/gateway-address"
@@ -35,7 +45,23 @@ NETWORK_PROBE = "ringfence-network-probe"
 """Name of the pod that finds out whether NetworkPolicies are enforced, and of the NetworkPolicy that closes it."""
 ROLE = "app.kubernetes.io/component"
 """Which of the network probe's two pods it is, by its name."""
-NETWORK_POLICIES = (DEFAULT_DENY, GATEWAY)
+OPERATOR = "ringfence-operator"
+"""Label `app.kubernetes.io/name` of the operator's pods, in which the control server is, too."""
+CONTROL = "ringfence-sidecar-control"
+"""Name of the Service through which sidecars reach the control server."""
+AUTHORITY = "ringfence-authority"
+"""Name of the ConfigMap in each namespace with sidecars: the control server's authority."""
+SIDECARS = "ringfence-sidecars"
+"""Name of the NetworkPolicy of what every sidecar may reach."""
+CONNECTOR_POLICY_PREFIX = "ringfence-connector-"
+"""How the name of a Connector's NetworkPolicy begins."""
+NETWORK_POLICIES = (DEFAULT_DENY, GATEWAY, SIDECARS)
 """Names of NetworkPolicies of ours."""
-NETWORK_POLICY_PREFIXES = ("ringfence-policy-", "ringfence-cluster-", f"{GATEWAY}-p-")
+NETWORK_POLICY_PREFIXES = ("ringfence-policy-", "ringfence-cluster-", CONNECTOR_POLICY_PREFIX, f"{GATEWAY}-p-")
 """How the names of the others begin."""
+
+
+def is_ours(key: str) -> bool:
+    """Return True if a label or annotation is the operator's own."""
+    domain = key.partition("/")[0]
+    return "/" in key and (domain == GROUP or domain.endswith(f".{GROUP}"))

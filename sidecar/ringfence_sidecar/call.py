@@ -41,6 +41,8 @@ class Trace:
     span_id: str
     sampled: bool = False
     state: str = ""
+    parent_id: str = ""
+    """The span that this one is part of; empty for a root."""
 
     @property
     def traceparent(self) -> str:
@@ -76,3 +78,5 @@ class Context:
     deadline: Deadline
     progress: Progress | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+    """The caller's; equal for a repetition of the same call."""

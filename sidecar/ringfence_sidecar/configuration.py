@@ -16,6 +16,7 @@ class Agent(_Wire, frozen=True, kw_only=True):
     namespace: str
     name: str
     uid: str
+    generation: int = 0
 
 
 class Endpoint(_Wire, frozen=True, kw_only=True):
@@ -161,6 +162,10 @@ class Poll(_Wire, frozen=True, kw_only=True):
     health: tuple[EndpointHealth, ...] = ()
     cache_reachable: bool | None = None
     """None without Redis."""
+    generations: dict[str, int] = {}
+    """UID of the agent and of each connector → the generation that `version` was made from: nothing older is sent."""
+    wait_seconds: float | None = None
+    """How long the answer may wait for news; None leaves it to the server."""
 
 
 _DECODER = msgspec.json.Decoder(Configuration)

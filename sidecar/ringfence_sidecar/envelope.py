@@ -61,10 +61,19 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
     status: Status
     data: Any
+    """None, or the operation's result as `msgspec.Raw`: encoded once, and copied as it is wherever it goes."""
     message: str
     errors: tuple[Problem, ...]
     warnings: tuple[Notice, ...]
     metadata: Metadata
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Return the envelope as JSON; data that is encoded already is copied in."""
+    return _ENCODER.encode(envelope)
 
 
 def problem_of(error: CallError, *, index: int | None = None) -> Problem:

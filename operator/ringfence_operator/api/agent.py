@@ -15,6 +15,7 @@ from ringfence_operator.api.names import DNS_LABEL, AbsolutePath, Label, ObjectN
 from ringfence_operator.api.probe import Probes
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration
+from ringfence_operator.api.sidecar import API_PORT, HEALTH_PORT, ConnectorRefs, Sidecar
 from ringfence_operator.api.workspace import Workspace
 
 
@@ -138,6 +139,12 @@ _AGENT_RULES = (
         "the workspace lies inside a read-only file or directory of files: write a mountPath outside it",
         ".workspace.mountPath",
     ),
+    Rule(
+        "!has(self.connectors) || size(self.connectors) == 0 || !has(self.ports)"
+        f" || !self.ports.exists(p, p.port in [{API_PORT}, {HEALTH_PORT}])",
+        f"the sidecar of an agent with connectors has ports {API_PORT} and {HEALTH_PORT}: write another port",
+        ".ports",
+    ),
 )
 
 
@@ -184,6 +191,12 @@ class AgentSpec(Model):
 
     security_policy_ref: SecurityPolicyRef | None = None
     """What the agent may touch; without it, nothing beyond its own pod."""
+
+    connectors: ConnectorRefs = ()
+    """Connectors that the agent uses, through a sidecar that alone holds their credentials."""
+
+    sidecar: Sidecar = Sidecar()
+    """The container beside the agent's that holds the credentials; there is one where the agent names connectors."""
 
     workspace: Workspace | None = None
     """A volume that outlives the agent's pods."""

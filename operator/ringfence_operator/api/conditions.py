@@ -31,6 +31,14 @@ class ConditionType(Documented):
     STALLED = "Stalled", "Nothing will change before somebody changes something; absent otherwise."
     ASSIGNED = "Assigned", "The agent has a pod."
     ENFORCED = "Enforced", "What confines the agent's pod is in force."
+    CACHE_REACHABLE = (
+        "CacheReachable",
+        "The sidecars that have the connector reach the shared cache; absent where there is none.",
+    )
+    SIDECAR_OUTDATED = (
+        "SidecarOutdated",
+        "The pod's sidecar would be made otherwise now; absent otherwise. spec.sidecar.update says what comes of it.",
+    )
     SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
     COMPLETE = "Complete", "The agent has come to its end: True if it succeeded, False if it failed; absent before."
 
@@ -64,6 +72,10 @@ class Reason(Documented):
     NETWORK_NOT_ENFORCED = "NetworkNotEnforced", "The cluster's network plug-in does not enforce NetworkPolicies."
     NAMESPACE_RESERVED = "NamespaceReserved", "Agents may not live in the operator's namespace."
     LABEL_RESERVED = "LabelReserved", "The agent carries a label or annotation under ringfence.dev/."
+    CONNECTOR_NOT_FOUND = "ConnectorNotFound", "A Connector that the agent names does not exist in its namespace."
+    CONNECTOR_NOT_PERMITTED = "ConnectorNotPermitted", "A Connector's agentSelector does not match the agent's labels."
+    SECRET_RESERVED = "SecretReserved", "The agent names a Secret that a Connector uses: only sidecars may have it."
+    SIDECAR_UNAVAILABLE = "SidecarUnavailable", "The agent names connectors, and the operator can make no sidecar yet."
     WORKSPACE_IN_USE = "WorkspaceInUse", "Another agent uses the same workspace claim."
     WORKSPACE_EXISTS = "WorkspaceExists", "A claim of the workspace's name exists and is not this agent's."
     WORKSPACE_NOT_FOUND = "WorkspaceNotFound", "The claim to adopt is not a workspace that an agent left behind."
@@ -88,10 +100,20 @@ class Reason(Documented):
     BACKEND_NOT_FOUND = "BackendNotFound", "The cluster has no such egress back end as the operator was started with."
     BACKEND_REFUSED = "BackendRefused", "The egress back end refuses the policy; the message is its own."
 
+    ENDPOINTS_HEALTHY = "EndpointsHealthy", "Every sidecar that reports reaches every endpoint of the connector."
+    SOME_ENDPOINTS_UNHEALTHY = "SomeEndpointsUnhealthy", "An endpoint is not reached by every sidecar, and others are."
+    ENDPOINTS_UNHEALTHY = "EndpointsUnhealthy", "No sidecar reaches an endpoint of the connector."
+    NO_AGENTS = "NoAgents", "No agent uses the connector, so nobody has looked at its endpoints."
+    HEALTH_UNKNOWN = "HealthUnknown", "Agents use the connector, and no sidecar has reported yet."
+    REDIS_REACHED = "RedisReached", "Every sidecar that reports reaches Redis."
+    REDIS_UNREACHABLE = "RedisUnreachable", "A sidecar does not reach Redis, and keeps answers in its own memory alone."
+
     UNSCHEDULABLE = "Unschedulable", "No node can take the pod; the message is the scheduler's."
     IMAGE_NOT_FOUND = "ImageNotFound", "The image cannot be pulled."
     CONFIG_NOT_FOUND = "ConfigNotFound", "A ConfigMap, Secret or key that the agent names does not exist."
     START_FAILED = "StartFailed", "The container cannot be started: its command may not exist."
+    SIDECAR_FAILED = "SidecarFailed", "The sidecar cannot be started, and the agent waits for it."
+    SIDECAR_OUTDATED = "SidecarOutdated", "The pod's sidecar would be made otherwise now; the message says in what."
     NOT_READY = "NotReady", "The container runs, but a probe says that it is not ready."
     CRASHED = "Crashed", "The command ended with an error and is started again."
     OUT_OF_MEMORY = "OutOfMemory", "The kernel killed the agent at its memory limit."

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from ringfence_operator.api.agent_cache import AgentCache
 from ringfence_operator.api.agent_status import Conditions, Count, Short
 from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.duration import Duration
@@ -86,6 +87,9 @@ class SecurityPolicySpec(Model):
 
     seccomp_profile: SeccompProfile | None = None
     """Which system calls they may make."""
+
+    cache: AgentCache = AgentCache()
+    """What they may keep in their sidecars' cache."""
 
 
 class GatewayReplica(Model):

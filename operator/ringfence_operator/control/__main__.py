@@ -24,6 +24,7 @@ from ringfence_operator.runtime.logging import configure_logging
 _DEFAULTS = {
     "RINGFENCE_CONTROL_SOCKET": "/run/ringfence/control.sock",
     "RINGFENCE_CONTROL_PORT": "18000",
+    "RINGFENCE_CONTROL_SIDECAR_PORT": "18443",
     "RINGFENCE_CONTROL_HTTP_PORT": "8081",
     "RINGFENCE_CONTROL_LOG_LEVEL": "info",
     "RINGFENCE_CONTROL_TEST_UNCHECKED_ADDRESSES": "false",
@@ -37,6 +38,7 @@ class Settings:
 
     socket: Path
     port: int
+    sidecar_port: int
     http_port: int
     log_level: str
     test_unchecked_addresses: bool = False
@@ -45,7 +47,9 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Return the settings that `environ` holds. Raises SettingsError, naming the variable."""
-        socket, port, http_port, level, unchecked = (environ.get(name) or value for name, value in _DEFAULTS.items())
+        socket, port, sidecar_port, http_port, level, unchecked = (
+            environ.get(name) or value for name, value in _DEFAULTS.items()
+        )
         if level not in _LEVELS:
             raise SettingsError(f"RINGFENCE_CONTROL_LOG_LEVEL: {level!r} is none of {', '.join(_LEVELS)}")
         if unchecked not in {"true", "false"}:
@@ -53,6 +57,7 @@ class Settings:
         return cls(
             Path(socket),
             _port("RINGFENCE_CONTROL_PORT", port),
+            _port("RINGFENCE_CONTROL_SIDECAR_PORT", sidecar_port),
             _port("RINGFENCE_CONTROL_HTTP_PORT", http_port),
             level,
             unchecked == "true",
@@ -70,7 +75,7 @@ def parse_arguments(arguments: list[str]) -> None:
     names = "\n".join(f"  {name} (default {value})" for name, value in _DEFAULTS.items())
     parser = argparse.ArgumentParser(
         prog="ringfence_operator.control",
-        description="Serves egress gateways what the operator sends over a Unix socket.",
+        description="Serves egress gateways and sidecars what the operator sends over a Unix socket.",
         epilog=f"settings, as environment variables:\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -104,7 +109,20 @@ async def run(settings: Settings) -> None:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     sent = Counter("ringfence_control_sent_bytes_total", "Configuration sent to gateways, in bytes", registry=registry)
-    process = ControlProcess(Place(socket=settings.socket, port=settings.port), wiring=wiring, on_sent=sent.inc)
+    answers = Counter(
+        "ringfence_control_sidecar_answers_total",
+        "Answers to sidecars by HTTP code; code 0 is a connection that was refused",
+        labelnames=("code",),
+        registry=registry,
+    )
+    process = ControlProcess(
+        Place(socket=settings.socket, port=settings.port, sidecar_port=settings.sidecar_port),
+        wiring=wiring,
+        on_sent=sent.inc,
+        on_answer=lambda code: answers.labels(str(code)).inc(),
+    )
+    sidecars = Gauge("ringfence_control_sidecar_connections", "Open connections of sidecars", registry=registry)
+    sidecars.set_function(lambda: process.sidecar_connections)
     gateways = Gauge("ringfence_control_gateways", "Connected gateway pods", registry=registry)
     gateways.set_function(lambda: process.gateways)
     health = HealthServer(registry, ())

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import orjson
 
 from ringfence_operator.control.envoy_cluster import build_cluster, build_loop, build_proxy
+from ringfence_operator.control.envoy_doors import build_doors
 from ringfence_operator.control.envoy_http import build_http_listener
 from ringfence_operator.control.envoy_routes import build_routes, tls_ports
 from ringfence_operator.control.envoy_tls import build_tls_listener
@@ -23,7 +24,9 @@ from ringfence_operator.resources.port_set import PortSet, block_name
 
 
 def build_resources(port_set: PortSet, settings: GatewaySettings, wiring: Wiring) -> list[Resource]:
-    """Return all resources of the policy: cluster, listeners, routes, and the port set itself for the responder."""
+    """Return all resources of a port set: cluster, listeners, routes, and of a policy's itself, for the responder."""
+    if port_set.doors is not None:
+        return build_doors(port_set, port_set.doors, settings, wiring)
     name = block_name(port_set.block)
     wire = orjson.dumps(port_set.to_wire(), option=orjson.OPT_SORT_KEYS)
     return [*_envoy_resources(port_set, settings, wiring), resource_of(PORT_SET, name, wire)]

@@ -13,6 +13,7 @@ from ringfence_operator.control.feed import Feed, Message
 from ringfence_operator.control.fleet import Fleet
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.control.server import ControlServer, Identity
+from ringfence_operator.control.sidecars import Sidecars
 from ringfence_operator.control.store import Store
 from ringfence_operator.resources.port_set import PortSet
 
@@ -21,22 +22,29 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the control process listens: for the operator, and for gateways."""
+    """Where the control process listens: for the operator, for gateways, and for sidecars, unless that is None."""
 
     socket: Path
     port: int
     host: str = "[::]"
+    sidecar_port: int | None = None
 
 
 class ControlProcess:
     """Holds nothing but what the operator has said, and serves only while one is connected that has said all."""
 
     def __init__(
-        self, place: Place, *, wiring: Wiring | None = None, on_sent: Callable[[int], None] = lambda _: None
+        self,
+        place: Place,
+        *,
+        wiring: Wiring | None = None,
+        on_sent: Callable[[int], None] = lambda _: None,
+        on_answer: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._place = place
         self._wiring = wiring or Wiring()
         self._on_sent = on_sent
+        self._on_answer = on_answer
         self._feed = Feed(self._hear, self._forget)
         self._forget_all()
 
@@ -54,6 +62,11 @@ class ControlProcess:
         return len(self._fleet)
 
     @property
+    def sidecar_connections(self) -> int:
+        """The number of connections that sidecars, or who says to be one, have open."""
+        return self._sidecars.connections
+
+    @property
     def port(self) -> int | None:
         """The port on which gateways are served, if they are."""
         return self._port
@@ -62,18 +75,22 @@ class ControlProcess:
         self._store = Store()
         self._fleet = Fleet(self._store, tell=self._feed.tell)
         self._server = ControlServer(self._fleet, on_report=self._feed.tell, on_sent=self._on_sent)
+        self._sidecars = Sidecars(tell=self._feed.tell, observe=self._on_answer)
         self._settings: GatewaySettings | None = None
         self._port_sets: dict[int, PortSet] = {}
         self._port: int | None = None
 
     async def _forget(self) -> None:
         await self._server.stop()
+        await self._sidecars.stop()
         self._forget_all()
 
     async def _hear(self, message: Message) -> None:
         match message["kind"]:
             case "identity":
-                self._server.identify(Identity(message["authority"], message["certificate"], message["key"]))
+                identity = Identity(message["authority"], message["certificate"], message["key"])
+                self._server.identify(identity)
+                self._sidecars.identify(identity)
             case "settings":
                 await self._configure(GatewaySettings.from_wire(message))
             case "portSet":
@@ -82,12 +99,20 @@ class ControlProcess:
                 block = int(message["block"])
                 self._port_sets.pop(block, None)
                 self._fleet.changed(self._store.withdraw(block), [block])
+            case "sidecar" | "sidecarGone" | "reviewed" | "issuer":
+                self._sidecars.hear(message)
             case "synced":
-                if self._port is None:
-                    self._port = await self._server.start(self._place.port, host=self._place.host)
+                await self._serve()
             case other:
                 # A newer operator says more than this control process knows of.
                 log.warning("feed.unknown_kind", what=other)
+
+    async def _serve(self) -> None:
+        if self._port is not None:
+            return
+        self._port = await self._server.start(self._place.port, host=self._place.host)
+        if self._place.sidecar_port is not None:
+            await self._sidecars.start(self._place.sidecar_port, host=self._place.host.strip("[]"))
 
     async def _configure(self, settings: GatewaySettings) -> None:
         self._settings = settings

@@ -1,7 +1,7 @@
 """The operator's end of the socket to its control process: what the gateway is to serve goes out, answers come in."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from ringfence_operator.egress.ledger import Ledger
+from ringfence_operator.egress.sidecars import ConnectorKey, SidecarBook
 from ringfence_operator.reconcile.gateway import Seen, Standing
 from ringfence_operator.resources.port_set import PortSet
 
@@ -23,12 +24,25 @@ Message = dict[str, Any]
 class Feed:
     """A `reconcile.gateway.Gateway` over the Unix socket at `path`; run it while this replica leads.
 
-    What was said before the control process is there, or comes back, is said to it then.
+    What was said before the control process is there, or comes back, is said to it then. `sidecars` is a
+    `reconcile.sidecars.Sidecars` over the same socket; `review` is asked about their tokens (`egress.token_review`).
     """
 
-    def __init__(self, path: str, *, on_change: Callable[[str], None], on_seen: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        on_change: Callable[[str], None],
+        on_seen: Callable[[str], None],
+        on_health: Callable[[ConnectorKey], None] = lambda _: None,
+        review: Callable[[str], Awaitable[str | None]] | None = None,
+    ) -> None:
         self._path = path
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
+        self.sidecars = SidecarBook(send=self._send, on_change=on_health)
+        self._review = review
+        self._reviews: set[asyncio.Task[None]] = set()
+        self._issuer: Message | None = None
         self._identity: Message | None = None
         self._settings: Message | None = None
         self._complete = False
@@ -38,6 +52,7 @@ class Feed:
     def reset(self) -> None:
         """Begin anew, as a replica does that has come to lead."""
         self._ledger.reset()
+        self.sidecars.reset()
         self._identity = self._settings = None
         self._complete = False
 
@@ -55,6 +70,8 @@ class Feed:
                     log.warning("feed.interrupted", error=str(error))
                 finally:
                     self._writer = None
+                    for task in self._reviews:
+                        task.cancel()
                     self._ledger.forget_replicas()
                     writer.close()
                     with suppress(OSError):
@@ -64,15 +81,32 @@ class Feed:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer, self._is_serving = writer, False
         log.info("feed.connected")
-        for message in (self._identity, self._settings):
+        for message in (self._identity, self._settings, self._issuer):
             self._send(message)
         for present in self._ledger.published.values():
             self._send({"kind": "portSet", **present.port_set.to_wire()})
         for block in self._ledger.withdrawn:
             self._send({"kind": "withdraw", "block": block})
+        for message in self.sidecars.messages():
+            self._send(message)
         self._serve_once_whole()
         while line := await reader.readline():
-            self._ledger.hear(orjson.loads(line))
+            self._hear(orjson.loads(line))
+
+    def _hear(self, message: Message) -> None:
+        match message["kind"]:
+            case "sidecarSeen":
+                self.sidecars.hear(message)
+            case "review":
+                task = asyncio.create_task(self._answer(message["id"], str(message["token"])))
+                self._reviews.add(task)
+                task.add_done_callback(self._reviews.discard)
+            case _:
+                self._ledger.hear(message)
+
+    async def _answer(self, number: int, token: str) -> None:
+        uid = await self._review(token) if self._review is not None else None
+        self._send({"kind": "reviewed", "id": number, "podUid": uid})
 
     def _send(self, message: Message | None) -> None:
         if self._writer is not None and message is not None:
@@ -93,6 +127,13 @@ class Feed:
             self._settings = message
             self._send(message)
             self._serve_once_whole()
+
+    def vouch(self, issuer: str | None) -> None:
+        """Say who issues the cluster's tokens, if that is known: what another one issued is refused unasked."""
+        message = {"kind": "issuer", "issuer": issuer}
+        if message != self._issuer:
+            self._issuer = message
+            self._send(message)
 
     def complete(self) -> None:
         """Say that every policy has been published: from now on gateways may be served."""

@@ -1,7 +1,8 @@
 """The certificates, kept in two Secrets of the operator's namespace; and what the control process serves with."""
 
 import base64
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ AUTHORITY = "ringfence-authority"
 GATEWAY_TLS = "ringfence-gateway-tls"
 CONTROL = "ringfence-control"
 CHECK_SECONDS = 3600.0
+_SEED = "seed"
+_SEED_BYTES = 32
 
 log = structlog.get_logger()
 
@@ -26,7 +29,9 @@ class Identity:
 
     authority: str
     certificate: str
-    key: str
+    key: str = field(repr=False)
+    seed: str = field(default="", repr=False)
+    """What credentials are made of (`egress.derived`); it stays when certificates rotate."""
 
 
 class Identities:
@@ -39,24 +44,26 @@ class Identities:
 
     async def current(self, now: datetime) -> Identity:
         """Have both Secrets in place, and return what to serve with; nothing is written while all is good."""
-        authorities = await self._authorities(now)
+        authorities, seed = await self._authorities(now)
         await self._gateway(authorities, now)
         server = self._server
         if server is None or server.is_due(now) or not server.is_from(authorities.current):
             host = f"{CONTROL}.{self._namespace}"
             server = self._server = issue(authorities.current, [f"{host}.svc", host, CONTROL], now)
-        return Identity(authorities.bundle, server.certificate_pem, server.key_pem)
+        return Identity(authorities.bundle, server.certificate_pem, server.key_pem, seed)
 
-    async def _authorities(self, now: datetime) -> Authorities:
+    async def _authorities(self, now: datetime) -> tuple[Authorities, str]:
         secret, data = await self._read(AUTHORITY)
         try:
             present = Authorities.from_data(data)
         except (KeyError, ValueError):
             present = None
         wanted = present.rotated(now) if present else Authorities(new_authority(now))
-        if wanted != present:
-            await self._write(AUTHORITY, wanted.to_data(), secret)
-        return wanted
+        had = data.get(_SEED, "")
+        seed = had if len(had) >= _SEED_BYTES else secrets.token_hex(_SEED_BYTES)
+        if wanted != present or seed != had:
+            await self._write(AUTHORITY, wanted.to_data() | {_SEED: seed}, secret)
+        return wanted, seed
 
     async def _gateway(self, authorities: Authorities, now: datetime) -> None:
         secret, data = await self._read(GATEWAY_TLS)

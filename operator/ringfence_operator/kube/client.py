@@ -99,12 +99,13 @@ class Client:
         *,
         limit: int = PAGE_SIZE,
         label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> AsyncGenerator[tuple[list[Raw], str], None]:
         """Yield the objects of a collection page by page, each with the whole list's resourceVersion.
 
         Raises ExpiredError if the server has forgotten that version before the last page.
         """
-        selection = _selection(label_selector)
+        selection = _selection(label_selector, field_selector)
         token = ""
         while True:
             page = await self._request("GET", path, {**selection, "limit": str(limit), "continue": token})
@@ -120,6 +121,7 @@ class Client:
         resource_version: str,
         *,
         label_selector: str | None = None,
+        field_selector: str | None = None,
         seconds: float = WATCH_SECONDS,
     ) -> AsyncGenerator[Raw, None]:
         """Yield watch events (type, object), bookmarks too, until the server ends the watch.
@@ -128,7 +130,7 @@ class Client:
         """
         seconds *= 1 + random.random() / 3  # noqa: S311 - spreads load, guards nothing
         query = {
-            **_selection(label_selector),
+            **_selection(label_selector, field_selector),
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
@@ -275,8 +277,9 @@ def _event(line: bytes) -> Raw:
     return event
 
 
-def _selection(label_selector: str | None) -> dict[str, str]:
-    return {} if label_selector is None else {"labelSelector": label_selector}
+def _selection(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {name: selector for name, selector in given.items() if selector is not None}
 
 
 def _message(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What an informer follows: one resource of the API server, narrowed by labels."""
+"""What an informer follows: one resource of the API server, narrowed by labels or fields."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -11,11 +11,12 @@ from ringfence_operator.kube.client import PAGE_SIZE, Client, Raw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSource:
-    """The objects at a collection's API path, such as /api/v1/pods, that the selector selects."""
+    """The objects at a collection's API path, such as /api/v1/pods, that the selectors select."""
 
     client: Client
     path: str
     label_selector: str | None = None
+    field_selector: str | None = None
     page_size: int = PAGE_SIZE
 
     def pages(self) -> AsyncGenerator[tuple[list[Raw], str], None]:
@@ -24,6 +25,7 @@ class ApiSource:
             self.path,
             limit=self.page_size,
             label_selector=self.label_selector,
+            field_selector=self.field_selector,
         )
 
     def watch(self, version: str) -> AsyncGenerator[Raw, None]:
@@ -32,6 +34,7 @@ class ApiSource:
             self.path,
             version,
             label_selector=self.label_selector,
+            field_selector=self.field_selector,
         )
 
 

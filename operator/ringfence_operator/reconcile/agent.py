@@ -21,6 +21,8 @@ from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.service import apply_service
+from ringfence_operator.reconcile.sidecar import SharedCache, publish_sidecar
+from ringfence_operator.reconcile.sidecars import Sidecars
 from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.volumes import claim_name
@@ -63,6 +65,9 @@ class Tools:
     networks: Networks
     claims: Locks
     gateway: Gateway | None = None
+    sidecars: Sidecars | None = None
+    """None where no control process is fed."""
+    shared_cache: SharedCache = lambda _: None
 
 
 async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float | None:
@@ -89,6 +94,9 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
         case Step.KEEP:
             await confine_pod(context, view, kube, tools.networks)
             decision = await ask_why_stuck(context, decision, kube)
+    if tools.sidecars:
+        ways = tools.networks.sidecars.ways
+        publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)

@@ -37,8 +37,7 @@ def _own_labels(context: Context) -> Refusal | None:
     meta = context.agent.metadata
     for kind, given in (("label", meta.labels), ("annotation", meta.annotations)):
         for key in given:
-            domain = key.partition("/")[0]
-            if "/" in key and (domain == labels.GROUP or domain.endswith(f".{labels.GROUP}")):
+            if labels.is_ours(key):
                 message = f"{kind} {key} is under {labels.GROUP}/, which is the operator's: remove it"
                 return Refusal(Reason.LABEL_RESERVED, message, stops_pod=True)
     return None
@@ -84,6 +83,47 @@ def _port_set(context: Context) -> Refusal | None:
         return Refusal(Reason.SERVICE_NOT_FOUND, explain_no_dns(context.settings.dns_service), is_stalled=False)
     message = f"SecurityPolicy {policy.metadata.name} has no port set on the egress gateway yet; its status says why"
     return Refusal(Reason.GATEWAY_PENDING, message, is_stalled=False)
+
+
+def _secret(context: Context) -> Refusal | None:
+    if context.reserved_secret is None:
+        return None
+    secret, connector = context.reserved_secret
+    message = (
+        f"Secret {secret} is the credential of Connector {connector}, which only sidecars may have: leave it out of "
+        "env, envFrom and imagePullSecrets, and name the connector under spec.connectors"
+    )
+    return Refusal(Reason.SECRET_RESERVED, message, stops_pod=True)
+
+
+def _connectors(context: Context) -> Refusal | None:
+    found = context.bindings
+    if found.missing:
+        message = f"Connector {', '.join(found.missing)} does not exist: create it, or leave it out of spec.connectors"
+        return Refusal(Reason.CONNECTOR_NOT_FOUND, message, is_stalled=False)
+    if found.refused:
+        message = (
+            f"agentSelector of Connector {', '.join(found.refused)} does not match the labels of this agent: "
+            "label the Agent so, or leave the connector out of spec.connectors"
+        )
+        return Refusal(Reason.CONNECTOR_NOT_PERMITTED, message)
+    return None
+
+
+def _sidecar(context: Context) -> Refusal | None:
+    """One that runs goes on: what it was made with it has."""
+    if not context.agent.spec.connectors or context.own_pod or (context.sidecar and context.has_authority):
+        return None
+    if not context.settings.sidecar_image:
+        message = "agents with connectors need a sidecar: start the operator with RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+        return Refusal(Reason.SIDECAR_UNAVAILABLE, message)
+    message = (
+        "the control server is not known yet"
+        if context.sidecar
+        else f"Service {labels.CONTROL} of namespace {context.settings.namespace} does not exist: apply "
+        "deploy/operator.yaml"
+    )
+    return Refusal(Reason.SIDECAR_UNAVAILABLE, message, is_stalled=False)
 
 
 def _runtime_class(context: Context) -> Refusal | None:
@@ -133,8 +173,11 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _namespace,
     _own_labels,
     _isolation,
+    _secret,
     _network,
     _policy,
+    _connectors,
+    _sidecar,
     _port_set,
     _runtime_class,
     _deadline,

@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 
 from ringfence_operator.api.agent import Agent, Mode
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.observed import Claim
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.pod import pod_hash, spec_hash
+from ringfence_operator.resources.record import secrets_of
+from ringfence_operator.resources.sidecar import Sidecar
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
 
@@ -36,6 +39,13 @@ class Context:
     rivals: tuple[str, ...]
     """Other agents that the workspace's claim is to be left to."""
     runtime_classes: frozenset[str]
+    bindings: Bindings
+    sidecar: Sidecar | None
+    """What the agent's sidecar would be made from now; None without one, or while something of it is missing."""
+    has_authority: bool
+    """True if the control server's authority is known, which the sidecar needs."""
+    reserved_secret: tuple[str, str] | None
+    """A Secret that the agent names although a Connector uses it, and that Connector."""
     settings: Settings
     spec_hash: str
     pod_hash: str
@@ -97,6 +107,16 @@ class Context:
         return self.pod is not None and self.pod.spec_hash.partition(".")[0] != self.spec_hash
 
     @property
+    def sidecar_lacks(self) -> str:
+        """What the pod's sidecar was made with that it would not be made with now, as a sentence; or nothing."""
+        pod, wanted = self.own_pod, self.sidecar
+        if pod is None or wanted is None or not pod.sidecar_hash or pod.sidecar_hash == wanted.hash:
+            return ""
+        if pod.sidecar_image != wanted.image:
+            return f"the sidecar runs {pod.sidecar_image}, and the operator has {wanted.image} now"
+        return "the sidecar was made with another Secret, another control server, or by another version of the operator"
+
+    @property
     def seconds_left(self) -> float | None:
         """What remains of the execution time, or None without a deadline."""
         deadline = self.effective.deadline
@@ -123,6 +143,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     namespace, name = agent.key
     pod = view.pods.get(namespace, name)
     claim = claim_name(agent)
+    found = bindings(agent, view) if agent.spec.connectors else Bindings()
     return Context(
         agent=agent,
         policy=policy,
@@ -135,6 +156,10 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         gateway_address=view.name_server(policy) if policy else None,
         rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,
+        bindings=found,
+        sidecar=sidecar_of(found, view),
+        has_authority=bool(view.control.authority),
+        reserved_secret=reserved_secret(namespace, secrets_of(agent), view),
         settings=view.settings,
         spec_hash=spec_hash(agent),
         pod_hash=pod_hash(agent, policy),

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from ringfence_operator.api.agent import Isolation, Mode, RestartPolicy
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.sidecar import SidecarUpdate
 from ringfence_operator.reconcile.checks import Refusal, refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
@@ -194,7 +195,8 @@ def _why_stale(context: Context, pod: Pod) -> str:
         return "the SecurityPolicy changed; the pod is being replaced"
     if _has_wrong_name_server(context, pod) and not has_ended:
         return "names are asked for at another address now; the pod is being replaced"
-    return ""
+    is_due = context.agent.spec.sidecar.update is SidecarUpdate.IMMEDIATELY and not has_ended
+    return f"{context.sidecar_lacks}; the pod is being replaced" if is_due and context.sidecar_lacks else ""
 
 
 def _has_wrong_name_server(context: Context, pod: Pod) -> bool:

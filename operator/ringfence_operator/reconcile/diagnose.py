@@ -30,6 +30,8 @@ _WAITING = {
     "RunContainerError": Reason.START_FAILED,
     "StartError": Reason.START_FAILED,
 }
+_NOT_STARTING = _WAITING.keys() | {"CrashLoopBackOff", "PostStartHookError"}
+_SIDECAR = "have whoever installed the operator check RINGFENCE_OPERATOR_SIDECAR_IMAGE"
 _HELP = {
     Reason.IMAGE_NOT_FOUND: "check spec.image and imagePullSecrets",
     Reason.CONFIG_NOT_FOUND: "create what is missing, or correct env, envFrom and files",
@@ -44,15 +46,25 @@ def diagnose(pod: Pod, effective: Effective) -> Diagnosis:
     if pod.unschedulable:
         message = f"{pod.unschedulable}; check resources, nodeSelector and tolerations"
         return Diagnosis(AgentState.PENDING, Reason.UNSCHEDULABLE, message)
-    if pod.waiting in _WAITING:
-        reason = _WAITING[pod.waiting]
-        return Diagnosis(AgentState.PENDING, reason, f"{pod.waiting_message or pod.waiting}; {_HELP[reason]}")
+    if found := _why_waiting(pod):
+        return found
     if pod.exit and not pod.running_since:
         return _between_runs(pod, effective)
     if pod.running_since:
         return Diagnosis(AgentState.STARTING, Reason.NOT_READY, "the container runs and is not ready yet; see probes")
     where = f" on node {pod.node}" if pod.node else ""
     return Diagnosis(AgentState.STARTING, Reason.STARTING, f"the pod is starting{where}")
+
+
+def _why_waiting(pod: Pod) -> Diagnosis | None:
+    """Return what keeps a container from starting; the agent's waits for the sidecar's."""
+    if pod.sidecar_waiting in _NOT_STARTING:
+        message = f"the sidecar cannot be started: {pod.sidecar_waiting_message or pod.sidecar_waiting}; {_SIDECAR}"
+        return Diagnosis(AgentState.PENDING, Reason.SIDECAR_FAILED, message)
+    if pod.waiting in _WAITING:
+        reason = _WAITING[pod.waiting]
+        return Diagnosis(AgentState.PENDING, reason, f"{pod.waiting_message or pod.waiting}; {_HELP[reason]}")
+    return None
 
 
 def _between_runs(pod: Pod, effective: Effective) -> Diagnosis:

@@ -6,6 +6,7 @@ from typing import Any
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.conditions import Condition, Reason, find_condition
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 
 _QUIET = {
@@ -18,6 +19,10 @@ _QUIET = {
     Reason.PENDING,
     Reason.GATEWAY_PENDING,
     Reason.NOT_CONFINED,
+    Reason.ENDPOINTS_HEALTHY,
+    Reason.NO_AGENTS,
+    Reason.HEALTH_UNKNOWN,
+    Reason.REDIS_REACHED,
 }
 _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
 
@@ -25,14 +30,16 @@ _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
 def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> list[Condition]:
     """Return the conditions whose reason changed into one that is worth an Event."""
     found = []
-    for kind in ("Ready", "Suspended", "Enforced"):
+    for kind in ("Ready", "Suspended", "Enforced", "CacheReachable"):
         old, new = find_condition(before, kind), find_condition(after, kind)
         if new and new.reason not in _QUIET and (old is None or old.reason != new.reason):
             found.append(new)
     return found
 
 
-def build_event(about: Agent | SecurityPolicy, condition: Condition, *, now: datetime, unique: str) -> dict[str, Any]:
+def build_event(
+    about: Agent | Connector | SecurityPolicy, condition: Condition, *, now: datetime, unique: str
+) -> dict[str, Any]:
     """Return the core/v1 Event that tells of `condition`; `unique` tells it from others of the same object."""
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {

@@ -10,6 +10,7 @@ from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Gateway,
 from ringfence_operator.reconcile.kept import Kept, is_as_wanted
 from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw
+from ringfence_operator.reconcile.sidecar_network import SidecarNetworks
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View, block_of
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.gateway import admission_name, build_admission, build_gateway_egress
@@ -32,6 +33,7 @@ class Networks:
         self._view = view
         self._policies = Kept(view.network_policies, kube, NETWORKING, "networkpolicies")
         self._names = CiliumNetworks(view, kube) if view.has_cilium else None
+        self.sidecars = SidecarNetworks(view, kube, self._policies)
 
     async def close(self, namespace: str) -> None:
         """Have the default deny of `namespace` in place."""
@@ -84,6 +86,7 @@ class Networks:
         """Have in place what the agent's pod needs before it is made; writes nothing when it is there."""
         agent, policy = context.agent, context.policy
         namespace = agent.metadata.namespace
+        await self.sidecars.prepare(context)
         if context.effective.isolation.value is Isolation.NONE:
             return
         await self.close(namespace)
@@ -108,6 +111,8 @@ class Networks:
             if self._view.agents.keys_by(BY_NAMESPACE, namespace):
                 await self.close(namespace)
             return
+        if await self.sidecars.restore(namespace, name):
+            return
         if name.startswith(labels.GATEWAY):
             await self._restore_gateway(namespace, name)
             return
@@ -122,6 +127,9 @@ class Networks:
             await self.confine_gateway()
             return
         service = self._view.services.get(self._view.settings.namespace, name.removeprefix(f"{labels.GATEWAY}-"))
+        ways = self.sidecars.ways
+        if service and service.connector and ways and await ways.restore(service):
+            return
         policy = self._view.policies.get(*service.policy.split("/", 1)) if service and service.policy else None
         if policy and namespace == self._view.settings.namespace and self._view.port_set(policy) == service:
             await self.admit(policy)

@@ -53,6 +53,7 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         cluster_policy=_cluster_policy(context),
         seconds_left=None if left is None else int(left),
         way_out=_way_out(context),
+        sidecar=context.sidecar,
     )
     answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
     if answer is None:
@@ -67,7 +68,7 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
 def _differing(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str | None]:
     """Return the label changes that make `present` as `wanted`, as a merge patch; others' labels are left alone."""
     changed: dict[str, str | None] = {key: value for key, value in wanted.items() if present.get(key) != value}
-    return changed | {key: None for key in present if key.startswith(f"{labels.GROUP}/") and key not in wanted}
+    return changed | {key: None for key in present if labels.is_ours(key) and key not in wanted}
 
 
 async def _relabel(metadata: Mapping[str, str], changed: Mapping[str, str | None], kube: Kube) -> Raw:
@@ -98,7 +99,12 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
     if pod is None or pod.deleting_since or context.agent.status.finished_at:
         return
     await networks.prepare(context)
-    wanted = pod_labels(context.agent, context.effective, cluster_policy=_cluster_policy(context))
+    wanted = pod_labels(
+        context.agent,
+        context.effective,
+        cluster_policy=_cluster_policy(context),
+        connectors=context.bindings.names,
+    )
     changed = _differing(wanted, pod.labels)
     if changed:
         identity = {"namespace": pod.meta.namespace, "name": pod.meta.name, "uid": pod.meta.uid}

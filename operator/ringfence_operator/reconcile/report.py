@@ -8,6 +8,7 @@ import structlog
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_status import AgentStatus
+from ringfence_operator.api.connector import Connector, ConnectorStatus
 from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
 from ringfence_operator.errors import KubeError
 from ringfence_operator.reconcile.events import build_event, transitions
@@ -17,7 +18,11 @@ log = structlog.get_logger()
 
 
 async def report(
-    about: Agent | SecurityPolicy, status: AgentStatus | SecurityPolicyStatus, *, kube: Kube, now: datetime
+    about: Agent | Connector | SecurityPolicy,
+    status: AgentStatus | ConnectorStatus | SecurityPolicyStatus,
+    *,
+    kube: Kube,
+    now: datetime,
 ) -> Raw:
     """Replace the status, tell of transitions, and return the object as stored.
 

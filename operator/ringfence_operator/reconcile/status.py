@@ -97,6 +97,9 @@ def _conditions(
     is_moving = not (decision.is_ready or decision.is_stalled or decision.is_finished or is_suspended)
     say(ConditionType.RECONCILING, is_moving or None, reason, message)
     say(ConditionType.STALLED, decision.is_stalled or None, reason, message)
+    lacks = "" if is_suspended or decision.is_finished else context.sidecar_lacks
+    advice = "it stays so until the pod is replaced; write spec.sidecar.update: Immediately to replace it now"
+    say(ConditionType.SIDECAR_OUTDATED, bool(lacks) or None, Reason.SIDECAR_OUTDATED, f"{lacks}; {advice}")
     say(ConditionType.SUSPENDED, is_suspended or None, reason, message)
     complete = decision.state is AgentState.SUCCEEDED if decision.is_finished else None
     say(ConditionType.COMPLETE, complete, reason, message)

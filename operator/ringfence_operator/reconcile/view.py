@@ -1,14 +1,17 @@
 """Everything the operator knows, in memory; nothing on the way of a reconcile asks the API server."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
+from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
+from ringfence_operator.resources.authority import Authority
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.network_probe import ProbePod
@@ -28,6 +31,8 @@ LACKING = "lacking"
 PORT_SETS = "portSets"
 BY_POD_POLICY = "podPolicy"
 BY_SERVICE = "service"
+BY_CONNECTOR = "connector"
+BY_SECRET = "secret"  # noqa: S105 - the name of an index
 _EVERY = ""
 
 
@@ -45,6 +50,31 @@ def index_by_claim(agent: AgentRecord) -> Iterable[tuple[str, str]]:
 def index_by_namespace(agent: AgentRecord) -> Iterable[str]:
     """Yield the namespace of an agent."""
     yield agent.namespace
+
+
+def index_by_connector(agent: AgentRecord) -> Iterable[tuple[str, str]]:
+    """Yield the Connectors that an agent names."""
+    for name in agent.connectors:
+        yield agent.namespace, name
+
+
+def index_by_named_secret(agent: AgentRecord) -> Iterable[tuple[str, str]]:
+    """Yield the Secrets that an agent names."""
+    for name in agent.secrets:
+        yield agent.namespace, name
+
+
+def index_by_own_secret(connector: Connector) -> Iterable[tuple[str, str]]:
+    """Yield the Secret that a connector uses."""
+    if connector.secret:
+        yield connector.metadata.namespace, connector.secret
+
+
+def index_by_backend(connector: Connector) -> Iterable[tuple[str, str]]:
+    """Yield the Services that a connector's endpoints name."""
+    for each in connector.endpoints:
+        if each.service:
+            yield each.service.namespace or connector.metadata.namespace, each.service.name
 
 
 def index_lacking(node: Node) -> Iterable[str]:
@@ -73,9 +103,9 @@ def index_by_pod_policy(pod: Pod) -> Iterable[tuple[str, str]]:
 
 
 def index_port_sets(service: Service) -> Iterable[tuple[str, str]]:
-    """Yield the policy whose port set a Service is, and a key for all; by namespace: anybody may label theirs so."""
-    if service.policy:
-        yield service.meta.namespace, service.policy
+    """Yield whose port set a Service is, and a key for all; by namespace: anybody may label theirs so."""
+    if service.holder:
+        yield service.meta.namespace, service.holder
         yield service.meta.namespace, _EVERY
 
 
@@ -118,6 +148,7 @@ class View:
     settings: Settings
     agents: Table[AgentRecord]
     policies: Table[SecurityPolicy]
+    connectors: Table[Connector]
     pods: Table[Pod]
     network_policies: Table[NetworkPolicy]
     services: Table[Service]
@@ -128,9 +159,11 @@ class View:
     api_endpoints: Table[Named]
     gateway_pods: Table[GatewayPod]
     probe_pods: Table[ProbePod]
+    authorities: Table[Authority]
     network: NetworkKnowledge
     cilium: Cilium | None = None
     """None unless Cilium judges names."""
+    control: ControlKnowledge = field(default_factory=ControlKnowledge)
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""
@@ -161,6 +194,11 @@ class View:
         return self.settings.egress_backend == "envoy"
 
     @property
+    def feeds_control(self) -> bool:
+        """True if the control process has something to serve: port sets, or sidecars."""
+        return self.has_gateway or self.settings.sidecar_image is not None
+
+    @property
     def has_cilium(self) -> bool:
         """True if Cilium judges names."""
         return self.cilium is not None
@@ -179,8 +217,12 @@ class View:
         return port_set.address or None if port_set else None
 
     def port_set(self, policy: SecurityPolicy) -> Service | None:
-        """Return the Service of the policy's port set; of several, as two leaders could have made, the first."""
-        keys = sorted(self.services.keys_by(PORT_SETS, (self.settings.namespace, "/".join(policy.key))))
+        """Return the Service of the policy's port set."""
+        return self.port_set_of("/".join(policy.key))
+
+    def port_set_of(self, holder: str) -> Service | None:
+        """Return the Service of the holder's port set; of several, as two leaders could have made, the first."""
+        keys = sorted(self.services.keys_by(PORT_SETS, (self.settings.namespace, holder)))
         return self.services.get(*keys[0]) if keys else None
 
     def port_sets(self) -> list[Service]:

@@ -5,16 +5,19 @@ from typing import Any
 from ringfence_operator.api.agent import Agent, Isolation
 from ringfence_operator.resources import volumes
 from ringfence_operator.resources.effective import Effective
+from ringfence_operator.resources.sidecar import agent_environment
 from ringfence_operator.resources.way_out import WayOut
 
 
-def build_container(agent: Agent, effective: Effective, way_out: WayOut | None) -> dict[str, Any]:
+def build_container(
+    agent: Agent, effective: Effective, way_out: WayOut | None, *, has_sidecar: bool = False
+) -> dict[str, Any]:
     """Return the container that runs the user's image."""
     spec = agent.spec
     container: dict[str, Any] = {
         "name": "agent",
         "image": spec.image,
-        "env": _environment(agent, effective, way_out),
+        "env": _environment(agent, effective, way_out, has_sidecar=has_sidecar),
         "resources": {
             "requests": effective.requests,
             "limits": {name: limit.value for name, limit in effective.limits.items()},
@@ -38,17 +41,20 @@ def build_container(agent: Agent, effective: Effective, way_out: WayOut | None) 
     return container | _probes(agent)
 
 
-def _environment(agent: Agent, effective: Effective, way_out: WayOut | None) -> list[dict[str, Any]]:
+def _environment(
+    agent: Agent, effective: Effective, way_out: WayOut | None, *, has_sidecar: bool
+) -> list[dict[str, Any]]:
     """The user's variables, and before them ours that they do not set.
 
-    HOME, since user 65532 has no entry in the image's passwd file; and the way out, for programs that heed proxies.
+    HOME, since user 65532 has no entry in the image's passwd file; the way out, for programs that heed proxies; and
+    where the sidecar is.
     """
     given = [each.to_body() for each in agent.spec.env]
-    if effective.isolation.value is Isolation.NONE:
-        return given
-    writable = volumes.writable_mounts(agent, effective)
-    ours = [{"name": "HOME", "value": writable[0]}] if writable else []
-    ours += way_out.environment() if way_out else []
+    ours = agent_environment() if has_sidecar else []
+    if effective.isolation.value is not Isolation.NONE:
+        writable = volumes.writable_mounts(agent, effective)
+        ours += [{"name": "HOME", "value": writable[0]}] if writable else []
+        ours += way_out.environment() if way_out else []
     names = {each["name"] for each in given}
     return [each for each in ours if each["name"] not in names] + given
 

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from ringfence_operator import labels
+from ringfence_operator.resources.port_set import connector_holder
 
 _BLOCK = re.compile("p-[0-9]{5}$")
 
@@ -51,6 +52,7 @@ class ServicePort:
     port: int
     protocol: str
     target: int | str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ class Service:
     address: str
     selector: Mapping[str, str]
     ports: tuple[ServicePort, ...]
+    connector: str = ""
+    """Likewise, of the Connector."""
+
+    @property
+    def holder(self) -> str:
+        """Whose port set it is, as `PortSet.policy` has it; nothing if it is none."""
+        return connector_holder(*self.connector.split("/", 1)) if self.connector else self.policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,21 +178,30 @@ def observe_service(raw: Mapping[str, Any]) -> Service:
     """Read a Service."""
     meta, spec = raw["metadata"], raw["spec"]
     marks = meta.get("labels", {})
-    is_marked = marks.get(labels.MANAGED_BY) == labels.MANAGER and labels.POLICY_NAMESPACE in marks
-    is_port_set = is_marked and bool(_BLOCK.match(meta["name"]))
+    is_port_set = marks.get(labels.MANAGED_BY) == labels.MANAGER and bool(_BLOCK.match(meta["name"]))
     address = spec.get("clusterIP", "")
     return Service(
         meta=Meta.of(raw),
         owner_uid=owner_uid(meta),
         digest=service_digest(spec),
-        policy=f"{marks[labels.POLICY_NAMESPACE]}/{marks.get(labels.POLICY, '')}" if is_port_set else "",
+        policy=_named(marks, labels.POLICY_NAMESPACE, labels.POLICY) if is_port_set else "",
         address="" if address == "None" else address,
         selector=interned(spec.get("selector")),
         ports=tuple(
-            ServicePort(port["port"], port.get("protocol", "TCP"), port.get("targetPort", port["port"]))
+            ServicePort(
+                port["port"],
+                port.get("protocol", "TCP"),
+                port.get("targetPort", port["port"]),
+                intern(port.get("name", "")),
+            )
             for port in spec.get("ports", ())
         ),
+        connector=_named(marks, labels.CONNECTOR_NAMESPACE, labels.CONNECTOR) if is_port_set else "",
     )
+
+
+def _named(marks: Mapping[str, str], namespace: str, name: str) -> str:
+    return f"{marks[namespace]}/{marks.get(name, '')}" if namespace in marks else ""
 
 
 def observe_claim(raw: Mapping[str, Any]) -> Claim:

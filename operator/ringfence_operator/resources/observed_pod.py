@@ -49,6 +49,13 @@ class Pod:
     unschedulable: str
     disrupted: str
     gateway_address: str
+    address: str = ""
+    sidecar_hash: str = ""
+    """Of the sidecar as the pod was made; empty without one."""
+    sidecar_image: str = ""
+    sidecar_waiting: str = ""
+    """Why the sidecar does not run, in one word; empty if it does, or has not been tried yet."""
+    sidecar_waiting_message: str = ""
 
 
 def _exit(state: Mapping[str, Any]) -> Exit | None:
@@ -78,6 +85,18 @@ def _agent_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _sidecar_image(spec: Mapping[str, Any]) -> str:
+    found = (each["image"] for each in spec.get("initContainers", ()) if each["name"] == "sidecar")
+    return next(found, "")
+
+
+def _sidecar_waiting(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    for container in status.get("initContainerStatuses", ()):
+        if container["name"] == "sidecar":
+            return container.get("state", {}).get("waiting") or {}
+    return {}
+
+
 def observe_pod(raw: Mapping[str, Any]) -> Pod:
     """Read a pod."""
     meta, status = raw["metadata"], raw.get("status", {})
@@ -86,6 +105,7 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
     ready = condition_of(status, "Ready")
     disrupted = condition_of(status, "DisruptionTarget")
     annotations = meta.get("annotations", {})
+    sidecar = _sidecar_waiting(status)
     return Pod(
         meta=Meta.of(raw),
         owner_uid=owner_uid(meta),
@@ -107,4 +127,9 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         unschedulable=_unschedulable(status),
         disrupted=intern(disrupted.get("reason", "")) if disrupted.get("status") == "True" else "",
         gateway_address=intern(annotations.get(labels.GATEWAY_ADDRESS, "")),
+        address=status.get("podIP") or "",
+        sidecar_hash=intern(annotations.get(labels.SIDECAR_HASH, "")),
+        sidecar_image=intern(_sidecar_image(raw["spec"])),
+        sidecar_waiting=intern(sidecar.get("reason", "")),
+        sidecar_waiting_message=sidecar.get("message", "")[:1024],
     )

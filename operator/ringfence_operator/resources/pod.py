@@ -1,5 +1,6 @@
 """The pod of an agent."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ringfence_operator import labels
@@ -9,6 +10,13 @@ from ringfence_operator.resources import volumes
 from ringfence_operator.resources.container import build_container
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.observed import digest
+from ringfence_operator.resources.sidecar import (
+    Sidecar,
+    build_sidecar,
+    build_sidecar_volumes,
+    file_mode,
+    sidecar_labels,
+)
 from ringfence_operator.resources.way_out import WayOut
 
 USER_ID = 65532
@@ -22,6 +30,7 @@ _KEEPS_POD: Any = {
     "ttl_after_finished": True,
     "backoff": True,
     "security_policy_ref": True,
+    "sidecar": True,
     "workspace": {"reclaim_policy"},
 }
 
@@ -38,12 +47,17 @@ def pod_hash(agent: Agent, policy: SecurityPolicy | None) -> str:
     """
     if policy is None:
         return spec_hash(agent)
-    fields = policy.spec.model_dump(mode="json", exclude={"network"}, exclude_defaults=True)
+    fields = policy.spec.model_dump(mode="json", exclude={"network", "cache"}, exclude_defaults=True)
     return f"{spec_hash(agent)}.{digest(fields)}" if fields else spec_hash(agent)
 
 
-def pod_labels(agent: Agent, effective: Effective, *, cluster_policy: str | None) -> dict[str, str]:
-    """Return the labels of the agent's pod; the operator's own win over the user's."""
+def pod_labels(
+    agent: Agent, effective: Effective, *, cluster_policy: str | None, connectors: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the labels of the agent's pod; the operator's own win over the user's.
+
+    `connectors` are those that it may reach now: of those that it names, the ones that exist and permit it.
+    """
     result = {
         **agent.spec.pod_metadata.labels,
         labels.MANAGED_BY: labels.MANAGER,
@@ -55,6 +69,8 @@ def pod_labels(agent: Agent, effective: Effective, *, cluster_policy: str | None
         result[labels.POLICY] = agent.spec.security_policy_ref.name
     elif cluster_policy:
         result[labels.CLUSTER_POLICY] = cluster_policy
+    if agent.spec.connectors:
+        result |= sidecar_labels(connectors)
     return result
 
 
@@ -70,12 +86,15 @@ def owner_reference(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _annotations(agent: Agent, policy: SecurityPolicy | None, way_out: WayOut | None) -> dict[str, str]:
+def _annotations(
+    agent: Agent, policy: SecurityPolicy | None, way_out: WayOut | None, sidecar: Sidecar | None
+) -> dict[str, str]:
     return {
         **agent.spec.pod_metadata.annotations,
         **volumes.file_annotations(agent),
         labels.SPEC_HASH: pod_hash(agent, policy),
         **({labels.GATEWAY_ADDRESS: way_out.address} if way_out else {}),
+        **({labels.SIDECAR_HASH: sidecar.hash} if sidecar else {}),
     }
 
 
@@ -110,12 +129,13 @@ def build_pod(
     cluster_policy: str | None = None,
     seconds_left: int | None = None,
     way_out: WayOut | None = None,
+    sidecar: Sidecar | None = None,
 ) -> dict[str, Any]:
     """Return the pod that runs `agent`, confined as `effective` says.
 
     `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
     SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
-    ends the pod then, with the operator there or not.
+    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -123,7 +143,7 @@ def build_pod(
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": _security_context(effective),
-        "containers": [build_container(agent, effective, way_out)],
+        "containers": [build_container(agent, effective, way_out, has_sidecar=sidecar is not None)],
         "volumes": volumes.build_volumes(agent, effective),
         **_scheduling(agent),
     }
@@ -136,14 +156,20 @@ def build_pod(
         spec["runtimeClassName"] = effective.runtime_class.value
     if seconds_left is not None:
         spec["activeDeadlineSeconds"] = max(1, seconds_left)
+    if sidecar:
+        spec["initContainers"] = [build_sidecar(sidecar)]
+        mode = file_mode(has_group=effective.isolation.value is not Isolation.NONE)
+        spec["volumes"] += build_sidecar_volumes(sidecar, mode=mode)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": agent.metadata.name,
             "namespace": agent.metadata.namespace,
-            "labels": pod_labels(agent, effective, cluster_policy=cluster_policy),
-            "annotations": _annotations(agent, policy, way_out),
+            "labels": pod_labels(
+                agent, effective, cluster_policy=cluster_policy, connectors=sidecar.names if sidecar else ()
+            ),
+            "annotations": _annotations(agent, policy, way_out, sidecar),
             "ownerReferences": [owner_reference(agent)],
         },
         "spec": spec,

@@ -1,6 +1,6 @@
-"""A policy's port set on the egress gateway: what the operator hands to the control process, and nothing else."""
+"""A port set on the egress gateway: what the operator hands to the control process, and nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 FIRST_PORT = 10_000
@@ -24,6 +24,23 @@ def block_name(block: int) -> str:
     return f"p-{block:05}"
 
 
+_CONNECTOR = "Connector/"
+"""No namespace begins so: it tells connectors from policies."""
+
+
+def connector_holder(namespace: str, name: str) -> str:
+    """Return what a port set of a connector says whose it is."""
+    return f"{_CONNECTOR}{namespace}/{name}"
+
+
+def connector_of(holder: str) -> tuple[str, str] | None:
+    """Return namespace and name of the connector that a port set is of, None if it is a policy's."""
+    if not holder.startswith(_CONNECTOR):
+        return None
+    namespace, _, name = holder.removeprefix(_CONNECTOR).partition("/")
+    return namespace, name
+
+
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A name or a wildcard (`*.` and a suffix: every depth below it, not itself), and ports; none means all."""
@@ -41,13 +58,44 @@ class Domain:
         return name == self.name or (self.is_wildcard and name.endswith(self.name[1:]) and name != self.name[2:])
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP port of a connector's port set, which leads to one host and port and nowhere else."""
+
+    offset: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What a connector's port set opens: CONNECT to the allowed names, for who shows the credential, and listeners."""
+
+    authorization: str = field(repr=False)
+    """What Proxy-Authorization has to be, whole."""
+    listeners: tuple[Listener, ...] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        listeners = [[each.offset, each.host, each.port] for each in self.listeners]
+        return {"authorization": self.authorization, "listeners": listeners}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> "Doors":
+        """Return what `to_wire` made `wire` of. Raises KeyError, TypeError or ValueError."""
+        if not wire["authorization"]:
+            raise ValueError("a connector's port set without a credential would be open to everybody")
+        listeners = tuple(Listener(int(offset), str(host), int(port)) for offset, host, port in wire["listeners"])
+        return cls(authorization=str(wire["authorization"]), listeners=listeners)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSet:
-    """One policy's port set. `address` is its Service's; `version` tells one content of it from another."""
+    """One policy's port set, or one connector's. `address` is its Service's; `version` tells its contents apart."""
 
     block: int
     policy: str
-    """Namespace, a slash, and name."""
+    """Namespace, a slash, and name; of a connector, as `connector_holder` has it."""
     version: str
     address: str
     is_audit: bool
@@ -58,10 +106,14 @@ class PortSet:
     """In-cluster names that the policy's DNS answers: `name.namespace` → address."""
     further: dict[int, int]
     """Further TLS ports → offset in the block."""
+    doors: Doors | None = None
+    """Only for a connector's: then nothing is answered for by DNS, and nothing else is open."""
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
+        doors = {"doors": self.doors.to_wire()} if self.doors else {}
         return {
+            **doors,
             "block": self.block,
             "policy": self.policy,
             "version": self.version,
@@ -86,4 +138,5 @@ class PortSet:
             blocked=tuple(Domain(name, tuple(ports)) for name, ports in wire["blocked"]),
             services=dict(wire["services"]),
             further={int(port): offset for port, offset in wire["further"].items()},
+            doors=Doors.from_wire(wire["doors"]) if "doors" in wire else None,
         )

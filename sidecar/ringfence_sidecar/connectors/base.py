@@ -145,6 +145,13 @@ class Connector(ABC, Generic[S]):
         """Return False for a session that must not be given out again."""
         return True
 
+    def is_busy(self, session: S) -> bool:  # noqa: ARG002 - a kind may know better
+        """Return True while something lives on a shared session that a later call ends, such as a lease.
+
+        A session that is replaced (its credentials have changed) is kept open for so long, within a bound.
+        """
+        return False
+
     def stream(self, session: S, prepared: Prepared, context: Context) -> AsyncIterator[Outcome]:
         """Do it piece by piece, for operations that stream."""
         raise NotImplementedError

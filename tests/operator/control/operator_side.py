@@ -20,7 +20,7 @@ Message = dict[str, Any]
 
 class OperatorSide:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+        self.reader = reader
         self._writer = writer
         self.heard: list[Message] = []
         """What came in and nobody has asked for."""
@@ -47,12 +47,12 @@ class OperatorSide:
                     if message["kind"] in kinds and all(message[name] == value for name, value in fields.items()):
                         self.heard.remove(message)
                         return message
-                self.heard.append(orjson.loads(await self._reader.readline()))
+                self.heard.append(orjson.loads(await self.reader.readline()))
 
     async def is_closed(self) -> bool:
         """Return True once the other end has closed."""
         async with asyncio.timeout(SECONDS):
-            while line := await self._reader.readline():
+            while line := await self.reader.readline():
                 self.heard.append(orjson.loads(line))
         return True
 

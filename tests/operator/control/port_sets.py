@@ -15,6 +15,7 @@ def port_set(block: int, *allowed: str, version: str = "1", blocked: tuple[str, 
         blocked=more.get("blocks", tuple(_domain(each, ()) for each in blocked)),
         services={},
         further=more.get("further", {}),
+        doors=more.get("doors"),
     )
 
 

@@ -16,13 +16,14 @@ UNCHECKED = "RINGFENCE_CONTROL_TEST_UNCHECKED_ADDRESSES"
 def test_the_environment_says_where_to_listen() -> None:
     settings = Settings.from_env({"RINGFENCE_CONTROL_PORT": "18001", "RINGFENCE_CONTROL_SOCKET": ""})
 
-    assert settings == Settings(Path("/run/ringfence/control.sock"), 18001, 8081, "info")
+    assert settings == Settings(Path("/run/ringfence/control.sock"), 18001, 18443, 8081, "info")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("RINGFENCE_CONTROL_PORT", "x"),
+        ("RINGFENCE_CONTROL_SIDECAR_PORT", "0"),
         ("RINGFENCE_CONTROL_HTTP_PORT", "70000"),
         ("RINGFENCE_CONTROL_LOG_LEVEL", "loud"),
     ],

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile import view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
+from ringfence_operator.resources.authority import observe_authority
 from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
 from ringfence_operator.resources.observed_pod import observe_pod
@@ -74,6 +76,8 @@ class FakeTable(Generic[T]):
 SLIM: dict[str, Callable[[Raw], Any]] = {
     "agents": AgentRecord.of,
     "securitypolicies": SecurityPolicy.from_body,
+    "connectors": Connector.from_body,
+    "configmaps": observe_authority,
     "pods": observe_pod,
     "networkpolicies": observed.observe_network_policy,
     "services": observed.observe_service,
@@ -91,7 +95,10 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         view.BY_POLICY: view.index_by_policy,
         view.BY_CLAIM: view.index_by_claim,
         view.BY_NAMESPACE: view.index_by_namespace,
+        view.BY_CONNECTOR: view.index_by_connector,
+        view.BY_SECRET: view.index_by_named_secret,
     },
+    "connectors": {view.BY_SERVICE: view.index_by_backend, view.BY_SECRET: view.index_by_own_secret},
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},
     "services": {view.PORT_SETS: view.index_port_sets},
     "pods": {view.BY_NODE: view.index_by_node, view.BY_POD_POLICY: view.index_by_pod_policy},
@@ -110,6 +117,8 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings, *, missing
         settings=settings,
         agents=tables["agents"],
         policies=tables["securitypolicies"],
+        connectors=tables["connectors"],
+        authorities=tables["configmaps"],
         pods=tables["pods"],
         network_policies=tables["networkpolicies"],
         services=tables["services"],

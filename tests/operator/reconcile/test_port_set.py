@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.errors import ConflictError
-from ringfence_operator.reconcile import port_set
+from ringfence_operator.reconcile import blocks
 from ringfence_operator.reconcile.port_set import RELEASE_SECONDS, PortSetsFullError
 from ringfence_operator.resources.gateway import build_port_set_service
 from tests.operator.reconcile.contexts import running_pod
@@ -142,7 +142,7 @@ async def test_a_tenants_service_that_looks_like_a_port_set_is_none(cluster: Gat
 
 
 async def test_when_every_block_is_in_use_a_policy_has_none(cluster: Gated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port_set, "BLOCKS", 1)
+    monkeypatch.setattr(blocks, "BLOCKS", 1)
     cluster.have_policy("q")
     cluster.have_policy()
     await cluster.port_sets.keep(cluster.policy("q"))

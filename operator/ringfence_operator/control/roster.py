@@ -1,0 +1,109 @@
+"""The sidecars in view: which address each has, and what it is to have. Secrets are among it: none of it is logged."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import orjson
+
+
+@dataclass(slots=True)
+class Sidecar:
+    """One pod's sidecar; `body` is its configuration as it goes out."""
+
+    uid: str
+    address: str
+    version: str
+    generations: Mapping[str, int]
+    """UID of each object that the configuration was made from → the generation that was seen of it."""
+    body: bytes = field(repr=False)
+
+    def is_news_to(self, version: str, generations: Mapping[str, int]) -> bool:
+        """Return True if who has `version`, made from `generations`, is to have this one: other, and not older."""
+        is_older = any(self.generations.get(uid, had) < had for uid, had in generations.items())
+        return self.version != version and not is_older
+
+
+class Roster:
+    """All of them, as the operator says. Who waits is woken by a change of the pod that it waits for."""
+
+    def __init__(self) -> None:
+        self._sidecars: dict[str, Sidecar] = {}
+        self._addresses: dict[str, int] = {}
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sidecars)
+
+    def get(self, uid: str) -> Sidecar | None:
+        """Return the pod's sidecar, or None if it is not in view."""
+        return self._sidecars.get(uid)
+
+    def has_address(self, address: str) -> bool:
+        """Return True if a pod in view has that address."""
+        return address in self._addresses
+
+    def put(self, message: Mapping[str, Any]) -> None:
+        """Take the operator's word. Raises KeyError, TypeError or ValueError."""
+        configuration = message["configuration"]
+        sidecar = Sidecar(
+            uid=str(message["uid"]),
+            address=plain_address(str(message["address"])),
+            version=str(configuration["version"]),
+            generations=_generations(configuration),
+            body=orjson.dumps(configuration),
+        )
+        self._unlist(sidecar.uid)
+        self._sidecars[sidecar.uid] = sidecar
+        self._addresses[sidecar.address] = self._addresses.get(sidecar.address, 0) + 1
+        self._wake(sidecar.uid)
+
+    def drop(self, uid: str) -> None:
+        """The pod is gone, or has no sidecar any more."""
+        self._unlist(uid)
+        self._wake(uid)
+
+    @contextmanager
+    def watch(self, uid: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set by the next change of the pod's sidecar."""
+        event = asyncio.Event()
+        waiting = self._waiting.setdefault(uid, set())
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting and self._waiting.get(uid) is waiting:
+                del self._waiting[uid]
+
+    def _unlist(self, uid: str) -> None:
+        before = self._sidecars.pop(uid, None)
+        if before is None:
+            return
+        left = self._addresses[before.address] - 1
+        if left:
+            self._addresses[before.address] = left
+        else:
+            del self._addresses[before.address]
+
+    def _wake(self, uid: str) -> None:
+        for event in self._waiting.get(uid, ()):
+            event.set()
+
+
+def plain_address(text: str) -> str:
+    """Return an address in its usual form, IPv4 where it was mapped into IPv6. Raises ValueError."""
+    found = ip_address(text)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return str(mapped or found)
+
+
+def _generations(configuration: Mapping[str, Any]) -> dict[str, int]:
+    agent, connectors = configuration["agent"], configuration.get("connectors", ())
+    found = {str(each["uid"]): int(each["generation"]) for each in connectors}
+    if "generation" in agent:
+        found[str(agent["uid"])] = int(agent["generation"])
+    return found

@@ -1,0 +1,135 @@
+"""What the sidecars are to be told, and what they report: bookkeeping without a socket."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+from ringfence_operator.reconcile.sidecars import ConnectorHealth, EndpointHealth
+
+Message = dict[str, Any]
+ConnectorKey = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Published:
+    address: str
+    configuration: Mapping[str, Any] = field(repr=False)
+    namespace: str
+
+    def message(self, uid: str) -> Message:
+        return {"kind": "sidecar", "uid": uid, "address": self.address, "configuration": self.configuration}
+
+
+@dataclass(slots=True)
+class _Report:
+    version: str
+    cache_reachable: bool | None
+    health: dict[tuple[str, int], list[Mapping[str, Any]]]
+    """Connector's name and generation → its endpoints."""
+
+
+class SidecarBook:
+    """A `reconcile.sidecars.Sidecars`; `send` takes messages to the control process, while there is one.
+
+    `on_change` hears of each connector (namespace and name) of which a sidecar reports something else than before.
+    """
+
+    def __init__(self, *, send: Callable[[Message], None], on_change: Callable[[ConnectorKey], None]) -> None:
+        self._send: Final = send
+        self._on_change: Final = on_change
+        self._published: dict[str, _Published] = {}
+        self._reports: dict[str, _Report] = {}
+        self._reporting: defaultdict[ConnectorKey, set[str]] = defaultdict(set)
+        """Which pods report of a connector."""
+
+    def reset(self) -> None:
+        """Forget everything: another replica may have led meanwhile."""
+        for kept in (self._published, self._reports, self._reporting):
+            kept.clear()
+
+    def publish(self, pod_uid: str, address: str, configuration: dict[str, Any]) -> None:
+        """Have the sidecar of this pod served `configuration`, and no other pod and no other address."""
+        present = self._published.get(pod_uid)
+        if present is not None and present.address == address and present.configuration == configuration:
+            return
+        fresh = _Published(address, configuration, str(configuration["agent"]["namespace"]))
+        self._published[pod_uid] = fresh
+        self._send(fresh.message(pod_uid))
+
+    def withdraw(self, pod_uid: str) -> None:
+        """Have this pod's sidecar served nothing any more."""
+        present = self._published.pop(pod_uid, None)
+        if present is None:
+            return
+        self._send({"kind": "sidecarGone", "uid": pod_uid})
+        self._replace(pod_uid, present.namespace, None)
+
+    def health(self, connector: ConnectorKey, generation: int) -> ConnectorHealth:
+        """Return what the sidecars that have this generation of the connector report."""
+        name, entries, reachable = connector[1], defaultdict(list), []
+        for uid in self._reporting.get(connector, ()):
+            report = self._reports[uid]
+            found = report.health.get((name, generation))
+            if found is None:
+                continue
+            reachable.append(report.cache_reachable)
+            for each in found:
+                entries[str(each["endpoint"])].append(each)
+        known = [each for each in reachable if each is not None]
+        return ConnectorHealth(
+            endpoints={endpoint: _endpoint_health(found) for endpoint, found in sorted(entries.items())},
+            cache_reachable=all(known) if known else None,
+        )
+
+    def is_in_force(self, pod_uid: str) -> bool:
+        """Return True if the pod's sidecar has said that it has what was published for it last."""
+        present, report = self._published.get(pod_uid), self._reports.get(pod_uid)
+        return present is not None and report is not None and report.version == present.configuration["version"]
+
+    def messages(self) -> Iterator[Message]:
+        """Yield what a control process has to be told that knows nothing yet."""
+        for uid, published in self._published.items():
+            yield published.message(uid)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Take a pod's report. Raises KeyError."""
+        uid = str(message["uid"])
+        published = self._published.get(uid)
+        if published is None:
+            return
+        health: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+        for each in message["health"]:
+            health.setdefault((str(each["connector"]), int(each["generation"])), []).append(each)
+        report = _Report(str(message["version"]), message["cacheReachable"], health)
+        self._replace(uid, published.namespace, report)
+
+    def _replace(self, uid: str, namespace: str, report: _Report | None) -> None:
+        before = self._reports.pop(uid, None)
+        had = {name for name, _ in before.health} if before else set()
+        has = {name for name, _ in report.health} if report else set()
+        if report is not None:
+            self._reports[uid] = report
+        for name in had - has:
+            self._reporting[namespace, name].discard(uid)
+            if not self._reporting[namespace, name]:
+                del self._reporting[namespace, name]
+        for name in has:
+            self._reporting[namespace, name].add(uid)
+        for name in sorted(had | has):
+            self._on_change((namespace, name))
+
+
+def _endpoint_health(found: list[Mapping[str, Any]]) -> EndpointHealth:
+    well = [each for each in found if each["healthy"]]
+    ill = [each for each in found if not each["healthy"]]
+    said = Counter((str(each["reason"]), str(each["message"])) for each in ill).most_common(1)
+    reason, message = said[0][0] if said else ("", "")
+    return EndpointHealth(
+        healthy=len(well),
+        unhealthy=len(ill),
+        latency_ms=median(float(each["latencyMs"]) for each in well) if well else 0.0,
+        reason=reason,
+        message=message,
+    )

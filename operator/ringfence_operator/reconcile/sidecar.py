@@ -1,0 +1,33 @@
+"""What an agent's sidecar is to have, told to the control process."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ringfence_operator.reconcile.binding import services_of
+from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.decide import Decision
+from ringfence_operator.reconcile.sidecars import Sidecars, Ways
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.sidecar_configuration import Bound, build_sidecar_configuration
+
+SharedCache = Callable[[str], Mapping[str, Any] | None]
+"""Returns a namespace's shared cache, with its credentials, as the sidecar decodes it; None without one."""
+
+
+def publish_sidecar(
+    context: Context, decision: Decision, view: View, *, sidecars: Sidecars, ways: Ways | None, shared: SharedCache
+) -> None:
+    """Have the sidecar of the agent's pod served what the agent may use now; nothing, if it may have no pod at all."""
+    pod = context.own_pod
+    if pod is None or not pod.sidecar_hash or context.is_pod_of_old_run:
+        return
+    if decision.is_refused:
+        sidecars.withdraw(pod.meta.uid)
+    elif pod.address:
+        bound = [
+            Bound(connector=each, services=services_of(each, view), way=ways.way(each) if ways else None)
+            for each in context.bindings.bound
+        ]
+        redis = shared(context.agent.metadata.namespace)
+        configuration = build_sidecar_configuration(context.agent, bound, policy=context.policy, redis=redis)
+        sidecars.publish(pod.meta.uid, pod.address, configuration)

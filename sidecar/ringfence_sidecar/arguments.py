@@ -1,0 +1,34 @@
+"""A call's arguments, as its operation takes them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ringfence_sidecar.connectors.base import Operation
+from ringfence_sidecar.errors import InvalidArgumentsError
+
+_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+
+
+def converted(operation: Operation, arguments: Mapping[str, Any]) -> msgspec.Struct:
+    """Return the arguments as `operation.arguments`. Raises InvalidArgumentsError, which names the field."""
+    try:
+        return msgspec.convert(arguments, operation.arguments)
+    except msgspec.ValidationError as error:
+        raise _explained(operation, str(error)) from None
+
+
+def _explained(operation: Operation, text: str) -> InvalidArgumentsError:
+    match = _ERROR.fullmatch(text)
+    what, path = (match["what"], match["path"] or "") if match else (text, "")
+    named = _NAMED.match(what)
+    field = f"arguments{path}" + (f".{named['name']}" if named else "")
+    takes = ""
+    if named and not path:
+        fields = msgspec.structs.fields(operation.arguments)
+        names = [each.encode_name + (" (required)" if each.required else "") for each in fields]
+        takes = f"; {operation.name} takes {', '.join(names) or 'no arguments'}"
+    return InvalidArgumentsError(f"{field}: {what[:1].lower()}{what[1:]}{takes}", field=field)

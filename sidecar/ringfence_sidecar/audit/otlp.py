@@ -1,0 +1,86 @@
+"""Audit lines as OTLP logs over HTTP, in the protocol's JSON form: no SDK, which would drop what it cannot send."""
+
+import asyncio
+import http.client
+import ssl
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ringfence_sidecar.audit.chain import split
+
+_SEVERITY_INFO = 9
+
+
+class OtlpRefusedError(Exception):
+    """The collector did not take the lines."""
+
+
+class OtlpLogs:
+    """Posts to `<endpoint>/v1/logs`.
+
+    https://opentelemetry.io/docs/specs/otlp/#otlphttp
+    """
+
+    name = "otlp"
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        authority: str | None = None,
+        timeout_seconds: float = 5.0,
+    ) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{endpoint!r} is no endpoint of OTLP: write http://host:4318 or https://host:4318")
+        self._tls = ssl.create_default_context(cafile=authority) if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname, parts.port
+        self._path = f"{parts.path.rstrip('/')}/v1/logs"
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        self._timeout = timeout_seconds
+
+    async def export(self, lines: list[bytes]) -> None:
+        """See Exporter. Raises OSError or OtlpRefusedError."""
+        await asyncio.to_thread(self._post, _body(lines))
+
+    async def close(self) -> None:
+        """See Exporter."""
+
+    def _post(self, body: bytes) -> None:
+        connection = (
+            http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            if self._tls is None
+            else http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        )
+        try:
+            connection.request("POST", self._path, body, self._headers)
+            answer = connection.getresponse()
+            answer.read()
+        except http.client.HTTPException as error:
+            raise OtlpRefusedError(f"the collector does not speak HTTP ({type(error).__name__})") from error
+        finally:
+            connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise OtlpRefusedError(f"the collector answered {answer.status}")
+
+
+def _body(lines: list[bytes]) -> bytes:
+    records = [
+        {
+            "severityNumber": _SEVERITY_INFO,
+            "severityText": "INFO",
+            "body": {"stringValue": line.decode()},
+            "attributes": [_attribute("ringfence.audit.hash", split(line)[1])],
+        }
+        for line in lines
+    ]
+    resource = {"attributes": [_attribute("service.name", "ringfence-sidecar")]}
+    scope = {"scope": {"name": "ringfence.audit"}, "logRecords": records}
+    return msgspec.json.encode({"resourceLogs": [{"resource": resource, "scopeLogs": [scope]}]})
+
+
+def _attribute(key: str, value: str) -> dict[str, object]:
+    return {"key": key, "value": {"stringValue": value}}

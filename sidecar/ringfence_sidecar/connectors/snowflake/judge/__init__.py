@@ -1,0 +1,62 @@
+"""Judges SQL by its whole tree: what is not known to be harmless and permitted is refused.
+
+The parser is imported by the first judgement, or when a Judge is made: never before a Connector needs it.
+"""
+
+from collections import OrderedDict
+
+from ringfence_sidecar.connectors.snowflake.judge.names import Defaults
+from ringfence_sidecar.connectors.snowflake.judge.permissions import KINDS, Permissions
+from ringfence_sidecar.connectors.snowflake.judge.verdict import Verdict
+from ringfence_sidecar.errors import CallError
+
+__all__ = ["KINDS", "Defaults", "Judge", "Permissions", "Verdict", "judge"]
+
+
+def judge(sql: str, permissions: Permissions, defaults: Defaults, *, row_cap: int | None) -> Verdict:
+    """Return the verdict on a text; a query answers at most `row_cap` + 1 rows.
+
+    Raises RefusedError, whose `code` and `rule` are stable, or InvalidArgumentsError for what cannot be parsed.
+    """
+    from ringfence_sidecar.connectors.snowflake.judge.judging import judge_text  # noqa: PLC0415 - see above
+
+    return judge_text(sql, permissions, defaults, row_cap)
+
+
+class Judge:
+    """One Connector's judge, which remembers what it has said. Made anew with each generation of the permissions."""
+
+    def __init__(self, permissions: Permissions, defaults: Defaults, *, most: int = 512) -> None:
+        from ringfence_sidecar.connectors.snowflake.judge.judging import judge_text  # noqa: PLC0415 - see above
+
+        self.permissions = permissions
+        self.defaults = defaults
+        self._judge = judge_text
+        self._most = most
+        self._known: OrderedDict[tuple[str, int | None], Verdict | CallError] = OrderedDict()
+
+    def __call__(self, sql: str, *, row_cap: int | None) -> Verdict:
+        """Return the verdict, as `judge` does. A remembered refusal is raised as a new error."""
+        key = (sql, row_cap)
+        known = self._known.get(key)
+        if known is None:
+            known = self._ask(sql, row_cap)
+            if len(sql) <= _LONGEST_KNOWN:
+                self._known[key] = known
+                if len(self._known) > self._most:
+                    self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        if isinstance(known, CallError):
+            raise type(known)(known.message, code=known.reason, rule=known.rule, field=known.field)
+        return known
+
+    def _ask(self, sql: str, row_cap: int | None) -> Verdict | CallError:
+        try:
+            return self._judge(sql, self.permissions, self.defaults, row_cap)
+        except CallError as error:
+            return error.with_traceback(None)
+
+
+_LONGEST_KNOWN = 4_096
+"""Characters of a text that is worth remembering: 512 of them are at most a few MiB."""

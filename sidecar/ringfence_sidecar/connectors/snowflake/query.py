@@ -1,0 +1,167 @@
+"""`query`: one reading statement, or the next page of an open result."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ringfence_sidecar.call import Context
+from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.snowflake.answers import QueryAnswer
+from ringfence_sidecar.connectors.snowflake.arguments import QueryArguments
+from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
+from ringfence_sidecar.connectors.snowflake.judge import Verdict
+from ringfence_sidecar.connectors.snowflake.reading import Reading
+from ringfence_sidecar.connectors.snowflake.session import Session, Statement
+from ringfence_sidecar.errors import InvalidArgumentsError
+
+OPERATION = Operation(
+    name="query",
+    title="Query Snowflake",
+    description=(
+        "Runs one SELECT (or SHOW, DESCRIBE, EXPLAIN, where permitted) and answers its columns and rows. Give values "
+        "as binds. It uses the warehouse, so ask for the columns and rows that you need. For a large result give "
+        "paged: true, and read on with the handle in details.page."
+    ),
+    effect=Effect.READ,
+    arguments=QueryArguments,
+    result=QueryAnswer,
+    streams=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ask:
+    """A statement to run."""
+
+    statement: Statement
+    rows: int
+    """Of this answer."""
+    most: int
+    """Over all pages."""
+    paged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """The next page of an open result."""
+
+    handle: str
+    rows: int
+
+
+class Query(Action):
+    """See OPERATION."""
+
+    operation = OPERATION
+
+    def prepare(self, arguments: QueryArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+        """Judge the statement, or find the open result."""
+        if bool(arguments.sql) == bool(arguments.handle):
+            raise InvalidArgumentsError("give either sql or handle", field="arguments.sql")
+        return self._page(arguments) if arguments.handle else self._ask(arguments)
+
+    async def run(self, session: Session, payload: _Ask | _Page, context: Context) -> Outcome:
+        """Return the first, or the next page."""
+        started = time.monotonic()
+        if isinstance(payload, _Page):
+            reading, session = self.bound.pages.take(payload.handle)
+        else:
+            if payload.paged:
+                self.bound.pages.check_room()
+            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
+            session.hold()
+        return await self._answer(reading, session, payload, started)
+
+    async def stream(self, session: Session, payload: _Ask | _Page, context: Context) -> AsyncIterator[Outcome]:
+        """Yield the whole result, page by page; no page is held open for another call."""
+        if isinstance(payload, _Page):
+            reading, session = self.bound.pages.take(payload.handle)
+        else:
+            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
+            session.hold()
+        try:
+            more = True
+            while more:
+                context.deadline.check()
+                answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
+                more = reading.can_go_on
+                cut = () if more else tuple(each for each in warnings if each.code != "BytesCut")
+                yield _outcome(answer, cut, reading, seconds=0.0)
+        finally:
+            reading.close()
+            await session.let_go()
+
+    async def _answer(self, reading: Reading, session: Session, payload: _Ask | _Page, started: float) -> Outcome:
+        keep = False
+        try:
+            answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
+            keep = reading.can_go_on and (isinstance(payload, _Page) or payload.paged)
+        finally:
+            if not keep:
+                reading.close()
+                await session.let_go()
+        details: dict[str, Any] = {}
+        if keep:
+            warnings = tuple(each for each in warnings if each.code != "BytesCut")
+            handle = self.bound.pages.keep(reading, session)
+            details["page"] = {"handle": handle, "expiresInSeconds": self.bound.limits.open_result_seconds}
+        return _outcome(answer, warnings, reading, seconds=time.monotonic() - started, details=details)
+
+    def _ask(self, arguments: QueryArguments) -> Prepared:
+        limits = self.bound.limits
+        rows = min(arguments.limit or limits.rows, limits.rows)
+        most = limits.rows if arguments.paged else rows
+        verdict = self.bound.judge(arguments.sql, rows=most)
+        if verdict.kind not in READING_KINDS:
+            raise InvalidArgumentsError(f"query reads, and {verdict.kind} changes something: use execute or batch")
+        binds = bind(verdict, arguments.binds, field="arguments.binds")
+        timeout = self.bound.timeout(arguments.timeout_seconds)
+        statement = Statement(sql=verdict.sql, binds=binds, timeout_seconds=timeout)
+        return Prepared(
+            operation=OPERATION,
+            effect=Effect.READ,
+            payload=_Ask(statement=statement, rows=rows, most=most, paged=arguments.paged),
+            rule=verdict.rule,
+            summary=verdict.fingerprint,
+            estimate={"queries": 1, "rows": rows, "bytes": limits.bytes},
+            cache=None if arguments.paged else self._cacheable(verdict, binds, rows),
+        )
+
+    def _page(self, arguments: QueryArguments) -> Prepared:
+        if arguments.binds is not None:
+            raise InvalidArgumentsError("a handle goes on with its own query: leave binds out", field="arguments.binds")
+        limits = self.bound.limits
+        rows = min(arguments.limit or limits.rows, limits.rows)
+        return Prepared(
+            operation=OPERATION,
+            # A page that was lost on its way cannot be had again.
+            effect=Effect.WRITE,
+            payload=_Page(handle=arguments.handle, rows=rows),
+            rule="sql.page",
+            summary="next page",
+            estimate={"rows": rows, "bytes": limits.bytes},
+            endpoint=self.bound.pages.endpoint(arguments.handle),
+        )
+
+    def _cacheable(self, verdict: Verdict, binds: tuple[Any, ...], rows: int) -> Cacheable | None:
+        if not verdict.deterministic:
+            return None
+        material = (self.bound.settings.role, verdict.canonical, msgspec.json.encode(binds).decode(), str(rows))
+        return Cacheable(material=material, tags=verdict.reads)
+
+
+def _outcome(
+    answer: QueryAnswer, warnings: tuple[Any, ...], reading: Reading, *, seconds: float, details: Any = None
+) -> Outcome:
+    return Outcome(
+        data=answer,
+        warnings=warnings,
+        partial=bool(warnings),
+        backend_id=reading.query_id,
+        used={"queries": 1, "rows": answer.row_count, "bytes": len(memoryview(answer.rows)), "seconds": seconds},
+        details=details or {},
+        cacheable=not warnings and not details,
+    )

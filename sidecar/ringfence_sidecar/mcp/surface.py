@@ -1,0 +1,152 @@
+"""The sidecar's MCP server: a tool for each permitted operation of each bound connector, and the sidecar's own."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from ringfence_sidecar import __version__, schemas
+from ringfence_sidecar.call import Call
+from ringfence_sidecar.connectors.base import Effect, Operation
+from ringfence_sidecar.correlation import correlate
+from ringfence_sidecar.envelope import Envelope, encode
+from ringfence_sidecar.errors import Status
+from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, ProtocolError
+from ringfence_sidecar.mcp.resources import Resource, Resources
+from ringfence_sidecar.mcp.server import Asked, Server
+from ringfence_sidecar.mcp.tools import Run, Tool, Tools
+from ringfence_sidecar.service import Service
+
+PREFIX: Final = "ringfence.dev/"
+_TRACE = ("traceparent", "tracestate")
+_INSTRUCTIONS = (
+    "Each tool is one operation of a company backend that this agent may use, named connector_operation. Every tool "
+    "answers with an envelope: status, data, message, errors, warnings, metadata. An error says whether the same call "
+    "may be tried again (retryable, retryAfterSeconds)."
+)
+_log = structlog.get_logger()
+_ENCODER = msgspec.json.Encoder()
+
+
+class Surface:
+    """Offers what the service has. `refresh` after each change of the configuration."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.server = Server("ringfence", __version__, title="Ringfence sidecar", instructions=_INSTRUCTIONS)
+        self._tools = Tools(self.server)
+        self._resources = Resources(self.server)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Offer what is bound and permitted now; clients are told if that is something else than before."""
+        own = self._service.builtin.operations
+        tools = {tool.name: tool for tool in self._each(self._service.connectors())}
+        for tool in self._each(own):
+            if tool.name in tools:
+                _log.warning("mcp.hidden", tool=tool.name, reason="the sidecar has a tool of that name itself")
+            tools[tool.name] = tool
+        self._tools.replace(tools.values())
+        self._resources.replace((*map(_published, schemas.PUBLISHED), self._connectors()))
+
+    def _each(self, connectors: Mapping[str, tuple[Operation, ...]]) -> list[Tool]:
+        return [
+            Tool(definition_of(name, operation), self._runner(name, operation))
+            for name, operations in connectors.items()
+            for operation in operations
+        ]
+
+    def _runner(self, connector: str, operation: Operation) -> Run:
+        async def run(asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
+            return result_of(await self._service.run(call_of(connector, operation.name, asked, arguments)))
+
+        return run
+
+    def _connectors(self) -> Resource:
+        async def read() -> str:
+            bound = self._service.connectors()
+            listed = {name: [operation.name for operation in operations] for name, operations in bound.items()}
+            return _ENCODER.encode(listed).decode()
+
+        return _json_resource(
+            "ringfence://connectors", "connectors", "Bound connectors, and what each may be asked", read
+        )
+
+
+def definition_of(connector: str, operation: Operation) -> dict[str, Any]:
+    """Return the tool of an operation, as the list shows it."""
+    return {
+        "name": f"{connector}_{operation.name}",
+        "title": operation.title,
+        "description": operation.description,
+        "inputSchema": schemas.schema_of(operation.arguments),
+        "outputSchema": schemas.envelope_of(operation.result),
+        "annotations": {
+            "title": operation.title,
+            "readOnlyHint": operation.effect is Effect.READ,
+            "destructiveHint": operation.destructive,
+            "idempotentHint": operation.effect is not Effect.WRITE,
+            "openWorldHint": False,
+        },
+    }
+
+
+def call_of(connector: str, operation: str, asked: Asked, arguments: Mapping[str, Any]) -> Call:
+    """Return the call that a request asks for. Raises ProtocolError for options that do not fit.
+
+    Trace context comes in `_meta` (revision 2026-07-28) or in headers; the other options in `_meta`, with our prefix.
+    """
+    meta = asked.meta
+    headers = dict(asked.headers)
+    headers.update({name: meta[name] for name in _TRACE if isinstance(meta.get(name), str)})
+    correlation = correlate({name: headers[name] for name in (*_TRACE, "x-request-id") if name in headers})
+    return Call(
+        request_id=correlation.request_id,
+        connector=connector,
+        operation=operation,
+        arguments=arguments,
+        trace=correlation.trace,
+        protocol="mcp",
+        timeout_seconds=_number(meta, "timeoutSeconds"),
+        no_cache=meta.get(PREFIX + "noCache") is True,
+        idempotency_key=_text(meta, "idempotencyKey"),
+        progress=asked.progress,
+    )
+
+
+def result_of(envelope: Envelope) -> dict[str, Any]:
+    """Return a tool's result: the envelope as structured content, and the same as text for older clients."""
+    encoded = encode(envelope)
+    return {
+        "content": [{"type": "text", "text": encoded.decode()}],
+        "structuredContent": msgspec.Raw(encoded),
+        "isError": envelope.status not in (Status.OK, Status.PARTIAL),
+    }
+
+
+def _number(meta: Mapping[str, Any], name: str) -> float | None:
+    value = meta.get(PREFIX + name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:  # noqa: PLR2004 - as REST
+        raise ProtocolError(INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be a number of seconds above 0")
+    return float(value)
+
+
+def _text(meta: Mapping[str, Any], name: str) -> str:
+    value = meta.get(PREFIX + name, "")
+    if not isinstance(value, str) or len(value) > 255:  # noqa: PLR2004 - as REST
+        raise ProtocolError(INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be a string of up to 255 characters")
+    return value
+
+
+def _published(name: str) -> Resource:
+    async def read() -> str:
+        return _ENCODER.encode(schemas.published(name)).decode()
+
+    return _json_resource(f"ringfence://schemas/{name}", f"schemas/{name}", f"JSON Schema of the {name}", read)
+
+
+def _json_resource(uri: str, name: str, title: str, read: Callable[[], Awaitable[str]]) -> Resource:
+    return Resource({"uri": uri, "name": name, "title": title, "mimeType": "application/json"}, read)

@@ -1,0 +1,164 @@
+"""One call's way through the pipeline: what is known of it so far, whatever becomes of it."""
+
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from ringfence_sidecar.answer import Answer
+from ringfence_sidecar.audit.record import SUMMARY_CHARACTERS, Record, Who, digest
+from ringfence_sidecar.call import Call
+from ringfence_sidecar.connectors.base import Effect, Prepared
+from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, Notice, failed
+from ringfence_sidecar.errors import CallError, Status
+from ringfence_sidecar.quota import Reservation
+from ringfence_sidecar.routing.plan import Track
+
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+_FRAMES = 8
+_REFUSED = frozenset({Status.INVALID, Status.REFUSED, Status.LIMITED})
+
+
+class Passage:
+    """Filled in step by step; the envelope, the audit line and the metrics are read from it."""
+
+    def __init__(self, call: Call, who: Who) -> None:
+        self.call = call
+        self.who = who
+        self.started = time.monotonic()
+        self.track = Track()
+        self.connector = ""
+        """Empty until it is known to exist: only then is it a label."""
+        self.operation = ""
+        self.prepared: Prepared | None = None
+        self.reservation: Reservation | None = None
+        self.invalidates: frozenset[str] = frozenset()
+        """Tags to drop once it has been done, or may have been,"""
+        self.related: tuple[str, ...] = ()
+        """of these connectors: another of the same kind may read the same backend."""
+        self.decision = "none"
+        self.rule = ""
+        self.cache: CacheInfo | None = None
+        self.used: Mapping[str, float] | None = None
+        """What the backend said was used, once it has."""
+        self.backend_id: str | None = None
+        self.bytes_out = 0
+        self.warnings: list[Notice] = []
+        self.status = Status.CANCELLED
+        self.code = ""
+        self.outcome_unknown = False
+        self.is_answered = False
+        """True once the cache has answered: what it asks from then on is for itself."""
+        self.revalidates = False
+        """True for a question of the cache's own, after its call has been answered with something stale."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken."""
+        return time.monotonic() - self.started
+
+    def to_settle(self) -> Mapping[str, float]:
+        """Return what was used: nothing if no backend was asked, the estimate where it did not say."""
+        if self.prepared is None or not (self.track.sent or self.used is not None):
+            return _NOTHING
+        return {**self.prepared.estimate, **(self.used or _NOTHING)}
+
+    def served(self, answer: Answer) -> Envelope:
+        """Return the envelope of an answer."""
+        head = answer.head
+        self.bytes_out += answer.size
+        self.backend_id = head.backend_id
+        self.status = Status.PARTIAL if head.partial else Status.OK
+        warnings = (*head.warnings, *self.warnings)
+        return Envelope(self.status, answer.data, head.message, (), warnings, self._metadata(head.details))
+
+    def failed(self, error: CallError) -> Envelope:
+        """Return the envelope of an error."""
+        self.status, self.code, self.outcome_unknown = error.status, error.reason, error.outcome_unknown
+        self.backend_id = error.backend_id or self.backend_id
+        if error.rule:
+            self.rule = error.rule
+        if error.status in _REFUSED and not self.track.sent:
+            self.decision = "refused"
+        return failed(error, self._metadata(None), warnings=tuple(self.warnings))
+
+    def judged(self, envelope: Envelope) -> None:
+        """Take over the envelope of a call that was served elsewhere."""
+        self.status = envelope.status
+        self.code = envelope.errors[0].code if envelope.errors else ""
+        self.decision = "refused" if envelope.status in _REFUSED else "allowed"
+
+    def again(self) -> "Passage":
+        """Return the passage of the same question, asked by the cache."""
+        passage = Passage(self.call, self.who)
+        passage.connector, passage.operation = self.connector, self.operation
+        passage.prepared, passage.decision, passage.rule = self.prepared, self.decision, self.rule
+        passage.revalidates = True
+        return passage
+
+    def ended(self) -> None:
+        """Say that a stream came to its end, after whatever pieces."""
+        if self.status is Status.CANCELLED:
+            self.status = Status.OK
+
+    def left(self) -> None:
+        """Say that the caller has gone."""
+        self.status, self.code = Status.CANCELLED, "Cancelled"
+        self.outcome_unknown = self.may_have_written
+
+    @property
+    def may_have_written(self) -> bool:
+        """Whether a backend may have done what must not be done twice."""
+        return self.track.sent and self.prepared is not None and self.prepared.effect is Effect.WRITE
+
+    def record(self) -> Record:
+        """Return the audit line's content."""
+        arguments_hash, bytes_in = digest(self.call.arguments)
+        return Record(
+            who=self.who,
+            request_id=self.call.request_id,
+            trace_id=self.call.trace.trace_id,
+            protocol=self.call.protocol,
+            connector=self.connector or self.call.connector[:63],
+            operation=self.operation or self.call.operation[:63],
+            summary=self.prepared.summary[:SUMMARY_CHARACTERS] if self.prepared else "",
+            arguments_hash=arguments_hash,
+            decision=self.decision,
+            rule=self.rule,
+            cache=self._cache_state(),
+            endpoint=self.track.endpoint,
+            attempts=self.track.attempts,
+            backend_id=self.backend_id or "",
+            bytes_in=bytes_in,
+            bytes_out=self.bytes_out,
+            duration_ms=round(self.seconds * 1000, 3),
+            outcome=self.status,
+            code=self.code,
+            outcome_unknown=self.outcome_unknown,
+        )
+
+    def _cache_state(self) -> str:
+        if self.revalidates:
+            return "revalidate"
+        return f"{self.cache.layer}{':stale' if self.cache.stale else ''}" if self.cache else "none"
+
+    def _metadata(self, details: dict[str, object] | None) -> Metadata:
+        return Metadata(
+            request_id=self.call.request_id,
+            trace_id=self.call.trace.trace_id,
+            connector=self.connector,
+            operation=self.operation,
+            endpoint=self.track.endpoint,
+            duration_ms=round(self.seconds * 1000, 3),
+            cache=self.cache,
+            attempts=self.track.attempts,
+            backend_id=self.backend_id,
+            details=details,
+        )
+
+
+def places(error: BaseException) -> list[str]:
+    """Return where an error came from, innermost last: functions and lines, never its text, which may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]

@@ -1,0 +1,268 @@
+"""The one way of every call: identify, policy, quota, cache, breaker, backend, normalise, settle, audit."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+import structlog
+
+from ringfence_sidecar.answer import Answer, encoded
+from ringfence_sidecar.audit.record import Who
+from ringfence_sidecar.audit.trail import Place, Trail
+from ringfence_sidecar.cache.port import AnswerCache
+from ringfence_sidecar.cached import cacheable, read
+from ringfence_sidecar.call import Call, Context, Deadline
+from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
+from ringfence_sidecar.connectors.base import Operation, Prepared
+from ringfence_sidecar.envelope import Envelope
+from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedError
+from ringfence_sidecar.metrics import Figures, Metrics
+from ringfence_sidecar.passage import Passage, places
+from ringfence_sidecar.policy import context_of, identified, judged
+from ringfence_sidecar.quota import Quota, Reservation
+from ringfence_sidecar.routing import figures
+from ringfence_sidecar.routing.bound import Bound
+from ringfence_sidecar.routing.registry import Registry
+from ringfence_sidecar.settlement import Settlement
+from ringfence_sidecar.tracing import Tracer
+
+LONGEST_STREAM_SECONDS = 3600.0
+BATCH_CONCURRENCY = 8
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """Serves calls, whatever the protocol. Every call leaves one audit line, whatever becomes of it."""
+
+    def __init__(
+        self,
+        *,
+        audit: Trail,
+        cache: AnswerCache | None = None,
+        pod: str = "",
+        quota: Quota | None = None,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._cache = cache
+        self._audit = audit
+        self._quota = quota
+        self._tracer = tracer or Tracer()
+        self._registry = Registry(draw=draw, tracer=self._tracer)
+        self._who = Who(pod=pod)
+        self._agent: Agent | None = None
+        self._settlement = Settlement(cache)
+        self.metrics = metrics or Metrics()
+        self.metrics.read = self._figures
+
+    def use(self, cache: AnswerCache) -> None:
+        """Keep answers there from now on. Without a cache, none are kept."""
+        self._cache = self._settlement.cache = cache
+
+    async def apply(self, configuration: Configuration) -> None:
+        """Put a configuration in force. Calls that have begun end as they began."""
+        before = set(self._registry.names)
+        agent = configuration.agent
+        self._who = Who(agent.namespace, agent.name, agent.uid, self._who.pod)
+        await self._registry.apply(configuration)
+        self._agent = agent
+        self.metrics.forget(before - set(self._registry.names))
+
+    def bound(self) -> Mapping[str, tuple[Operation, ...]]:
+        """Return the permitted operations of each connector; none, for one that cannot be used."""
+        bound = self._registry.bound
+        return {name: tuple(bound[name].operations.values()) if name in bound else () for name in self._registry.names}
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        """Return how each endpoint was found, for the operator."""
+        return self._registry.health()
+
+    async def close(self) -> None:
+        """End: calls that run are waited for, within a bound. The audit trail stays, for its owner to close."""
+        await self._registry.close()
+        await self._settlement.close()
+
+    async def run(self, call: Call) -> Envelope:
+        """Return the call's envelope; what goes wrong is in it. Only cancellation is raised."""
+        passage = Passage(call, self._who)
+        try:
+            place = await self._audit.reserve()
+        except CallError as error:
+            return self._unaudited(passage, error)
+        try:
+            return await self._run(passage)
+        except CallError as error:
+            await self._settlement.clear(passage)
+            return passage.failed(error)
+        except asyncio.CancelledError:
+            self._settlement.leave(passage)
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where what nobody expected becomes an answer
+            return await self._broken(passage, error)
+        finally:
+            self._finish(passage, place)
+
+    async def stream(self, call: Call) -> AsyncGenerator[Envelope, None]:
+        """Yield an envelope for each piece; an error is the last one. Close the generator to cancel."""
+        passage = Passage(call, self._who)
+        try:
+            place = await self._audit.reserve()
+        except CallError as error:
+            yield self._unaudited(passage, error)
+            return
+        try:
+            async with aclosing(self._stream(passage)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except CallError as error:
+            await self._settlement.clear(passage)
+            yield passage.failed(error)
+        except (asyncio.CancelledError, GeneratorExit):
+            self._settlement.leave(passage)
+            raise
+        except Exception as error:  # noqa: BLE001 - as in run
+            yield await self._broken(passage, error)
+        finally:
+            self._finish(passage, place)
+
+    async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
+        """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
+
+        `serve` raises nothing but cancellation. It is not called if there is no room for its line.
+        """
+        passage = Passage(call, self._who)
+        try:
+            place = await self._audit.reserve()
+        except CallError as error:
+            return self._unaudited(passage, error)
+        try:
+            envelope = await serve()
+            passage.judged(envelope)
+        finally:
+            self._finish(passage, place)
+        return envelope
+
+    async def batch(self, calls: Sequence[Call], *, concurrency: int = BATCH_CONCURRENCY) -> tuple[Envelope, ...]:
+        """Return the calls' envelopes, in their order; at most `concurrency` run at once, and none stops another."""
+        gate = asyncio.Semaphore(max(1, concurrency))
+
+        async def one(call: Call) -> Envelope:
+            async with gate:
+                return await self.run(call)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(call)) for call in calls]
+        return tuple(task.result() for task in tasks)
+
+    async def _run(self, passage: Passage) -> Envelope:
+        agent, bound = identified(passage, self._registry, self._agent)
+        context = context_of(passage.call, agent, bound.longest_seconds)
+        prepared = judged(passage, self._registry, bound, context)
+        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
+        if self._cache is not None and cacheable(bound, prepared):
+            answer = await read(self._cache, self._ask, passage, bound, prepared, context)
+            self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
+        else:
+            answer, _ = await self._ask(passage, bound, prepared, context)
+        await self._settlement.clear(passage)
+        return passage.served(answer)
+
+    async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
+        agent, bound = identified(passage, self._registry, self._agent)
+        context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
+        prepared = judged(passage, self._registry, bound, context)
+        if not prepared.operation.streams:
+            raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
+        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
+        used: dict[str, float] = {}
+        async with aclosing(bound.stream(prepared, context, passage.track)) as pieces:
+            async for piece in pieces:
+                for resource, amount in piece.used.items():
+                    used[resource] = used.get(resource, 0) + amount
+                passage.used = used
+                yield passage.served(encoded(piece))
+        passage.ended()
+        await self._settlement.clear(passage)
+
+    async def _reserve(self, call: Call, prepared: Prepared, deadline: Deadline) -> Reservation | None:
+        if self._quota is None:
+            return None
+        try:
+            async with asyncio.timeout(deadline.remaining):
+                return await self._quota.reserve(call, prepared.estimate)
+        except TimeoutError:
+            raise LimitedError(
+                "the quota had nothing left until the call's deadline", code="QuotaWaitExceeded"
+            ) from None
+
+    async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+        if passage.is_answered:
+            return await self._revalidate(passage, bound, prepared, context)
+        outcome = await bound.serve(prepared, context, passage.track)
+        passage.used = outcome.used
+        return encoded(outcome), outcome.cacheable
+
+    async def _revalidate(
+        self, answered: Passage, bound: Bound, prepared: Prepared, context: Context
+    ) -> tuple[Answer, bool]:
+        """Ask for the cache, which has answered the call with something stale: with quota and audit line of its own."""
+        passage = answered.again()
+        place = await self._audit.reserve()
+        mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
+        try:
+            passage.reservation = await self._reserve(passage.call, prepared, mine.deadline)
+            answer, keep = await self._ask(passage, bound, prepared, mine)
+            await self._settlement.clear(passage)
+            passage.served(answer)
+        except CallError as error:
+            await self._settlement.clear(passage)
+            passage.failed(error)
+            raise
+        except BaseException:
+            self._settlement.leave(passage)
+            raise
+        finally:
+            self._finish(passage, place)
+        return answer, keep
+
+    async def _broken(self, passage: Passage, error: Exception) -> Envelope:
+        """Answer with the request's id only; the log has where it came from, and never its text."""
+        call = passage.call
+        log.error(
+            "call broken",
+            request=call.request_id,
+            connector=passage.connector,
+            operation=passage.operation,
+            error=type(error).__name__,
+            places=places(error),
+        )
+        await self._settlement.clear(passage)
+        message = f"something went wrong inside the sidecar; its log has it under request {call.request_id}"
+        return passage.failed(CallError(message, outcome_unknown=passage.may_have_written))
+
+    def _unaudited(self, passage: Passage, error: CallError) -> Envelope:
+        envelope = passage.failed(error)
+        self.metrics.observe("", "", error.status, seconds=passage.seconds, backend=0.0)
+        return envelope
+
+    def _finish(self, passage: Passage, place: Place) -> None:
+        place.write(passage.record())
+        seconds = passage.seconds
+        self.metrics.observe(
+            passage.connector, passage.operation, passage.status, seconds=seconds, backend=passage.track.seconds
+        )
+        self._tracer.record(
+            passage.call.trace,
+            f"{passage.connector} {passage.operation}".strip() or "call",
+            seconds,
+            attributes={"ringfence.request_id": passage.call.request_id, "ringfence.status": passage.status},
+            error=passage.code,
+        )
+
+    def _figures(self) -> Figures:
+        bound = self._registry.bound.values()
+        return Figures(figures.of_endpoints(bound), figures.of_kinds(bound), self._audit.queued, self._audit.refused)

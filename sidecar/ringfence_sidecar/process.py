@@ -1,0 +1,162 @@
+"""The wiring: settings → source of configuration → pipeline → surfaces → servers."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import structlog
+
+from ringfence_sidecar import __version__
+from ringfence_sidecar.audit.record import Who
+from ringfence_sidecar.audit.setup import from_env as exporters_from_env
+from ringfence_sidecar.audit.trail import Trail
+from ringfence_sidecar.builtin import Builtin
+from ringfence_sidecar.configuration import Configuration
+from ringfence_sidecar.guard import Guard
+from ringfence_sidecar.health import Health, HealthAndMetrics, Surfaces
+from ringfence_sidecar.kept import Kept
+from ringfence_sidecar.mcp.endpoint import Endpoint
+from ringfence_sidecar.mcp.surface import Surface
+from ringfence_sidecar.payloads import Payloads
+from ringfence_sidecar.pipeline import Pipeline
+from ringfence_sidecar.rest.app import Rest
+from ringfence_sidecar.service import Service
+from ringfence_sidecar.serving import Server, listen, server_of
+from ringfence_sidecar.settings import Settings
+from ringfence_sidecar.source import FileSource, Source
+from ringfence_sidecar.tracing import Tracer, to_collector
+
+LOOPBACK: Final = "127.0.0.1"
+OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_HEALTH_CONNECTIONS = 32
+
+_log = structlog.get_logger()
+
+
+class Sidecar:
+    """All that a process holds."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._kept = Kept()
+        self._payloads = Payloads()
+        self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
+        self._tracer = _tracer(environ, settings)
+        self.pipeline = Pipeline(cache=self._kept, audit=self.audit, pod=settings.pod, tracer=self._tracer)
+        self.source = self._source()
+        self.service = Service(
+            self.pipeline,
+            Builtin(lambda: self._kept.values, self._payloads),
+            self._payloads,
+            audit=self.audit,
+            current=lambda: self.source.current,
+            pod=settings.pod,
+        )
+        self._surface = Surface(self.service)
+        self._health = Health(self.missing)
+
+    def servers(self) -> tuple[Server, Server]:
+        """Return the agent's server, and that of health and metrics."""
+        settings = self._settings
+        most = settings.max_body_bytes
+        app = Surfaces(
+            mcp=Endpoint(self._surface.server, max_body_bytes=most),
+            rest=Rest(self.service, max_body_bytes=most, sampled=self._tracer.is_exporting),
+            health=self._health,
+        )
+        return (
+            server_of(
+                Guard(app, max_body_bytes=most),
+                most_connections=settings.max_connections,
+                stop_seconds=settings.stop_seconds,
+            ),
+            server_of(
+                HealthAndMetrics(self._health, self._metrics), most_connections=_HEALTH_CONNECTIONS, stop_seconds=1
+            ),
+        )
+
+    def missing(self) -> str:
+        """Return why calls are refused, or nothing."""
+        return "" if self.source.current else "no configuration from the operator yet"
+
+    async def apply(self, configuration: Configuration) -> None:
+        """Put a configuration in force, and tell clients what tools there are now."""
+        await self._kept.apply(configuration)
+        await self.pipeline.apply(configuration)
+        self._surface.refresh()
+        _log.info("configuration.applied", version=configuration.version, connectors=len(configuration.connectors))
+
+    async def close(self) -> None:
+        """Let go of everything; the audit's last line is written last."""
+        await self.pipeline.close()
+        await self._kept.close()
+        await self.audit.close()
+        await asyncio.to_thread(self._tracer.close)
+
+    def _source(self) -> Source:
+        settings = self._settings
+        if settings.configuration_file is not None:
+            return FileSource(settings.configuration_file, self.apply)
+        from ringfence_sidecar.control import ControlClient  # noqa: PLC0415 - ssl, which a file needs not
+
+        return ControlClient(
+            settings.control,
+            token=settings.token_file,
+            authority=settings.authority_file,
+            on_change=self.apply,
+            health=self.pipeline.health,
+            cache_reachable=lambda: self._kept.is_reachable,
+            sidecar_version=__version__,
+        )
+
+    def _metrics(self) -> bytes:
+        from prometheus_client.exposition import generate_latest  # noqa: PLC0415 - for those who scrape
+
+        return generate_latest(self.pipeline.metrics.registry)
+
+
+async def run(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Serve until cancelled, and then until the calls under way have ended. Raises what ends a part of it."""
+    sidecar = Sidecar(settings, environ)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(sidecar.close)
+        sidecar.audit.start()
+        sockets = [
+            stack.enter_context(contextlib.closing(listen(LOOPBACK, settings.port))),
+            stack.enter_context(contextlib.closing(listen(settings.health_host, settings.health_port))),
+        ]
+        servers = sidecar.servers()
+        # What start made lives for as long as the process: no collection need look at it again.
+        gc.collect()
+        gc.freeze()
+        async with _following(sidecar.source):
+            await _serve(servers, sockets)
+
+
+async def _serve(servers: tuple[Server, ...], sockets: list[socket.socket]) -> None:
+    tasks = [asyncio.create_task(server.serve(sockets=[each])) for server, each in zip(servers, sockets, strict=True)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks)
+
+
+@contextlib.asynccontextmanager
+async def _following(source: Source) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(source.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def _tracer(environ: Mapping[str, str], settings: Settings) -> Tracer:
+    endpoint = environ.get(OTLP_ENDPOINT, "")
+    return to_collector(endpoint, {"k8s.pod.name": settings.pod}) if endpoint else Tracer()

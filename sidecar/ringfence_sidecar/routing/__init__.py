@@ -1,0 +1,1 @@
+"""From a bound connector to an answer: kinds, endpoints, sessions, breakers, retries."""

@@ -1,0 +1,135 @@
+"""What is bound to the agent, as the configuration last said."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from ringfence_sidecar.configuration import Configuration, EndpointHealth
+from ringfence_sidecar.configuration import Connector as ConnectorConfiguration
+from ringfence_sidecar.errors import UnavailableError, UnknownError
+from ringfence_sidecar.routing.bound import Bound
+from ringfence_sidecar.routing.kinds import UnusableConnectorError, load, make
+from ringfence_sidecar.tracing import Tracer
+
+log = structlog.get_logger()
+
+
+class Registry:
+    """One Bound per configured connector. One that cannot be bound refuses its calls, and harms no other."""
+
+    def __init__(self, *, draw: Callable[[], float] = random.random, tracer: Tracer | None = None) -> None:
+        self._draw = draw
+        self._tracer = tracer or Tracer()
+        self._bound: dict[str, Bound] = {}
+        self._unusable: dict[str, tuple[ConnectorConfiguration, UnusableConnectorError]] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._applying = asyncio.Lock()
+
+    @property
+    def bound(self) -> Mapping[str, Bound]:
+        """Connectors that can serve, by name."""
+        return self._bound
+
+    @property
+    def names(self) -> list[str]:
+        """Every configured connector's name, sorted."""
+        return sorted({*self._bound, *self._unusable})
+
+    def has(self, name: str) -> bool:
+        """Return True if a connector of that name is configured, usable or not."""
+        return name in self._bound or name in self._unusable
+
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the connectors of a kind that can serve."""
+        return tuple(name for name, bound in self._bound.items() if bound.configuration.kind == kind)
+
+    def get(self, name: str) -> Bound:
+        """Return the connector. Raises UnknownError, or UnavailableError for one that cannot be bound."""
+        bound = self._bound.get(name)
+        if bound is not None:
+            return bound
+        if name in self._unusable:
+            problem = self._unusable[name][1]
+            raise UnavailableError(f"connector {name} cannot be used: {problem.message}", code=problem.reason)
+        names = ", ".join(self.names) or "none"
+        raise UnknownError(f"no connector {name[:63]!r} is bound to this agent; bound: {names}")
+
+    async def apply(self, configuration: Configuration) -> None:
+        """Put a configuration in force. What has not changed keeps its sessions; what has is made anew.
+
+        The one before ends the calls that it has begun. What cannot be bound any longer is not served by it either.
+        """
+        async with self._applying:
+            wanted = {each.name: each for each in configuration.connectors}
+            for name in [name for name in self._bound if name not in wanted]:
+                self._retire(name)
+            self._unusable = {name: kept for name, kept in self._unusable.items() if wanted.get(name) == kept[0]}
+            changed = [each for name, each in wanted.items() if self._configured(name) != each]
+            # Each as soon as its own driver is there: what takes a permission away must not wait for an import.
+            await asyncio.gather(*(self._bind(each) for each in changed))
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        """Return how each endpoint of each connector was found."""
+        found = [health for bound in self._bound.values() for health in bound.health()]
+        for configuration, problem in self._unusable.values():
+            found += [
+                EndpointHealth(
+                    connector=configuration.name,
+                    generation=configuration.generation,
+                    endpoint=endpoint.name,
+                    healthy=False,
+                    reason=problem.reason,
+                    message=problem.message,
+                )
+                for endpoint in configuration.endpoints
+            ]
+        return tuple(found)
+
+    async def close(self) -> None:
+        """Retire all, and return when all sessions are closed."""
+        async with self._applying:
+            for name in list(self._bound):
+                self._retire(name)
+            while self._retiring:
+                await asyncio.gather(*self._retiring, return_exceptions=True)
+
+    def _configured(self, name: str) -> ConnectorConfiguration | None:
+        if name in self._bound:
+            return self._bound[name].configuration
+        return self._unusable[name][0] if name in self._unusable else None
+
+    async def _bind(self, configuration: ConnectorConfiguration) -> None:
+        name = configuration.name
+        with contextlib.suppress(UnusableConnectorError):
+            # Beside the event loop, which goes on serving; `make` raises the same again.
+            await asyncio.to_thread(load, configuration.kind)
+        self._retire(name)
+        self._unusable.pop(name, None)
+        try:
+            bound = self._made(configuration)
+        except UnusableConnectorError as problem:
+            self._unusable[name] = configuration, problem
+            log.warning("connector not bound", connector=name, kind=configuration.kind, reason=problem.reason)
+            return
+        self._bound[name] = bound
+        bound.start()
+        log.info("connector bound", connector=name, kind=configuration.kind, generation=configuration.generation)
+
+    def _made(self, configuration: ConnectorConfiguration) -> Bound:
+        connector = make(configuration)
+        try:
+            return Bound(connector, draw=self._draw, tracer=self._tracer)
+        except Exception as error:
+            raise UnusableConnectorError(
+                "InvalidSettings", f"kind {configuration.kind} cannot serve these settings ({type(error).__name__})"
+            ) from error
+
+    def _retire(self, name: str) -> None:
+        bound = self._bound.pop(name, None)
+        if bound is not None:
+            task = asyncio.create_task(bound.retire())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)

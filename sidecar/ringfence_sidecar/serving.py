@@ -1,0 +1,107 @@
+"""HTTP servers on uvicorn, with bounds that it does not have itself."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ringfence_sidecar.asgi import App
+
+LONGEST_HEAD: Final = 65_536
+HEAD_SECONDS: Final = 10.0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Ends a connection whose request's head is longer than `LONGEST_HEAD`, or takes longer than `HEAD_SECONDS`."""
+
+    _head = 0
+    _is_in_head = True
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count a head's bytes."""
+        if self._is_in_head:
+            self._head += len(data)
+            if self._head > LONGEST_HEAD:
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._is_in_head, self._head = True, 0
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """End its head."""
+        self._is_in_head = False
+        self._arrived()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._arrived()
+        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _arrived(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+class Server(uvicorn.Server):
+    """One listener; signals are the process's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def server_of(app: App, *, most_connections: int, stop_seconds: int) -> Server:
+    """Return a server of `app`. It answers 503 beyond `most_connections`."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=most_connections,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=stop_seconds,
+    )
+    return Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; a port of 0 is a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(512)
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made

@@ -1,0 +1,202 @@
+"""A stand-in for Snowflake: fakesnow, and in front of it what it lacks. An ASGI application."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from tests.backends.snowflake.chunks import Chunks
+from tests.backends.snowflake.exchange import App, Exchange, Message, Receive, Send
+from tests.backends.snowflake.faults import Faults, Record, Statement
+from tests.backends.snowflake.logins import Users, access_token, refuse
+from tests.backends.snowflake.nulls import mend_nulls
+from tests.backends.snowflake.rewrite import rewrite
+from tests.backends.snowflake.sessions import MASTER_EXPIRED, Session, Sessions, refusal
+
+VALIDITY = {"masterValidityInSeconds": 14_400, "validityInSeconds": 3_600}
+CANCELLED = ("000604", "57014", "SQL execution canceled")
+TIMED_OUT = (
+    "000630",
+    "57014",
+    "Statement reached its statement or warehouse timeout of {} second(s) and was canceled.",
+)
+
+
+class StandIn:
+    """Snowflake's wire protocol. Tests steer it below `/control/`."""
+
+    def __init__(self, inner: App) -> None:
+        self._inner = inner
+        self._sessions = Sessions()
+        self._chunks = Chunks()
+        self._faults = Faults()
+        self._record = Record()
+        self._users: Users = {}
+        self._running: dict[str, asyncio.Event] = {}
+        """Request ID → set when the statement is to end."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        if scope["type"] != "http":
+            return
+        exchange = await Exchange.read(scope, receive, send)
+        if exchange.path.startswith("/control/"):
+            await self._control(exchange)
+            return
+        self._record.paths.append(exchange.path)
+        if not await self._is_served(exchange):
+            return
+        await self._route(exchange)
+
+    async def _is_served(self, exchange: Exchange) -> bool:
+        await asyncio.sleep(self._faults.latency)
+        match self._faults.outage:
+            case "unavailable":
+                await exchange.answer_bytes(b"", kind="text/plain", status=503)
+            case "hang":
+                await exchange.gone()
+            case "cut":
+                raise ConnectionAbortedError("as the test wants")
+            case _:
+                return True
+        return False
+
+    async def _route(self, exchange: Exchange) -> None:
+        match exchange.path:
+            case "/session/v1/login-request":
+                await self._log_in(exchange)
+            case "/session/token-request":
+                await self._renew(exchange)
+            case "/session" | "/session/heartbeat":
+                await self._session(exchange)
+            case "/queries/v1/query-request":
+                await self._query(exchange)
+            case "/queries/v1/abort-request":
+                await self._abort(exchange)
+            case "/oauth/token-request":
+                await self._grant(exchange)
+            case path if body := self._chunks.get(path):
+                await exchange.answer_bytes(body, kind="binary/octet-stream")
+            case _:
+                await exchange.answer({"success": True, "data": None})
+
+    async def _log_in(self, exchange: Exchange) -> None:
+        data = exchange.json()["data"]
+        self._record.logins.append(data)
+        if refused := refuse(data, self._users):
+            await exchange.refuse(refused[0], refused[1], data={})
+            return
+        _, answer = await exchange.ask(self._inner)
+        query = dict(pair.split("=", 1) for pair in exchange.scope["query_string"].decode().split("&") if "=" in pair)
+        session = Session(
+            inner=answer["data"]["token"],
+            user=str(data.get("LOGIN_NAME")),
+            role=query.get("roleName", "PUBLIC"),
+            warehouse=query.get("warehouse", ""),
+        )
+        self._sessions.add(session)
+        said = {"token": session.token, "masterToken": session.master, "sessionId": session.number, **VALIDITY}
+        answer["data"].update(said)
+        asked = data.get("SESSION_PARAMETERS", {})
+        answer["data"]["parameters"] += [
+            {"name": "CLIENT_TELEMETRY_ENABLED", "value": asked.get("CLIENT_TELEMETRY_ENABLED", "true") == "true"},
+            {"name": "TIMEZONE", "value": asked.get("TIMEZONE", "America/Los_Angeles")},
+        ]
+        await exchange.answer(answer)
+
+    async def _renew(self, exchange: Exchange) -> None:
+        session = self._sessions.of_master(exchange.token)
+        if session is None or session.master_expired or session.gone:
+            await exchange.refuse(*MASTER_EXPIRED)
+            return
+        session.token, session.token_expired = Session("", "", "", "").token, False
+        validity = {"validityInSecondsST": 3_600, "validityInSecondsMT": 14_400}
+        said = {"sessionToken": session.token, "masterToken": session.master, "sessionId": session.number, **validity}
+        await exchange.answer({"data": said, "success": True, "code": None, "message": None})
+
+    async def _session(self, exchange: Exchange) -> None:
+        session = self._sessions.of_token(exchange.token)
+        if refused := refusal(session):
+            await exchange.refuse(*refused)
+            return
+        assert session is not None
+        _, answer = await exchange.ask(self._inner, token=session.inner)
+        if b"delete=true" in exchange.scope["query_string"]:
+            self._sessions.remove(session)
+        await exchange.answer(answer)
+
+    async def _grant(self, exchange: Exchange) -> None:
+        token = access_token(exchange.text.decode(), exchange.header("authorization"), self._users)
+        if token is None:
+            await exchange.answer({"error": "invalid_client"}, status=401)
+        else:
+            await exchange.answer({"access_token": token, "token_type": "Bearer", "expires_in": 600})
+
+    async def _abort(self, exchange: Exchange) -> None:
+        request_id = str(exchange.json().get("requestId"))
+        self._record.aborts.append(request_id)
+        if running := self._running.get(request_id):
+            running.set()
+        await exchange.answer({"data": None, "success": True, "code": None, "message": None})
+
+    async def _query(self, exchange: Exchange) -> None:
+        session = self._sessions.of_token(exchange.token)
+        if refused := refusal(session):
+            await exchange.refuse(*refused)
+            return
+        assert session is not None
+        asked = exchange.json()
+        query = dict(pair.split("=", 1) for pair in exchange.scope["query_string"].decode().split("&"))
+        said = (asked["sqlText"], asked.get("parameters") or {}, asked.get("bindings"))
+        statement = Statement(*said, request_id=query["requestId"], session=session.number)
+        self._record.statements.append(statement)
+        if error := await self._wait(statement):
+            await self._fail(exchange, statement, *error)
+            return
+        asked["sqlText"] = rewrite(statement.sql, role=session.role, warehouse=session.warehouse)
+        status, answer = await exchange.ask(self._inner, token=session.inner, content=asked)
+        statement.ended = "ok" if answer["success"] else "failed"
+        if answer["success"]:
+            mend_nulls(answer["data"])
+            base = f"{exchange.scope['scheme']}://{exchange.header('host')}"
+            self._chunks.cut(answer["data"], base, self._faults.first_chunk, self._faults.largest_chunk)
+        await exchange.answer(answer, status=status)
+
+    async def _wait(self, statement: Statement) -> tuple[str, str, str] | None:
+        """Let a slow statement take its time. Returns code, SQLSTATE and message if it fails before it runs."""
+        if error := self._faults.error(statement.sql):
+            return error[0], error[1], error[2]
+        seconds = self._faults.seconds(statement.sql)
+        if not seconds:
+            return None
+        allowed = float(statement.parameters.get("STATEMENT_TIMEOUT_IN_SECONDS", 172_800))
+        cancelled = self._running[statement.request_id] = asyncio.Event()
+        try:
+            await asyncio.wait_for(cancelled.wait(), min(seconds, allowed))
+        except TimeoutError:
+            return None if seconds <= allowed else (TIMED_OUT[0], TIMED_OUT[1], TIMED_OUT[2].format(int(allowed)))
+        finally:
+            del self._running[statement.request_id]
+        return CANCELLED
+
+    async def _fail(self, exchange: Exchange, statement: Statement, code: str, state: str, message: str) -> None:
+        statement.ended = {CANCELLED[0]: "cancelled", TIMED_OUT[0]: "timeout"}.get(code, "failed")
+        query_id = f"01ab-{statement.request_id}"
+        data = {"errorCode": code, "sqlState": state, "queryId": query_id, "internalError": False}
+        await exchange.refuse(code, message, data=data)
+
+    async def _control(self, exchange: Exchange) -> None:
+        answer: dict[str, Any] = {}
+        match exchange.path:
+            case "/control/faults":
+                self._faults = Faults(**exchange.json())
+            case "/control/users":
+                self._users = exchange.json()
+            case "/control/expire":
+                answer = {"sessions": self._sessions.expire(exchange.json()["what"])}
+            case "/control/forget":
+                self._record = Record()
+            case "/control/chunks/drop":
+                self._chunks.drop()
+            case _:
+                answer = {**asdict(self._record), "sessions": len(self._sessions)}
+        await exchange.answer(answer)

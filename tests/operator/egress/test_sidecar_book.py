@@ -1,0 +1,136 @@
+from typing import Any
+
+import pytest
+
+from ringfence_operator.egress.sidecars import SidecarBook
+
+Raw = dict[str, Any]
+
+
+class Book:
+    def __init__(self) -> None:
+        self.sent: list[Raw] = []
+        self.changed: list[tuple[str, str]] = []
+        self.it = SidecarBook(send=self.sent.append, on_change=self.changed.append)
+
+    def publish(self, uid: str, *, version: str = "v1", address: str = "10.0.0.1", namespace: str = "team") -> None:
+        agent = {"namespace": namespace, "name": "a", "uid": "u"}
+        self.it.publish(uid, address, {"version": version, "agent": agent})
+
+    def report(self, uid: str, *health: Raw, version: str = "v1", reachable: bool | None = None) -> None:
+        self.it.hear(
+            {"kind": "sidecarSeen", "uid": uid, "version": version, "cacheReachable": reachable, "health": health}
+        )
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+def seen(endpoint: str = "e", *, healthy: bool = True, ms: float = 10.0, connector: str = "c", **more: Any) -> Raw:
+    usual = {"generation": 1, "reason": "", "message": ""}
+    return {"connector": connector, "endpoint": endpoint, "healthy": healthy, "latencyMs": ms, **usual, **more}
+
+
+def test_what_does_not_differ_is_said_once(book: Book) -> None:
+    for version in ("v1", "v1", "v2"):
+        book.publish("a", version=version)
+
+    assert [each["configuration"]["version"] for each in book.sent] == ["v1", "v2"]
+
+
+def test_another_address_is_said(book: Book) -> None:
+    for address in ("10.0.0.1", "10.0.0.2"):
+        book.publish("a", address=address)
+
+    assert [each["address"] for each in book.sent] == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_a_control_process_that_comes_back_is_told_all_that_is_there(book: Book) -> None:
+    book.publish("a")
+    book.publish("b")
+    book.it.withdraw("a")
+
+    assert [each["uid"] for each in book.it.messages()] == ["b"]
+    assert [each["kind"] for each in book.sent] == ["sidecar", "sidecar", "sidecarGone"]
+
+
+def test_a_pod_that_was_never_published_is_withdrawn_without_a_word(book: Book) -> None:
+    book.it.withdraw("a")
+
+    assert book.sent == []
+
+
+def test_health_counts_who_reaches_an_endpoint_and_says_what_most_of_the_others_say(book: Book) -> None:
+    for uid in ("a", "b", "c", "d"):
+        book.publish(uid)
+    book.report("a", seen(ms=10), seen("f", healthy=False, reason="Lost", message="gone"))
+    book.report("b", seen(ms=30), seen("f", healthy=False, reason="Refused"))
+    book.report("c", seen(ms=20), seen("f", healthy=False, reason="Lost", message="gone"))
+
+    found = book.it.health(("team", "c"), 1)
+
+    well, ill = found.endpoints["e"], found.endpoints["f"]
+    assert (well.healthy, well.unhealthy, well.latency_ms) == (3, 0, 20)
+    assert (ill.healthy, ill.unhealthy, ill.reason, ill.message) == (0, 3, "Lost", "gone")
+
+
+def test_reports_of_another_generation_namespace_or_connector_do_not_count(book: Book) -> None:
+    book.publish("a")
+    book.publish("b", namespace="other")
+    book.report("a", seen(generation=1), seen(connector="d"))
+    book.report("b", seen(generation=2))
+
+    assert book.it.health(("team", "c"), 2).endpoints == {}
+    assert list(book.it.health(("team", "c"), 1).endpoints) == ["e"]
+    assert book.it.health(("third", "c"), 1).endpoints == {}
+
+
+@pytest.mark.parametrize(
+    ("reachable", "expected"), [((None, None), None), ((True, None), True), ((True, False), False), ((), None)]
+)
+def test_the_cache_is_reached_if_every_sidecar_that_has_one_reaches_it(
+    book: Book, reachable: tuple[bool | None, ...], expected: bool | None
+) -> None:
+    for number, each in enumerate(reachable):
+        book.publish(str(number))
+        book.report(str(number), seen(), reachable=each)
+
+    assert book.it.health(("team", "c"), 1).cache_reachable is expected
+
+
+def test_a_report_tells_of_the_connectors_that_it_names_and_of_those_it_named(book: Book) -> None:
+    book.publish("a")
+    book.report("a", seen(), seen(connector="d"))
+    book.report("a", seen(connector="d"))
+    book.it.withdraw("a")
+
+    assert book.changed == [("team", "c"), ("team", "d"), ("team", "c"), ("team", "d"), ("team", "d")]
+    assert book.it.health(("team", "d"), 1).endpoints == {}
+
+
+def test_who_was_not_published_is_not_believed(book: Book) -> None:
+    book.report("a", seen())
+
+    assert book.changed == []
+
+
+def test_a_configuration_is_in_force_once_its_sidecar_says_that_it_has_it(book: Book) -> None:
+    book.publish("a", version="v2")
+    before = book.it.is_in_force("a")
+    book.report("a", version="v1")
+    older = book.it.is_in_force("a")
+    book.report("a", version="v2")
+
+    assert (before, older, book.it.is_in_force("a")) == (False, False, True)
+
+
+def test_a_new_leader_knows_nothing(book: Book) -> None:
+    book.publish("a")
+    book.report("a", seen())
+
+    book.it.reset()
+
+    assert list(book.it.messages()) == []
+    assert book.it.health(("team", "c"), 1).endpoints == {}

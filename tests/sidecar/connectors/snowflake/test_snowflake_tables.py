@@ -1,0 +1,131 @@
+"""`describe`, `list`, `analyze_table` and `warehouse_usage`."""
+
+from pathlib import Path
+
+import pytest
+
+from ringfence_sidecar.connectors.snowflake import Snowflake
+from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
+from tests.backends.snowflake_server import SnowflakeServer
+from tests.sidecar.connectors.snowflake.bench import Bench, configuration, data
+
+pytestmark = pytest.mark.backend
+ORDERS = (
+    "CREATE TABLE orders (id INTEGER NOT NULL, customer VARCHAR, amount NUMBER(10,2), paid BOOLEAN, "
+    "placed DATE, detail VARIANT)",
+    "INSERT INTO orders (id, customer, amount, paid, placed) VALUES (1, 'Ada', 9.50, TRUE, '2026-01-02'), "
+    "(2, 'Bo', NULL, FALSE, '2026-03-04'), (3, 'Ada', 100.25, NULL, NULL)",
+)
+
+
+async def test_a_table_is_described_by_its_columns(bench: Bench, database: str) -> None:
+    await bench.make(*ORDERS)
+
+    outcome = await bench.ask("describe", table="orders")
+
+    answer = data(outcome)
+    assert answer["table"] == f"{database}.PUBLIC.ORDERS"
+    assert [(each["name"], each["nullable"]) for each in answer["columns"]][:3] == [
+        ("ID", False),
+        ("CUSTOMER", True),
+        ("AMOUNT", True),
+    ]
+    assert answer["columns"][2]["type"] == "NUMBER(10,2)"
+
+
+async def test_what_describes_a_table_is_kept_until_the_table_changes(bench: Bench, database: str) -> None:
+    prepared = bench.prepare("describe", table=f"{database}.public.orders")
+
+    assert prepared.cache is not None
+    assert prepared.cache.tags == {f"{database}.PUBLIC.ORDERS"}
+
+
+@pytest.mark.parametrize("name", ["x; DROP TABLE y", "orders o", "a.b.c.d", "*", "orders--", ""])
+@pytest.mark.parametrize("operation", ["describe", "analyze_table"])
+async def test_a_name_that_is_none_is_refused(bench: Bench, operation: str, name: str) -> None:
+    with pytest.raises((InvalidArgumentsError, ValueError)):
+        bench.prepare(operation, table=name)
+
+
+@pytest.mark.parametrize("operation", ["describe", "analyze_table"])
+async def test_a_table_that_may_not_be_read_is_not_looked_at(bench: Bench, operation: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        bench.prepare(operation, table="other.public.salaries")
+
+    assert caught.value.rule == "sql.tables"
+
+
+async def test_a_quoted_name_reaches_snowflake_as_it_is(bench: Bench) -> None:
+    await bench.make('CREATE TABLE "we""ird" (id INTEGER)')
+    bench.server.forget()
+
+    prepared = bench.prepare("describe", table='"we""ird"')
+
+    assert prepared.payload.name[2] == 'we"ird'
+
+
+async def test_only_tables_that_may_be_read_are_listed(
+    bench: Bench, snowflake_server: SnowflakeServer, database: str, tmp_path: Path
+) -> None:
+    await bench.make(*ORDERS, "CREATE TABLE salaries (id INTEGER)")
+    tables = [f"{database}.PUBLIC.ORDERS"]
+    narrow = configuration(snowflake_server.port, database, tmp_path, permissions={"tables": tables})
+    other = await Bench.start(Snowflake(narrow), snowflake_server)
+
+    everything = await bench.ask("list")
+    permitted = await other.ask("list", schema="public")
+
+    assert {each["name"] for each in data(everything)["tables"]} == {
+        f"{database}.PUBLIC.ORDERS",
+        f"{database}.PUBLIC.SALARIES",
+    }
+    assert [each["name"] for each in data(permitted)["tables"]] == tables
+    await other.stop()
+
+
+async def test_a_database_of_which_nothing_may_be_read_is_not_listed(bench: Bench) -> None:
+    with pytest.raises(RefusedError):
+        bench.prepare("list", database="other")
+
+
+async def test_a_table_is_analyzed_column_by_column(bench: Bench) -> None:
+    await bench.make(*ORDERS)
+
+    outcome = await bench.ask("analyze_table", table="orders")
+
+    answer = data(outcome)
+    columns = {each["name"]: each for each in answer["columns"]}
+    assert (answer["kind"], answer["sampledRows"], answer["rowCount"]) == ("TABLE", 3, 3)
+    assert (columns["CUSTOMER"]["nulls"], columns["CUSTOMER"]["distinct"]) == (0, 2)
+    assert (columns["AMOUNT"]["nulls"], columns["AMOUNT"]["minimum"], columns["AMOUNT"]["maximum"]) == (
+        1,
+        "9.50",
+        "100.25",
+    )
+    assert (columns["PLACED"]["minimum"], columns["PLACED"]["maximum"]) == ("2026-01-02", "2026-03-04")
+    assert (columns["PAID"]["nulls"], columns["PAID"]["distinct"], columns["PAID"]["minimum"]) == (1, 2, None)
+    assert (columns["DETAIL"]["nulls"], columns["DETAIL"]["distinct"]) == (3, None)
+    assert outcome.warnings == ()
+
+
+async def test_an_analysis_looks_at_no_more_than_the_sample_and_says_so(bench: Bench) -> None:
+    await bench.make(*ORDERS)
+    bench.server.forget()
+
+    outcome = await bench.ask("analyze_table", table="orders", sampleRows=2)
+
+    assert data(outcome)["sampledRows"] <= 2
+    assert [each.code for each in outcome.warnings] == ["Sampled"]
+    sql = bench.server.statements[-1]["sql"]
+    assert sql.endswith("LIMIT 2)")
+    assert "SAMPLE SYSTEM" in sql
+
+
+async def test_the_warehouse_has_its_usage_by_the_hour(bench: Bench) -> None:
+    outcome = await bench.ask("warehouse_usage", hours=6)
+
+    answer = data(outcome)
+    assert (answer["warehouse"], answer["credits"]) == ("READING", 1.25)
+    (hour,) = answer["hours"]
+    assert (hour["creditsCompute"], hour["running"], hour["queued"]) == (1.2, 0.5, 0.25)
+    assert {each["bindings"]["1"]["value"] for each in bench.server.statements} == {"READING"}
