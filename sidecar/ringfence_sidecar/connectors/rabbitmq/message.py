@@ -14,7 +14,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.abc import FieldTable as Table
 from pamqp.commands import Basic
 
-from ringfence_sidecar.call import Context
+from ringfence_sidecar.call import Context, Trace
 from ringfence_sidecar.connectors.rabbitmq.arguments import OutgoingMessage
 from ringfence_sidecar.connectors.rabbitmq.leases import Lease
 from ringfence_sidecar.connectors.rabbitmq.results import ReceivedMessage
@@ -41,6 +41,12 @@ class Outgoing:
         """What consumers can tell a second copy by."""
         return str(self.properties.message_id)
 
+    def mark(self, trace: Trace) -> None:
+        """Carry the W3C trace context of the attempt that sends it."""
+        self.properties.headers = {**(self.properties.headers or {}), "traceparent": trace.traceparent}
+        if trace.state:
+            self.properties.headers["tracestate"] = trace.state
+
 
 def encode(message: OutgoingMessage, context: Context, *, most_bytes: int, field: str) -> Outgoing:
     """Return what is to be sent. Raises InvalidArgumentsError; `field` is where the message stands."""
@@ -53,7 +59,7 @@ def encode(message: OutgoingMessage, context: Context, *, most_bytes: int, field
     expiration = message.expiration_seconds
     properties = Basic.Properties(
         content_type=message.content_type or content_type,
-        headers=_headers(message.headers, context, field),
+        headers=_headers(message.headers, field),
         delivery_mode=2 if message.persistent else 1,
         priority=message.priority,
         correlation_id=message.correlation_id or None,
@@ -77,7 +83,7 @@ def _body(message: OutgoingMessage, field: str) -> tuple[bytes, str]:
     return msgspec.json.encode(message.payload), _JSON
 
 
-def _headers(headers: Mapping[str, Any], context: Context, field: str) -> Table:
+def _headers(headers: Mapping[str, Any], field: str) -> Table:
     for name, value in headers.items():
         if name.lower() in _TRACE | COPIES or name.lower().startswith("x-"):
             raise InvalidArgumentsError(
@@ -87,10 +93,7 @@ def _headers(headers: Mapping[str, Any], context: Context, field: str) -> Table:
             raise InvalidArgumentsError(
                 f"header {name!r}: AMQP's integers have 64 bits; write it as text", field=f"{field}.headers"
             )
-    traced: dict[str, Any] = {**headers, "traceparent": context.trace.traceparent}
-    if context.trace.state:
-        traced["tracestate"] = context.trace.state
-    return traced
+    return dict(headers)
 
 
 def received(lease: Lease, message: DeliveredMessage, seconds: float, *, most_bytes: int) -> ReceivedMessage:
