@@ -11,6 +11,7 @@ Short = Annotated[str, Meta(max_length=255)]
 Handle = Annotated[str, Meta(min_length=1, max_length=64)]
 Handles = Annotated[tuple[Handle, ...], Meta(min_length=1, max_length=10_000)]
 Seconds = Annotated[float, Meta(gt=0)]
+_Bound = Annotated[int, Meta(ge=1, le=2**53)]
 Scalar = str | int | float | bool
 Headers = Annotated[dict[Short, Scalar], Meta(max_length=64)]
 
@@ -33,7 +34,7 @@ class OutgoingMessage(_Arguments, frozen=True, kw_only=True):
     """Give one to have the message tried again elsewhere; consumers can tell a second copy by it."""
     headers: Headers = {}
     persistent: bool = True
-    expiration_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] | None = None
+    expiration_seconds: Annotated[float, Meta(ge=0, le=4_294_967)] | None = None
     priority: Annotated[int, Meta(ge=0, le=255)] | None = None
     correlation_id: Short = ""
     reply_to: Short = ""
@@ -122,8 +123,8 @@ class QueueDeclaration(_Arguments, frozen=True, kw_only=True):
     message_ttl_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] | None = None
     expires_seconds: Annotated[float, Meta(ge=1, le=2_592_000)] | None = None
     """Unused for so long, the queue goes."""
-    max_length: Annotated[int, Meta(ge=1)] | None = None
-    max_length_bytes: Annotated[int, Meta(ge=1)] | None = None
+    max_length: _Bound | None = None
+    max_length_bytes: _Bound | None = None
     overflow: Literal["drop-head", "reject-publish"] | None = None
     single_active_consumer: bool = False
 

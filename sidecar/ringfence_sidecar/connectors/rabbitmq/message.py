@@ -24,6 +24,8 @@ _TRACE = frozenset({"traceparent", "tracestate"})
 COPIES = frozenset({"cc", "bcc"})
 """Headers by which a publisher has the broker route copies past what was judged."""
 _JSON = "application/json"
+_MOST_HEADER_BYTES = 32_768
+"""All of a message's properties go into one frame of AMQP: a broker ends the connection for a larger one."""
 _DEATH = ("queue", "reason", "exchange", "routing-keys", "count")
 
 
@@ -56,6 +58,8 @@ def encode(message: OutgoingMessage, context: Context, *, most_bytes: int, field
             f"the body has {len(body)} bytes, and {most_bytes} are permitted: send a reference to it instead",
             field=field,
         )
+    if message.reply_to.startswith("amq."):
+        raise InvalidArgumentsError("a reply goes to a queue of a name of its own", field=f"{field}.replyTo")
     expiration = message.expiration_seconds
     properties = Basic.Properties(
         content_type=message.content_type or content_type,
@@ -84,15 +88,21 @@ def _body(message: OutgoingMessage, field: str) -> tuple[bytes, str]:
 
 
 def _headers(headers: Mapping[str, Any], field: str) -> Table:
+    size = 0
     for name, value in headers.items():
         if name.lower() in _TRACE | COPIES or name.lower().startswith("x-"):
             raise InvalidArgumentsError(
                 f"header {name!r} is the broker's or the sidecar's: write another name", field=f"{field}.headers"
             )
+        size += len(name) + len(str(value).encode())
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise InvalidArgumentsError(
                 f"header {name!r}: AMQP's integers have 64 bits; write it as text", field=f"{field}.headers"
             )
+    if size > _MOST_HEADER_BYTES:
+        raise InvalidArgumentsError(
+            f"headers have {size} bytes, and {_MOST_HEADER_BYTES} fit: put it into the body", field=f"{field}.headers"
+        )
     return dict(headers)
 
 

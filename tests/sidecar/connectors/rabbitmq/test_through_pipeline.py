@@ -41,9 +41,11 @@ def _data(envelope: Envelope) -> Any:
 
 async def _settled(pipeline: Pipeline, handle: str) -> Envelope:
     """Acknowledge, as soon as the endpoint is trusted again."""
-    async with asyncio.timeout(20):
-        while (envelope := await _run(pipeline, "ack", handles=[handle])).status is Status.UNAVAILABLE:
-            await asyncio.sleep(envelope.errors[0].retry_after_seconds or 0.1)
+    for _ in range(200):
+        envelope = await _run(pipeline, "ack", handles=[handle])
+        if envelope.status is not Status.UNAVAILABLE:
+            break
+        await asyncio.sleep(0.1)
     return envelope
 
 
