@@ -78,10 +78,9 @@ class RabbitMQ(Connector[Open]):
     async def health_check(self, session: Open) -> None:
         """Have the broker look one of its exchanges up, on a channel of its own."""
         link = session.session.link
-        channel = await link.channel()
-        with translated(f"endpoint {link.endpoint.name}"):
-            await channel.exchange_declare(_PROBE, passive=True)
-        await link.close_channel(channel)
+        async with link.borrowed() as channel:
+            with translated(f"endpoint {link.endpoint.name}"):
+                await channel.exchange_declare(_PROBE, passive=True)
 
     async def execute(self, session: Open, prepared: Prepared, context: Context) -> Outcome:
         """Do it; the deadline ends what the driver waits for."""

@@ -1,8 +1,8 @@
 """One connection with a broker, watched, and its channels. It never comes back by itself."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiormq.channel import Channel
@@ -71,6 +71,16 @@ class Link:
         self.channels_open += 1
         channel.closing.add_done_callback(lambda _: self._is_closed(channel))
         return channel
+
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[Channel]:
+        """A channel for one question. An error of the broker's closes it; otherwise it is closed beside the calls."""
+        channel = await self.channel()
+        try:
+            yield channel
+        finally:
+            if not channel.is_closed:
+                self.background(self.close_channel(channel))
 
     async def close_channel(self, channel: Channel) -> None:
         """Close it, if it is still open; never raises."""

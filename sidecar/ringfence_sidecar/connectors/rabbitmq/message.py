@@ -84,7 +84,10 @@ def _body(message: OutgoingMessage, field: str) -> tuple[bytes, str]:
             return base64.b64decode(message.body_base64, validate=True), "application/octet-stream"
         except binascii.Error:
             raise InvalidArgumentsError("this is no base64 (RFC 4648)", field=f"{field}.bodyBase64") from None
-    return msgspec.json.encode(message.payload), _JSON
+    try:
+        return msgspec.json.encode(message.payload), _JSON
+    except UnicodeEncodeError:
+        raise InvalidArgumentsError("the payload has text that UTF-8 cannot write", field=f"{field}.payload") from None
 
 
 def _headers(headers: Mapping[str, Any], field: str) -> Table:
@@ -95,10 +98,6 @@ def _headers(headers: Mapping[str, Any], field: str) -> Table:
                 f"header {name!r} is the broker's or the sidecar's: write another name", field=f"{field}.headers"
             )
         size += len(name) + len(str(value).encode())
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise InvalidArgumentsError(
-                f"header {name!r}: AMQP's integers have 64 bits; write it as text", field=f"{field}.headers"
-            )
     if size > _MOST_HEADER_BYTES:
         raise InvalidArgumentsError(
             f"headers have {size} bytes, and {_MOST_HEADER_BYTES} fit: put it into the body", field=f"{field}.headers"
