@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -42,6 +41,8 @@ class Sidecar:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self.is_configured = False
+        """Whether there has been a configuration, and it is in force."""
         self._kept = Kept()
         self._payloads = Payloads()
         self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
@@ -52,9 +53,7 @@ class Sidecar:
             self.pipeline,
             Builtin(lambda: self._kept.values, self._payloads),
             self._payloads,
-            audit=self.audit,
-            current=lambda: self.source.current,
-            pod=settings.pod,
+            is_configured=lambda: self.is_configured,
         )
         self._surface = Surface(self.service)
         self._health = Health(self.missing)
@@ -81,13 +80,14 @@ class Sidecar:
 
     def missing(self) -> str:
         """Return why calls are refused, or nothing."""
-        return "" if self.source.current else "no configuration from the operator yet"
+        return "" if self.is_configured else "no configuration from the operator yet"
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force, and tell clients what tools there are now."""
         await self._kept.apply(configuration)
         await self.pipeline.apply(configuration)
         self._surface.refresh()
+        self.is_configured = True
         _log.info("configuration.applied", version=configuration.version, connectors=len(configuration.connectors))
 
     async def close(self) -> None:
@@ -121,6 +121,16 @@ class Sidecar:
 
 async def run(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Serve until cancelled, and then until the calls under way have ended. Raises what ends a part of it."""
+    async with listening(settings, environ):
+        # What start made lives for as long as the process: no collection need look at it again.
+        gc.collect()
+        gc.freeze()
+        await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Sidecar]:
+    """Serve while the block runs. Raises OSError if a port is taken; what fails later cancels the block."""
     sidecar = Sidecar(settings, environ)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(sidecar.close)
@@ -130,31 +140,18 @@ async def run(settings: Settings, environ: Mapping[str, str] = os.environ) -> No
             stack.enter_context(contextlib.closing(listen(settings.health_host, settings.health_port))),
         ]
         servers = sidecar.servers()
-        # What start made lives for as long as the process: no collection need look at it again.
-        gc.collect()
-        gc.freeze()
-        async with _following(sidecar.source):
-            await _serve(servers, sockets)
-
-
-async def _serve(servers: tuple[Server, ...], sockets: list[socket.socket]) -> None:
-    tasks = [asyncio.create_task(server.serve(sockets=[each])) for server, each in zip(servers, sockets, strict=True)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for server in servers:
-            server.should_exit = True
-        await asyncio.gather(*tasks)
-
-
-@contextlib.asynccontextmanager
-async def _following(source: Source) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(source.run())
-        try:
-            yield
-        finally:
-            task.cancel()
+        async with asyncio.TaskGroup() as group:
+            serving = [
+                group.create_task(server.serve(sockets=[each])) for server, each in zip(servers, sockets, strict=True)
+            ]
+            following = group.create_task(sidecar.source.run())
+            try:
+                yield sidecar
+            finally:
+                following.cancel()
+                for server in servers:
+                    server.should_exit = True
+                await asyncio.wait(serving)
 
 
 def _tracer(environ: Mapping[str, str], settings: Settings) -> Tracer:
