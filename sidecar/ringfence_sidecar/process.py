@@ -41,6 +41,7 @@ class Sidecar:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self.serving: tuple[Server, ...] = ()
         self.is_configured = False
         """Whether there has been a configuration, and it is in force."""
         self._kept = Kept()
@@ -139,17 +140,18 @@ async def listening(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             stack.enter_context(contextlib.closing(listen(LOOPBACK, settings.port))),
             stack.enter_context(contextlib.closing(listen(settings.health_host, settings.health_port))),
         ]
-        servers = sidecar.servers()
+        sidecar.serving = sidecar.servers()
         async with asyncio.TaskGroup() as group:
             serving = [
-                group.create_task(server.serve(sockets=[each])) for server, each in zip(servers, sockets, strict=True)
+                group.create_task(server.serve(sockets=[each]))
+                for server, each in zip(sidecar.serving, sockets, strict=True)
             ]
             following = group.create_task(sidecar.source.run())
             try:
                 yield sidecar
             finally:
                 following.cancel()
-                for server in servers:
+                for server in sidecar.serving:
                     server.should_exit = True
                 await asyncio.wait(serving)
 
