@@ -1,12 +1,12 @@
 """The process beside an agent: `python -m ringfence_sidecar`."""
 
-import argparse
+import ringfence_sidecar.lean  # noqa: F401, I001 - before all others
+
 import asyncio
 import contextlib
 import os
 import signal
 import sys
-import textwrap
 
 import structlog
 import uvloop
@@ -21,6 +21,11 @@ _log = structlog.get_logger()
 
 def parse_arguments(arguments: list[str]) -> None:
     """Answer --help and --version; everything else is said by environment variables."""
+    if not arguments:
+        return
+    import argparse  # noqa: PLC0415 - half a MiB, for people
+    import textwrap  # noqa: PLC0415
+
     names = textwrap.fill(", ".join(variables()), 100, initial_indent="  ", subsequent_indent="  ")
     parser = argparse.ArgumentParser(
         prog="ringfence_sidecar",

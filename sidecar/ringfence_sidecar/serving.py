@@ -6,8 +6,9 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
-import uvicorn
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server as UvicornServer
 
 from ringfence_sidecar.asgi import App
 
@@ -63,7 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._late = None
 
 
-class Server(uvicorn.Server):
+class Server(UvicornServer):
     """One listener; signals are the process's."""
 
     @contextlib.contextmanager
@@ -74,7 +75,7 @@ class Server(uvicorn.Server):
 
 def server_of(app: App, *, most_connections: int, stop_seconds: int) -> Server:
     """Return a server of `app`. It answers 503 beyond `most_connections`."""
-    config = uvicorn.Config(
+    config = Config(
         app,
         http=BoundedProtocol,
         ws="none",
