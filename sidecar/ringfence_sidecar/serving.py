@@ -20,7 +20,9 @@ class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request's head is longer than `LONGEST_HEAD`, or takes longer than `HEAD_SECONDS`."""
 
     _head = 0
-    _is_in_head = True
+    _begun = 0
+    """Requests that have begun."""
+    _is_in_head = False
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -34,18 +36,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count a head's bytes."""
-        if self._is_in_head:
+        """Count a head's bytes; those that came with its first, and maybe with a body before it, are let through."""
+        begun = self._begun
+        super().data_received(data)
+        if self._is_in_head and self._begun == begun:
             self._head += len(data)
             if self._head > LONGEST_HEAD:
                 self.transport.close()
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._is_in_head, self._head = True, 0
+        self._begun += 1
         self._wait()
 
     def on_headers_complete(self) -> None:

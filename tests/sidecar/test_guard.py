@@ -74,6 +74,16 @@ async def test_a_body_that_is_too_large_is_refused_with_and_without_its_length(t
     assert after.status_code == 200
 
 
+async def test_a_large_body_that_is_not_too_large_is_read(tmp_path: Path) -> None:
+    async with serving(tmp_path) as bed:
+        value = "x" * 1_000_000
+        kept = await bed.client.put("/v1/cache/a", json={"value": value})
+        got = await bed.client.get("/v1/cache/a")
+
+    assert kept.status_code == 200
+    assert got.json()["data"]["value"] == value
+
+
 async def test_long_headers_are_refused_and_endless_ones_cut(tmp_path: Path) -> None:
     async with serving(tmp_path) as bed:
         long = await bed.client.get("/healthz", headers={"x-a": "a" * 20_000})
