@@ -25,6 +25,7 @@ from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.network_policy import policy_name
 from ringfence_operator.resources.network_probe import TARGET, ProbePod
 from ringfence_operator.resources.observed_pod import Pod
+from ringfence_operator.resources.port_set import connector_of
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 
@@ -55,6 +56,8 @@ class Changes:
         self._mark_probe()
         for service in self.view.port_sets():
             self._queue.add(Task("PortSet", service.meta.namespace, service.meta.name), NOW)
+            if service.connector:
+                self._queue.add(Task("Connector", *service.connector.split("/", 1)), NOW)
         # Of a SecurityPolicy that is gone there may be some left.
         ours = {key for key, policy in self.view.network_policies.cache.items() if policy.is_ours}
         if self.view.cilium:
@@ -111,9 +114,9 @@ class Changes:
             for key in self.view.agents.keys_by(BY_SECRET, (change.key.namespace, secret)):
                 self._queue.add(Task("Agent", *key), NOW)
 
-    def connector_stands_otherwise(self, namespace: str, name: str) -> None:
-        """Have the connector looked at soon: sidecars report something else of it."""
-        self._queue.add_after(Task("Connector", namespace, name), HEALTH_SECONDS, LATER)
+    def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
+        """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
+        self._queue.add_after(Task("Connector", *connector), HEALTH_SECONDS, LATER)
 
     def authority_changed(self, change: Change[Any]) -> None:
         """Somebody changed or deleted a namespace's copy of the control server's authority."""
@@ -141,11 +144,19 @@ class Changes:
             if side.policy and change.key.namespace == self.view.settings.namespace:
                 self._queue.add(Task("PortSet", *change.key), NOW)
                 self.policy_stands_otherwise(side.policy)
+            if side.connector and change.key.namespace == self.view.settings.namespace:
+                self._way_changed(*side.connector.split("/", 1))
         for key in self.view.policies.keys_by(BY_SERVICE, tuple(change.key)):
             self._queue.add(Task("SecurityPolicy", *key), SOON)
         self._backend_changed(change.key)
         if self.view.has_cilium and "/".join(change.key) == self.view.settings.dns_service:
             self.everything()
+
+    def _way_changed(self, namespace: str, name: str) -> None:
+        """The connector, and its agents, whose sidecars are told its address."""
+        self._queue.add(Task("Connector", namespace, name), NOW)
+        for key in self.view.agents.keys_by(BY_CONNECTOR, (namespace, name)):
+            self._queue.add(Task("Agent", *key), SOON)
 
     def _backend_changed(self, key: Key) -> None:
         """The connectors behind a Service, and their agents, whose sidecars are told its address."""
@@ -158,10 +169,20 @@ class Changes:
             self.all_with_sidecars()
 
     def all_with_sidecars(self) -> None:
-        """Have every agent looked at that names connectors."""
+        """Have every connector looked at, and every agent that names some."""
+        for key in self.view.connectors.cache:
+            self._queue.add(Task("Connector", *key), SOON)
         for key, agent in self.view.agents.cache.items():
             if agent.connectors:
                 self._queue.add(Task("Agent", *key), SOON)
+
+    def holder_stands_otherwise(self, holder: str) -> None:
+        """Have whose port set it is looked at: the gateway said something of it."""
+        connector = connector_of(holder)
+        if connector is None:
+            self.policy_stands_otherwise(holder)
+        else:
+            self._queue.add(Task("Connector", *connector), NOW)
 
     def policy_stands_otherwise(self, policy: str) -> None:
         """Have the policy (namespace, a slash, name) and its agents looked at: the gateway said something of it."""
@@ -242,7 +263,7 @@ class Changes:
             self._queue.add(Task("Agent", *key), priority)
 
     def _mark_gateway(self, priority: int) -> None:
-        if self.view.has_gateway:
+        if self.view.feeds_control:
             self._queue.add(Task("Gateway", self.view.settings.namespace, labels.GATEWAY), priority)
 
     def all_policies(self, _: object) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from ringfence_operator.caches import Caches
+from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
@@ -18,6 +19,8 @@ from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
+from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
+from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
@@ -30,6 +33,8 @@ from ringfence_operator.reconcile.security_policy import (
     remove_security_policy,
 )
 from ringfence_operator.reconcile.unreadable import report_unreadable
+from ringfence_operator.reconcile.ways import ConnectorWays
+from ringfence_operator.resources.port_set import connector_holder
 from ringfence_operator.runtime.health import HealthServer
 from ringfence_operator.runtime.metrics import Metrics
 from ringfence_operator.runtime.queue import WorkQueue
@@ -59,18 +64,48 @@ class Process:
         view, client = self._caches.view, self._client
         self._networks = Networks(view, client)
         self._probe = NetworkProbe(view, client)
-        self._egress = (
-            Egress(view, client, self._networks, self._queue, on_change=self._caches.changes.policy_stands_otherwise)
-            if view.has_gateway
-            else None
-        )
-        gateway = self._egress.feed if self._egress else None
+        self._egress = self._make_egress() if view.feeds_control else None
+        sidecars = self._egress.feed.sidecars if self._egress else None
+        gateway = self._egress.feed if self._egress and view.has_gateway else None
         port_sets = PortSets(view, client, gateway) if gateway else None
-        self._tools = Tools(view, client, self._networks, claims=Locks(), gateway=gateway)
+        if self._egress and port_sets:
+            self._networks.sidecars.ways = ConnectorWays(
+                view,
+                client,
+                port_sets.gateway,
+                port_sets.blocks,
+                credential=self._egress.credentials.proxy,
+                later=lambda key, seconds: self._queue.add_after(Task("Connector", *key), seconds, LATER),
+            )
+        shared = self._egress.shared_cache if self._egress else _no_cache
+        self._tools = Tools(
+            view,
+            client,
+            self._networks,
+            claims=Locks(),
+            gateway=gateway,
+            sidecars=sidecars,
+            shared_cache=shared,
+        )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
+        self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
+
+    def _make_egress(self) -> Egress:
+        changes = self._caches.changes
+        made = Egress(
+            self._caches.view,
+            self._client,
+            self._networks,
+            self._queue,
+            on_change=changes.holder_stands_otherwise,
+            on_health=changes.connector_stands_otherwise,
+            on_identity=changes.all_with_sidecars,
+        )
+        changes.pod_gone = made.feed.sidecars.withdraw
+        return made
 
     async def start(self) -> None:
         """Begin to follow the API server and to compete for the Lease."""
@@ -143,11 +178,14 @@ class Process:
 
     async def _reconcile(self, task: Task) -> float | None:
         now = utc_now()
+        ours = {
+            "Agent": self._reconcile_agent,
+            "Connector": self._reconcile_connector,
+            "SecurityPolicy": self._reconcile_policy,
+        }
+        if task.kind in ours:
+            return await ours[task.kind](task.namespace, task.name, now)
         match task.kind:
-            case "Agent":
-                return await self._reconcile_agent(task.namespace, task.name, now)
-            case "SecurityPolicy":
-                return await self._reconcile_policy(task.namespace, task.name, now)
             case "PortSet":
                 return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
             case "Gateway":
@@ -167,7 +205,17 @@ class Process:
             return await reconcile_security_policy(policy, self._policy_tools, now=now)
         finally:
             if self._egress:
-                self._egress.looked_at(namespace, name)
+                self._egress.looked_at(f"{namespace}/{name}")
+
+    async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
+        connector = self._caches.view.connectors.get(namespace, name)
+        try:
+            if connector is None:
+                return await remove_connector(namespace, name, self._connector_tools)
+            return await reconcile_connector(connector, self._connector_tools, now=now)
+        finally:
+            if self._egress:
+                self._egress.looked_at(connector_holder(namespace, name))
 
     async def _reconcile_agent(self, namespace: str, name: str, now: datetime) -> float | None:
         record = self._caches.view.agents.get(namespace, name)
@@ -183,3 +231,7 @@ class Process:
     def _states(self) -> Mapping[tuple[str, str], int]:
         agents = self._caches.view.agents.cache.values()
         return Counter((agent.namespace, agent.state) for agent in agents)
+
+
+def _no_cache(_: str) -> None:
+    return None

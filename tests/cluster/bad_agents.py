@@ -203,4 +203,13 @@ OUTSIDE = (
     Bad("liveness with a success threshold", {"probes": {"liveness": {"tcpSocket": {"port": 1}, "successThreshold": 2}}}, "spec.probes.liveness.successThreshold", "unknown field"),
 )
 
-BAD_AGENTS = (*LIFE, *INPUT, *MEANS, *OUTSIDE)
+CONNECTED = (
+    Bad("connector twice", {"connectors": [{"name": "c"}, {"name": "c"}]}, "spec.connectors[1]", "Duplicate value"),
+    Bad("connector by a bad name", {"connectors": [{"name": "my_db"}]}, "spec.connectors[0].name", "write lower-case letters, digits and -"),
+    Bad("too many connectors", {"connectors": [{"name": f"c{n}"} for n in range(17)]}, "spec.connectors", "must have at most 16 items"),
+    Bad("a port of the sidecar's", {"connectors": [{"name": "c"}], "ports": [_port("http", 8812)]}, "spec.ports", "the sidecar of an agent with connectors has ports 8811 and 8812"),
+    Bad("unknown update", {"sidecar": {"update": "Soon"}}, "spec.sidecar.update", 'supported values: "OnReplacement", "Immediately"'),
+    Bad("a connector's label on the pod", _label("connector.ringfence.dev/c", "true"), "spec.podMetadata.labels", RESERVED_KEY),
+)
+
+BAD_AGENTS = (*LIFE, *INPUT, *MEANS, *OUTSIDE, *CONNECTED)

@@ -156,6 +156,8 @@ HOST = (
     Bad("runtime's profile with a path", {"seccompProfile": {"type": "RuntimeDefault", "localhostProfile": "a.json"}}, "spec.seccompProfile", "and only then"),
     Bad("profile with an absolute path", {"seccompProfile": {"type": "Localhost", "localhostProfile": "/etc/passwd"}}, "spec.seccompProfile.localhostProfile", "write a path below the kubelet's seccomp directory"),
     Bad("profile path with ..", {"seccompProfile": {"type": "Localhost", "localhostProfile": "../a.json"}}, "spec.seccompProfile.localhostProfile", "write a path below"),
+    Bad("values shared under no name", {"cache": {"values": {"sharedAs": "My Crew"}}}, "spec.cache.values.sharedAs", "write lower-case letters, digits and -, such as my-team"),
+    Bad("unknown eviction", {"cache": {"eviction": "FIFO"}}, "spec.cache.eviction", 'supported values: "LRU", "LFU", "TTL"'),
     Bad("name with a dot", {}, "SecurityPolicy", "pods carry the name as a label: write metadata.name", name="a.b"),
     Bad("name too long", {}, "SecurityPolicy", "pods carry the name as a label: write metadata.name", name="a" * 64),
 )

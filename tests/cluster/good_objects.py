@@ -7,9 +7,11 @@
 from tests.cluster.rows import Body, Good
 
 BACKOFF = {"limit": 6, "initialDelay": "10s", "maxDelay": "5m"}
-AGENT: Body = {"isolation": "Container", "mode": "Service", "suspend": False, "backoff": BACKOFF}
+AGENT: Body = {"isolation": "Container", "mode": "Service", "suspend": False, "backoff": BACKOFF, "sidecar": {"update": "OnReplacement"}}
 PROBE = {"initialDelaySeconds": 0, "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3}
-POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}}
+VALUES: Body = {"enabled": True, "maxSize": "1Mi", "maxTtl": "24h"}
+KEPT: Body = {"cache": {"eviction": "LRU", "localSize": "16Mi", "values": VALUES}}
+POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}, **KEPT}
 
 GOOD_AGENTS = (
     Good("the least", {}, AGENT),
@@ -21,6 +23,8 @@ GOOD_AGENTS = (
     Good("delays that are equal", {"backoff": {"initialDelay": "60s", "maxDelay": "1m"}}, {**AGENT, "backoff": BACKOFF}),
     Good("whole cores", {"resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1024Mi"}}}, AGENT),
     Good("requests alone", {"resources": {"requests": {"ephemeral-storage": "1.5Gi", "cpu": "0.1"}}}, AGENT),
+    Good("connectors", {"connectors": [{"name": "snow"}, {"name": "mq"}], "sidecar": {"update": "Immediately"}, "ports": [{"name": "http", "port": 8810, "protocol": "TCP"}]}, AGENT),
+    Good("a port of the sidecar's where there is none", {"ports": [{"name": "http", "port": 8811, "protocol": "TCP"}], "connectors": []}, AGENT),
     Good("every kind of input", {
         "command": ["python3", "-c"],
         "args": [""],
@@ -56,8 +60,8 @@ GOOD_AGENTS = (
 
 GOOD_POLICIES = (
     Good("the least, which opens nothing", {}, POLICY),
-    Good("a closed network", {"network": {"enabled": False, "cidrs": []}}, {"network": {"mode": "Enforce"}}),
-    Good("names", {"network": {"mode": "Audit", "allowedDomains": [{"name": "a.example"}, {"name": "*.b-c.example.com", "ports": [443, 8443]}, {"name": "xn--bcher-kva.example"}], "blockedDomains": [{"name": "x.b-c.example.com"}, {"name": "*.y.b-c.example.com", "ports": [80]}]}}, {"network": {"enabled": True}}),
+    Good("a closed network", {"network": {"enabled": False, "cidrs": []}}, {"network": {"mode": "Enforce"}, **KEPT}),
+    Good("names", {"network": {"mode": "Audit", "allowedDomains": [{"name": "a.example"}, {"name": "*.b-c.example.com", "ports": [443, 8443]}, {"name": "xn--bcher-kva.example"}], "blockedDomains": [{"name": "x.b-c.example.com"}, {"name": "*.y.b-c.example.com", "ports": [80]}]}}, {"network": {"enabled": True}, **KEPT}),
     Good("as many names as there may be", {"network": {"allowedDomains": [{"name": f"*.n{n}.{'a' * 60}.example"} for n in range(512)]}}, POLICY),
     Good("a service", {"network": {"destinations": [{"service": {"name": "db"}}, {"service": {"name": "db", "namespace": "data"}}]}}, POLICY),
     Good("all pods of all namespaces", {"network": {"destinations": [{"namespaceSelector": {}, "podSelector": {}}]}}, POLICY),
@@ -82,5 +86,6 @@ GOOD_POLICIES = (
         "maxExecutionTime": "24h",
         "runtimeClassName": "gvisor",
         "seccompProfile": {"type": "Localhost", "localhostProfile": "profiles/agent.json"},
+        "cache": {"eviction": "LFU", "localSize": "1Mi", "values": {"enabled": False, "sharedAs": "crew", "maxSize": "1Ki", "maxTtl": "5m"}},
     }),
 )

@@ -39,6 +39,11 @@ def policy(namespace: str, spec: Body, *, name: str = "sample") -> Body:
     return _object("SecurityPolicy", namespace, name, spec)
 
 
+def connector(namespace: str, spec: Body, *, name: str = "sample") -> Body:
+    """Return a Connector for every agent of its namespace."""
+    return _object("Connector", namespace, name, {"agentSelector": {}, **spec})
+
+
 def _object(kind: str, namespace: str, name: str, spec: Body) -> Body:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "ringfence.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}

@@ -3,12 +3,15 @@
 import pytest
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tests.cluster.api_server import ApiServer
 from tests.cluster.bad_agents import BAD_AGENTS
+from tests.cluster.bad_connectors import BAD_CONNECTORS
 from tests.cluster.bad_policies import BAD_POLICIES
+from tests.cluster.good_connectors import GOOD_CONNECTORS
 from tests.cluster.good_objects import GOOD_AGENTS, GOOD_POLICIES
-from tests.cluster.rows import Bad, Body, Good, agent, policy
+from tests.cluster.rows import Bad, Body, Good, agent, connector, policy
 
 pytestmark = pytest.mark.cluster
 
@@ -24,6 +27,24 @@ def test_agent_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
 @pytest.mark.parametrize("row", BAD_POLICIES, ids=lambda row: row.title)
 def test_policy_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
     assert_refused(crds, policy(namespace, row.spec, name=row.name), row)
+
+
+@pytest.mark.parametrize("row", BAD_CONNECTORS, ids=lambda row: row.title)
+def test_connector_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
+    body = connector(namespace, row.spec, name=row.name)
+    body["spec"].pop(row.without, None)
+
+    assert_refused(crds, body, row)
+
+
+@pytest.mark.parametrize("row", GOOD_CONNECTORS, ids=lambda row: row.title)
+def test_connector_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, row: Good) -> None:
+    body = connector(namespace, row.spec, name=row.name)
+
+    stored = crds.create(body, dry_run=True).expect()
+
+    assert stored["spec"] == merged(body["spec"], row.adds)
+    assert Connector.from_body(body).spec == Connector.from_body(stored).spec, "the model's defaults are not the CRD's"
 
 
 @pytest.mark.parametrize("row", GOOD_AGENTS, ids=lambda row: row.title)
@@ -47,10 +68,10 @@ def test_policy_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, r
 
 
 def test_the_tables_hold_at_least_eighty_bad_objects() -> None:
-    rows = [*BAD_AGENTS, *BAD_POLICIES]
+    rows = [*BAD_AGENTS, *BAD_CONNECTORS, *BAD_POLICIES]
 
     assert len(rows) >= 80
-    assert len({(row in BAD_AGENTS, row.title) for row in rows}) == len(rows)
+    assert len({(row in BAD_AGENTS, row in BAD_CONNECTORS, row.title) for row in rows}) == len(rows)
 
 
 def assert_refused(kube: ApiServer, body: Body, row: Bad) -> None:

@@ -97,10 +97,13 @@ def operator_slot(kubeconfig: Path, without_deployed_operator: None) -> Iterator
 
 @pytest.fixture(scope="session")
 def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator[Installation]:
-    """Two replicas of operator and gateway from this tree's manifests, instead of the operator from source."""
+    """Two replicas of operator and gateway from this tree's manifests, instead of the operator from source.
+
+    Their sidecars are of this tree, too.
+    """
     operator_slot.stop()
     was_there = kube.get(DEPLOYMENTS[OPERATOR]) is not None
-    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway")}
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar")}
     found = Installation(kube, manifests(images))
     found.apply()
     yield found

@@ -36,7 +36,7 @@ def built_image(kubeconfig: Path, name: str) -> str:
 
 
 def manifests(images: dict[str, str], **settings: str) -> list[Body]:
-    """Return all of deploy/, with these images (`operator` and `gateway`) and settings of the operator."""
+    """Return all of deploy/, with these images (`operator`, `gateway`, `sidecar`) and settings of the operator."""
     bodies = [
         body for path in sorted((ROOT / "deploy").glob("*.yaml")) for body in yaml.safe_load_all(path.read_text())
     ]
@@ -46,6 +46,9 @@ def manifests(images: dict[str, str], **settings: str) -> list[Body]:
                 name = container["image"].removeprefix(_REPOSITORY).partition(":")[0]
                 container["image"] = images[name]
                 if container["name"] == "operator":
+                    for each in container["env"]:
+                        if each["name"] == f"{PREFIX}SIDECAR_IMAGE":
+                            each["value"] = images["sidecar"]
                     container["env"] += [
                         {"name": PREFIX + key.upper(), "value": text} for key, text in settings.items()
                     ]

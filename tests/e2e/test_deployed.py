@@ -29,7 +29,7 @@ def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iter
     """Operator and gateway from the manifests, instead of the operator from source."""
     operator_slot.stop()
     was_there = kube.get(DEPLOYMENT) is not None
-    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway")}
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar")}
     found = Installation(kube, manifests(images))
     found.apply()
     yield found

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from tests.e2e.kube import Kube, address
 
-WATCHED = ("Agent", "SecurityPolicy", "Pod", "NetworkPolicy", "Service", "PersistentVolumeClaim", "Event")
+WATCHED = (
+    "Agent",
+    "Connector",
+    "SecurityPolicy",
+    "ConfigMap",
+    "Pod",
+    "NetworkPolicy",
+    "Service",
+    "PersistentVolumeClaim",
+    "Event",
+)
 
 
 @dataclass(frozen=True, slots=True)

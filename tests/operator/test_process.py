@@ -41,7 +41,7 @@ async def replica() -> AsyncIterator[Replica]:
     await found.close()
 
 
-@pytest.mark.parametrize("kind", ["Agent", "SecurityPolicy", "NetworkPolicy", "NetworkProbe"])
+@pytest.mark.parametrize("kind", ["Agent", "Connector", "SecurityPolicy", "NetworkPolicy", "NetworkProbe"])
 async def test_an_object_that_is_gone_needs_nothing(replica: Replica, kind: str) -> None:
     assert await replica.process._reconcile(Task(kind, "team", "gone")) is None
 

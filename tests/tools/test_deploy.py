@@ -7,13 +7,21 @@ import yaml
 
 from ringfence_operator import labels
 from ringfence_operator.resources.network_probe import Like, build_prober, build_target
+from ringfence_operator.resources.sidecar import CONTROL_PORT, sidecar_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS: list[dict[str, Any]] = [
     each for path in sorted((ROOT / "deploy").glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())
 ]
 OPERATOR = [each for each in OBJECTS if each["metadata"]["name"] == "ringfence-operator"]
-RULES = [rule for each in OPERATOR for rule in each.get("rules", [])]
+
+
+def rules_of(role: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules about resources."""
+    return [rule for rule in role.get("rules", []) if "resources" in rule]
+
+
+RULES = [rule for each in OPERATOR for rule in rules_of(each)]
 
 
 def deployment() -> dict[str, Any]:
@@ -28,13 +36,36 @@ def test_no_rule_of_any_role_has_a_wildcard() -> None:
 
 
 def test_operator_reads_two_secrets_of_its_own_namespace_and_no_others() -> None:
-    having = [(each, rule) for each in OPERATOR for rule in each.get("rules", []) if "secrets" in rule["resources"]]
+    having = [(each, rule) for each in OPERATOR for rule in rules_of(each) if "secrets" in rule["resources"]]
 
     assert {(each["kind"], each["metadata"]["namespace"]) for each, _ in having} == {("Role", "ringfence-system")}
     assert [(rule.get("resourceNames"), rule["verbs"]) for _, rule in having] == [
         (None, ["create"]),
         (["ringfence-authority", "ringfence-gateway-tls"], ["get", "update"]),
     ]
+
+
+def test_operator_reads_one_configmap_by_its_name_and_no_others() -> None:
+    found = [(rule.get("resourceNames"), rule["verbs"]) for rule in RULES if "configmaps" in rule["resources"]]
+
+    assert found == [(None, ["create"]), (["ringfence-authority"], ["get", "list", "watch", "update"])]
+
+
+def test_sidecars_are_admitted_to_the_port_of_the_control_service_alone() -> None:
+    policy = next(each for each in OPERATOR if each["kind"] == "NetworkPolicy")
+    service = next(each for each in OBJECTS if each["metadata"]["name"] == labels.CONTROL)
+    pod = sidecar_labels(())
+    admitted = [
+        rule["ports"]
+        for rule in policy["spec"]["ingress"]
+        for peer in rule["from"]
+        if labels.SIDECAR in peer.get("podSelector", {}).get("matchLabels", {})
+    ]
+
+    assert pod == {labels.SIDECAR: "true"}
+    assert admitted == [[{"port": CONTROL_PORT, "protocol": "TCP"}]]
+    assert [each["port"] for each in service["spec"]["ports"]] == [CONTROL_PORT]
+    assert service["spec"]["selector"] == {labels.APP: labels.OPERATOR}
 
 
 def test_only_the_operator_itself_holds_a_token() -> None:
@@ -51,7 +82,7 @@ def test_only_the_operator_itself_holds_a_token() -> None:
     assert mounting == ["operator"]
 
 
-@pytest.mark.parametrize("resource", ["configmaps", "serviceaccounts", "pods/exec", "roles", "clusterroles"])
+@pytest.mark.parametrize("resource", ["serviceaccounts", "pods/exec", "roles", "clusterroles"])
 def test_operator_has_no_right_to(resource: str) -> None:
     assert [rule for rule in RULES if resource in rule["resources"]] == []
 
@@ -61,8 +92,10 @@ def test_operator_writes_no_more_of_our_kinds_than_statuses_and_ends() -> None:
 
     assert ours == {
         "agents": ["list", "watch", "delete"],
+        "connectors": ["list", "watch"],
         "securitypolicies": ["list", "watch"],
         "agents/status": ["update"],
+        "connectors/status": ["update"],
         "securitypolicies/status": ["update"],
         "agents/finalizers": ["update"],
     }

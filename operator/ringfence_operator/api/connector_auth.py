@@ -1,6 +1,7 @@
 """How a sidecar logs in to a backend: methods, and the Secret that holds what each needs."""
 
 from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -54,6 +55,11 @@ class OAuthClientCredentials(Model):
         ),
     ]
     """Address of the token endpoint; its host is opened to the sidecars besides the endpoints."""
+
+    @property
+    def token_host(self) -> str:
+        """Host of the token endpoint."""
+        return urlsplit(self.token_url).hostname or ""
 
     scopes: Annotated[Items[Annotated[str, Field(min_length=1, max_length=255)]], Field(max_length=16)] = ()
     """Scopes to ask for."""

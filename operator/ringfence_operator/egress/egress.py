@@ -1,16 +1,24 @@
 """The egress gateway from the leader's side: its certificates, its settings, and the feed of its control process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from ringfence_operator.egress.derived import Derived
 from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
+from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_addresses
+from ringfence_operator.egress.token_review import TokenReviewer
+from ringfence_operator.reconcile.binding import has_outside
+from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.port_set import connector_holder, connector_of
 from ringfence_operator.runtime.queue import WorkQueue
+from ringfence_operator.settings import Settings
 
 PATIENCE_SECONDS = 10.0
 """How long the first picture waits for policies that cannot be published, so that none keeps the others closed."""
@@ -20,7 +28,11 @@ TOGETHER_SECONDS = 1.0
 
 
 class Egress:
-    """Feeds the control process while this replica leads; `on_change` hears of policies that stand otherwise."""
+    """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
+
+    `on_health` hears of connectors of which sidecars report something else, `on_identity` of another authority or other
+    credentials.
+    """
 
     def __init__(
         self,
@@ -30,28 +42,63 @@ class Egress:
         queue: WorkQueue[Task],
         *,
         on_change: Callable[[str], None],
+        on_health: Callable[[tuple[str, str]], None] = lambda _: None,
+        on_identity: Callable[[], None] = lambda: None,
     ) -> None:
-        self.feed = Feed(view.settings.control_socket, on_change=on_change, on_seen=self._seen)
+        self.feed = Feed(
+            view.settings.control_socket,
+            on_change=on_change,
+            on_seen=self._seen,
+            on_health=on_health,
+            review=TokenReviewer(kube).review,
+        )
+        self._on_identity = on_identity
         self._view = view
         self._networks = networks
         self._queue = queue
         self._identities = Identities(kube, view.settings.namespace)
-        self._unpublished: set[tuple[str, str]] = set()
+        self._issuer = Issuer(kube)
+        self.credentials = Derived()
+        self._redis = _redis_users(view.settings, self.credentials)
+        self._unpublished: set[str] = set()
+        """Whose port sets are not published yet, as `PortSet.policy` has it."""
         self._running: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def lead(self) -> asyncio.Task[None]:
-        """Begin to feed; gateways are served once every policy that is there now has been published.
+        """Begin to feed; gateways are served once every policy and connector that is there now has been published.
 
         Returns what feeds, which only `follow` ends.
         """
         self.feed.reset()
-        self._unpublished = {tuple(key) for key in self._view.policies.cache}
+        policies = ["/".join(key) for key in self._view.policies.cache] if self._view.has_gateway else []
+        connectors = [each for each in self._view.connectors.cache.values() if has_outside(each)]
+        holders = [connector_holder(*each.key) for each in connectors] if self._view.has_gateway else []
+        self._unpublished = {*policies, *holders}
         self._deadline = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self.feed.complete)
         if not self._unpublished:
             self.feed.complete()
-        self._running = asyncio.create_task(self.feed.run(), name="feed")
+        self._running = asyncio.create_task(self._run(), name="feed")
         return self._running
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.feed.run())
+            if self._redis is not None:
+                group.create_task(self._redis.run())
+
+    def shared_cache(self, namespace: str) -> Mapping[str, Any] | None:
+        """Return the namespace's Redis, with its credentials, as the sidecar decodes it; None if there is none.
+
+        Pods with sidecars cannot ask for names of the cluster: in place of a Service's name they are told its address.
+        """
+        found = self._redis.configuration(namespace) if self._redis is not None else None
+        url = with_addresses(str(found["url"]), self._address_of) if found else None
+        return {**found, "url": url} if found and url else None
+
+    def _address_of(self, namespace: str, name: str) -> str:
+        service = self._view.services.get(namespace, name)
+        return service.address if service else ""
 
     def follow(self) -> None:
         """End it: the control process stops serving."""
@@ -61,17 +108,24 @@ class Egress:
         if running is not None:
             running.cancel()
 
-    def looked_at(self, namespace: str, name: str) -> None:
-        """Take note of a pass over a policy. One that failed comes again: only what is published counts, or is gone."""
-        if (namespace, name) not in self._unpublished:
+    def looked_at(self, holder: str) -> None:
+        """Take note of a pass over a policy or a connector, by what its port set says whose it is.
+
+        One that failed comes again: only what is published counts, or has nothing to publish any more.
+        """
+        if holder not in self._unpublished or (self._is_due(holder) and not self.feed.is_published(holder)):
             return
-        policy = self._view.policies.get(namespace, name)
-        is_due = policy is not None and policy.metadata.deletion_timestamp is None
-        if is_due and not self.feed.is_published(f"{namespace}/{name}"):
-            return
-        self._unpublished.discard((namespace, name))
+        self._unpublished.discard(holder)
         if not self._unpublished:
             self.feed.complete()
+
+    def _is_due(self, holder: str) -> bool:
+        key = connector_of(holder)
+        if key is None:
+            policy = self._view.policies.get(*holder.split("/", 1))
+            return policy is not None and policy.metadata.deletion_timestamp is None
+        connector = self._view.connectors.get(*key)
+        return connector is not None and connector.metadata.deletion_timestamp is None and has_outside(connector)
 
     async def reconcile(self, now: datetime) -> float | None:
         """Have certificates, settings and the gateway's own NetworkPolicy in place."""
@@ -89,8 +143,23 @@ class Egress:
         )
         identity = await self._identities.current(now)
         self.feed.identify(authority=identity.authority, certificate=identity.certificate, key=identity.key)
+        is_other = self.credentials.know(identity.seed)
+        if self._view.control.authority != identity.authority or is_other:
+            self._view.control.authority = identity.authority
+            self._on_identity()
+        if settings.sidecar_image:
+            self.feed.vouch(await self._issuer.current(now) or None)
         return CHECK_SECONDS
 
     def _seen(self, policy: str) -> None:
         namespace, _, name = policy.partition("/")
         self._queue.add_after(Task("SecurityPolicy", namespace, name), TOGETHER_SECONDS, _LATER)
+
+
+def _redis_users(settings: Settings, credentials: Derived) -> RedisUsers | None:
+    if settings.redis_url is None:
+        return None
+    authority = Path(settings.redis_authority).read_text() if settings.redis_authority else ""
+    administrator = Path(settings.redis_administrator or "")
+    place = RedisPlace(url=settings.redis_url, administrator=administrator, authority=authority)
+    return RedisUsers(place, credentials.redis)

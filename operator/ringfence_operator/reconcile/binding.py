@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.connector_auth import Auth
 from ringfence_operator.reconcile.view import BY_CONNECTOR, BY_SECRET, View, index_by_backend
 from ringfence_operator.resources.connector_network import Redis
 from ringfence_operator.resources.observed import Service
@@ -81,8 +82,10 @@ def named_services(connector: Connector) -> list[Key]:
 
 
 def has_outside(connector: Connector) -> bool:
-    """Return True if an endpoint lies outside the cluster."""
-    return any(each.host for each in connector.endpoints)
+    """Return True if an endpoint lies outside the cluster, or the server that its tokens come from."""
+    auth = connector.auth
+    has_client = isinstance(auth, Auth) and auth.oauth_client_credentials is not None
+    return has_client or any(each.host for each in connector.endpoints)
 
 
 def redis_of(view: View) -> Redis:

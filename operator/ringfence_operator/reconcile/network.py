@@ -127,6 +127,9 @@ class Networks:
             await self.confine_gateway()
             return
         service = self._view.services.get(self._view.settings.namespace, name.removeprefix(f"{labels.GATEWAY}-"))
+        ways = self.sidecars.ways
+        if service and service.connector and ways and await ways.restore(service):
+            return
         policy = self._view.policies.get(*service.policy.split("/", 1)) if service and service.policy else None
         if policy and namespace == self._view.settings.namespace and self._view.port_set(policy) == service:
             await self.admit(policy)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.reconcile.gateway import Standing
+from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.sidecar_configuration import Way
 
 
@@ -64,6 +65,9 @@ class Ways(Protocol):
 
         Returns the seconds after which to look again, if it is not free yet.
         """
+
+    async def restore(self, service: Service) -> bool:
+        """Have the gateway's end of a connector's port set as it should be; False if nobody is to be admitted."""
 
     def way(self, connector: Connector) -> Way | None:
         """Return the connector's port set, if it has one; never asks anybody."""

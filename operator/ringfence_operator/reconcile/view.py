@@ -194,6 +194,11 @@ class View:
         return self.settings.egress_backend == "envoy"
 
     @property
+    def feeds_control(self) -> bool:
+        """True if the control process has something to serve: port sets, or sidecars."""
+        return self.has_gateway or self.settings.sidecar_image is not None
+
+    @property
     def has_cilium(self) -> bool:
         """True if Cilium judges names."""
         return self.cilium is not None

@@ -35,6 +35,9 @@ def tunnels_of(connector: Connector) -> tuple[Domain, ...]:
     names = {(each.host, default_port(each)) for each in backend.endpoints if each.host}
     if names and isinstance(backend, Snowflake):
         names |= {(host, TLS_PORT) for host in backend.storage_hosts}
+    client = backend.auth.oauth_client_credentials if backend.auth else None
+    if client:
+        names.add((client.token_host, TLS_PORT))
     return tuple(Domain(host, (port,)) for host, port in sorted(names))
 
 

@@ -64,6 +64,10 @@ def build_sidecar(sidecar: Sidecar) -> dict[str, Any]:
         "restartPolicy": "Always",
         "env": [
             {"name": "RINGFENCE_SIDECAR_CONTROL", "value": f"https://{host}:{CONTROL_PORT}"},
+            {
+                "name": "RINGFENCE_SIDECAR_POD",
+                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+            },
             {"name": "HOME", "value": _SCRATCH},
         ],
         "ports": [{"name": "sidecar-http", "containerPort": HEALTH_PORT, "protocol": "TCP"}],

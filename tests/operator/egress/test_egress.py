@@ -9,11 +9,13 @@ import pytest
 from ringfence_operator.egress.egress import TOGETHER_SECONDS, Egress
 from ringfence_operator.egress.identity import CHECK_SECONDS
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.resources.port_set import connector_holder
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 from tests.operator.egress.test_feed import Control
 from tests.operator.egress.test_ledger import port_set
 from tests.operator.reconcile.test_network import Cluster
+from tests.operator.resources.connectors import connector_body, snowflake
 from tests.operator.resources.objects import NOW, policy_body
 from tests.operator.runtime.clock import FakeClock
 
@@ -40,7 +42,7 @@ class Leader:
 
     def publish(self, name: str, block: int) -> None:
         self.egress.feed.publish(port_set(block=block, policy=f"team/{name}"), generation=1)
-        self.egress.looked_at("team", name)
+        self.egress.looked_at(f"team/{name}")
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ async def test_a_policy_that_goes_before_its_first_pass_is_not_waited_for(leader
         body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "resourceVersion": "99"}
         table.store(body)
 
-    leader.egress.looked_at("team", "q")
+    leader.egress.looked_at("team/q")
 
     assert (await leader.control.kinds(4))[-1] == "synced"
 
@@ -96,15 +98,42 @@ async def test_a_policy_that_cannot_be_published_keeps_the_others_closed_only_so
     await leader.lead()
     leader.publish("p", 0)
 
-    leader.egress.looked_at("team", "q")
+    leader.egress.looked_at("team/q")
 
     assert (await leader.control.kinds(4))[-1] == "synced"
+
+
+async def test_a_connector_with_a_host_outside_is_waited_for_and_one_without_is_not(leader: Leader) -> None:
+    leader.cluster.tables["securitypolicies"].cache.clear()
+    leader.cluster.have("connectors", connector_body("out", snowflake()))
+    leader.cluster.have("connectors", connector_body("inside"))
+    await leader.lead()
+
+    leader.egress.looked_at(connector_holder("team", "out"))
+    held = port_set(block=1, policy=connector_holder("team", "out"))
+    leader.egress.feed.publish(held, generation=1)
+    leader.egress.looked_at(connector_holder("team", "out"))
+
+    kinds = await leader.control.kinds(4)
+    assert (kinds.index("portSet") < kinds.index("synced"), kinds[-1]) == (True, "synced")
+
+
+async def test_another_seed_and_another_authority_are_told_once(leader: Leader) -> None:
+    told: list[None] = []
+    leader.egress._on_identity = lambda: told.append(None)
+
+    for _ in range(2):
+        await leader.egress.reconcile(NOW)
+
+    assert len(told) == 1
+    assert "BEGIN CERTIFICATE" in leader.cluster.view.control.authority
+    assert leader.egress.credentials.proxy("uid") is not None
 
 
 async def test_a_pass_that_failed_is_waited_for(leader: Leader) -> None:
     await leader.lead()
     leader.publish("p", 0)
-    leader.egress.looked_at("team", "q")
+    leader.egress.looked_at("team/q")
     leader.publish("q", 1)
 
     kinds = await leader.control.kinds(5)

@@ -37,6 +37,8 @@ class FakeApiServer:
         self.reads: list[str] = []
         self.fuse: tuple[int, bool, Exception] | None = None
         self.refuse: dict[str, KubeError] = {}
+        self.issuer = ""
+        """Who its discovery document says issues its tokens; without one, it has no such document."""
         self._clock = clock
         self._version = 0
 
@@ -44,6 +46,10 @@ class FakeApiServer:
 
     async def get(self, path: str) -> Raw:
         self.reads.append(path)
+        if "/namespaces/" not in path:
+            if self.issuer:
+                return {"issuer": self.issuer}
+            raise NotFoundError(path)
         plural, namespace, name = place_of(path.partition("?")[0])
         if not name:
             return {"items": [deepcopy(raw) for place, raw in self.objects.items() if place[:2] == (plural, namespace)]}

@@ -284,7 +284,7 @@ async def test_too_many_ports_are_told_and_the_rest_is_open() -> None:
 
 
 async def test_a_policy_that_found_no_port_set_gets_one_that_becomes_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringfence_operator.reconcile.port_set.BLOCKS", 1)
+    monkeypatch.setattr("ringfence_operator.reconcile.blocks.BLOCKS", 1)
     cluster = Gated()
     cluster.have_policy("q")
     cluster.have_policy()

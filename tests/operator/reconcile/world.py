@@ -11,6 +11,7 @@ from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.gateway import Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.sidecars import Sidecars
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import CrashError, FakeApiServer, Place, Raw
 from tests.operator.reconcile.tables import build_tables, build_view
@@ -35,9 +36,18 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 class World:
     """One agent `team/a`. What the operator does not know yet is in `undelivered`."""
 
-    def __init__(self, spec: Raw, *, settings: Settings | None = None, gateway: Gateway | None = None) -> None:
+    def __init__(
+        self,
+        spec: Raw,
+        *,
+        settings: Settings | None = None,
+        gateway: Gateway | None = None,
+        sidecars: Sidecars | None = None,
+    ) -> None:
         self.now = NOW
         self.gateway = gateway
+        self.sidecars = sidecars
+        self.authority = "PEM" if sidecars else ""
         self.settings = settings or SETTINGS
         self.api = FakeApiServer(lambda: self.now)
         self.processes: dict[str, str] = {}
@@ -61,7 +71,8 @@ class World:
         self.tables = build_tables(self._mark)
         self.view = build_view(self.tables, self.settings)
         self.networks = Networks(self.view, self.api)
-        self.tools = Tools(self.view, self.api, self.networks, Locks(), self.gateway)
+        self.view.control.authority = self.authority
+        self.tools = Tools(self.view, self.api, self.networks, Locks(), self.gateway, self.sidecars)
         self.delivered = 0
         self.deliver()
 

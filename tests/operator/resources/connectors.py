@@ -7,7 +7,7 @@ from ringfence_operator.api.model import format_timestamp
 from tests.operator.resources.objects import NOW
 
 Raw = dict[str, Any]
-ACCOUNT: Raw = {"name": "main", "host": "acme.snowflakecomputing.com", "account": "ACME"}
+ACCOUNT: Raw = {"name": "main", "host": "acme.snowflakecomputing.com", "account": "ACME-PROD", "warehouse": "WH"}
 BROKER: Raw = {"name": "main", "service": {"name": "rabbit", "namespace": "data", "port": 5671}}
 KEY_PAIR: Raw = {"secretName": "snow", "keyPair": {"user": "AGENTS"}}
 IDENTITY: Raw = {"workloadIdentity": {"user": "AGENTS"}}
@@ -16,7 +16,7 @@ PASSWORD: Raw = {"secretName": "rabbit", "password": {"user": "agents"}}
 
 def snowflake(**fields: Any) -> Raw:
     """Return the spec of a Snowflake backend outside the cluster."""
-    return {"snowflake": {"endpoints": [ACCOUNT], "auth": KEY_PAIR} | fields}
+    return {"snowflake": {"endpoints": [ACCOUNT], "auth": KEY_PAIR, "database": "SALES"} | fields}
 
 
 def rabbitmq(**fields: Any) -> Raw:

@@ -134,6 +134,8 @@ AGENT_FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
         },
     ),
     ("isolation", "Secure", {"spec.runtimeClassName": "gvisor"}),
+    ("connectors", [{"name": "c"}], {"metadata.labels.ringfence.dev/sidecar": "true"}),
+    ("sidecar", {"update": "Immediately"}, {}),
     ("securityPolicyRef", {"name": "p"}, {"metadata.labels.ringfence.dev/policy": "p"}),
     (
         "workspace",
@@ -200,7 +202,7 @@ AGENT_FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
         for kind in ("startup", "readiness", "liveness")
     ),
 ]
-KEEPS_POD = {"backoff", "suspend", "ttlAfterFinished", "securityPolicyRef"}
+KEEPS_POD = {"backoff", "sidecar", "suspend", "ttlAfterFinished", "securityPolicyRef"}
 
 
 @pytest.mark.parametrize(("field", "value", "expected"), AGENT_FIELDS)
@@ -238,6 +240,7 @@ POLICY_FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
             "spec.volumes[writable-0].emptyDir.sizeLimit": "1Gi",
         },
     ),
+    ("cache", {"values": {"enabled": False}}, {}),
     ("maxExecutionTime", "90s", {"spec.activeDeadlineSeconds": 90}),
     ("runtimeClassName", "kata", {"spec.runtimeClassName": "kata"}),
     (
@@ -260,7 +263,7 @@ def test_a_field_of_the_policy_changes_its_own_part_of_the_pod_and_nothing_else(
 
     changed = difference(before, after)
 
-    assert (changed.pop(HASH, None) is None) is (field == "network")
+    assert (changed.pop(HASH, None) is None) is (field in ("network", "cache"))
     assert changed == expected
 
 

@@ -43,12 +43,12 @@ def test_the_agent_and_its_connectors_are_told_in_the_order_of_their_names() -> 
 
 
 def test_a_warehouse_outside_is_reached_through_the_proxy_of_the_connectors_own() -> None:
-    found = only(snowflake(role="READER", database="SALES", schema="PUBLIC"))
+    found = only(snowflake(role="READER"))
 
     (endpoint,) = found.endpoints
     assert (endpoint.host, endpoint.port, endpoint.address) == ("acme.snowflakecomputing.com", 443, "")
-    assert endpoint.settings == {"account": "ACME"}
-    assert found.settings == {"role": "READER", "database": "SALES", "schema": "PUBLIC"}
+    assert endpoint.settings == {"account": "ACME-PROD", "warehouse": "WH"}
+    assert found.settings == {"role": "READER", "database": "SALES", "schema": "PUBLIC", "warehouseUsage": False}
     assert found.proxy is not None
     assert (found.proxy.host, found.proxy.port, found.proxy.password) == ("10.96.1.1", 3129, "secret")
 
@@ -103,11 +103,15 @@ def test_an_endpoint_that_cannot_be_reached_is_left_out(spec: Raw) -> None:
         (
             {
                 "secretName": "s",
-                "oauthClientCredentials": {"clientId": "id", "tokenUrl": "https://login.example.com/token"},
+                "oauthClientCredentials": {
+                    "clientId": "id",
+                    "tokenUrl": "https://login.example.com/token",
+                    "scopes": ["a", "b"],
+                },
             },
             "oauthClientCredentials",
             {"clientSecret": "client-secret"},
-            {"clientId": "id", "tokenUrl": "https://login.example.com/token"},
+            {"clientId": "id", "tokenUrl": "https://login.example.com/token", "scope": "a b"},
         ),
     ],
     ids=lambda it: it if isinstance(it, str) else "",
@@ -136,11 +140,13 @@ def test_what_snowflake_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> 
 
     found = only(snowflake(permissions=permissions, limits=limits, cache={"ttl": "1m", "staleIfError": "1h"}))
 
-    assert found.permissions == permissions
+    assert found.permissions == {**permissions, "writableTables": []}, "without the list, what is read may be written"
     assert found.limits == {
         "rows": 10,
         "bytes": 1 << 20,
         "statementTimeoutSeconds": 90,
+        "batchStatements": 20,
+        "sampleRows": 10_000,
         "timeoutSeconds": 120,
         "concurrency": 3,
     }
@@ -152,7 +158,7 @@ def test_what_snowflake_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> 
 
 
 def test_what_rabbitmq_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> None:
-    permissions = {"queues": [{"pattern": "orders.*", "verbs": ["receive"]}]}
+    permissions = {"queues": [{"pattern": "orders.*", "verbs": ["Receive", "DeadLetters"]}]}
 
     found = only(rabbitmq(permissions=permissions, limits={"lease": "30s"}, healthCheck={"interval": "3s"}))
 
@@ -163,10 +169,21 @@ def test_what_rabbitmq_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> N
         "prefetch": 32,
         "messageBytes": 1 << 20,
         "leaseSeconds": 30,
-        "maximumLeases": 256,
+        "maxLeaseSeconds": 600,
+        "leases": 256,
         "batch": 100,
+        "subscriptions": 16,
     }
     assert (found.health_check.interval_seconds, found.health_check.timeout_seconds) == (3, 5)
+
+
+def test_a_brokers_own_authority_is_a_file_of_the_secret() -> None:
+    auth = {"secretName": "s", "password": {"user": "U"}, "authority": "ca.crt"}
+
+    found = only(rabbitmq(auth=auth)).auth
+
+    assert found.files == {"password": "password", "authority": "ca.crt"}
+    assert found.settings == {"user": "U"}
 
 
 def test_a_third_partys_kind_gets_its_settings_as_they_were_written() -> None:

@@ -1,0 +1,69 @@
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ringfence_sidecar.wait import wait
+from tests.ports import free_port
+
+
+class Probe(BaseHTTPRequestHandler):
+    """Answers as the sidecar's health port does: 503 until `ready_at`."""
+
+    ready_at = 0.0
+
+    def do_GET(self) -> None:
+        self.send_response(200 if time.monotonic() >= type(self).ready_at else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a probe."""
+    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Probe)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_it_returns_as_soon_as_the_sidecar_is_ready(port: int) -> None:
+    Probe.ready_at = time.monotonic() + 0.2
+    began = time.monotonic()
+
+    assert wait(port)
+
+    assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_a_sidecar_that_lives_and_gets_no_configuration_holds_nobody_back_for_ever(port: int) -> None:
+    Probe.ready_at = time.monotonic() + 3600
+
+    assert wait(port, patience=0.1, limit=5)
+
+
+def test_one_that_does_not_answer_is_given_up() -> None:
+    assert not wait(free_port(), patience=0.1, limit=0.3)
+
+
+def test_as_a_program_it_says_so_by_its_exit_code(port: int) -> None:
+    Probe.ready_at = 0.0
+    command = [
+        sys.executable,
+        "-S",
+        "-c",
+        f"from ringfence_sidecar.wait import wait; raise SystemExit(not wait({port}))",
+    ]
+
+    ran = subprocess.run(command, env={"PYTHONPATH": "sidecar"}, timeout=20, check=False)
+
+    assert ran.returncode == 0
