@@ -14,6 +14,7 @@ from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.setup import from_env as exporters_from_env
 from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.builtin import Builtin
+from ringfence_sidecar.cache_metrics import CacheMetrics
 from ringfence_sidecar.configuration import Configuration
 from ringfence_sidecar.guard import Guard
 from ringfence_sidecar.health import Health, HealthAndMetrics, Surfaces
@@ -49,6 +50,7 @@ class Sidecar:
         self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
         self._tracer = _tracer(environ, settings)
         self.pipeline = Pipeline(cache=self._kept, audit=self.audit, pod=settings.pod, tracer=self._tracer)
+        self.pipeline.metrics.registry.register(CacheMetrics(self._kept))
         self.source = self._source()
         self.service = Service(
             self.pipeline,
