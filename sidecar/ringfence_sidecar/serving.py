@@ -14,6 +14,7 @@ from ringfence_sidecar.asgi import App
 
 LONGEST_HEAD: Final = 65_536
 HEAD_SECONDS: Final = 10.0
+_BACKLOG = 512
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -97,15 +98,8 @@ def server_of(app: App, *, most_connections: int, stop_seconds: int) -> Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; a port of 0 is a free one. Raises OSError."""
+    """Return a socket that listens; no host means all addresses, of IPv6 too. Raises OSError."""
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(512)
-    except OSError:
-        made.close()
-        raise
-    made.setblocking(False)
-    return made
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
