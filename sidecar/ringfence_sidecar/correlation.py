@@ -1,7 +1,7 @@
 """What a request says about itself: who correlates it, how long it may take, whether an answer may be a kept one."""
 
 import re
-import uuid
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ def correlate(headers: Mapping[str, str], *, sampled: bool = False) -> Correlati
 
 def request_id_of(text: str) -> str:
     """Return `text` if it can be a request's id, else a new one."""
-    return text if _REQUEST_ID.fullmatch(text) else uuid.uuid4().hex
+    return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(16)
 
 
 def _timeout(text: str | None) -> float | None:
