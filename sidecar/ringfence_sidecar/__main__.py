@@ -60,12 +60,19 @@ async def until_told(settings: Settings) -> int:
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     if serving.done():
-        _log.error("sidecar.failed", reason=repr(serving.exception()))
+        _log.error("sidecar.failed", reasons=reasons_of(serving.exception()))
         return 1
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
     return 0
+
+
+def reasons_of(error: BaseException | None) -> list[str]:
+    """Return what went wrong, in the system's own words where it was the system; other texts may hold anything."""
+    if isinstance(error, BaseExceptionGroup):
+        return [reason for each in error.exceptions for reason in reasons_of(each)]
+    return [str(error) if isinstance(error, OSError) else type(error).__name__]
 
 
 if __name__ == "__main__":

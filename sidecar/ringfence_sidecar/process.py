@@ -81,6 +81,10 @@ class Sidecar:
             ),
         )
 
+    def stop_listeners(self) -> None:
+        """End what only listens for changes, so that it does not hold up the end."""
+        self._surface.server.close()
+
     def missing(self) -> str:
         """Return why calls are refused, or nothing."""
         return "" if self.is_configured else "no configuration from the operator yet"
@@ -153,6 +157,7 @@ async def listening(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
                 yield sidecar
             finally:
                 following.cancel()
+                sidecar.stop_listeners()
                 for server in sidecar.serving:
                     server.should_exit = True
                 await asyncio.wait(serving)

@@ -41,14 +41,15 @@ async def ended(program: asyncio.subprocess.Process) -> tuple[int | None, str, s
 
 
 @contextlib.asynccontextmanager
-async def process(path: Path, **variables: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
+async def process(
+    path: Path | None, **variables: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
     """A process that follows the file, and a client of it, once it listens."""
     port = free_port()
+    if path is not None:
+        variables["RINGFENCE_SIDECAR_CONFIGURATION_FILE"] = str(path)
     program = await started(
-        RINGFENCE_SIDECAR_CONFIGURATION_FILE=str(path),
-        RINGFENCE_SIDECAR_PORT=str(port),
-        RINGFENCE_SIDECAR_HEALTH_PORT=str(free_port()),
-        **variables,
+        RINGFENCE_SIDECAR_PORT=str(port), RINGFENCE_SIDECAR_HEALTH_PORT=str(free_port()), **variables
     )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=SECONDS) as client:
@@ -118,6 +119,30 @@ async def test_a_port_that_is_taken_ends_it_with_an_error(tmp_path: Path) -> Non
 
     assert code == 1
     assert "sidecar.failed" in err
+    assert "ddress already in use" in err
+
+
+async def test_with_the_operator_away_it_lives_is_not_ready_and_refuses_calls(tmp_path: Path) -> None:
+    for name in ("token", "ca.crt"):
+        (tmp_path / name).write_text("x")
+    files = {
+        "RINGFENCE_SIDECAR_TOKEN_FILE": str(tmp_path / "token"),
+        "RINGFENCE_SIDECAR_AUTHORITY_FILE": str(tmp_path / "ca.crt"),
+    }
+
+    async with process(None, RINGFENCE_SIDECAR_CONTROL=f"https://127.0.0.1:{free_port()}", **files) as (
+        program,
+        client,
+    ):
+        ready = await client.get("/readyz")
+        call = await client.post("/v1/connectors/sales/query", json={"sql": "SELECT 1"})
+        program.send_signal(signal.SIGTERM)
+        code, out, _ = await ended(program)
+
+    assert ready.status_code == 503
+    assert (call.status_code, call.json()["code"]) == (503, "NotConfigured")
+    assert '"code":"NotConfigured"' in out
+    assert code == 0
 
 
 async def test_a_file_that_cannot_be_used_leaves_in_force_what_is(tmp_path: Path) -> None:

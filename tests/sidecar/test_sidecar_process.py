@@ -31,6 +31,25 @@ async def test_a_call_under_way_is_answered_although_the_sidecar_stops(tmp_path:
     assert answer.json()["data"] == {"value": "b"}
 
 
+async def test_those_who_only_listen_are_told_that_it_ends_and_do_not_hold_it_up(tmp_path: Path) -> None:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    params = {"_meta": meta, "notifications": {"toolsListChanged": True}}
+    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "subscriptions/listen"}
+    body = {"jsonrpc": "2.0", "id": 5, "method": "subscriptions/listen", "params": params}
+
+    async with (
+        serving(tmp_path, stop_seconds=60) as bed,
+        bed.client.stream("POST", "/mcp", json=body, headers=headers) as answer,
+    ):
+        lines = answer.aiter_lines()
+        first = [await anext(lines) for _ in range(3)][1]
+        bed.sidecar.stop_listeners()
+        rest = [line async for line in lines if line]
+
+    assert "notifications/subscriptions/acknowledged" in first
+    assert rest[1].startswith('data: {"jsonrpc":"2.0","id":5,"result":{"resultType":"complete"')
+
+
 async def test_the_caches_figures_are_scraped(tmp_path: Path) -> None:
     server = Server({"p-a": "b"})
 

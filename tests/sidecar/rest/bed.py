@@ -52,8 +52,7 @@ async def serving(tmp_path: Path, *connectors: Connector, configured: bool = Tru
         port=free_port(),
         health_host="127.0.0.1",
         health_port=free_port(),
-        stop_seconds=1,
-        **given,
+        **{"stop_seconds": 1, **given},
     )
     url = f"http://127.0.0.1:{settings.port}"
     async with (
