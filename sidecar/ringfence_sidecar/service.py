@@ -47,14 +47,16 @@ class Service:
         return self._pipeline.bound()
 
     async def run(self, call: Call) -> Envelope:
-        """Serve a call; what goes wrong is in the envelope."""
-        if call.connector in self.builtin.operations:
-            return await self._pipeline.account(call, lambda: self._own(call))
+        """Serve a call of a connector; what goes wrong is in the envelope."""
         try:
             warnings = self._payloads.check(call)
         except CallError as error:
             return await self._refuse(call, error)
         return warned(await self._pipeline.run(call), warnings)
+
+    async def run_own(self, call: Call) -> Envelope:
+        """Serve a call of the sidecar's own; a connector may have the same name."""
+        return await self._pipeline.account(call, lambda: self._own(call))
 
     async def stream(self, call: Call) -> AsyncGenerator[Envelope, None]:
         """Serve a call piece by piece; close the generator to end it."""

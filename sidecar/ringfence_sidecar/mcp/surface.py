@@ -1,6 +1,6 @@
 """The sidecar's MCP server: a tool for each permitted operation of each bound connector, and the sidecar's own."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +28,8 @@ _INSTRUCTIONS = (
 _log = structlog.get_logger()
 _ENCODER = msgspec.json.Encoder()
 
+Serve = Callable[[Call], Awaitable[Envelope]]
+
 
 class Surface:
     """Offers what the service has. `refresh` after each change of the configuration."""
@@ -41,27 +43,14 @@ class Surface:
 
     def refresh(self) -> None:
         """Offer what is bound and permitted now; clients are told if that is something else than before."""
-        own = self._service.builtin.operations
-        tools = {tool.name: tool for tool in self._each(self._service.connectors())}
-        for tool in self._each(own):
+        bound, own = self._service.connectors(), self._service.builtin.operations
+        tools = {tool.name: tool for tool in _tools_of(bound, self._service.run)}
+        for tool in _tools_of(own, self._service.run_own):
             if tool.name in tools:
                 _log.warning("mcp.hidden", tool=tool.name, reason="the sidecar has a tool of that name itself")
             tools[tool.name] = tool
         self._tools.replace(tools.values())
         self._resources.replace((*map(_published, schemas.PUBLISHED), self._connectors()))
-
-    def _each(self, connectors: Mapping[str, tuple[Operation, ...]]) -> list[Tool]:
-        return [
-            Tool(definition_of(name, operation), self._runner(name, operation))
-            for name, operations in connectors.items()
-            for operation in operations
-        ]
-
-    def _runner(self, connector: str, operation: Operation) -> Run:
-        async def run(asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
-            return result_of(await self._service.run(call_of(connector, operation.name, asked, arguments)))
-
-        return run
 
     def _connectors(self) -> Resource:
         async def read() -> str:
@@ -72,6 +61,19 @@ class Surface:
         return _json_resource(
             "ringfence://connectors", "connectors", "Bound connectors, and what each may be asked", read
         )
+
+
+def _tools_of(connectors: Mapping[str, tuple[Operation, ...]], serve: Serve) -> Iterator[Tool]:
+    for name, operations in connectors.items():
+        for operation in operations:
+            yield Tool(definition_of(name, operation), _runner(name, operation, serve))
+
+
+def _runner(connector: str, operation: Operation, serve: Serve) -> Run:
+    async def run(asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return result_of(await serve(call_of(connector, operation.name, asked, arguments)))
+
+    return run
 
 
 def definition_of(connector: str, operation: Operation) -> dict[str, Any]:

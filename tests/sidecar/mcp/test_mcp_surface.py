@@ -230,6 +230,25 @@ async def test_values_are_kept_over_mcp_and_seen_over_rest(tmp_path: Path, mode:
 
 
 @MODES
+async def test_a_connector_may_be_named_as_the_sidecars_own_tools_are(tmp_path: Path, mode: Mode) -> None:
+    server = Server({"p-a": "b"})
+
+    async with (
+        running(server),
+        serving(tmp_path, store(server, name="cache")) as bed,
+        client_of(bed, mode) as client,
+    ):
+        put = await client.call_tool("cache_put", {"key": "a", "value": "c"})
+        own = await client.call_tool("cache_get", {"key": "a"})
+        got = (await bed.client.post("/v1/connectors/cache/get", json={"key": "a"})).json()
+
+    assert not put.is_error
+    assert own.structured_content is not None
+    assert own.structured_content["errors"][0]["code"] == "ValueNotFound"
+    assert got["data"] == {"value": "c"}
+
+
+@MODES
 async def test_without_a_configuration_there_are_only_refusals(tmp_path: Path, mode: Mode) -> None:
     async with serving(tmp_path, configured=False) as bed, client_of(bed, mode) as client:
         result = await client.call_tool("cache_get", {"key": "a"})
