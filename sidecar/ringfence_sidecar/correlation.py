@@ -10,7 +10,7 @@ from ringfence_sidecar.call import Trace
 from ringfence_sidecar.tracing import accept
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,8 @@ def _timeout(text: str | None) -> float | None:
 
 
 def _key(text: str) -> str:
-    if text and not _IDEMPOTENCY_KEY.fullmatch(text):
-        raise HttpError(400, "InvalidHeader", "Idempotency-Key must be 1 to 255 printable ASCII characters")
+    if text and not IDEMPOTENCY_KEY.fullmatch(text):
+        raise HttpError(
+            400, "InvalidHeader", "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces"
+        )
     return text

@@ -58,7 +58,7 @@ class Sidecar:
             self._payloads,
             is_configured=lambda: self.is_configured,
         )
-        self._surface = Surface(self.service)
+        self._surface = Surface(self.service, sampled=self._tracer.is_exporting)
         self._health = Health(self.missing)
 
     def servers(self) -> tuple[Server, Server]:

@@ -121,6 +121,7 @@ async def test_mcp_and_rest_carry_the_same_error(tmp_path: Path, mode: Mode) -> 
 async def test_trace_context_and_options_come_in_meta(tmp_path: Path, mode: Mode) -> None:
     server = Server({"p-a": "b"})
     wrong: Any = {"ringfence.dev/timeoutSeconds": "soon"}
+    spaced: Any = {"ringfence.dev/idempotencyKey": "a b"}
     options: Any = {"traceparent": PARENT, "ringfence.dev/timeoutSeconds": 0.1}
 
     async with running(server), serving(tmp_path, store(server)) as bed, client_of(bed, mode) as client:
@@ -129,6 +130,8 @@ async def test_trace_context_and_options_come_in_meta(tmp_path: Path, mode: Mode
         late = await client.call_tool("store_get", {"key": "b"}, meta=options)
         with pytest.raises(MCPError) as caught:
             await client.call_tool("store_get", {"key": "a"}, meta=wrong)
+        with pytest.raises(MCPError, match="printable"):
+            await client.call_tool("store_get", {"key": "a"}, meta=spaced)
 
     assert result.structured_content is not None
     assert late.structured_content is not None
