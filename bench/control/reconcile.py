@@ -41,10 +41,10 @@ def measure_reconcile(bed: Bed) -> Iterable[Row]:
         bed.run_agents(namespace, prefix="warm", count=20, rate=rate)
         cpu, seconds, said = 0.0, 0.0, {}
         for number in range(rounds):
-            quiet.append(_run(bed, it, namespace, f"quiet-{number}", count, rate))
+            quiet.append(_run(bed, it, namespace, f"quiet-{number}", count=count, rate=rate))
             with _flood(control, count / rate + 10) as flood:
                 begin, used = time.monotonic(), control.use().cpu
-                flooded.append(_run(bed, it, namespace, f"flood-{number}", count, rate))
+                flooded.append(_run(bed, it, namespace, f"flood-{number}", count=count, rate=rate))
                 seconds, cpu = seconds + time.monotonic() - begin, cpu + control.use().cpu - used
             said = json.loads(flood.communicate()[0])
         memory = control.use().peak
@@ -77,7 +77,7 @@ def _costs(cpu: float, memory: float, said: dict[str, object]) -> list[Row]:
     ]
 
 
-def _run(bed: Bed, operator: Replica, namespace: str, prefix: str, count: int, rate: float) -> _Found:
+def _run(bed: Bed, operator: Replica, namespace: str, prefix: str, *, count: int, rate: float) -> _Found:
     bed.rest(1)
     before = Histogram.from_text(operator.metrics(), PASSES)
     load = bed.run_agents(namespace, prefix=prefix, count=count, rate=rate)
