@@ -75,16 +75,16 @@ class Bed(Measured):
         self._replicas.clear()
         self._runs.clear()
 
-    def replica(self, identity: str = "one") -> Replica:
-        """Start a replica of the operator."""
-        made = Replica(self.cluster, identity, LOGS).start()
+    def replica(self, identity: str = "one", **settings: str) -> Replica:
+        """Start a replica of the operator, with settings by their names in capitals."""
+        made = Replica(self.cluster, identity, LOGS, **settings).start()
         self._replicas.append(made)
         return made
 
     @contextmanager
-    def operator(self) -> Iterator[Replica]:
+    def operator(self, **settings: str) -> Iterator[Replica]:
         """Have one replica that leads, with nothing left to do, and stop it in the end."""
-        replica = self.replica()
+        replica = self.replica(**settings)
         try:
             replica.wait_leading()
             replica.wait_idle()

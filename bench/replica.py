@@ -22,9 +22,9 @@ ACCOUNT = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/ringfence-operator"
 
 
 class Replica:
-    """A process of the operator; `credential` is what the audit log calls it."""
+    """A process of the operator; `credential` is what the audit log calls it, `settings` come besides the usual."""
 
-    def __init__(self, cluster: Cluster, identity: str, directory: Path) -> None:
+    def __init__(self, cluster: Cluster, identity: str, directory: Path, **settings: str) -> None:
         token = _token(Api(cluster))
         self.identity = identity
         self.credential = f"JTI={_claims(token)['jti']}"
@@ -33,11 +33,12 @@ class Replica:
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(json.dumps(_kubeconfig(cluster, token)))
         self._port = _free_port()
+        self._settings = settings
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Replica":
         """Start the process."""
-        settings = {"IDENTITY": self.identity, "NAMESPACE": NAMESPACE, "HTTP_PORT": str(self._port)}
+        settings = {"IDENTITY": self.identity, "NAMESPACE": NAMESPACE, "HTTP_PORT": str(self._port), **self._settings}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
         environment = {f"RINGFENCE_OPERATOR_{name}": value for name, value in settings.items()}
         with self._log.open("ab") as log:

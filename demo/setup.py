@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from demo.errors import DemoError
 from demo.kubectl import NAMESPACE, Kubectl
@@ -14,7 +15,15 @@ from devcluster.cluster import REPOSITORY
 
 SYSTEM = "ringfence-system"
 OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
-IMAGES = {name: f"docker.io/ringfence/{name}" for name in ("operator", "gateway")}
+SIDECAR = "docker.io/ringfence/sidecar"
+IMAGES = {name: f"docker.io/ringfence/{name}" for name in ("operator", "gateway", "sidecar", "backends")}
+ADMINISTRATOR = "demo-administrator"
+REDIS = {
+    "REDIS_URL": "redis://redis.ringfence-backends.svc:6379",
+    "REDIS_SERVICE": "ringfence-backends/redis",
+    "REDIS_ADMINISTRATOR": "/etc/ringfence/redis/administrator",
+}
+"""The operator's settings for the Redis of demo/manifests/backends.yaml."""
 _REFUSED = re.compile(r'^rest_client_requests_total\{code="403".*\} (\S+)$', re.MULTILINE)
 
 
@@ -33,13 +42,33 @@ def install(kube: Kubectl, tags: dict[str, str], overlay: Path) -> None:
     overlay.mkdir(parents=True, exist_ok=True)
     up = "/".join([".."] * len(overlay.relative_to(REPOSITORY).parts))
     images = [{"name": name, "newTag": tag} for name, tag in tags.items()]
-    body = {"resources": [f"{up}/deploy"], "images": images}
+    secret = {"name": "ringfence-redis", "namespace": SYSTEM, "literals": [f"administrator={ADMINISTRATOR}"]}
+    body = {
+        "resources": [f"{up}/deploy"],
+        "images": images,
+        "secretGenerator": [secret],
+        "generatorOptions": {"disableNameSuffixHash": True},
+        "patches": [{"patch": json.dumps(_patch(f"{SIDECAR}:{tags[SIDECAR]}"))}],
+    }
     (overlay / "kustomization.yaml").write_text(json.dumps(body))
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}", namespace="")
     for name in (OPERATOR, GATEWAY):
         kube.run("rollout", "status", f"deployment/{name}", "--timeout=180s", namespace=SYSTEM, seconds=200)
-    kube.run("wait", "--for=condition=Established", "crd/agents.ringfence.dev", "crd/securitypolicies.ringfence.dev")
+    kinds = ("agents", "connectors", "securitypolicies")
+    kube.run("wait", "--for=condition=Established", *(f"crd/{kind}.ringfence.dev" for kind in kinds))
     _wait_for_leader(kube)
+
+
+def _patch(sidecar: str) -> dict[str, Any]:
+    """Return what the operator is told of sidecars: their image, and the Redis that they share."""
+    settings = {"SIDECAR_IMAGE": sidecar, **REDIS}
+    env = [{"name": f"RINGFENCE_OPERATOR_{name}", "value": value} for name, value in settings.items()]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": OPERATOR, "namespace": SYSTEM},
+        "spec": {"template": {"spec": {"containers": [{"name": "operator", "env": env}]}}},
+    }
 
 
 def pids_limit(kube: Kubectl) -> int:
@@ -70,7 +99,9 @@ def clear(kube: Kubectl) -> None:
     """Remove what an earlier run left behind in the demo's namespace."""
     if kube.get("namespace", NAMESPACE) is None:
         return
-    kube.run("delete", "agents.ringfence.dev,securitypolicies.ringfence.dev", "--all", "--wait=true")
+    kube.run(
+        "delete", "agents.ringfence.dev,connectors.ringfence.dev,securitypolicies.ringfence.dev", "--all", "--wait=true"
+    )
     kube.run("delete", "pods,persistentvolumeclaims", "--all", "--wait=true", seconds=90)
 
 

@@ -51,7 +51,7 @@ class Bed(Measured):
         self.audit = AuditLog(self.cluster.audit_log)
         images = {"operator": operator(), "gateway": gateway(), "traffic": traffic_image()}
         load_images(self.cluster, self.progress, list(images.values()))
-        self.image = images["traffic"].reference
+        self.image, self.gateway_image = images["traffic"].reference, images["gateway"].reference
         with self.progress.step("operator and gateway installed", announce=True):
             for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
                 apply(self.cluster, path.read_text())

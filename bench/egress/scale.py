@@ -6,26 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bench.egress.bed import PORTS, Bed, allowing, is_enforced
+from bench.egress.bed import Bed, allowing, is_enforced
 from bench.egress.change import OTHER, Timed, bounded, change_often
-from bench.egress.gateway import GatewayPod
-from bench.egress.killed import await_two
+from bench.egress.fresh import measure_fresh
 from bench.egress.traffic import Seat
 from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
-from devcluster.process import start_time
-from tests.e2e.installation import GATEWAY
-from tests.e2e.kube import Body, RefusedError, address
-from tests.e2e.replica import SYSTEM_NAMESPACE
-from tests.e2e.world import PodHandle
+from tests.e2e.kube import Body, address
 
 FEW, MANY, QUICK_MANY = 10, 1000, 40
 CHANGES, QUICK_CHANGES = 20, 4
-FRESH, QUICK_FRESH = 3, 1
 WRITERS = 8
 GROWTH = 1.5
 """A change among many may send this much of what it sends among few: the sizes of names differ a little."""
-TICKS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ def measure_scale(bed: Bed) -> Iterator[Row]:
     yield from _change_rows(among)
     growth = round(among.bytes / few.bytes, 2)
     yield at_most(f"  bytes among {many:,} over bytes among {FEW}", growth, GROWTH, "x")
-    yield _fresh(bed, namespace, many)
+    yield from measure_fresh(bed, namespace, many)
 
 
 def _changed(bed: Bed, namespace: str, seat: Seat, policies: int) -> Changed:
@@ -121,66 +114,6 @@ def _memory(bed: Bed, policies: int) -> list[Row]:
 
 def _list(numbers: list[float]) -> str:
     return " and ".join(f"{each:.0f}" for each in numbers)
-
-
-def _fresh(bed: Bed, namespace: str, policies: int) -> Row:
-    """Delete a replica, and time the one that comes instead of it, some times."""
-    loads = []
-    for _ in range(bed.count(FRESH, QUICK_FRESH)):
-        loads.append(_one_fresh(bed, namespace))
-        bed.progress.note(f"a fresh gateway is ready after {loads[-1]:.2f} s")
-    bed.keep("fresh gateway", loads)
-    what = f"a fresh gateway with {policies:,} policies: process started -> ready with all"
-    return at_most(f"{what}, the slowest of {len(loads)}", round(max(loads), 2), 3, "s")
-
-
-def _one_fresh(bed: Bed, namespace: str) -> float:
-    await_two(bed)
-    # Which replicas there are is told half a minute later: the writes of one replica's death are no part of the next's.
-    bed.eventually(lambda: _are_told(bed, namespace), "all policies name both replicas", timeout=180, step=1.0)
-    bed.rest(5)
-    pods = bed.gateways()
-    bed.kube.delete(address("Pod", SYSTEM_NAMESPACE, pods[0].name), gracePeriodSeconds=0)
-    fresh = _newcomer(bed, {each.uid for each in pods})
-    bed.eventually(lambda: _is_ready(bed, fresh), f"the new replica {fresh.name} is ready", timeout=120, step=0.02)
-    ready = time.time()
-    seconds = ready - _started(GatewayPod.of(fresh.get()))
-    await_two(bed)
-    return round(seconds, 2)
-
-
-def _are_told(bed: Bed, namespace: str) -> bool:
-    names = sorted(each.name for each in bed.gateways())
-    gateways = (each["status"].get("gateway") or {} for each in bed.kube.items(address("SecurityPolicy", namespace)))
-    return all([replica["name"] for replica in each.get("replicas", ())] == names for each in gateways)
-
-
-def _newcomer(bed: Bed, before: set[str]) -> PodHandle:
-    found: list[PodHandle] = []
-
-    def has_come() -> bool:
-        pods = bed.kube.items(address("Pod", SYSTEM_NAMESPACE), labelSelector=f"app.kubernetes.io/name={GATEWAY}")
-        new = [each for each in pods if each["metadata"]["uid"] not in before]
-        running = [each for each in new if GatewayPod.of(each).envoy]
-        found[:] = [PodHandle(bed.kube, SYSTEM_NAMESPACE, each["metadata"]["name"]) for each in running]
-        return bool(found)
-
-    bed.eventually(has_come, "a new replica runs", timeout=120, step=0.05)
-    return found[0]
-
-
-def _is_ready(bed: Bed, pod: PodHandle) -> bool:
-    try:
-        return "ok" in bed.page(pod, "/readyz", port=PORTS["names"])
-    except RefusedError:
-        return False
-
-
-def _started(pod: GatewayPod) -> float:
-    """Return when the later of its processes was started, in Unix seconds."""
-    with open("/proc/uptime", encoding="ascii") as file:  # noqa: PTH123 - one number
-        booted = time.time() - float(file.read().split()[0])
-    return booted + max(start_time(pid) or 0 for pid in (pod.envoy, pod.names)) / TICKS
 
 
 def _change_rows(changed: Changed) -> list[Row]:

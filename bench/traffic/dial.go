@@ -68,9 +68,13 @@ func tunnel(ctx context.Context, o options, target string) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target)
-	answer, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), &http.Request{Method: http.MethodConnect})
+	reader := bufio.NewReader(conn)
+	answer, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = fmt.Errorf("CONNECT: %s", answer.Status)
+	}
+	if err == nil && reader.Buffered() > 0 {
+		err = fmt.Errorf("CONNECT: %d bytes before the client's first", reader.Buffered())
 	}
 	if err != nil {
 		conn.Close()

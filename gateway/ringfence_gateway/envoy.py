@@ -37,6 +37,8 @@ def arguments(bootstrap: Path, *, pod: str) -> list[str]:
         *("--drain-time-s", DRAIN_SECONDS, "--drain-strategy", "immediate"),
         *("--disable-hot-restart", "--concurrency", os.environ.get("RINGFENCE_GATEWAY_CONCURRENCY", "2")),
         *("--log-format", "%Y-%m-%dT%T.%e%z %l %n %v", "--log-level", "warning"),
+        # It would only warn of fields that it does not know, and looking for them is a sixth of its time to load.
+        "--ignore-unknown-dynamic-fields",
         # For each listener it says which of our messages' files are work in progress: with a thousand policies that is
         # more than the pod's disk may hold.
         *("--component-log-level", "misc:error"),

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 LONGEST_REQUEST = 8_192
 REQUEST_SECONDS = 5.0
-ENVOY_SECONDS = 1.0
 _TEXT = "text/plain; charset=utf-8"
 
 Check = Callable[[], Awaitable[str]]
@@ -58,21 +56,6 @@ class HealthServer:
             return "404 Not Found", _TEXT, b"there are /healthz, /readyz and /metrics\n"
         missing = await self._missing()
         return ("503 Service Unavailable", _TEXT, f"{missing}\n".encode()) if missing else ("200 OK", _TEXT, b"ok\n")
-
-
-async def is_envoy_live(admin: Path, *, seconds: float = ENVOY_SECONDS) -> bool:
-    """Return True if Envoy says so on its admin socket: it serves what it was given."""
-    try:
-        async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_unix_connection(str(admin))
-            try:
-                writer.write(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
-                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            finally:
-                writer.close()
-    except (TimeoutError, OSError):
-        return False
-    return b" 200 " in head.partition(b"\r\n")[0] and b"LIVE" in body
 
 
 def _response(status: str, kind: str, body: bytes) -> bytes:

@@ -1,12 +1,10 @@
 """How many connections Envoy has closed because a policy had too many: asked of its admin socket, told as a metric."""
 
 import asyncio
-import contextlib
 import re
-import socket
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from ringfence_gateway.admin import ask
 from ringfence_gateway.port_set import block_of
 from ringfence_gateway.record import Record
 
@@ -34,19 +32,8 @@ async def watch_limits(record: Record, admin: Path, *, seconds: float = EVERY_SE
 
 async def read_limits(admin: Path) -> Closed | None:
     """Return what Envoy has closed since it was started, None if it does not say."""
-    try:
-        return _closed(await asyncio.to_thread(_ask, admin))
-    except (OSError, HTTPException):
-        return None
-
-
-def _ask(admin: Path) -> str:
-    with contextlib.closing(HTTPConnection("envoy")) as connection:
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(ANSWER_SECONDS)
-        connection.sock.connect(str(admin))
-        connection.request("GET", _COUNTERS)
-        return connection.getresponse().read().decode()
+    text = await ask(admin, _COUNTERS, seconds=ANSWER_SECONDS)
+    return None if text is None else _closed(text)
 
 
 def _closed(text: str) -> Closed:

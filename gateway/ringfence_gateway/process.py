@@ -10,9 +10,10 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from ringfence_gateway.access_log import AccessLog, serve_access_log
+from ringfence_gateway.admin import is_envoy_live
 from ringfence_gateway.control import Certificates
 from ringfence_gateway.environment import Environment
-from ringfence_gateway.health import HealthServer, is_envoy_live
+from ringfence_gateway.health import HealthServer
 from ringfence_gateway.limits import watch_limits
 from ringfence_gateway.port_set import Settings
 from ringfence_gateway.record import Record

@@ -77,7 +77,16 @@ class Process:
                 credential=self._egress.credentials.proxy,
                 later=lambda key, seconds: self._queue.add_after(Task("Connector", *key), seconds, LATER),
             )
-        self._tools = Tools(view, client, self._networks, claims=Locks(), gateway=gateway, sidecars=sidecars)
+        shared = self._egress.shared_cache if self._egress else _no_cache
+        self._tools = Tools(
+            view,
+            client,
+            self._networks,
+            claims=Locks(),
+            gateway=gateway,
+            sidecars=sidecars,
+            shared_cache=shared,
+        )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
@@ -222,3 +231,7 @@ class Process:
     def _states(self) -> Mapping[tuple[str, str], int]:
         agents = self._caches.view.agents.cache.values()
         return Counter((agent.namespace, agent.state) for agent in agents)
+
+
+def _no_cache(_: str) -> None:
+    return None

@@ -7,7 +7,7 @@ from socket import gethostname
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.quantity import parse_quantity
@@ -39,6 +39,9 @@ def _address(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+RedisUrl = Annotated[
+    str, Field(pattern=r"^(redis|rediss|redis\+sentinel|redis\+cluster)://[A-Za-z0-9.:,-]+(/[A-Za-z0-9._-]*)*(\?tls)?$")
+]
 ProxyUrl = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+:[0-9]+$")]
 
 
@@ -102,11 +105,26 @@ class Settings(BaseModel):
     """Addresses of that Redis, where it is no Service of the cluster."""
     redis_port: int = Field(default=6379, ge=1, le=65535)
     """Port at `redis_cidrs`."""
+    redis_url: RedisUrl | None = None
+    """The Redis that sidecars share, without credentials: redis://host:6379, rediss://host:6379,
+    redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379; ?tls has the last two speak TLS.
+    Each namespace gets a user of its own there, which reaches its own keys only."""
+    redis_administrator: Annotated[str | None, Field(validate_default=True)] = None
+    """Path of a file with who may make users in that Redis: user:password, or the default user's password alone."""
+    redis_authority: str | None = None
+    """Path of a PEM file with the authorities that its certificate may come from."""
 
     http_port: int = Field(default=8080, ge=1, le=65535)
     """Port of /metrics, /healthz and /readyz."""
     workers: int = Field(default=16, ge=1, le=256)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("redis_administrator")
+    @classmethod
+    def _has_administrator(cls, path: str | None, found: ValidationInfo) -> str | None:
+        if path is None and found.data.get("redis_url"):
+            raise ValueError("name the file with who may make users in the Redis of redis_url")
+        return path
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

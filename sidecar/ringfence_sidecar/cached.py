@@ -3,13 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from ringfence_sidecar.answer import Answer, pack, unpack
 from ringfence_sidecar.cache.port import AnswerCache, Fetched
 from ringfence_sidecar.call import Context
 from ringfence_sidecar.connectors.base import Cacheable, Effect, Prepared
-from ringfence_sidecar.errors import DeadlineError
 from ringfence_sidecar.passage import Passage
 from ringfence_sidecar.routing.bound import Bound, late
 
@@ -28,7 +25,7 @@ def cacheable(bound: Bound, prepared: Prepared) -> Cacheable | None:
 
 
 def tags_of(bound: Bound, tags: frozenset[str]) -> frozenset[str]:
-    """Return the tags as the cache has them: of the kind, so that two connectors to one backend share them."""
+    """Return the tags as the cache has them: those of one kind never mean another's."""
     return frozenset(f"{bound.configuration.kind}/{tag}" for tag in tags)
 
 
@@ -43,18 +40,15 @@ async def read(  # noqa: PLR0917 - the pipeline's state, in the order in which i
         mine[:] = [answer]
         return pack(answer), keep
 
-    fetched = await _fetched(cache, load, passage, bound, prepared, context)
-    if mine and not fetched.info.hit:
-        answer = mine[0]
-    else:
-        try:
-            answer = unpack(fetched.body)
-        except msgspec.DecodeError:
-            # Written by another version: as good as nothing.
-            answer, _ = await ask(passage, bound, prepared, context)
+    try:
+        fetched = await _fetched(cache, load, passage, bound, prepared, context)
+    finally:
+        passage.is_answered = True
     passage.cache = fetched.info
     passage.warnings += fetched.warnings
-    return answer
+    if mine and not fetched.info.hit:
+        return mine[0]
+    return unpack(fetched.body)
 
 
 async def _fetched(  # noqa: PLR0917 - as read
@@ -69,20 +63,15 @@ async def _fetched(  # noqa: PLR0917 - as read
     assert kept is not None  # noqa: S101 - cacheable
     configuration = bound.configuration
     whose = (context.agent.namespace, configuration.uid, str(configuration.generation), configuration.kind)
-    while True:
-        try:
-            async with asyncio.timeout(context.deadline.remaining + _SLACK_SECONDS):
-                return await cache.fetch(
-                    configuration.name,
-                    (*whose, prepared.operation.name, *kept.material),
-                    tags_of(bound, kept.tags),
-                    configuration.cache,
-                    load,
-                    refresh=passage.call.no_cache,
-                )
-        except TimeoutError:
-            raise late(prepared, passage.track) from None
-        except DeadlineError:
-            # The deadline of another call, which had asked for all: this one has time left, and asks itself.
-            if passage.track.attempts or context.deadline.remaining <= 0:
-                raise
+    try:
+        async with asyncio.timeout(context.deadline.remaining + _SLACK_SECONDS):
+            return await cache.fetch(
+                configuration.name,
+                (*whose, prepared.operation.name, *kept.material),
+                tags_of(bound, kept.tags),
+                configuration.cache,
+                load,
+                refresh=passage.call.no_cache,
+            )
+    except TimeoutError:
+        raise late(prepared, passage.track) from None

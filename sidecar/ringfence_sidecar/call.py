@@ -78,3 +78,5 @@ class Context:
     deadline: Deadline
     progress: Progress | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+    """The caller's; equal for a repetition of the same call."""

@@ -17,6 +17,7 @@ from ringfence_sidecar.routing.plan import Track
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _FRAMES = 8
+_REFUSED = frozenset({Status.INVALID, Status.REFUSED, Status.LIMITED})
 
 
 class Passage:
@@ -33,7 +34,9 @@ class Passage:
         self.prepared: Prepared | None = None
         self.reservation: Reservation | None = None
         self.invalidates: frozenset[str] = frozenset()
-        """Tags to drop once it has been done, or may have been."""
+        """Tags to drop once it has been done, or may have been,"""
+        self.related: tuple[str, ...] = ()
+        """of these connectors: another of the same kind may read the same backend."""
         self.decision = "none"
         self.rule = ""
         self.cache: CacheInfo | None = None
@@ -45,7 +48,8 @@ class Passage:
         self.status = Status.CANCELLED
         self.code = ""
         self.outcome_unknown = False
-        self.is_over = False
+        self.is_answered = False
+        """True once the cache has answered: what it asks from then on is for itself."""
         self.revalidates = False
         """True for a question of the cache's own, after its call has been answered with something stale."""
 
@@ -75,9 +79,15 @@ class Passage:
         self.backend_id = error.backend_id or self.backend_id
         if error.rule:
             self.rule = error.rule
-        if error.status in {Status.INVALID, Status.REFUSED, Status.LIMITED} and not self.track.sent:
+        if error.status in _REFUSED and not self.track.sent:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
+
+    def judged(self, envelope: Envelope) -> None:
+        """Take over the envelope of a call that was served elsewhere."""
+        self.status = envelope.status
+        self.code = envelope.errors[0].code if envelope.errors else ""
+        self.decision = "refused" if envelope.status in _REFUSED else "allowed"
 
     def again(self) -> "Passage":
         """Return the passage of the same question, asked by the cache."""

@@ -2,25 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 import structlog
 
 from ringfence_sidecar.answer import Answer, encoded
-from ringfence_sidecar.arguments import converted
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Place, Trail
 from ringfence_sidecar.cache.port import AnswerCache
-from ringfence_sidecar.cached import cacheable, read, tags_of
+from ringfence_sidecar.cached import cacheable, read
 from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
 from ringfence_sidecar.connectors.base import Operation, Prepared
 from ringfence_sidecar.envelope import Envelope
-from ringfence_sidecar.errors import CallError, InvalidArgumentsError, NotConfiguredError, UnknownError
+from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedError
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
+from ringfence_sidecar.policy import context_of, identified, judged
 from ringfence_sidecar.quota import Quota, Reservation
 from ringfence_sidecar.routing import figures
 from ringfence_sidecar.routing.bound import Bound
@@ -30,8 +30,6 @@ from ringfence_sidecar.tracing import Tracer
 
 LONGEST_STREAM_SECONDS = 3600.0
 BATCH_CONCURRENCY = 8
-_NAME = 63
-"""Characters of a stranger's name that are repeated."""
 
 log = structlog.get_logger()
 
@@ -42,8 +40,8 @@ class Pipeline:
     def __init__(
         self,
         *,
-        cache: AnswerCache,
         audit: Trail,
+        cache: AnswerCache | None = None,
         pod: str = "",
         quota: Quota | None = None,
         metrics: Metrics | None = None,
@@ -60,6 +58,10 @@ class Pipeline:
         self._settlement = Settlement(cache)
         self.metrics = metrics or Metrics()
         self.metrics.read = self._figures
+
+    def use(self, cache: AnswerCache) -> None:
+        """Keep answers there from now on. Without a cache, none are kept."""
+        self._cache = self._settlement.cache = cache
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force. Calls that have begun end as they began."""
@@ -127,6 +129,23 @@ class Pipeline:
         finally:
             self._finish(passage, place)
 
+    async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
+        """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
+
+        `serve` raises nothing but cancellation. It is not called if there is no room for its line.
+        """
+        passage = Passage(call, self._who)
+        try:
+            place = await self._audit.reserve()
+        except CallError as error:
+            return self._unaudited(passage, error)
+        try:
+            envelope = await serve()
+            passage.judged(envelope)
+        finally:
+            self._finish(passage, place)
+        return envelope
+
     async def batch(self, calls: Sequence[Call], *, concurrency: int = BATCH_CONCURRENCY) -> tuple[Envelope, ...]:
         """Return the calls' envelopes, in their order; at most `concurrency` run at once, and none stops another."""
         gate = asyncio.Semaphore(max(1, concurrency))
@@ -140,11 +159,11 @@ class Pipeline:
         return tuple(task.result() for task in tasks)
 
     async def _run(self, passage: Passage) -> Envelope:
-        bound = self._identify(passage)
-        context = self._context(passage, bound.longest_seconds)
-        prepared = self._judge(passage, bound, context)
-        passage.reservation = await self._reserve(passage.call, prepared)
-        if cacheable(bound, prepared):
+        agent, bound = identified(passage, self._registry, self._agent)
+        context = context_of(passage.call, agent, bound.longest_seconds)
+        prepared = judged(passage, self._registry, bound, context)
+        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
+        if self._cache is not None and cacheable(bound, prepared):
             answer = await read(self._cache, self._ask, passage, bound, prepared, context)
             self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
         else:
@@ -153,12 +172,12 @@ class Pipeline:
         return passage.served(answer)
 
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
-        bound = self._identify(passage)
-        context = self._context(passage, LONGEST_STREAM_SECONDS)
-        prepared = self._judge(passage, bound, context)
+        agent, bound = identified(passage, self._registry, self._agent)
+        context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
+        prepared = judged(passage, self._registry, bound, context)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
-        passage.reservation = await self._reserve(passage.call, prepared)
+        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         used: dict[str, float] = {}
         async with aclosing(bound.stream(prepared, context, passage.track)) as pieces:
             async for piece in pieces:
@@ -169,51 +188,19 @@ class Pipeline:
         passage.ended()
         await self._settlement.clear(passage)
 
-    def _identify(self, passage: Passage) -> Bound:
-        call = passage.call
-        if self._agent is None:
-            raise NotConfiguredError(
-                "the sidecar has never had its configuration from the operator: it refuses every call until it has",
-                retry_after=1.0,
-            )
-        if self._registry.has(call.connector):
-            passage.connector = call.connector
-        bound = self._registry.get(call.connector)
-        if call.operation not in bound.operations:
-            permitted = ", ".join(bound.operations) or "none"
-            raise UnknownError(
-                f"connector {call.connector} has no operation {call.operation[:_NAME]!r} for this agent;"
-                f" it has: {permitted}"
-            )
-        passage.operation = call.operation
-        return bound
-
-    def _context(self, passage: Passage, longest_seconds: float) -> Context:
-        assert self._agent is not None  # noqa: S101 - identified
-        call = passage.call
-        seconds = longest_seconds if call.timeout_seconds is None else min(call.timeout_seconds, longest_seconds)
-        return Context(
-            agent=self._agent,
-            request_id=call.request_id,
-            trace=call.trace,
-            deadline=Deadline.after(seconds),
-            progress=call.progress,
-        )
-
-    @staticmethod
-    def _judge(passage: Passage, bound: Bound, context: Context) -> Prepared:
-        operation = bound.operations[passage.operation]
-        prepared = bound.connector.prepare(operation, converted(operation, passage.call.arguments), context)
-        passage.prepared = prepared
-        passage.decision, passage.rule = "allowed", prepared.rule
-        passage.invalidates = tags_of(bound, prepared.invalidates)
-        return prepared
-
-    async def _reserve(self, call: Call, prepared: Prepared) -> Reservation | None:
-        return None if self._quota is None else await self._quota.reserve(call, prepared.estimate)
+    async def _reserve(self, call: Call, prepared: Prepared, deadline: Deadline) -> Reservation | None:
+        if self._quota is None:
+            return None
+        try:
+            async with asyncio.timeout(deadline.remaining):
+                return await self._quota.reserve(call, prepared.estimate)
+        except TimeoutError:
+            raise LimitedError(
+                "the quota had nothing left until the call's deadline", code="QuotaWaitExceeded"
+            ) from None
 
     async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
-        if passage.is_over:
+        if passage.is_answered:
             return await self._revalidate(passage, bound, prepared, context)
         outcome = await bound.serve(prepared, context, passage.track)
         passage.used = outcome.used
@@ -225,9 +212,9 @@ class Pipeline:
         """Ask for the cache, which has answered the call with something stale: with quota and audit line of its own."""
         passage = answered.again()
         place = await self._audit.reserve()
+        mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
         try:
-            passage.reservation = await self._reserve(passage.call, prepared)
-            mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
+            passage.reservation = await self._reserve(passage.call, prepared, mine.deadline)
             answer, keep = await self._ask(passage, bound, prepared, mine)
             await self._settlement.clear(passage)
             passage.served(answer)
@@ -263,7 +250,6 @@ class Pipeline:
         return envelope
 
     def _finish(self, passage: Passage, place: Place) -> None:
-        passage.is_over = True
         place.write(passage.record())
         seconds = passage.seconds
         self.metrics.observe(

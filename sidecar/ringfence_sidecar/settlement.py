@@ -19,8 +19,8 @@ log = structlog.get_logger()
 class Settlement:
     """Settles each call once, and to the end, even if its caller goes away meanwhile."""
 
-    def __init__(self, cache: AnswerCache) -> None:
-        self._cache = cache
+    def __init__(self, cache: AnswerCache | None) -> None:
+        self.cache = cache
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def clear(self, passage: Passage) -> None:
@@ -44,8 +44,10 @@ class Settlement:
 
     async def _settle(self, passage: Passage, reservation: Reservation | None, tags: frozenset[str]) -> None:
         try:
-            if tags:
-                passage.warnings += await self._cache.invalidate(passage.connector, tags)
+            cache = self.cache
+            if tags and cache is not None:
+                for connector in passage.related:
+                    passage.warnings += await cache.invalidate(connector, tags)
             if reservation is not None:
                 passage.warnings += await reservation.settle(passage.to_settle())
         except Exception as error:  # noqa: BLE001 - the backend has done it: the call is served, whatever this says

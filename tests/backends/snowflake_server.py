@@ -50,7 +50,7 @@ class SnowflakeServer:
     @property
     def record(self) -> dict[str, Any]:
         """What it was asked: `statements`, `logins`, `paths`, `aborts`; and `sessions`, how many are logged in."""
-        return self._control("record", {})
+        return dict(self._control("record", {}))
 
     @property
     def statements(self) -> list[dict[str, Any]]:

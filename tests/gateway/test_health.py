@@ -1,13 +1,11 @@
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from ringfence_gateway.health import HealthServer, is_envoy_live
-from tests.gateway.clients import SECONDS, connected
+from ringfence_gateway.health import HealthServer
+from tests.gateway.clients import connected
 
 
 @contextlib.asynccontextmanager
@@ -61,50 +59,3 @@ async def test_garbage_ends_its_connection_only(data: bytes) -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         assert (await _get(port, "GET /healthz"))[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("answer", "is_live"),
-    [
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nLIVE\n", True),
-        (b"HTTP/1.1 503 Service Unavailable\r\n\r\nPRE_INITIALIZING\n", False),
-        (b"HTTP/1.1 200 OK\r\n\r\nDRAINING\n", False),
-        (b"", False),
-    ],
-)
-async def test_envoy_is_asked_on_its_socket(tmp_path: Path, answer: bytes, is_live: bool) -> None:
-    path = tmp_path / "admin.sock"
-    asked = []
-
-    async def admin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
-        for octet in answer:
-            writer.write(bytes([octet]))
-            await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_unix_server(admin, path):
-        found = await is_envoy_live(path, seconds=5.0)
-
-    assert found is is_live
-    assert asked == [b"GET /ready HTTP/1.1\r\n"]
-
-
-async def test_an_envoy_that_is_not_there_or_says_nothing_is_not_live(tmp_path: Path) -> None:
-    path = tmp_path / "admin.sock"
-    before = await is_envoy_live(path)
-
-    is_over = asyncio.Event()
-
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        is_over.set()
-
-    async with await asyncio.start_unix_server(silent, path):
-        then = await is_envoy_live(path, seconds=0.05)
-        async with asyncio.timeout(SECONDS):
-            await is_over.wait()
-
-    assert (before, then) == (False, False)

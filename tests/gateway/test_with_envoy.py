@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ringfence_gateway.access_log import AccessLog, serve_access_log
+from ringfence_gateway.admin import is_envoy_live
 from ringfence_gateway.control import Certificates
-from ringfence_gateway.health import is_envoy_live
 from ringfence_gateway.limits import watch_limits
 from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_once

@@ -52,6 +52,9 @@ def test_every_setting_can_be_said() -> None:
         redis_service="cache/redis",
         redis_cidrs="10.9.0.0/24",
         redis_port="6380",
+        redis_url="rediss://redis.cache.svc:6380",
+        redis_administrator="/etc/redis/administrator",
+        redis_authority="/etc/redis/ca.crt",
         http_port="9090",
         workers="4",
         log_level="debug",
@@ -87,6 +90,9 @@ def test_every_setting_can_be_said() -> None:
         "redis_service": "cache/redis",
         "redis_cidrs": ["10.9.0.0/24"],
         "redis_port": 6380,
+        "redis_url": "rediss://redis.cache.svc:6380",
+        "redis_administrator": "/etc/redis/administrator",
+        "redis_authority": "/etc/redis/ca.crt",
         "http_port": 9090,
         "workers": 4,
         "log_level": "debug",
@@ -134,3 +140,26 @@ def test_two_replicas_never_share_an_identity() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().workers = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h:6379", "rediss://h", "redis+sentinel://a:26379,b:26379/main", "redis+cluster://a:6379,b:6379?tls"],
+)
+def test_a_redis_may_be_of_four_kinds(url: str) -> None:
+    found = Settings.from_env(
+        {"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/etc/redis/administrator"}
+    )
+
+    assert found.redis_url == url
+
+
+@pytest.mark.parametrize("url", ["http://h:6379", "redis://user:word@h:6379", "redis://", "redis://h:6379?x=1"])
+def test_a_redis_of_another_form_is_refused_and_so_is_one_with_a_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="RINGFENCE_OPERATOR_REDIS_URL"):
+        Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/a"})
+
+
+def test_a_redis_without_an_administrator_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR: .*name the file"):
+        Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": "redis://h:6379"})

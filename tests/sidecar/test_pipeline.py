@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,11 +10,14 @@ import structlog
 
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Trail
+from ringfence_sidecar.cache.answers import Answers
+from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.call import Call
-from ringfence_sidecar.configuration import CachePolicy
-from ringfence_sidecar.envelope import Notice, encode
-from ringfence_sidecar.errors import LimitedError, Status
+from ringfence_sidecar.configuration import CachePolicy, LocalCache
+from ringfence_sidecar.envelope import Envelope, Metadata, Notice, encode, failed
+from ringfence_sidecar.errors import InvalidArgumentsError, LimitedError, Status
 from ringfence_sidecar.quota import Reservation
+from tests.backends.waiting import eventually
 from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, serving, value
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
@@ -192,6 +196,55 @@ async def test_a_write_through_the_sidecar_drops_what_was_made_from_its_object()
     assert server.asked.count("GET p-shape") == 1
 
 
+async def test_a_write_drops_what_another_connector_of_its_kind_has_kept() -> None:
+    server = Server({"p-colour": "blue"})
+    reader = connector(endpoint(server), name="reader", uid="c-2", cache=CACHED)
+
+    async with running(server), serving(connector(endpoint(server)), reader, cache=in_process()) as (pipeline, _):
+        await pipeline.run(call("get", {"key": "colour"}, connector="reader"))
+        await pipeline.run(call("put", {"key": "colour", "value": "red"}))
+        after = await pipeline.run(call("get", {"key": "colour"}, connector="reader"))
+
+    assert value(after) == "red"
+
+
+async def test_calls_that_ask_the_same_at_once_ask_the_backend_once() -> None:
+    server = Server({"p-colour": "blue"})
+    server.delay = 0.05
+    quota = Ledger()
+    bound = connector(endpoint(server), cache=CACHED)
+
+    async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
+        calls = [call("get", {"key": "colour"}) for _ in range(10)]
+        envelopes = await pipeline.batch(calls, concurrency=10)
+
+        await lines.calls(10)
+
+    assert [value(envelope) for envelope in envelopes] == ["blue"] * 10
+    assert server.asked == ["GET p-colour"]
+    assert sorted(used.get("queries", 0) for used in quota.settled) == [0] * 9 + [1]
+
+
+async def test_a_stale_answer_is_served_at_once_and_the_cache_asks_on_its_own_account() -> None:
+    server = Server({"p-colour": "blue"})
+    quota = Ledger()
+    stale = CachePolicy(ttl_seconds=0.02, stale_while_revalidate_seconds=60)
+    bound = connector(endpoint(server), cache=stale)
+
+    async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
+        await pipeline.run(call("get", {"key": "colour"}))
+        aged = time.monotonic() + 0.03
+        await eventually(lambda: time.monotonic() > aged, what="the answer is stale")
+        server.store["p-colour"] = "red"
+        second = await pipeline.run(call("get", {"key": "colour"}))
+
+        audited = await lines.calls(3)
+
+    assert value(second) == "blue"
+    assert [line["cache"] for line in audited] == ["none", "local:stale", "revalidate"]
+    assert quota.settled == [{"queries": 1}, {}, {"queries": 1}]
+
+
 async def test_no_cache_asks_the_backend_and_keeps_its_answer() -> None:
     server = Server({"p-colour": "blue"})
 
@@ -256,6 +309,18 @@ async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> 
     assert server.asked == ["GET p-colour"]
 
 
+async def test_a_quota_that_lets_calls_wait_lets_them_wait_no_longer_than_their_deadline() -> None:
+    server = Server()
+    quota = Ledger()
+    quota.is_full = True
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
+        envelope = await pipeline.run(call("get", {"key": "colour"}, timeout_seconds=0.05))
+
+    assert envelope.status is Status.LIMITED
+    assert server.asked == []
+
+
 async def test_an_answer_from_the_cache_uses_up_no_quota() -> None:
     server = Server()
     quota = Ledger()
@@ -303,6 +368,22 @@ async def test_a_call_that_takes_longer_than_it_may_is_timed_out_and_cancelled_a
     assert [read.status, write.status] == [Status.TIMEOUT, Status.TIMEOUT]
     assert read.errors[0].retryable
     assert not write.errors[0].retryable
+
+
+async def test_what_needs_no_connector_is_audited_like_any_call() -> None:
+    asked = call("set", {"key": "a"}, connector="cache")
+
+    async def serve() -> Envelope:
+        return failed(InvalidArgumentsError("arguments.value is missing"), Metadata(asked.request_id, ""))
+
+    async with serving() as (pipeline, lines):
+        envelope = await pipeline.account(asked, serve)
+
+        [line] = await lines.calls()
+
+    assert envelope.status is Status.INVALID
+    assert (line["connector"], line["operation"], line["outcome"]) == ("cache", "set", "invalid")
+    assert (line["decision"], line["code"]) == ("refused", "InvalidArguments")
 
 
 async def test_a_batch_keeps_its_order_and_no_more_run_at_once_than_it_says() -> None:
@@ -374,14 +455,22 @@ async def test_a_stream_that_was_asked_for_wrongly_is_one_envelope() -> None:
     assert [piece.status for piece in refused] == [Status.INVALID]
 
 
+def in_process() -> Answers:
+    """The real cache, without a Redis."""
+    return Answers("team-a", Shared(None), local=LocalCache())
+
+
 class Ledger:
     """A quota of so many queries."""
 
     def __init__(self, left: float = 1000) -> None:
         self.left = left
+        self.is_full = False
         self.settled: list[dict[str, float]] = []
 
     async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:  # noqa: ARG002 - the Protocol's
+        if self.is_full:
+            await asyncio.Event().wait()
         if self.left < estimate["queries"]:
             raise LimitedError("no queries are left for this hour", rule="queries", retry_after=60)
         self.left -= estimate["queries"]

@@ -38,6 +38,12 @@ class Bucket:
         self.tokens -= 1
         return True
 
+    def borrow(self, now: float) -> float:
+        """Take one that may not be there yet; return the seconds until it is."""
+        self.has(now)
+        self.tokens -= 1
+        return max(0.0, -self.tokens / self.rate)
+
 
 @dataclass(slots=True)
 class _Source:

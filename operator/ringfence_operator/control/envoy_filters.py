@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -44,11 +45,14 @@ def only_public(closed: tuple[str, ...] | None) -> rbac_pb2.RBAC:
     """
     if closed is None:
         return _allowing(rbac_pb2.Permission(any=True), rbac_pb2.Principal(any=True))
-    rules = [_leads_to(PUBLIC)]
-    if closed:
-        rules.append(rbac_pb2.Principal(not_id=_leads_to(closed)))
-    public = rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=rules))
-    return _allowing(rbac_pb2.Permission(any=True), public)
+    public = collapsed(PUBLIC)
+    rules = [_leads_to(public)]
+    # What is outside of these is closed already, and each range costs 260 bytes for each name of each policy.
+    inside = [each for each in collapsed(closed) if any(each.overlaps(around) for around in public)]
+    if inside:
+        rules.append(rbac_pb2.Principal(not_id=_leads_to(inside)))
+    principal = rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=rules))
+    return _allowing(rbac_pb2.Permission(any=True), principal)
 
 
 @lru_cache(maxsize=1)
@@ -90,10 +94,9 @@ def _allowing(permission: rbac_pb2.Permission, principal: rbac_pb2.Principal) ->
     return rbac_pb2.RBAC(action=rbac_pb2.RBAC.ALLOW, policies={"policy": policy})
 
 
-def _leads_to(cidrs: Iterable[str]) -> rbac_pb2.Principal:
+def _leads_to(networks: Iterable[IPv4Network | IPv6Network]) -> rbac_pb2.Principal:
     ranges = [
-        {"address_prefix": str(each.network_address), "prefix_len": {"value": each.prefixlen}}
-        for each in collapsed(cidrs)
+        {"address_prefix": str(each.network_address), "prefix_len": {"value": each.prefixlen}} for each in networks
     ]
     # One matcher for all ranges: each chain has its own, and RBAC's matcher of upstream addresses takes one range.
     return rbac_pb2.Principal(filter_state={"key": UPSTREAM_ADDRESS, "address_match": {"ranges": ranges}})

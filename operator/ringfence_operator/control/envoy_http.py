@@ -82,7 +82,9 @@ def _check(closed: tuple[str, ...] | None) -> HttpFilter:
 
 @lru_cache(maxsize=1)
 def _router() -> HttpFilter:
-    return HttpFilter(name="router", typed_config=packed(router_pb2.Router(suppress_envoy_headers=True)))
+    # No counter for each status code: nobody asks for them, and each request would look for them.
+    router = router_pb2.Router(suppress_envoy_headers=True, dynamic_stats={"value": False})
+    return HttpFilter(name="router", typed_config=packed(router))
 
 
 @lru_cache(maxsize=1)

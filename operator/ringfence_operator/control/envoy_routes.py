@@ -23,14 +23,14 @@ _TARGET = "x-envoy-original-dst-host"
 
 def build_routes(port_set: PortSet, settings: GatewaySettings) -> route_pb2.RouteConfiguration:
     """Return the policy's routes; each carries its verdict as its name."""
-    deny = _denied(port_set.policy)
+    deny = _, deny_rest = _denied(port_set.policy)
     http = judge(port_set, HTTP_PORT)
     plain = [_loop(port_set, HTTP), *_forward(port_set, settings, Verdict.ALLOWED)]
     hosts = [_host("http", _authorities(_of(http, Verdict.ALLOWED)), plain)]
     others = ["*", *_authorities(_of(http, Verdict.DENIED, Verdict.AUDITED))]
     for port, offset in tls_ports(port_set).items():
         names = judge(port_set, port)
-        back = [_loop(port_set, offset), *deny]
+        back = [_loop(port_set, offset), deny_rest]
         hosts.append(_host(f"tls-{port}", _with_port(_of(names, Verdict.ALLOWED), port), back))
         rest = _with_port(_of(names, Verdict.DENIED, Verdict.AUDITED), port)
         if port_set.is_audit:
@@ -102,8 +102,8 @@ def _forward(
     return [route]
 
 
-def _denied(policy: str) -> list[Route]:
-    """Return the routes that refuse whatever comes; a CONNECT has no path, and so needs one of its own."""
+def _denied(policy: str) -> tuple[Route, Route]:
+    """Return the routes that refuse whatever comes: one for CONNECT, which has no path, and one for the rest."""
     text = (
         f"Ringfence: SecurityPolicy {policy} does not let %REQ(:AUTHORITY)% through. "
         f"To allow it, add it to `spec.network.allowedDomains` of SecurityPolicy {policy}.\n"
@@ -112,8 +112,8 @@ def _denied(policy: str) -> list[Route]:
         "status": 403,
         "body_format": {"text_format_source": {"inline_string": text}, "content_type": "text/plain"},
     }
-    everything: tuple[dict[str, Any], ...] = ({"connect_matcher": {}}, {"safe_regex": {"regex": ".*"}})
-    return [
+    everything: tuple[dict[str, Any], ...] = ({"connect_matcher": {}}, {"prefix": ""})
+    connect, rest = (
         Route(
             name=Verdict.DENIED.value,
             match=match,
@@ -121,7 +121,8 @@ def _denied(policy: str) -> list[Route]:
             typed_per_filter_config=_unfiltered(),
         )
         for match in everything
-    ]
+    )
+    return connect, rest
 
 
 def _any_name(port: int) -> dict[str, Any]:

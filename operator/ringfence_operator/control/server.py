@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 DISCOVERY = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 GATEWAY = "ringfence.gateway.v1.Gateway"
 
-_OPTIONS = (
+OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_concurrent_streams", 16),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
@@ -81,7 +81,7 @@ class ControlServer:
         """Listen; return the port. Raises ValueError without an identity, OSError if the port is taken."""
         if self._identity is None:
             raise ValueError("there is no identity to serve with")
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+        server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         server.add_generic_rpc_handlers((self._handlers(),))
         self._is_new = False
         credentials = grpc.dynamic_ssl_server_credentials(

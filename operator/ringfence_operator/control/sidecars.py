@@ -118,8 +118,10 @@ class Sidecars:
     async def _exchange(self, reader: asyncio.StreamReader, peer: Peer, own: Bucket | None) -> tuple[int, bytes]:
         async with asyncio.timeout(IDLE_SECONDS if own else FIRST_SECONDS):
             request = await read_head(reader)
-            is_allowed = own.take(self._clock()) if own else self._allowance.request(peer.address)
-            if not is_allowed:
+            if own is not None:
+                # Changes that follow each other quickly are told more slowly, and not by a connection that is lost.
+                await asyncio.sleep(own.borrow(self._clock()))
+            elif not self._allowance.request(peer.address):
                 raise RefusedError(429, "too many requests: a sidecar polls, and waits for its answer")
             _check_place(request)
             token = request.token

@@ -1,13 +1,15 @@
 """The egress gateway from the leader's side: its certificates, its settings, and the feed of its control process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ringfence_operator.egress.derived import Derived
 from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
+from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_addresses
 from ringfence_operator.egress.token_review import TokenReviewer
 from ringfence_operator.reconcile.binding import has_outside
 from ringfence_operator.reconcile.issuer import Issuer
@@ -16,6 +18,7 @@ from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.port_set import connector_holder, connector_of
 from ringfence_operator.runtime.queue import WorkQueue
+from ringfence_operator.settings import Settings
 
 PATIENCE_SECONDS = 10.0
 """How long the first picture waits for policies that cannot be published, so that none keeps the others closed."""
@@ -56,6 +59,7 @@ class Egress:
         self._identities = Identities(kube, view.settings.namespace)
         self._issuer = Issuer(kube)
         self.credentials = Derived()
+        self._redis = _redis_users(view.settings, self.credentials)
         self._unpublished: set[str] = set()
         """Whose port sets are not published yet, as `PortSet.policy` has it."""
         self._running: asyncio.Task[None] | None = None
@@ -74,8 +78,27 @@ class Egress:
         self._deadline = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self.feed.complete)
         if not self._unpublished:
             self.feed.complete()
-        self._running = asyncio.create_task(self.feed.run(), name="feed")
+        self._running = asyncio.create_task(self._run(), name="feed")
         return self._running
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.feed.run())
+            if self._redis is not None:
+                group.create_task(self._redis.run())
+
+    def shared_cache(self, namespace: str) -> Mapping[str, Any] | None:
+        """Return the namespace's Redis, with its credentials, as the sidecar decodes it; None if there is none.
+
+        Pods with sidecars cannot ask for names of the cluster: in place of a Service's name they are told its address.
+        """
+        found = self._redis.configuration(namespace) if self._redis is not None else None
+        url = with_addresses(str(found["url"]), self._address_of) if found else None
+        return {**found, "url": url} if found and url else None
+
+    def _address_of(self, namespace: str, name: str) -> str:
+        service = self._view.services.get(namespace, name)
+        return service.address if service else ""
 
     def follow(self) -> None:
         """End it: the control process stops serving."""
@@ -131,3 +154,12 @@ class Egress:
     def _seen(self, policy: str) -> None:
         namespace, _, name = policy.partition("/")
         self._queue.add_after(Task("SecurityPolicy", namespace, name), TOGETHER_SECONDS, _LATER)
+
+
+def _redis_users(settings: Settings, credentials: Derived) -> RedisUsers | None:
+    if settings.redis_url is None:
+        return None
+    authority = Path(settings.redis_authority).read_text() if settings.redis_authority else ""
+    administrator = Path(settings.redis_administrator or "")
+    place = RedisPlace(url=settings.redis_url, administrator=administrator, authority=authority)
+    return RedisUsers(place, credentials.redis)

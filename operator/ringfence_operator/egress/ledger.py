@@ -29,6 +29,15 @@ class _Published:
     refused: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Replica → version and the reason that it refused it with."""
 
+    @property
+    def refusal(self) -> str | None:
+        """Why a replica refused the present version, None if none did."""
+        return next((why for has, why in self.refused.values() if has == self.port_set.version), None)
+
+    def behind(self, replicas: Sequence[str]) -> list[str]:
+        """Return those of `replicas` that have not acknowledged the present version."""
+        return [name for name in replicas if self.in_force.get(name, ("", 0))[0] != self.port_set.version]
+
 
 @dataclass(slots=True)
 class _Counts:
@@ -128,12 +137,30 @@ class Ledger:
         return self._withdrawn.get(block, set()).issuperset(replicas)
 
     def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
-        """Return where the policy stands on `replicas`, which are those that connections may come to."""
-        block = self._by_policy.get(policy)
+        """Return where the policy stands on `replicas`, which are those that connections may come to.
+
+        How long it has stood so counts from the first call that found it so, which is why each call is taken note of.
+        """
+        block, now = self._by_policy.get(policy), self._clock()
         present = self.published.get(block) if block is not None else None
         if present is None:
-            return Standing(Force.PENDING, self._clock() - self._since)
-        now, version = self._clock(), present.port_set.version
+            return Standing(Force.PENDING, now - self._since)
+        self._note(present, replicas, now)
+        return self._judge(present, replicas, now)
+
+    def _note(self, present: _Published, replicas: Sequence[str], now: float) -> None:
+        """Begin or end the times that `replicas` begin or end: without any, and with the policy on its way."""
+        if not replicas:
+            self._alone = now if self._alone is None else self._alone
+            return
+        self._alone = None
+        if present.refusal is None and not present.behind(replicas):
+            present.since = None
+        elif present.since is None and (present.refusal is not None or self._joined):
+            # One that came or went after all had it begins anew.
+            present.since = now
+
+    def _judge(self, present: _Published, replicas: Sequence[str], now: float) -> Standing:
         # Of others no answer counts, and one that went while nobody listened is never said to have left.
         told = tuple(
             GatewayReplica(name=name, generation=had[1])
@@ -141,24 +168,15 @@ class Ledger:
             if name in replicas
         )
         if not replicas:
-            return Standing(Force.UNAVAILABLE, now - self._alone_since(now), replicas=told)
-        self._alone = None
-        why = next((why for has, why in present.refused.values() if has == version), None)
-        if why is not None:
-            return Standing(Force.REFUSED, now - _on_its_way_since(present, now), why, told)
-        behind = [name for name in replicas if present.in_force.get(name, ("", 0))[0] != version]
+            return Standing(Force.UNAVAILABLE, _since(self._alone, now), replicas=told)
+        if present.refusal is not None:
+            return Standing(Force.REFUSED, _since(present.since, now), present.refusal, told)
+        behind = present.behind(replicas)
         if behind and not self._joined:
             return Standing(Force.UNAVAILABLE, now - self._since, replicas=told)
         if behind:
-            seconds = now - _on_its_way_since(present, now)
-            return Standing(Force.PENDING, seconds, f"waiting for {', '.join(behind[:4])}", told)
-        present.since = None
+            return Standing(Force.PENDING, _since(present.since, now), f"waiting for {', '.join(behind[:4])}", told)
         return Standing(Force.IN_FORCE, replicas=told)
-
-    def _alone_since(self, now: float) -> float:
-        """Return since when no replica has been ready."""
-        self._alone = now if self._alone is None else self._alone
-        return self._alone
 
     def seen(self, policy: str) -> Seen:
         """Return what agents under the policy asked for and was not told yet."""
@@ -247,10 +265,8 @@ class Ledger:
             self._on_seen(policy)
 
 
-def _on_its_way_since(present: _Published, now: float) -> float:
-    """Return since when a replica has been behind; one that came or went after all had it begins anew."""
-    present.since = now if present.since is None else present.since
-    return present.since
+def _since(began: float | None, now: float) -> float:
+    return 0.0 if began is None else now - began
 
 
 def _add(counts: dict[Name, SeenDomain], fresh: SeenDomain) -> None:

@@ -26,6 +26,8 @@ SENTINEL, CLUSTER = "redis+sentinel", "redis+cluster"
 SCHEMES = ("redis", "rediss", SENTINEL, CLUSTER)
 _PORTS = {SENTINEL: 26_379}
 _PORT = 6_379
+_NAME_WORDS = 2
+"""Of `name.namespace.svc`, those before the last."""
 
 COMMANDS = (
     *("get", "set", "mget", "del", "exists", "expire", "pexpire", "ttl", "pttl", "incr", "incrby"),
@@ -54,6 +56,24 @@ def rights_of(namespace: str, password: str) -> list[str]:
     own = f"{prefix_of(namespace)}*"
     digest = sha256(password.encode()).hexdigest()
     return ["reset", "on", f"#{digest}", f"~{own}", f"&{own}", "-@all", *(f"+{each}" for each in COMMANDS)]
+
+
+def with_addresses(url: str, address_of: Callable[[str, str], str]) -> str | None:
+    """Return `url` with the address of each Service in place of its name; None if one has no address.
+
+    `address_of` takes a Service's namespace and name.
+    """
+    parts = urlsplit(url)
+    hosts = []
+    for part in parts.netloc.split(","):
+        host, colon, port = part.partition(":")
+        words = host.split(".")
+        if len(words) > _NAME_WORDS and words[2] == "svc":
+            host = address_of(words[1], words[0])
+            if not host:
+                return None
+        hosts.append(f"{host}{colon}{port}")
+    return parts._replace(netloc=",".join(hosts)).geturl()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

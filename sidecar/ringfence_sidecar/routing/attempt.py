@@ -77,6 +77,7 @@ class Attempt:
         self._route.breaker.record(self._permit, verdict, self._prepared.operation.name, seconds)
         if verdict is Verdict.LOST:
             self._route.tally.lost += 1
+            self._route.sessions.doubt()
         elif verdict is not Verdict.ABANDONED:
             self._route.tally.served += 1
             self._route.tally.seconds += seconds

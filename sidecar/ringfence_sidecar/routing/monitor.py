@@ -66,10 +66,26 @@ class Monitor:
 
     async def _check(self) -> bool:
         """Return False if every session is at work, so that nothing could be learnt."""
-        sessions, breaker = self._route.sessions, self._route.breaker
+        try:
+            seconds = await self._ask()
+        except BackendLostError:
+            # A session may have died of old age: that says nothing of the endpoint until a new one fails, too.
+            self._route.sessions.doubt()
+            seconds = await self._ask()
+        if seconds is None:
+            return False
+        breaker = self._route.breaker
+        breaker.revive()
+        permit = breaker.begin()
+        if permit is not None:
+            breaker.record(permit, Verdict.SERVED, WORK, seconds)
+        return True
+
+    async def _ask(self) -> float | None:
+        sessions = self._route.sessions
         held = await sessions.acquire_for_check(Deadline.after(self._policy.timeout_seconds))
         if held is None:
-            return False
+            return None
         started = time.monotonic()
         broken = True
         try:
@@ -77,11 +93,7 @@ class Monitor:
             broken = False
         finally:
             sessions.release(held, broken=broken)
-        breaker.revive()
-        permit = breaker.begin()
-        if permit is not None:
-            breaker.record(permit, Verdict.SERVED, WORK, time.monotonic() - started)
-        return True
+        return time.monotonic() - started
 
     def _missed(self, reason: str, message: str, *, dead: bool) -> None:
         self._route.finding = Finding(healthy=False, reason=reason, message=message)

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.errors import BackendLostError, UnavailableError, UnknownError
+from ringfence_sidecar.routing.breaker import State
 from ringfence_sidecar.routing.retry import Budget, backoff
 from ringfence_sidecar.routing.route import Route
 from ringfence_sidecar.routing.selection import in_order
 
 ROUNDS = 3
 """How often a call goes round all endpoints; it waits between rounds, and not between endpoints."""
+
+PROBE_SECONDS = 1.0
+"""How long a call waits for a probe of the only endpoints that there are,"""
+PROBE_TICK_SECONDS = 0.01
+"""and how often it looks."""
 
 
 @dataclass(slots=True)
@@ -51,6 +57,7 @@ class Plan:
         self._draw = draw
         self._lost: BackendLostError | None = None
         self._round = 0
+        self._waited = 0.0
         self._queue: list[Route] = []
         self._last_resort = False
         if prepared.endpoint is not None and prepared.endpoint not in self._routes:
@@ -68,11 +75,7 @@ class Plan:
                     route.breaker.abandon(permit)
                     raise self._lost
                 return route, permit
-            if self._round >= ROUNDS or (self._round and self._lost is None):
-                raise self._lost or self._closed()
-            if self._round:
-                await self._pause()
-            self._round += 1
+            await self._next_round()
             self._queue = self._candidates()
 
     def lose(self, error: BackendLostError) -> None:
@@ -100,11 +103,24 @@ class Plan:
         # What the monitor found ill may have come back since: it is tried when nothing else is left.
         return sorted(open_ones, key=lambda route: not route.finding.healthy)
 
-    async def _pause(self) -> None:
-        seconds = backoff(self._round, self._draw)
-        if self._lost is not None and seconds >= self._deadline.remaining:
-            raise self._lost
-        await asyncio.sleep(seconds)
+    async def _next_round(self) -> None:
+        """Wait for what may make another round worth it; raise the last error if nothing will."""
+        seconds = 0.0
+        if self._lost is not None:
+            seconds = backoff(self._round, self._draw)
+        elif self._round:
+            # Nothing was tried: but a probe that is under way may close a breaker any moment.
+            probing = any(route.breaker.state is State.HALF_OPEN for route in self._routes.values())
+            if not probing or self._waited > PROBE_SECONDS:
+                raise self._closed()
+            self._round -= 1
+            self._waited += PROBE_TICK_SECONDS
+            seconds = PROBE_TICK_SECONDS
+        if self._round >= ROUNDS or seconds >= self._deadline.remaining:
+            raise self._lost or self._closed()
+        self._round += 1
+        if seconds:
+            await asyncio.sleep(seconds)
 
     def _closed(self) -> UnavailableError:
         soonest = min((route.breaker.opens_in for route in self._routes.values()), default=1.0)

@@ -80,6 +80,10 @@ class Pool(Generic[S]):
         while len(self._idle) > 1 and self._clock() - self._idle[0].idle_since > longest_idle:
             self._closing.add(self._idle.popleft().session)
 
+    def doubt(self) -> None:
+        """See Sessions."""
+        self._drop_idle()
+
     def renew(self) -> None:
         """See Sessions."""
         self._epoch += 1

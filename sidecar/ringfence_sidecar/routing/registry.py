@@ -1,6 +1,7 @@
 """What is bound to the agent, as the configuration last said."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 
@@ -41,6 +42,10 @@ class Registry:
         """Return True if a connector of that name is configured, usable or not."""
         return name in self._bound or name in self._unusable
 
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the connectors of a kind that can serve."""
+        return tuple(name for name, bound in self._bound.items() if bound.configuration.kind == kind)
+
     def get(self, name: str) -> Bound:
         """Return the connector. Raises UnknownError, or UnavailableError for one that cannot be bound."""
         bound = self._bound.get(name)
@@ -63,9 +68,8 @@ class Registry:
                 self._retire(name)
             self._unusable = {name: kept for name, kept in self._unusable.items() if wanted.get(name) == kept[0]}
             changed = [each for name, each in wanted.items() if self._configured(name) != each]
-            await asyncio.gather(*(self._load(kind) for kind in {each.kind for each in changed}))
-            for each in changed:
-                self._bind(each)
+            # Each as soon as its own driver is there: what takes a permission away must not wait for an import.
+            await asyncio.gather(*(self._bind(each) for each in changed))
 
     def health(self) -> tuple[EndpointHealth, ...]:
         """Return how each endpoint of each connector was found."""
@@ -97,15 +101,11 @@ class Registry:
             return self._bound[name].configuration
         return self._unusable[name][0] if name in self._unusable else None
 
-    async def _load(self, kind: str) -> None:
-        """Import the kind's driver beside the event loop, which goes on serving; `make` reports what fails."""
-        try:
-            await asyncio.to_thread(load, kind)
-        except UnusableConnectorError:
-            return
-
-    def _bind(self, configuration: ConnectorConfiguration) -> None:
+    async def _bind(self, configuration: ConnectorConfiguration) -> None:
         name = configuration.name
+        with contextlib.suppress(UnusableConnectorError):
+            # Beside the event loop, which goes on serving; `make` raises the same again.
+            await asyncio.to_thread(load, configuration.kind)
         self._retire(name)
         self._unusable.pop(name, None)
         try:

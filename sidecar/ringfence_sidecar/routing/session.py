@@ -50,6 +50,9 @@ class Sessions(Protocol[S]):
     def sweep(self, longest_idle: float) -> None:
         """Close what has been idle for longer, save one."""
 
+    def doubt(self) -> None:
+        """Close what is idle, or is no longer usable: one session was found lost, and the others may be as old."""
+
     def renew(self) -> None:
         """Use no session of before for a new call: the credentials have changed."""
 

@@ -72,6 +72,11 @@ class Shared(Generic[S]):
     def sweep(self, longest_idle: float) -> None:
         """See Sessions. The only one stays."""
 
+    def doubt(self) -> None:
+        """See Sessions."""
+        if self._current is not None and not self._connector.is_usable(self._current.session):
+            self._replace()
+
     def renew(self) -> None:
         """See Sessions."""
         self._epoch += 1

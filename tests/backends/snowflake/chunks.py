@@ -13,20 +13,29 @@ class Chunks:
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
 
-    def cut(self, data: dict[str, Any], base: str, rows: int) -> None:
-        """Cut the answer's rows after `rows`, and each chunk too; `base` is the URL below which they are had."""
+    def cut(self, data: dict[str, Any], base: str, first: int, largest: int) -> None:
+        """Cut the answer's rows: about `first` bytes stay in it, and each chunk is twice the one before, to `largest`.
+
+        `base` is the URL below which the chunks are had.
+        """
         import pyarrow as pa  # noqa: PLC0415 - fakesnow's environment has it, the tests' need not
 
-        if data.get("queryResultFormat") != "arrow" or data.get("total", 0) <= rows or not data["rowsetBase64"]:
+        if data.get("queryResultFormat") != "arrow" or len(data["rowsetBase64"]) <= first * 2:
             return
         with pa.ipc.open_stream(base64.b64decode(data["rowsetBase64"])) as reader:
             table = reader.read_all()
-        data["rowsetBase64"] = base64.b64encode(_stream(table.slice(0, rows))).decode()
-        result = next(_ids)
+        result, row_bytes, start = next(_ids), max(1, table.nbytes // table.num_rows), 0
         data["chunks"], data["chunkHeaders"] = [], {"x-test-chunk": "yes"}
-        for number, start in enumerate(range(rows, table.num_rows, rows)):
+        for number in itertools.count():
+            rows = max(1, min(first << number, largest) // row_bytes)
             part = table.slice(start, rows)
+            start += rows
+            if not part.num_rows:
+                break
             body = _stream(part)
+            if not number:
+                data["rowsetBase64"] = base64.b64encode(body).decode()
+                continue
             self._kept[f"{result}/{number}"] = body
             said = {"rowCount": part.num_rows, "uncompressedSize": len(body), "compressedSize": len(body)}
             data["chunks"].append({"url": f"{base}/chunks/{result}/{number}", **said})

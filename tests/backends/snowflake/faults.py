@@ -16,8 +16,9 @@ class Faults:
     """Text in a statement → seconds that it takes."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """Text in a statement → code, SQLSTATE and message that it fails with."""
-    chunk_rows: int = 50_000
-    """Rows in the answer itself, and in each of the chunks that hold the rest."""
+    first_chunk: int = 100_000
+    """Bytes of a large result that are in the answer itself; each chunk is twice the one before."""
+    largest_chunk: int = 16_000_000
 
     def seconds(self, sql: str) -> float:
         """Return how long a statement takes besides what it takes."""

@@ -8,6 +8,7 @@ from tests.backends.snowflake.chunks import Chunks
 from tests.backends.snowflake.exchange import App, Exchange, Message, Receive, Send
 from tests.backends.snowflake.faults import Faults, Record, Statement
 from tests.backends.snowflake.logins import Users, access_token, refuse
+from tests.backends.snowflake.nulls import mend_nulls
 from tests.backends.snowflake.rewrite import rewrite
 from tests.backends.snowflake.sessions import MASTER_EXPIRED, Session, Sessions, refusal
 
@@ -155,8 +156,9 @@ class StandIn:
         status, answer = await exchange.ask(self._inner, token=session.inner, content=asked)
         statement.ended = "ok" if answer["success"] else "failed"
         if answer["success"]:
+            mend_nulls(answer["data"])
             base = f"{exchange.scope['scheme']}://{exchange.header('host')}"
-            self._chunks.cut(answer["data"], base, self._faults.chunk_rows)
+            self._chunks.cut(answer["data"], base, self._faults.first_chunk, self._faults.largest_chunk)
         await exchange.answer(answer, status=status)
 
     async def _wait(self, statement: Statement) -> tuple[str, str, str] | None:

@@ -1,12 +1,16 @@
 from typing import Any
 
 import pytest
+import yaml
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as manager_pb2
 
 from ringfence_operator.control.envoy import build_resources, build_shared
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.control.resource import CLUSTER, LISTENER, PORT_SET, ROUTES, SETTINGS, Key, block_of
+from ringfence_operator.control.server import OPTIONS
 from ringfence_operator.resources.port_set import PortSet
+from tests.operator.control.envoy_process import BOOTSTRAP
 from tests.operator.control.port_sets import port_set
 
 
@@ -61,6 +65,13 @@ def test_reserved_addresses_change_the_listeners_and_nothing_else() -> None:
     assert changed(one, two) == {(LISTENER, "p-00017-http"), (LISTENER, "p-00017-tls-443")}
 
 
+def test_reserved_addresses_that_are_closed_without_being_named_change_no_listener() -> None:
+    reserved = ["10.96.0.0/16", "fd00:96::/112", "::1/128", "fe80::/10"]
+    one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example"), reserved=reserved)
+
+    assert changed(one, two) == set()
+
+
 def test_what_is_shared_belongs_to_no_block() -> None:
     with_proxy = build_shared(settings(upstreamProxy="https://p.example:3128"))
 
@@ -81,3 +92,24 @@ def test_a_listener_takes_one_connection_before_a_worker_looks_at_the_others() -
     listeners = [listener_pb2.Listener.FromString(each.body) for each in found if each.type_url == LISTENER]
 
     assert [each.max_connections_to_accept_per_socket_event.value for each in listeners] == [1, 1, 1]
+
+
+def test_an_http_listener_waits_for_its_routes_however_late_they_are() -> None:
+    found = build_resources(port_set(17, "a.example"), settings(), Wiring())
+    listener = next(listener_pb2.Listener.FromString(each.body) for each in found if each.name == "p-00017-http")
+    manager = manager_pb2.HttpConnectionManager()
+
+    assert listener.filter_chains[0].filters[-1].typed_config.Unpack(manager)
+    source = manager.rds.config_source
+    # Without it, Envoy waits for 15 s, and then answers 404 to names that are allowed.
+    assert source.HasField("initial_fetch_timeout")
+    assert source.initial_fetch_timeout.ToTimedelta().total_seconds() == 0
+
+
+def test_neither_end_cuts_off_an_envoy_that_reads_nothing_while_it_loads() -> None:
+    cluster = yaml.safe_load((BOOTSTRAP / "bootstrap.yaml").read_text())["static_resources"]["clusters"][0]
+    (protocol,) = cluster["typed_extension_protocol_options"].values()
+    its_end = protocol["explicit_http_config"]["http2_protocol_options"]["connection_keepalive"]["timeout"]
+
+    assert dict(OPTIONS)["grpc.keepalive_timeout_ms"] >= 30_000
+    assert float(its_end.removesuffix("s")) >= 30

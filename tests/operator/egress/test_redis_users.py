@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ringfence_operator.egress.derived import Derived
-from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers
+from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_addresses
 from tests.backends.certificates import issue
 from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
 from tests.backends.waiting import until
@@ -270,3 +270,22 @@ def test_without_a_credential_a_namespace_has_no_redis(tmp_path: Path) -> None:
     them = RedisUsers(place(tmp_path, "redis://127.0.0.1"), lambda _: None)
 
     assert them.configuration("team") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://redis.data.svc:6379", "redis://10.0.0.9:6379"),
+        ("rediss://redis.data.svc.cluster.local:6379/2", "rediss://10.0.0.9:6379/2"),
+        (
+            "redis+sentinel://redis.data.svc:26379,10.1.1.1:26379/main?tls",
+            "redis+sentinel://10.0.0.9:26379,10.1.1.1:26379/main?tls",
+        ),
+        ("redis://redis.example.com:6379", "redis://redis.example.com:6379"),
+        ("redis://other.data.svc:6379", None),
+    ],
+)
+def test_a_services_name_becomes_its_address_since_sidecars_have_no_names(url: str, told: str | None) -> None:
+    addresses = {("data", "redis"): "10.0.0.9"}
+
+    assert with_addresses(url, lambda *key: addresses.get(key, "")) == told

@@ -21,6 +21,8 @@ class Server:
         """True to take connections and answer nothing at all."""
         self.drops = False
         """True to do what is asked, and cut the connection instead of answering."""
+        self.forgets = False
+        """True to cut every connection of before at its next request, as a firewall that has forgotten it."""
         self.pieces = 3
         self.asked: list[str] = []
         """Verbs and words, without PING and AUTH."""
@@ -68,8 +70,12 @@ class Server:
         self.opened += 1
         self._changed.set()
         requests: dict[str, asyncio.Task[None]] = {}
+        is_old = not self.forgets
         try:
             while line := await reader.readline():
+                if self.forgets and is_old:
+                    writer.transport.abort()
+                    break
                 number, parent, verb, *words = line.decode().split()
                 if verb == "CANCEL":
                     if number in requests:

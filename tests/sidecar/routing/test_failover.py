@@ -7,7 +7,7 @@ import pytest
 
 from ringfence_sidecar.configuration import HealthCheck
 from ringfence_sidecar.errors import Status
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value
+from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -168,6 +168,38 @@ async def test_an_endpoint_that_comes_back_serves_again_once_a_health_check_has_
 
     assert away.metadata.endpoint == "b"
     assert back.metadata.endpoint == "a"
+
+
+async def test_sessions_that_died_of_old_age_cost_a_read_one_try_and_not_one_each() -> None:
+    server = Server({"p-colour": "blue"})
+    server.delay = 0.02
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+        await pipeline.batch([call("get", {"key": "colour"}) for _ in range(4)], concurrency=4)
+        before = server.sessions
+        server.forgets = True
+        envelope = await pipeline.run(call("get", {"key": "colour"}))
+
+    assert before == 4
+    assert envelope.status is Status.OK
+    assert envelope.metadata.attempts == 2
+
+
+async def test_calls_wait_for_a_probe_that_is_under_way_and_are_not_refused() -> None:
+    server = Server({"p-colour": "blue"})
+    server.delay = 0.02
+    checks = HealthCheck(interval_seconds=0.05, timeout_seconds=1)
+
+    async with serving(connector(endpoint(server), health_check=checks)) as (pipeline, _):
+        for _ in range(6):
+            await pipeline.run(call("get", {"key": "colour"}))
+        await server.start()
+        await warm(pipeline)
+        calls = [call("get", {"key": "colour"}) for _ in range(8)]
+        envelopes = await pipeline.batch(calls, concurrency=8)
+        await server.kill()
+
+    assert {envelope.status for envelope in envelopes} == {Status.OK}
 
 
 async def test_an_endpoint_that_takes_connections_and_answers_nothing_costs_a_read_no_failure(

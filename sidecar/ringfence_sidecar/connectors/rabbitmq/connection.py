@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aio_pika
-from aio_pika.exceptions import AMQPConnectionError
+from aio_pika.exceptions import AMQPError
 from aiormq.connection import TransportFactory
-from aiormq.exceptions import ConnectionNotAllowed, ProbableAuthenticationError
+from aiormq.exceptions import ProbableAuthenticationError
 from yarl import URL
 
 from ringfence_sidecar.configuration import Auth, Endpoint
@@ -24,6 +24,10 @@ SILENCE = 1.4 * HEARTBEAT
 It sends something at least once per heartbeat. Where nothing passes in either direction it closes the connection no
 sooner than 1.5 heartbeats after the last byte that came here, and only then hands what was leased to others.
 """
+
+_CLOSE = b"\x00\x0a\x00\x32"
+"""Connection.Close, class 10, method 50; its code follows."""
+_NOT_ALLOWED = 530
 
 # The driver logs addresses and tracebacks; what matters comes to us as exceptions.
 for _name in ("aio_pika", "aiormq"):
@@ -46,9 +50,13 @@ class _Reader(asyncio.StreamReader):
         self._on_lost = on_lost
         self._loop_time = asyncio.get_running_loop().time
         self.heard = self._loop_time()
+        self.greeting: bytes | None = b""
+        """What has come while the connection was being opened."""
 
     def feed_data(self, data: Any) -> None:
         self.heard = self._loop_time()
+        if self.greeting is not None:
+            self.greeting += bytes(data)
         super().feed_data(data)
 
     def feed_eof(self) -> None:
@@ -81,6 +89,20 @@ class _Transports(TransportFactory):
         )
         self.reader, self.transport = reader, transport
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def is_open(self) -> None:
+        """Say that the connection is open."""
+        if self.reader is not None:
+            self.reader.greeting = None
+
+    def closed_because(self) -> int:
+        """Return the code with which the broker has closed the connection instead of opening it, or 0.
+
+        The driver looks at it only where the login is concerned.
+        """
+        greeting = (self.reader.greeting or b"") if self.reader is not None else b""
+        at = greeting.rfind(_CLOSE)
+        return int.from_bytes(greeting[at + len(_CLOSE) :][:2], "big") if at >= 0 else 0
 
 
 class Connection(aio_pika.Connection):
@@ -126,16 +148,17 @@ async def connect(
     try:
         async with asyncio.timeout(seconds):
             await connection.connect()
-    except (OSError, TimeoutError, AMQPConnectionError) as error:
+    except (OSError, TimeoutError, AMQPError) as error:
         connection.abort()
-        raise _connect_error(error, where) from None
+        raise _connect_error(error, where, transports.closed_because()) from None
+    transports.is_open()
     return connection
 
 
-def _connect_error(error: BaseException, where: str) -> CallError:
+def _connect_error(error: BaseException, where: str, code: int) -> CallError:
     if isinstance(error, ProbableAuthenticationError):
         return BackendError(f"{where}: the broker refuses the Connector's user or password", code="LoginRefused")
-    if isinstance(error, ConnectionNotAllowed):
+    if code == _NOT_ALLOWED:
         return BackendError(
             f"{where}: the broker lets the Connector's user into no virtual host of that name", code="LoginRefused"
         )

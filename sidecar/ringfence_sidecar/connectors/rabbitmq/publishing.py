@@ -14,6 +14,7 @@ from ringfence_sidecar.connectors.rabbitmq.broker_errors import DRIVER_ERRORS, c
 from ringfence_sidecar.connectors.rabbitmq.message import Outgoing
 from ringfence_sidecar.connectors.rabbitmq.results import Published, PublishOutcome
 from ringfence_sidecar.connectors.rabbitmq.session import Session
+from ringfence_sidecar.errors import BackendLostError
 
 _MOST_LINES = 32
 _MARGIN_SECONDS = 0.05
@@ -98,14 +99,13 @@ class Publisher:
     def _raise_lost(self, publication: Publication) -> None:
         where = f"endpoint {self._session.endpoint.name}"
         if not publication.is_sent:
-            raise call_error(ChannelInvalidStateError(), where)
+            raise BackendLostError(f"{where}: the connection to the broker broke")
         if publication.unsettled and publication.is_idempotent and not self._session.is_usable:
-            error = call_error(ChannelInvalidStateError(), where, sent=True)
-            error.message += (
-                f"; {len(publication.outcomes)} of {len(publication.messages)} messages have been answered for: "
-                "publish the call again with the same messageIds"
+            raise BackendLostError(
+                f"{where}: the connection to the broker broke when it had answered for {len(publication.outcomes)} of "
+                f"{len(publication.messages)} messages: publish the call again with the same messageIds",
+                outcome_unknown=True,
             )
-            raise error
 
     async def _open(self, exchanges: Iterable[str]) -> dict[str, _Line]:
         wanted = dict.fromkeys(exchanges)

@@ -133,6 +133,7 @@ class InspectResult(_Result, frozen=True, kw_only=True):
     ready: int
     """Messages that wait; those that are leased somewhere are not among them."""
     consumers: int
+    """On a quorum queue, whoever holds a message that it has asked for by itself is one, too."""
     held: int
     """Messages of this queue that this agent holds."""
 

@@ -31,7 +31,7 @@ class Open:
 
 
 class Runner:
-    """What the calls of one Connector share, such as the queues that the agent has made for itself, as far as known here."""
+    """What the calls of one Connector share; of the agent's own queues, those that this process has made."""
 
     def __init__(self, limits: Limits, permissions: Permissions, leases: Leases, settler: Settler) -> None:
         self.limits = limits

@@ -12,7 +12,7 @@ from ringfence_sidecar.connectors.snowflake.arguments import BatchArguments, Bat
 from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading
-from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
+from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError, InvalidArgumentsError
 
@@ -111,10 +111,8 @@ class Batch(Action):
         try:
             if part.kind != "Select":
                 return StatementAnswer(statement=part.kind, query_id=cursor.sfqid or "", rows_affected=cursor.rowcount)
-            with failures():
-                answer, cut = await Reading(cursor, rows=self.bound.limits.rows).page(
-                    self.bound.limits.rows, self.bound.limits.bytes
-                )
+            reading = await Reading.start(cursor, rows=self.bound.limits.rows)
+            answer, cut = await reading.page(self.bound.limits.rows, self.bound.limits.bytes)
         finally:
             cursor.close()
         warnings += [Notice(each.code, f"statement {at + 1}: {each.message}") for each in cut]

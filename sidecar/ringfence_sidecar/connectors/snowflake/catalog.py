@@ -189,4 +189,3 @@ def _whole(value: Any) -> int | None:
 
 def _cut(most: int) -> Notice:
     return Notice("RowsCut", f"there are more than {most} tables or views, so the rest is not here: name a schema")
-

@@ -30,7 +30,7 @@ PINNED: dict[str, Any] = {
     "logout_total_timeout_seconds": 2,
     "server_session_keep_alive": False,
     "enable_server_session_keep_alive_auto_detection": False,
-    # Large results: one chunk is read while the next is on its way, and of those no more than this is kept (MB).
+    # What the driver itself reads ahead; of large results, see chunks.py.
     "client_prefetch_threads": 1,
     "client_memory_limit": 16,
 }
@@ -53,6 +53,9 @@ class Driver:
     """The class of its asynchronous connections."""
     error: type[Exception]
     """The root of what it raises."""
+    rows_of: Any
+    """Reads the rows of a chunk's stream, many at a time. Internal to the driver, which is pinned for it: what it shows
+    of chunks gives one row at a time, each by way of another thread."""
 
 
 @functools.cache
@@ -63,7 +66,10 @@ def load() -> Driver:
     logger.setLevel(logging.CRITICAL + 1)
     logger.propagate = False
     # 0.4 s and 30 MiB: only who has bound a Connector of the kind pays for it.
+    from snowflake.connector._internal.arrow_stream_async import (  # noqa: PLC0415
+        create_async_row_iterator_from_stream_ptr,
+    )
     from snowflake.connector.aio import Connection  # noqa: PLC0415
     from snowflake.connector.errors import Error  # noqa: PLC0415
 
-    return Driver(Connection, Error)
+    return Driver(Connection, Error, create_async_row_iterator_from_stream_ptr)

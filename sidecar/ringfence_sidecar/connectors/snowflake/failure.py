@@ -13,6 +13,9 @@ from ringfence_sidecar.errors import (
 
 _IO, _TIMEOUT = 4, 14
 """Kinds of the driver's core, which it gives as error numbers where Snowflake said none."""
+_CORES_OWN = 250_001
+"""A login that failed for a reason that Snowflake did not number."""
+_NO_ANSWER = ("HTTP request failed", "transport error", "timed out")
 _NO_SESSION = frozenset({390_104, 390_111, 390_112, 390_114, 390_115, 390_195})
 """The session or its tokens are no more: nothing has been done."""
 _NO_WAREHOUSE = frozenset({606, 90_073})
@@ -25,9 +28,10 @@ _NO_PRIVILEGE = frozenset({3_001, 3_003, 3_007})
 
 _TOLD = frozenset(
     {
-        904, 938, 939, 979, 980, 1003, 1007, 1011, 1015, 1030, 1038, 1044, 1065, 1104, 2003, 2014, 2016, 2025, 2027,
-        2028, 2040, 2043, 2049, 2076, 2140, 2262, 2401, 3001, 90_082, 90_105, 90_106, 100_035, 100_037, 100_038, 100_039,
-        100_040, 100_046, 100_048, 100_051, 100_069, 100_071, 100_072, 100_078, 100_090, 100_132, 100_183,
+        904, 938, 939, 979, 980, 1003, 1007, 1011, 1015, 1030, 1038, 1044, 1065, 1104, 2003, 2014, 2016,
+        2025, 2027, 2028, 2040, 2043, 2049, 2076, 2140, 2262, 2401, 3001, 90_082, 90_105, 90_106, 100_035,
+        100_037, 100_038, 100_039, 100_040, 100_046, 100_048, 100_051, 100_069, 100_071, 100_072, 100_078,
+        100_090, 100_132, 100_183,
     }
 )  # fmt: skip
 """Errors whose text speaks of the agent's own statement; any other text stays here."""
@@ -35,6 +39,7 @@ _LONGEST = 300
 _HIDDEN = re.compile(r"expansion of view|stack ?trace|Traceback|\bin transaction\b", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _DATA_ERRORS = range(100_000, 101_000)
+_DRIVERS_OWN = range(250_000, 260_000)
 
 
 def is_session_gone(error: BaseException) -> bool:
@@ -43,9 +48,9 @@ def is_session_gone(error: BaseException) -> bool:
 
 
 def connect_failure(error: Exception) -> CallError:
-    """Return what a login that failed is: BackendLostError if the account was not reached, else BackendError."""
-    number = _number(error)
-    if number in (_IO, _TIMEOUT) or (number == 250_001 and _is_transport(error)):  # noqa: PLR2004 - the driver's own
+    """Return what a login that failed is: BackendLostError if nobody answered it, else BackendError."""
+    number, text = _number(error), str(getattr(error, "raw_msg", ""))
+    if number in (_IO, _TIMEOUT) or (number == _CORES_OWN and any(said in text for said in _NO_ANSWER)):
         return BackendLostError("the Snowflake account cannot be reached")
     return BackendError(
         f"Snowflake refused the login ({number:06d}): look at the Connector's user, credential and role",
@@ -84,6 +89,8 @@ def told(error: Exception) -> str:
     state = getattr(error, "sqlstate", None) or "-----"
     if number == _CANCELLED:
         return "the statement was cancelled in Snowflake"
+    if number in _DRIVERS_OWN:
+        return f"the answer of Snowflake could not be read (error {number:06d})"
     if number not in _TOLD or _HIDDEN.search(text):
         return (
             f"Snowflake refused the statement (error {number:06d}, SQLSTATE {state}); its text is in the query history"
@@ -99,8 +106,3 @@ def told(error: Exception) -> str:
 def _number(error: Any) -> int:
     number = getattr(error, "errno", None)
     return number if isinstance(number, int) and number >= 0 else 0
-
-
-def _is_transport(error: Exception) -> bool:
-    """Return True if no answer of Snowflake's is behind a failed login."""
-    return "code:" not in str(getattr(error, "raw_msg", ""))

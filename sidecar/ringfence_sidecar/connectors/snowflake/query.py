@@ -14,7 +14,7 @@ from ringfence_sidecar.connectors.snowflake.arguments import QueryArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading
-from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
+from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.errors import InvalidArgumentsError
 
 OPERATION = Operation(
@@ -22,8 +22,8 @@ OPERATION = Operation(
     title="Query Snowflake",
     description=(
         "Runs one SELECT (or SHOW, DESCRIBE, EXPLAIN, where permitted) and answers its columns and rows. Give values "
-        "as binds. It uses the warehouse, so ask for the columns and rows that you need. For a large result give paged: "
-        "true, and read on with the handle in details.page."
+        "as binds. It uses the warehouse, so ask for the columns and rows that you need. For a large result give "
+        "paged: true, and read on with the handle in details.page."
     ),
     effect=Effect.READ,
     arguments=QueryArguments,
@@ -71,8 +71,7 @@ class Query(Action):
         else:
             if payload.paged:
                 self.bound.pages.check_room()
-            cursor = await session.run(payload.statement, context)
-            reading = Reading(cursor, rows=payload.most)
+            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
             session.hold()
         return await self._answer(reading, session, payload, started)
 
@@ -81,16 +80,15 @@ class Query(Action):
         if isinstance(payload, _Page):
             reading, session = self.bound.pages.take(payload.handle)
         else:
-            reading = Reading(await session.run(payload.statement, context), rows=payload.most)
+            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
             session.hold()
         try:
             more = True
             while more:
                 context.deadline.check()
-                with failures():
-                    answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
+                answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
                 more = reading.can_go_on
-                cut = () if more else tuple(each for each in warnings if each.code == "RowsCut")
+                cut = () if more else tuple(each for each in warnings if each.code != "BytesCut")
                 yield _outcome(answer, cut, reading, seconds=0.0)
         finally:
             reading.close()
@@ -99,8 +97,7 @@ class Query(Action):
     async def _answer(self, reading: Reading, session: Session, payload: _Ask | _Page, started: float) -> Outcome:
         keep = False
         try:
-            with failures():
-                answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
+            answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
             keep = reading.can_go_on and (isinstance(payload, _Page) or payload.paged)
         finally:
             if not keep:

@@ -11,6 +11,7 @@ from ringfence_sidecar.connectors.snowflake.judge.names import Defaults
 from ringfence_sidecar.connectors.snowflake.judge.parsing import Source, generate, parse, read_generated, read_source
 from ringfence_sidecar.connectors.snowflake.judge.permissions import Permissions
 from ringfence_sidecar.connectors.snowflake.judge.refusal import refuse
+from ringfence_sidecar.connectors.snowflake.judge.sameness import is_same
 from ringfence_sidecar.connectors.snowflake.judge.statements import (
     Statement,
     check_kinds,
@@ -84,6 +85,8 @@ class _Judging:
                 text.check_quotes(written.ends())
                 check_nothing_lost(source.tokens, written.tokens)
                 return facts, text
+            if not is_same(tree, again):
+                break
             tree, known = again, known or facts
         return refuse("sql.roundTrip", "the statement cannot be written back as it was read: write it in a simpler way")
 

@@ -15,7 +15,7 @@ _COUNTED = frozenset(
     {TokenType.STRING, TokenType.RAW_STRING, TokenType.NUMBER, TokenType.IDENTIFIER, TokenType.VAR, TokenType.PARAMETER}
 )
 _BEFORE_A_LIMIT = frozenset({"LIMIT", "TOP", "FIRST", "NEXT", "FETCH"})
-_REPLACED = frozenset({"BYTEINT", "MODIFY", "ONLY", "STRING", "TOP"})
+_REPLACED = frozenset({"BYTEINT", "IDENTITY", "LAST", "MODIFY", "NULLS", "ONLY", "STRING", "TOP"})
 """Words that the generator says in another way."""
 _PARTS = frozenset(Snowflake.DATE_PART_MAPPING)
 """Units of time, which are written out."""

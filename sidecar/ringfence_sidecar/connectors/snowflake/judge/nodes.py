@@ -69,6 +69,7 @@ JSONPath: expressions
 JSONPathRoot:
 JSONPathKey: this quoted
 JSONPathSubscript: this
+JSONKeyValue: this expression
 PropertyEQ: this expression
 Kwarg: this expression
 Lambda: this expressions
@@ -97,6 +98,8 @@ DefaultColumnConstraint: this
 CommentColumnConstraint: this
 PrimaryKeyColumnConstraint:
 UniqueColumnConstraint: this
+AutoIncrementColumnConstraint:
+GeneratedAsIdentityColumnConstraint: start increment
 PrimaryKey: expressions include
 IndexParameters:
 Alter: this kind actions exists
@@ -114,7 +117,7 @@ EQ NEQ NullSafeEQ NullSafeNEQ GT GTE LT LTE Is Like ILike Escape
 """Their operands are nodes; their flags only tell the parser's dialects apart."""
 
 _SHAPES_OF_OPERATORS = """
-In: this expressions query field
+In: this expressions query
 Between: this low high
 """
 

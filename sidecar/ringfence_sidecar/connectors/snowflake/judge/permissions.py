@@ -66,8 +66,10 @@ class Permissions(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
             raise ValueError(f"no statement is called {unknown[0]!r}: choose from {', '.join(KINDS)}")
         for pattern in (*self.tables, *(self.writable_tables or ()), *self.stages):
             Pattern.parse(pattern)
-        for name in (*self.functions, *self.procedures):
-            _check_routine(name)
+        for name in self.functions:
+            _check_routine(name, lengths=(1, 3))
+        for name in self.procedures:
+            _check_routine(name, lengths=(3,))
 
     @cached_property
     def readable(self) -> tuple[Pattern, ...]:
@@ -96,9 +98,9 @@ class Permissions(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
         return frozenset(canonical(*split_name(name)) for name in self.procedures)
 
 
-def _check_routine(name: str) -> None:
+def _check_routine(name: str, *, lengths: tuple[int, ...]) -> None:
     parts = split_name(name)
-    if "*" in parts or len(parts) not in (1, 3):
-        raise ValueError(f"{name!r}: a function or procedure is listed as DB.SCHEMA.NAME or by one name, without *")
+    if "*" in parts or len(parts) not in lengths:
+        raise ValueError(f"{name!r}: functions and procedures are listed as DB.SCHEMA.NAME, and without *")
     if parts[-1] in _NEVER or any(part.startswith("SYSTEM$") for part in parts):
         raise ValueError(f"{name!r} cannot be permitted: it reaches beyond the statement")

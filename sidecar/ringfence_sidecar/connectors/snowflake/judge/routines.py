@@ -66,14 +66,18 @@ class Routines:
         name = node.this.upper()
         whole = canonical(*self._place(()), name)
         if id(node) == self.procedure:
-            self._call(name, whole)
+            self._call(whole)
+            self._qualify(node)
             return
         if name in functions.NAMES:
             self.deterministic = self.deterministic and name not in functions.UNSTEADY_NAMES
             return
         self.deterministic = False
-        if not {canonical(name), whole} & self.permissions.function_names:
+        if canonical(name) in self.permissions.function_names:
+            return
+        if whole not in self.permissions.function_names:
             self._refuse(name)
+        self._qualify(node)
 
     def _dot(self, node: exp.Expression) -> None:
         called = node.args.get("expression")
@@ -89,7 +93,7 @@ class Routines:
         node.set("this", _qualified(database, schema))
         whole = canonical(database, schema, called.this.upper())
         if id(node) == self.procedure:
-            self._call(whole, whole)
+            self._call(whole)
             return
         self.deterministic = False
         if whole not in self.permissions.function_names:
@@ -102,8 +106,14 @@ class Routines:
         database, schema = (*defaults[: 2 - len(qualifiers)], *qualifiers)
         return database, schema
 
-    def _call(self, name: str, whole: str) -> None:
-        if not {name, whole} & self.permissions.procedure_names:
+    def _qualify(self, node: exp.Expression) -> None:
+        """Write the name in full: a session looks in other schemas, too, if the default one has no such routine."""
+        dot = exp.Dot(this=_qualified(*self._place(())))
+        node.replace(dot)
+        dot.set("expression", node)
+
+    def _call(self, whole: str) -> None:
+        if whole not in self.permissions.procedure_names:
             may = listed(self.permissions.procedures)
             refuse("sql.procedures", f"CALL {shown(whole)} is not permitted: permitted procedures are {may}")
 

@@ -8,6 +8,9 @@ from sqlglot import exp
 from ringfence_sidecar.connectors.snowflake.judge.names import fold
 from ringfence_sidecar.connectors.snowflake.judge.refusal import refuse, shown
 
+_TAKEN = frozenset({"DIRECTORY", "FLATTEN", "GENERATOR", "IDENTIFIER", "LATERAL", "TABLE", "UNNEST", "VALUES"})
+"""Words that start something else in FROM."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -49,6 +52,8 @@ def _names(with_: exp.Expression, scope: Scope) -> list[str]:
         if type(cte) is not exp.CTE or any(value for name, value in cte.args.items() if name not in ("this", "alias")):
             refuse("sql.constructs", "a common table expression is written NAME AS (SELECT …)")
         names.append(_name(cte))
+        if names[-1] in _TAKEN:
+            refuse("sql.names", f"a common table expression cannot be called {names[-1]}: rename it")
         if names[-1] in scope.names or names[-1] in names[:-1]:
             refuse("sql.names", f"two common table expressions are called {shown(names[-1])}: rename one")
     return names

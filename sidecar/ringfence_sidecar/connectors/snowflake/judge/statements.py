@@ -129,6 +129,7 @@ def _show(tree: exp.Expression) -> Statement:
 def _describe(tree: exp.Expression) -> Statement:
     if not isinstance(tree.this, exp.Table) or tree.args.get("kind") not in (None, "TABLE", "VIEW"):
         refuse("sql.statements", "only tables and views can be described: DESCRIBE TABLE or DESCRIBE VIEW")
+    tree.set("kind", tree.args.get("kind") or "TABLE")
     return Statement("Describe", ("Describe",), named=(tree.this,))
 
 
@@ -163,7 +164,7 @@ def judge_named(tree: exp.Expression, tables: Tables, defaults: Defaults) -> Non
         tables.read(tables.resolve(tree.this))
         return
     scope, kind = tree.args.get("scope"), str(tree.args.get("scope_kind") or "")
-    if kind == "ACCOUNT" or kind not in ("", "TABLE", "SCHEMA", "DATABASE"):
+    if kind not in ("", "TABLE", "SCHEMA", "DATABASE"):
         refuse("sql.tables", "SHOW is permitted IN TABLE, IN SCHEMA and IN DATABASE: name one of these")
     if kind == "TABLE" and scope is not None:
         tables.read(tables.resolve(scope))

@@ -57,7 +57,7 @@ class Text:
             refuse("sql.roundTrip", "the statement's quotes cannot be told apart: write it in a simpler way")
         for piece in pieces:
             if piece[0] not in "'\"":
-                _check_code(_STAGE.sub("", piece))
+                _check_code(piece)
         return cls(pieces)
 
     def ends(self) -> set[int]:
@@ -96,6 +96,6 @@ def _in_code(pieces: Iterable[str], change: Callable[[str], str]) -> Iterable[st
 
 
 def _check_code(code: str) -> None:
-    bare = _BIND.sub("", code)
-    if ":" in bare or not _CODE.fullmatch(bare) or _COMMENT.search(code) or _DOLLAR.search(code):
+    bare = _STAGE.sub("", _BIND.sub("", code))
+    if ":" in bare or not _CODE.fullmatch(bare) or _COMMENT.search(code) or _DOLLAR.search(bare):
         refuse("sql.constructs", "the statement has characters that no permitted construct needs: leave them out")

@@ -23,6 +23,8 @@ _NUMBER = re.compile(r"[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]*", re.ASCII)
 _SPOKEN = frozenset({"CURRENT_ACCOUNT", "CURRENT_ROLE", "CURRENT_SESSION", "CURRENT_USER", "SESSION_USER", "USER"})
 """Functions that need no brackets."""
+_STARTING = frozenset({"LATERAL", "SELECT", "TABLE", "VALUES"})
+"""Words that start a query, and no column's name without quotes."""
 _UNSTEADY = frozenset({"TableSample", "Changes"})
 
 
@@ -172,10 +174,15 @@ def _placeholder(node: exp.Expression) -> None:
 
 def _column(node: exp.Expression) -> None:
     name = node.this
-    if isinstance(name, exp.Identifier) and name.this.upper() == "NEXTVAL" and node.args.get("table") is not None:
+    if not isinstance(name, exp.Identifier):
+        return
+    if name.this.upper() == "NEXTVAL" and node.args.get("table") is not None:
         refuse("sql.constructs", "NEXTVAL moves a sequence, so it is not permitted: let a column's default do it")
-    if isinstance(name, exp.Identifier) and not name.args.get("quoted") and name.this.upper() in _SPOKEN:
-        refuse("sql.functions", f"{name.this.upper()} tells about the login, and is not permitted: leave it out")
+    word = "" if name.args.get("quoted") else name.this.upper()
+    if word in _SPOKEN:
+        refuse("sql.functions", f"{word} tells about the login, and is not permitted: leave it out")
+    if word in _STARTING:
+        refuse("sql.names", f"a column called {word} is written in double quotes")
 
 
 def _data_type(node: exp.Expression) -> None:

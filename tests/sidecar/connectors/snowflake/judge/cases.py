@@ -83,6 +83,8 @@ QUERIES = (
     Case("SELECT * FROM (t JOIN secret ON TRUE)", "sql.tables", "brackets around a join hide nothing"),
     Case("SELECT (SELECT MAX(a) FROM secret)", "sql.tables", "a scalar subquery reads"),
     Case("SELECT 1 FROM t WHERE a IN (SELECT a FROM secret)", "sql.tables", "IN reads"),
+    Case("SELECT 1 FROM t WHERE a IN secret", "sql.constructs", "a list has brackets"),
+    Case("SELECT 1 FROM t WHERE a = (TABLE secret)", "sql.names", "TABLE is no column"),
     Case("SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM secret)", "sql.tables", "EXISTS reads"),
     Case("SELECT 1 FROM t WHERE a > ALL (SELECT a FROM secret)", "sql.tables", "ALL reads"),
     Case("SELECT 1 FROM t ORDER BY (SELECT a FROM secret)", "sql.tables", "ORDER BY may read"),
@@ -105,6 +107,7 @@ QUERIES = (
     Case("SELECT * FROM t PIVOT (SUM(a) FOR b IN (SELECT x FROM secret))", "sql.tables", "a pivot's values may read"),
     Case("SELECT * FROM t UNPIVOT (a FOR b IN (c, d))", SELECT, "columns to rows", reads="DB.S.T"),
     Case("SELECT * FROM t MATCH_RECOGNIZE (PATTERN (A) DEFINE A AS a > 1)", "sql.constructs", "its pattern is no tree"),
+    Case("SELECT * FROM VALUES ({'a': 1})", "sql.roundTrip", "the parser writes it as another query"),
     Case("SELECT * FROM VALUES (1, 2), (3, 4) AS x (a, b)", SELECT, "rows that the statement brings"),
     Case("SELECT * EXCLUDE (a) FROM t", SELECT, "a star without a column", reads="DB.S.T"),
     Case("SELECT v:a.b[0]::INT FROM t", SELECT, "a path into a variant", reads="DB.S.T"),
@@ -181,6 +184,8 @@ TABLE_EXPRESSIONS = (
         "sql.tables",
         "nor what stands after it",
     ),
+    Case("WITH identifier AS (SELECT 1) SELECT * FROM identifier", "sql.names", "a word that starts something else"),
+    Case('WITH "LATERAL" AS (SELECT 1) SELECT * FROM "LATERAL"', "sql.names", "in quotes, too"),
     Case("WITH c AS (SELECT 1), c AS (SELECT 2) SELECT * FROM c", "sql.names", "which of them is meant is not sure"),
     Case(
         "WITH c AS (SELECT 1) SELECT * FROM (WITH c AS (SELECT 2) SELECT * FROM c)",
@@ -199,6 +204,10 @@ FUNCTIONS = (
     Case("SELECT UUID_STRING()", SELECT, "so does an identifier", steady=False),
     Case("SELECT SEQ4() FROM TABLE(GENERATOR(ROWCOUNT => 5))", SELECT, "so does a sequence", steady=False),
     Case("SELECT a FROM t WHERE d > DATEADD(DAY, -1, CURRENT_DATE)", SELECT, "at depth", reads="DB.S.T", steady=False),
+    Case("SELECT ZEROIFNULL(a OR b) FROM t", "sql.roundTrip", "the parser forgets brackets that are needed"),
+    Case("SELECT 1 FROM t WHERE NOT (a IS TRUE)", "sql.roundTrip", "the parser takes it for a, which may be NULL"),
+    Case("SELECT TRUNC(d, 'month'), v:x, 'a'::TEXT, {'a b': 1} FROM t", SELECT, "other spellings", reads="DB.S.T"),
+    Case("SELECT a FROM t ORDER BY a NULLS LAST, b DESC NULLS LAST", SELECT, "the default order", reads="DB.S.T"),
     Case("SELECT SYSTEM$CANCEL_ALL_QUERIES(1)", "sql.functions", "it acts"),
     Case("SELECT SYSTEM$WAIT(5)", "sql.functions", "all of SYSTEM$ is closed"),
     Case('SELECT "SYSTEM$WAIT"(5)', "sql.functions", "in quotes, too"),
@@ -251,6 +260,7 @@ FUNCTIONS = (
     Case("SELECT 1 FROM TABLE(SPLIT_TO_TABLE('a.b', '.'))", SELECT, "so does SPLIT_TO_TABLE"),
     Case("SELECT 1 FROM TABLE(GENERATOR(ROWCOUNT => 2000000))", "sql.functions", "more rows than are needed"),
     Case("SELECT 1 FROM TABLE(GENERATOR(TIMELIMIT => 600))", "sql.functions", "time is no bound of rows"),
+    Case("SELECT 1 FROM TABLE(GENERATOR(ROWCOUNT => 5, TIMELIMIT => 600))", "sql.functions", "nor beside one"),
     Case("SELECT 1 FROM TABLE(GENERATOR(ROWCOUNT => ?))", "sql.functions", "a bind is no bound that is seen"),
     Case("SELECT 1 FROM TABLE(UPPER('x'))", "sql.functions", "a function of values is no table"),
     Case("SELECT 1 FROM TABLE(spread(1))", "sql.functions", "a table function of the user's"),
@@ -341,6 +351,7 @@ WRITES = (
     _all("INSERT INTO log (a) VALUES (?)", "sql.statements.Insert", "written, and not readable", writes="DB.S.LOG"),
     _all("INSERT INTO t SELECT * FROM u", "sql.statements.Insert", "reads one", reads="DB.S.U", writes="DB.S.T"),
     _all("INSERT INTO t SELECT * FROM secret", "sql.tables", "what it reads is judged"),
+    _all("INSERT INTO t VALUES ((SELECT a FROM secret))", "sql.tables", "a value may read"),
     _all("INSERT INTO u VALUES (1)", "sql.writableTables", "readable, and not writable"),
     _all(
         "INSERT INTO t WITH c AS (SELECT * FROM u) SELECT * FROM c",
@@ -372,6 +383,9 @@ WRITES = (
     _all("UPDATE log SET a = 1", "sql.tables", "which rows there are would be told"),
     _all("DELETE FROM t WHERE a = 1", "sql.statements.Delete", "listed", reads="DB.S.T", writes="DB.S.T"),
     _all("DELETE FROM t USING secret WHERE t.a = secret.a", "sql.tables", "USING reads"),
+    _all("DELETE FROM t AT (OFFSET => -60)", "sql.constructs", "the past cannot be changed"),
+    _all("DELETE FROM t SAMPLE (10)", "sql.constructs", "which rows would go is chance"),
+    _all("UPDATE t JOIN u ON TRUE SET a = 1", "sql.constructs", "one table is written to"),
     _all("DELETE FROM u", "sql.writableTables", "readable, and not writable"),
     _all(
         "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN UPDATE SET b = 1 "
@@ -391,6 +405,12 @@ WRITES = (
     _all("TRUNCATE TABLE t", "sql.statements.Truncate", "listed", writes="DB.S.T"),
     _all("TRUNCATE TABLE t, u", "sql.writableTables", "each of several is judged"),
     _all("CREATE TABLE open.n (a INT NOT NULL, b TEXT)", "sql.statements.CreateTable", "listed", writes="DB.OPEN.N"),
+    _all(
+        "CREATE TABLE t (a NUMBER AUTOINCREMENT, b INT IDENTITY (1, 1), c TIMESTAMP DEFAULT CURRENT_TIMESTAMP())",
+        "sql.statements.CreateTable",
+        "numbers and times that the table gives",
+        writes="DB.S.T",
+    ),
     _all("CREATE TABLE n (a INT)", "sql.writableTables", "not listed"),
     _all(
         "CREATE OR REPLACE TABLE t AS SELECT * FROM u",
@@ -507,6 +527,12 @@ TALK = (
     Case("SHOW TABLES", "sql.statements.Show", "the default schema's", WIDE, steady=False),
     _all("EXPLAIN SELECT * FROM t", "sql.statements.Explain", "as if it ran", reads="DB.S.T"),
     _all("EXPLAIN USING JSON DELETE FROM t", "sql.statements.Explain", "nothing is written", reads="DB.S.T"),
+    Case(
+        "EXPLAIN DELETE FROM t",
+        "sql.statements",
+        "what is explained is a kind of its own",
+        Permissions(statements=("Explain", "Select"), tables=("DB.S.T",)),
+    ),
     _all("EXPLAIN SELECT * FROM secret", "sql.tables", "a plan tells, too"),
     _all("EXPLAIN SELECT 1; DELETE FROM t", "sql.single", "what follows is judged by nobody"),
     _all(

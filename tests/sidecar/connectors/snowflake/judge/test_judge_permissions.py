@@ -35,6 +35,7 @@ def test_permissions_are_read_from_what_the_operator_sends() -> None:
         ({"functions": ["RESULT_SCAN"]}, "cannot be permitted"),
         ({"functions": ["DB.INFORMATION_SCHEMA.QUERY_HISTORY"]}, "cannot be permitted"),
         ({"procedures": ["*"]}, "without *"),
+        ({"procedures": ["P"]}, "DB.SCHEMA.NAME"),
         ({"everything": True}, "unknown field"),
     ],
 )

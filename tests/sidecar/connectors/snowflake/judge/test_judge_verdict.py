@@ -128,9 +128,27 @@ def test_names_resolve_against_defaults_that_need_quotes() -> None:
     assert permitted.reads == {'"my db"."odd""schema".T'}
 
 
+def test_users_functions_and_procedures_are_called_by_their_full_names() -> None:
+    called = verdict("SELECT score(UPPER(a)), s.score(1) FROM t", permissions=ALL, row_cap=None)
+    procedure = verdict("CALL refresh(?)", permissions=ALL)
+
+    assert called.sql == 'SELECT "DB"."S".score(UPPER(a)), "DB"."S".score(1) FROM "DB"."S".t'
+    assert procedure.sql == 'CALL "DB"."S".refresh(?)'
+
+
+@pytest.mark.parametrize("sql", ["SELECT IDENTIFIER('a')", "SELECT SEARCH((a), 'x') FROM t", "SELECT a -> b FROM t"])
+def test_list_opens_no_function_that_the_parser_knows_as_something_else(sql: str) -> None:
+    permissions = Permissions(
+        statements=("Select",), tables=("DB.S.T",), functions=("IDENTIFIER", "DYNAMIC_IDENTIFIER", "SEARCH")
+    )
+
+    with pytest.raises(RefusedError):
+        verdict(sql, permissions=permissions)
+
+
 def test_dropped_argument_refuses_the_statement() -> None:
     with pytest.raises(RefusedError) as refusal:
-        verdict("SELECT SQUARE(a, 'b') FROM t")
+        verdict("SELECT SQUARE(a, 'b1') FROM t")
 
     assert refusal.value.rule == "sql.roundTrip"
 

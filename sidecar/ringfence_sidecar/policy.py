@@ -1,0 +1,60 @@
+"""The pipeline's first steps: what is asked for is bound, is permitted, and is asked for rightly."""
+
+from ringfence_sidecar.arguments import converted
+from ringfence_sidecar.cached import tags_of
+from ringfence_sidecar.call import Call, Context, Deadline
+from ringfence_sidecar.configuration import Agent
+from ringfence_sidecar.connectors.base import Prepared
+from ringfence_sidecar.errors import NotConfiguredError, UnknownError
+from ringfence_sidecar.passage import Passage
+from ringfence_sidecar.routing.bound import Bound
+from ringfence_sidecar.routing.registry import Registry
+
+_NAME = 63
+"""Characters of a stranger's name that are repeated."""
+
+
+def identified(passage: Passage, registry: Registry, agent: Agent | None) -> tuple[Agent, Bound]:
+    """Return whose call it is, and the connector that it asks. Raises NotConfiguredError, or as `Registry.get`."""
+    if agent is None:
+        raise NotConfiguredError(
+            "the sidecar has never had its configuration from the operator: it refuses every call until it has",
+            retry_after=1.0,
+        )
+    call = passage.call
+    if registry.has(call.connector):
+        passage.connector = call.connector
+    bound = registry.get(call.connector)
+    if call.operation not in bound.operations:
+        permitted = ", ".join(bound.operations) or "none"
+        raise UnknownError(
+            f"connector {call.connector} has no operation {call.operation[:_NAME]!r} for this agent;"
+            f" it has: {permitted}"
+        )
+    passage.operation = call.operation
+    return agent, bound
+
+
+def context_of(call: Call, agent: Agent, longest_seconds: float) -> Context:
+    """Return what the connector knows of the call; it ends when the caller wants, or after the longest that it may."""
+    seconds = longest_seconds if call.timeout_seconds is None else min(call.timeout_seconds, longest_seconds)
+    return Context(
+        agent=agent,
+        request_id=call.request_id,
+        trace=call.trace,
+        deadline=Deadline.after(seconds),
+        progress=call.progress,
+        idempotency_key=call.idempotency_key,
+    )
+
+
+def judged(passage: Passage, registry: Registry, bound: Bound, context: Context) -> Prepared:
+    """Return the call as policy lets it through. Raises InvalidArgumentsError or RefusedError."""
+    operation = bound.operations[passage.operation]
+    prepared = bound.connector.prepare(operation, converted(operation, passage.call.arguments), context)
+    passage.prepared = prepared
+    passage.decision, passage.rule = "allowed", prepared.rule
+    if prepared.invalidates:
+        passage.invalidates = tags_of(bound, prepared.invalidates)
+        passage.related = registry.of_kind(bound.configuration.kind)
+    return prepared

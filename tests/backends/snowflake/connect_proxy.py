@@ -1,0 +1,52 @@
+"""An HTTP proxy that knows CONNECT, wants a credential, and connects every name to one address."""
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+
+
+class ConnectProxy:
+    """Notes whom it was asked for."""
+
+    def __init__(self, username: str, password: str, destination: tuple[str, int]) -> None:
+        self.port = 0
+        self.opened: list[str] = []
+        """host:port of each CONNECT that it served."""
+        self.refused = 0
+        self._wanted = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._destination = destination
+
+    @contextlib.asynccontextmanager
+    async def running(self, port: int) -> AsyncIterator["ConnectProxy"]:
+        """Listen on the port of the loopback address."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self.port = port
+        try:
+            yield self
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            method, target = head.split(" ", 2)[:2]
+            if method != "CONNECT" or f"proxy-authorization: {self._wanted}".lower() not in head.lower():
+                self.refused += 1
+                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+                return
+            self.opened.append(target)
+            there = await asyncio.open_connection(*self._destination)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await asyncio.gather(_carry(reader, there[1]), _carry(there[0], writer))
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(65_536):
+        writer.write(piece)
+        await writer.drain()
+    writer.close()

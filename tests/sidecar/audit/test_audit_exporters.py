@@ -1,0 +1,105 @@
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ringfence_sidecar.audit.otlp import OtlpLogs, OtlpRefusedError
+from ringfence_sidecar.audit.setup import from_env
+from ringfence_sidecar.audit.stdout import Stdout
+from tests.ports import free_port
+from tests.sidecar.audit.collector import collector
+from tests.sidecar.audit.records import lines
+
+
+async def test_a_collector_gets_each_line_as_a_log_record() -> None:
+    made = lines(2)
+
+    with collector() as (url, taken):
+        await OtlpLogs(url, headers={"Authorization": "Bearer t"}).export(made)
+
+    [(path, headers, body)] = taken.taken
+    [resource] = msgspec.json.decode(body)["resourceLogs"]
+    records = resource["scopeLogs"][0]["logRecords"]
+    assert path == "/v1/logs"
+    assert headers["Authorization"] == "Bearer t"
+    assert [each["body"]["stringValue"].encode() for each in records] == made
+
+
+async def test_lines_that_a_collector_refuses_are_not_taken_for_kept() -> None:
+    with collector(503) as (url, _), pytest.raises(OtlpRefusedError, match="503"):
+        await OtlpLogs(url).export(lines(1))
+
+
+async def test_a_collector_that_is_away_is_an_error() -> None:
+    with pytest.raises(OSError, match="refused"):
+        await OtlpLogs(f"http://127.0.0.1:{free_port()}").export(lines(1))
+
+
+async def test_standard_output_gets_each_line_whole_even_if_its_reader_is_slow() -> None:
+    reader, writer = os.pipe()
+    made = lines(2000)
+    exporting = asyncio.create_task(Stdout(writer).export(made))
+    turns = 0
+    while turns < 100:
+        # The pipe is full: the event loop goes on.
+        await asyncio.sleep(0)
+        turns += 1
+    waited = not exporting.done()
+
+    read = await asyncio.to_thread(read_all, reader, sum(len(line) + 1 for line in made))
+    await exporting
+
+    os.close(reader)
+    os.close(writer)
+    assert waited
+    assert read.splitlines() == made
+
+
+def read_all(descriptor: int, size: int) -> bytes:
+    parts = []
+    while size:
+        parts.append(os.read(descriptor, size))
+        size -= len(parts[-1])
+    return b"".join(parts)
+
+
+async def test_standard_output_that_nobody_reads_any_longer_is_an_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with pytest.raises(BrokenPipeError):
+        await Stdout(writer).export(lines(1))
+
+    os.close(writer)
+
+
+def test_lines_go_to_standard_output_unless_something_else_is_set() -> None:
+    assert [exporter.name for exporter in from_env({})] == ["stdout"]
+
+
+def test_several_exporters_may_be_set(tmp_path: Path) -> None:
+    environment = {
+        "RINGFENCE_SIDECAR_AUDIT": "stdout, otlp,stream",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer t,x-team=a",
+        "RINGFENCE_SIDECAR_AUDIT_STREAM_URL_FILE": str(tmp_path / "url"),
+    }
+
+    assert [exporter.name for exporter in from_env(environment)] == ["stdout", "otlp", "stream"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"RINGFENCE_SIDECAR_AUDIT": "syslog"}, "set stdout, otlp or stream"),
+        ({"RINGFENCE_SIDECAR_AUDIT": ""}, "set stdout, otlp or stream"),
+        ({"RINGFENCE_SIDECAR_AUDIT": "otlp"}, "needs OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ({"RINGFENCE_SIDECAR_AUDIT": "stream"}, "needs RINGFENCE_SIDECAR_AUDIT_STREAM_URL_FILE"),
+        ({"RINGFENCE_SIDECAR_AUDIT": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "write http://"),
+    ],
+)
+def test_a_wrong_setting_says_what_to_set_instead(environment: dict[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        from_env(environment)

@@ -1,0 +1,93 @@
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import generate_latest
+
+from ringfence_sidecar.configuration import CachePolicy
+from ringfence_sidecar.pipeline import Pipeline
+from tests.sidecar.plugin.bed import call, configuration, connector, endpoint, serving, warm
+from tests.sidecar.plugin.installation import installed
+from tests.sidecar.plugin.server import Server, running
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with installed(tmp_path_factory.mktemp("site")):
+        yield
+
+
+def scraped(pipeline: Pipeline) -> dict[str, float]:
+    """Each series and its value."""
+    text = generate_latest(pipeline.metrics.registry).decode()
+    rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {series: float(value) for series, value in rows}
+
+
+async def test_calls_are_counted_by_connector_operation_and_status() -> None:
+    server = Server()
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+        await pipeline.run(call("get", {"key": "colour"}))
+        await pipeline.run(call("get", {"key": "colour"}))
+        await pipeline.run(call("get", {}))
+        series = scraped(pipeline)
+
+    counted = 'ringfence_sidecar_calls_total{connector="store",operation="get",status="%s"}'
+    assert series[counted % "ok"] == 2
+    assert series[counted % "invalid"] == 1
+    assert series['ringfence_sidecar_call_seconds_count{connector="store",operation="get"}'] == 3
+    assert series["ringfence_sidecar_own_seconds_count"] == 3
+
+
+async def test_an_agent_cannot_make_labels() -> None:
+    server = Server()
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+        before = len(scraped(pipeline))
+        for number in range(50):
+            await pipeline.run(call("get", {}, connector=f"made-up-{number}"))
+            await pipeline.run(call(f"made_up_{number}", {}))
+        series = scraped(pipeline)
+
+    assert "made" not in " ".join(series)
+    assert len(series) < before + 60
+
+
+async def test_answers_are_counted_by_the_layer_that_they_came_from() -> None:
+    server = Server()
+    bound = connector(endpoint(server), cache=CachePolicy(ttl_seconds=60))
+
+    async with running(server), serving(bound) as (pipeline, _):
+        for _ in range(3):
+            await pipeline.run(call("get", {"key": "colour"}))
+        series = scraped(pipeline)
+
+    assert series['ringfence_sidecar_cache_total{connector="store",layer="none"}'] == 1
+    assert series['ringfence_sidecar_cache_total{connector="store",layer="local"}'] == 2
+
+
+async def test_each_endpoint_says_how_it_is() -> None:
+    server = Server()
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+        await warm(pipeline)
+        await pipeline.run(call("get", {"key": "colour"}))
+        series = scraped(pipeline)
+
+    at = 'connector="store",endpoint="a"'
+    assert series[f"ringfence_endpoint_healthy{{{at}}}"] == 1
+    assert series[f'ringfence_endpoint_breaker{{{at},state="closed"}}'] == 1
+    assert series[f'ringfence_endpoint_attempts_total{{{at},result="served"}}'] == 1
+    assert series[f'ringfence_endpoint_sessions{{{at},state="idle"}}'] == 1
+    assert series['ringfence_connector_gauge{connector="store",name="prefix_length"}'] == 2
+
+
+async def test_the_series_of_a_connector_go_with_it() -> None:
+    server = Server()
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+        await pipeline.run(call("get", {"key": "colour"}))
+        await pipeline.apply(configuration(version="2"))
+        series = scraped(pipeline)
+
+    assert 'connector="store"' not in " ".join(series)
