@@ -15,8 +15,8 @@ from tests.e2e.connectors.backend import (
     secret,
     until,
     until_told,
-    usual,
     using,
+    usual,
 )
 from tests.e2e.kube import Body, address
 from tests.e2e.world import World
