@@ -17,7 +17,7 @@ from bench.row import Row, at_most, for_comparison
 from devcluster.cluster import REPOSITORY
 
 COUNT, RATE, ROUNDS = 200, 20.0, 5
-QUICK_COUNT, QUICK_RATE, QUICK_ROUNDS = 60, 5.0, 3
+QUICK_COUNT, QUICK_RATE, QUICK_ROUNDS = 40, 5.0, 6
 PASSES = "controller_runtime_reconcile_time_seconds"
 
 
