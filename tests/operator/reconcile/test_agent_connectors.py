@@ -331,6 +331,20 @@ def test_a_sidecar_that_cannot_be_started_is_told_of_as_the_sidecar() -> None:
     assert "RINGFENCE_OPERATOR_SIDECAR_IMAGE" in world.condition("Ready")["message"]
 
 
+def test_a_sidecar_that_is_not_ready_is_told_of_as_the_sidecar() -> None:
+    world = Connected()
+    world.boot()
+    world.start(ready=False)
+    world._set(initContainerStatuses=[{"name": "sidecar", "ready": False, "state": {"running": {}}}])
+    world.wait(20)
+    world.deliver()
+
+    world.reconcile()
+
+    assert world.ready == ("False", "NotReady")
+    assert "its sidecar is not ready" in world.condition("Ready")["message"]
+
+
 def test_a_suspended_agent_has_no_outdated_sidecar() -> None:
     world = Connected()
     world.run()
