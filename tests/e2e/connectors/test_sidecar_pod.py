@@ -168,3 +168,22 @@ def test_a_running_agent_is_stopped_when_a_connector_with_a_secret_of_its_appear
     agent.pod.until_gone()
     assert credential in str(refused["status"]["conditions"])
     assert reason(refused, "Stalled") == ("True", "SecretReserved")
+
+
+def test_another_secret_leaves_the_pod_alone_until_a_field_rolls_it_out(world: World) -> None:
+    name = usual(world)
+    agent = using(world, name)
+    before = agent.until_ready()
+    other = secret(world, "other")
+    auth = {"secretName": other}
+
+    world.kube.merge(address("Connector", world.namespace, name), {"spec": {"rabbitmq": {"auth": auth}}})
+    outdated = agent.until(lambda it: reason(it, "SidecarOutdated"))
+    agent.change(sidecar={"update": "Immediately"})
+
+    after = agent.until_pod_replaced(before)
+    mounted = [each["secret"]["secretName"] for each in agent.pod.get()["spec"]["volumes"] if "secret" in each]
+    assert outdated["status"]["podUID"] == before["status"]["podUID"]
+    assert reason(outdated, "SidecarOutdated") == ("True", "SidecarOutdated")
+    assert reason(after, "SidecarOutdated") is None
+    assert mounted == [other]
