@@ -31,6 +31,13 @@ async def _restart(server: RabbitMQServer) -> None:
     await asyncio.to_thread(server.start)
 
 
+async def _sent(bench: Bench, publishing: "asyncio.Task[Any]", count: int) -> None:
+    """Wait until so many messages wait for the broker's answer."""
+    sent = "publishes_under_way"
+    await eventually(lambda: publishing.done() or bench.connector.metrics()[sent] == count, what="they are sent")
+    assert not publishing.done(), publishing
+
+
 async def _bodies(server: RabbitMQServer, queue: str) -> list[bytes]:
     """Take everything out of a queue, as its owner."""
     async with aiormq.connect(server.url()) as connection:
@@ -275,7 +282,7 @@ async def test_unconfirmed_message_without_an_id_is_told_as_unknown(
     await bench.publish(name, 0)
     fragile.freeze()
     publishing = asyncio.create_task(bench.publish(name, 1, 2))
-    await eventually(lambda: bench.connector.metrics()["publishes_under_way"] == 2, what="it is sent")
+    await _sent(bench, publishing, 2)
 
     fragile.kill()
     answer = await publishing
@@ -295,7 +302,7 @@ async def test_unconfirmed_message_with_an_id_is_for_the_framework_to_try_elsewh
     await bench.publish(name, 0)
     fragile.freeze()
     publishing = asyncio.create_task(bench.publish(name, 1, messageId="m-1"))
-    await eventually(lambda: bench.connector.metrics()["publishes_under_way"] == 1, what="it is sent")
+    await _sent(bench, publishing, 1)
 
     fragile.kill()
 
