@@ -1,11 +1,7 @@
 """What an agent's pod has where it names connectors, and what its container finds of it: nothing."""
 
 import json
-import time
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.e2e.connectors.backend import (
     backend,
@@ -20,7 +16,6 @@ from tests.e2e.connectors.backend import (
 )
 from tests.e2e.kube import Body, address
 from tests.e2e.world import World
-from tests.e2e.writes import AuditLog, Write
 
 LOOK = (
     "import json, os, pathlib, sys\n"
@@ -175,37 +170,20 @@ def test_a_running_agent_is_stopped_when_a_connector_with_a_secret_of_its_appear
     assert reason(refused, "Stalled") == ("True", "SecretReserved")
 
 
-def test_an_agent_with_connectors_costs_two_writes_and_none_once_it_runs(alone: World, kubeconfig: Path) -> None:
-    audit = AuditLog(kubeconfig)
-    if not audit.exists:
-        pytest.skip("this cluster keeps no audit log to count in")
-    name = usual(alone)
-    using(alone, name, agent="first").until_ready()
-    until(alone, "Connector", name, "EndpointsUnhealthy")
-    until_quiet(audit)
-    mark = audit.mark()
+def test_another_secret_leaves_the_pod_alone_until_a_field_rolls_it_out(world: World) -> None:
+    name = usual(world)
+    agent = using(world, name)
+    before = agent.until_ready()
+    other = secret(world, "other")
+    auth = {"secretName": other}
 
-    using(alone, name, agent="second").until_ready()
-    settled = until_quiet(audit, seconds=35)
+    world.kube.merge(address("Connector", world.namespace, name), {"spec": {"rabbitmq": {"auth": auth}}})
+    outdated = agent.until(lambda it: reason(it, "SidecarOutdated"))
+    agent.change(sidecar={"update": "Immediately"})
 
-    found = [each for each in lasting(audit, mark) if each.time <= settled]
-    of_agent = [(each.verb, each.path.rpartition("/")[2]) for each in found if "/connectors/" not in each.path]
-    assert of_agent == [("create", "pods"), ("update", "status")]
-    assert len(found) - len(of_agent) <= 2, "the connector's figures"
-
-
-def lasting(audit: AuditLog, mark: int) -> list[Write]:
-    """Return the operator's writes since then; a review of a token is kept nowhere."""
-    return [each for each in audit.writes_since(mark) if "tokenreviews" not in each.path]
-
-
-def until_quiet(audit: AuditLog, *, seconds: float = 7) -> str:
-    """Return the time of the last write once there was none for so long; figures may wait for 30 s to be told."""
-    deadline = time.monotonic() + 180
-    seen, since = len(lasting(audit, 0)), time.monotonic()
-    while time.monotonic() - since < seconds:
-        assert time.monotonic() < deadline, lasting(audit, 0)[-5:]
-        time.sleep(0.5)
-        if len(lasting(audit, 0)) != seen:
-            seen, since = len(lasting(audit, 0)), time.monotonic()
-    return lasting(audit, 0)[-1].time
+    after = agent.until_pod_replaced(before)
+    mounted = [each["secret"]["secretName"] for each in agent.pod.get()["spec"]["volumes"] if "secret" in each]
+    assert outdated["status"]["podUID"] == before["status"]["podUID"]
+    assert reason(outdated, "SidecarOutdated") == ("True", "SidecarOutdated")
+    assert reason(after, "SidecarOutdated") is None
+    assert mounted == [other]
