@@ -164,7 +164,8 @@ class Changes:
             for agent in self.view.agents.keys_by(BY_CONNECTOR, tuple(each)):
                 self._queue.add(Task("Agent", *agent), SOON)
         settings = self.view.settings
-        if "/".join(key) in (settings.redis_service, f"{settings.namespace}/{labels.CONTROL}"):
+        ours = (settings.redis_service, settings.collector_service, f"{settings.namespace}/{labels.CONTROL}")
+        if "/".join(key) in ours:
             self.all_with_sidecars()
 
     def all_with_sidecars(self) -> None:

@@ -101,6 +101,11 @@ class Settings(BaseModel):
 
     sidecar_image: str | None = None
     """Image of the sidecar. Without it, agents that name connectors are refused."""
+    collector_service: NamePath | None = None
+    """`namespace/name` of the Service of an OpenTelemetry collector (OTLP over HTTP, without TLS): sidecars send it
+    their traces, and each audit line besides standard output. The pods behind it are opened to them."""
+    collector_port: int = Field(default=4318, ge=1, le=65535)
+    """Port of that Service."""
     redis_service: NamePath | None = None
     """`namespace/name` of the Service of the Redis that sidecars share: the pods behind it are opened to them."""
     redis_cidrs: tuple[Cidr, ...] = ()

@@ -109,6 +109,13 @@ class Kube:
             raise RefusedError(status, str(found.get("message", found)))
         return found
 
+    def log(self, path: str, container: str) -> str:
+        """Return what a container of the pod at `path` has written."""
+        status, answer = self._send("GET", f"{path}/log?{urlencode({'container': container})}", None, {"Accept": "*/*"})
+        if status != 200:
+            raise RefusedError(status, answer)
+        return answer
+
     def get(self, path: str) -> Body | None:
         """Return the object, or None if there is none."""
         try:

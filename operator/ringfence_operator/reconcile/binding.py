@@ -9,7 +9,7 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.connector_auth import Auth
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET, index_by_backend
 from ringfence_operator.reconcile.view import View
-from ringfence_operator.resources.connector_network import Redis
+from ringfence_operator.resources.connector_network import Collector, Redis
 from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.selector import selects
 from ringfence_operator.resources.sidecar import Sidecar
@@ -97,6 +97,15 @@ def redis_of(view: View) -> Redis:
     return Redis(service if service and service.selector else None, settings.redis_cidrs, settings.redis_port)
 
 
+def collector_of(view: View) -> Collector | None:
+    """Return where sidecars send traces and audit lines, as the settings say."""
+    named = view.settings.collector_service
+    service = view.services.get(*named.split("/", 1)) if named else None
+    if service is None or not service.address or not service.selector:
+        return None
+    return Collector(service, view.settings.collector_port)
+
+
 def control_address(view: View) -> str:
     """Return the address of the control server's Service, or nothing."""
     service = view.services.get(view.settings.namespace, labels.CONTROL)
@@ -108,4 +117,10 @@ def sidecar_of(found: Bindings, view: View) -> Sidecar | None:
     image, control = view.settings.sidecar_image, control_address(view)
     if not found.bound or found.missing or found.refused or not image or not control:
         return None
-    return Sidecar(image, control, found.bound)
+    collector = collector_of(view)
+    return Sidecar(image, control, found.bound, _url_of(collector) if collector else "")
+
+
+def _url_of(collector: Collector) -> str:
+    address = collector.service.address
+    return f"http://{f'[{address}]' if ':' in address else address}:{collector.port}"

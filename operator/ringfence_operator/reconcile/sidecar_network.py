@@ -3,7 +3,7 @@
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.connector import Connector
-from ringfence_operator.reconcile.binding import redis_of, services_of
+from ringfence_operator.reconcile.binding import collector_of, redis_of, services_of
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.kept import Kept
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw
@@ -75,7 +75,12 @@ class SidecarNetworks:
     async def _open_sidecars(self, namespace: str) -> None:
         view = self._view
         await self._keep(
-            build_sidecars_policy(namespace, operator_namespace=view.settings.namespace, redis=redis_of(view))
+            build_sidecars_policy(
+                namespace,
+                operator_namespace=view.settings.namespace,
+                redis=redis_of(view),
+                collector=collector_of(view),
+            )
         )
 
     async def _tell_authority(self, namespace: str) -> None:

@@ -54,7 +54,17 @@ def build_connector_policy(
     return _policy(meta.namespace, connector_policy_name(meta.name), selector, {**rules, "policyTypes": ["Egress"]})
 
 
-def build_sidecars_policy(namespace: str, *, operator_namespace: str, redis: Redis) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where traces and audit lines go: a Service, and its port."""
+
+    service: Service
+    port: int
+
+
+def build_sidecars_policy(
+    namespace: str, *, operator_namespace: str, redis: Redis, collector: Collector | None = None
+) -> dict[str, Any]:
     """Return the NetworkPolicy of what every sidecar in `namespace` may reach, and who may ask it for metrics."""
     control = {
         "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: operator_namespace}},
@@ -66,6 +76,8 @@ def build_sidecars_policy(namespace: str, *, operator_namespace: str, redis: Red
     if redis.cidrs:
         blocks = [{"ipBlock": {"cidr": each}} for each in redis.cidrs]
         egress.append({"to": blocks, "ports": [{"port": redis.port, "protocol": "TCP"}]})
+    if collector is not None:
+        egress += _behind(collector.service, collector.port)
     scrapers = {"namespaceSelector": {"matchLabels": {SCRAPES_METRICS: "true"}}}
     ingress = [{"from": [scrapers], "ports": [{"port": HEALTH_PORT, "protocol": "TCP"}]}]
     selector = {labels.CONFINED: "true", labels.SIDECAR: "true"}

@@ -33,6 +33,8 @@ class Sidecar:
     control: str
     """Address of the control server's Service."""
     connectors: tuple[Connector, ...]
+    collector: str = ""
+    """`http://address:port` of the collector of traces and audit lines, or nothing."""
 
     @property
     def hash(self) -> str:
@@ -69,6 +71,7 @@ def build_sidecar(sidecar: Sidecar) -> dict[str, Any]:
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
             },
             {"name": "HOME", "value": _SCRATCH},
+            *_telemetry(sidecar),
         ],
         "ports": [{"name": "sidecar-http", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
         # The agent's container starts when the hook returns; a startup probe would cost up to its period more. It waits
@@ -103,6 +106,15 @@ def build_sidecar(sidecar: Sidecar) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
+
+
+def _telemetry(sidecar: Sidecar) -> list[dict[str, Any]]:
+    if not sidecar.collector:
+        return []
+    return [
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": sidecar.collector},
+        {"name": "RINGFENCE_SIDECAR_AUDIT", "value": "stdout,otlp"},
+    ]
 
 
 def _mounts(sidecar: Sidecar) -> list[dict[str, Any]]:

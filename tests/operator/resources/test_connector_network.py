@@ -1,6 +1,11 @@
 from typing import Any
 
-from ringfence_operator.resources.connector_network import Redis, build_connector_policy, build_sidecars_policy
+from ringfence_operator.resources.connector_network import (
+    Collector,
+    Redis,
+    build_connector_policy,
+    build_sidecars_policy,
+)
 from ringfence_operator.resources.observed import observe_service
 from tests.operator.resources.connectors import broker_service, make_connector, rabbitmq, snowflake
 
@@ -91,3 +96,13 @@ def test_redis_is_open_as_a_service_or_by_its_addresses() -> None:
         "to": [{"ipBlock": {"cidr": "10.9.0.0/24"}}],
         "ports": [{"port": 6380, "protocol": "TCP"}],
     }
+
+
+def test_a_collector_is_open_as_the_service_that_the_settings_name() -> None:
+    found = build_sidecars_policy(
+        "team", operator_namespace="ringfence-system", redis=NOWHERE, collector=Collector(BROKER, BROKER.ports[0].port)
+    )
+
+    (opened,) = found["spec"]["egress"][1:]
+    assert opened["to"][0]["podSelector"] == {"matchLabels": {"app": "rabbit"}}
+    assert [each["port"] for each in opened["ports"]] == [BROKER.ports[0].target]

@@ -84,18 +84,29 @@ def test_a_control_server_with_an_ipv6_address_is_spelt_as_a_url_needs_it() -> N
     assert {"name": "RINGFENCE_SIDECAR_CONTROL", "value": "https://[fd00::1]:18443"} in env
 
 
+def test_traces_and_audit_lines_go_to_the_collector_where_there_is_one() -> None:
+    without = build_sidecar(SIDECAR)["env"]
+
+    env = build_sidecar(Sidecar("i", "10.96.0.44", (), "http://10.96.0.50:4318"))["env"]
+
+    assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://10.96.0.50:4318"} in env
+    assert {"name": "RINGFENCE_SIDECAR_AUDIT", "value": "stdout,otlp"} in env
+    assert not [each for each in without if "OTLP" in each["name"]]
+
+
 @pytest.mark.parametrize(
     "other",
     [
         Sidecar("registry.example/sidecar:2", "10.96.0.44", (MQ, SNOW)),
         Sidecar("registry.example/sidecar:1", "10.96.0.45", (MQ, SNOW)),
+        Sidecar("registry.example/sidecar:1", "10.96.0.44", (MQ, SNOW), "http://10.96.0.50:4318"),
         Sidecar(
             "registry.example/sidecar:1",
             "10.96.0.44",
             (make_connector("mq", rabbitmq(auth={"secretName": "new", "password": {"user": "u"}})), SNOW),
         ),
     ],
-    ids=["image", "control server", "Secret"],
+    ids=["image", "control server", "collector", "Secret"],
 )
 def test_what_a_running_sidecar_cannot_be_given_makes_another_hash(other: Sidecar) -> None:
     assert other.hash != SIDECAR.hash
