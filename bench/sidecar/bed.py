@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import Measured
+from bench.sidecar.environment import product_python
 from bench.sidecar.process import Sidecar
 from bench.usage import Busy
 from devcluster.backends import ensure_backends
@@ -32,11 +33,15 @@ class Bed(Measured):
         super().__init__(progress, is_quick=is_quick)
         self._stack = contextlib.ExitStack()
         self._directory = Path()
+        self.python = Path()
+        """The interpreter that has the sidecar."""
         self._pids: dict[str, int] = {}
 
     def open(self) -> None:
-        """Have the back ends installed."""
+        """Have the back ends and the sidecar installed."""
         ensure_backends(self.progress)
+        with self.progress.step("the sidecar, as its image has it"):
+            self.python = product_python()
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -66,7 +71,7 @@ class Bed(Measured):
 
     def sidecar(self, configuration: Configuration) -> Sidecar:
         """Begin to start a sidecar."""
-        sidecar = Sidecar(self._directory, configuration)
+        sidecar = Sidecar(self.python, self._directory, configuration)
         self._stack.callback(sidecar.end)
         sidecar.begin()
         self._pids[f"sidecar-{sidecar.port}"] = sidecar.pid

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +19,8 @@ _STEP_SECONDS = 0.002
 class Sidecar:
     """One process; what it says goes into files of its directory."""
 
-    def __init__(self, directory: Path, configuration: Configuration) -> None:
+    def __init__(self, python: Path, directory: Path, configuration: Configuration) -> None:
+        self._python = python
         self.port, self._health_port = free_port(), free_port()
         self.client = Client(self.port)
         self._health = Client(self._health_port)
@@ -47,7 +47,7 @@ class Sidecar:
         }
         environment = {f"RINGFENCE_SIDECAR_{name}": value for name, value in variables.items()}
         environment |= {"PATH": os.environ["PATH"], "HOME": str(self._directory), "PYTHONUNBUFFERED": "1"}
-        argv = [sys.executable, "-m", "ringfence_sidecar"]
+        argv = [self._python, "-m", "ringfence_sidecar"]
         with (self._directory / "audit").open("ab") as audit, (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 argv, env=environment, cwd=self._directory, stdin=subprocess.DEVNULL, stdout=audit, stderr=log

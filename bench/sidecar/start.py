@@ -1,8 +1,8 @@
 """How long a sidecar takes to be ready, beside an interpreter that does nothing."""
 
 import subprocess
-import sys
 import time
+from pathlib import Path
 
 from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
@@ -18,7 +18,7 @@ async def measure_start(bed: Bed) -> list[Row]:
     interval = bed.busy()
     found: dict[str, list[float]] = {"bare": [], "ready": [], "cpu": []}
     for _ in range(bed.count(STARTS, QUICK)):
-        found["bare"].append(_bare())
+        found["bare"].append(_bare(bed.python))
         seconds, cpu = await _start(bed)
         found["ready"].append(seconds)
         found["cpu"].append(cpu)
@@ -34,9 +34,9 @@ async def measure_start(bed: Bed) -> list[Row]:
     ]
 
 
-def _bare() -> float:
+def _bare(python: Path) -> float:
     began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    subprocess.run([python, "-c", "pass"], check=True)
     return time.monotonic() - began
 
 
