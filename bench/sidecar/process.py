@@ -47,7 +47,7 @@ class Sidecar:
         }
         environment = {f"RINGFENCE_SIDECAR_{name}": value for name, value in variables.items()}
         environment |= {"PATH": os.environ["PATH"], "HOME": str(self._directory), "PYTHONUNBUFFERED": "1"}
-        argv = [self._python, "-m", "ringfence_sidecar"]
+        argv = [str(self._python), "-m", "ringfence_sidecar"]
         with (self._directory / "audit").open("ab") as audit, (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 argv, env=environment, cwd=self._directory, stdin=subprocess.DEVNULL, stdout=audit, stderr=log
