@@ -1,6 +1,7 @@
-"""Measures the sidecar with real back ends on loopback: python -m bench.sidecar [--only ROW] [--quick]."""
+"""Measures the sidecar with real back ends on loopback: python -m bench.sidecar [--only ROW] [--quick] [--realtime]."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -41,7 +42,14 @@ MEASURES: dict[str, Measure] = {
 def main() -> int:
     """Measure, print a table, write the results; returns 1 if a row is missed, 2 if one could not be measured."""
     parser = parser_of("bench.sidecar", __doc__, MEASURES, quick="few samples, small caches and few sidecars")
+    parser.add_argument(
+        "--realtime",
+        action="store_true",
+        help="before all others on the processors (SCHED_RR), where a shared machine would be all that is seen",
+    )
     options = parser.parse_args()
+    if options.realtime:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     bed = Bed(Progress("bench-sidecar"), is_quick=options.quick)
     report = Report("sidecar", bed)
     try:
