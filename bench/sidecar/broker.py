@@ -11,7 +11,6 @@ import aio_pika
 from bench.row import Row, for_comparison
 from bench.sidecar.bed import Bed, configuration
 from bench.sidecar.client import Client
-from tests.backends.rabbitmq_server import RabbitMQServer
 
 MESSAGES, QUICK = 6_000, 600
 TURNS = 3
@@ -32,7 +31,8 @@ async def measure_broker(bed: Bed) -> list[Row]:
     for queue in QUEUES.values():
         assert (await sidecar.client.call("events", "declare", queue={"name": queue})).is_served
     count = bed.count(MESSAGES, QUICK) // TURNS // WINDOW * WINDOW
-    ways = {**_by_sidecar(sidecar.client), **await _by_driver(server)}
+    connection = await aio_pika.connect(server.url())
+    ways = {**_by_sidecar(sidecar.client), **await _by_driver(connection)}
     interval = bed.busy()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(TURNS):
@@ -41,6 +41,7 @@ async def measure_broker(bed: Bed) -> list[Row]:
             await way(count // 4 if name == "publish one" else count)
             seconds[name].append(time.perf_counter() - began)
     note = interval.note()
+    await connection.close()
     bed.keep("broker", seconds)
     rates = {name: round(count / min(each)) for name, each in seconds.items()}
     rates["publish one"] = round(count // 4 / min(seconds["publish one"]))
@@ -85,8 +86,7 @@ async def _publish(client: Client, queue: str, count: int) -> None:
     assert answer.envelope["data"]["routed"] == count, answer.body
 
 
-async def _by_driver(server: RabbitMQServer) -> dict[str, Way]:
-    connection = await aio_pika.connect(server.url())
+async def _by_driver(connection: Any) -> dict[str, Way]:
     channel = await connection.channel(publisher_confirms=True)
     await channel.set_qos(prefetch_count=WINDOW)
     body = str(BODY).encode()

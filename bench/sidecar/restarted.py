@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 from bench.row import Row, for_comparison
 from bench.sidecar.bed import Bed, configuration
@@ -53,8 +54,8 @@ async def measure_restarted(bed: Bed) -> list[Row]:
     seconds = bed.count(SECONDS, QUICK_SECONDS)
     await asyncio.sleep(seconds)
     server.kill()
-    before = len(publisher.confirmed)
     await asyncio.to_thread(server.start)
+    before = len(publisher.confirmed)
     await eventually(lambda: len(publisher.confirmed) > before, what="messages are confirmed again", seconds=60)
     await asyncio.sleep(seconds)
     publisher.stop.set()
@@ -72,9 +73,14 @@ async def measure_restarted(bed: Bed) -> list[Row]:
 
 
 async def _drained(client: Client) -> set[str]:
+    """Take everything out of the queue: the endpoint may still be held to be down, for some seconds."""
     found: set[str] = set()
+    deadline = time.monotonic() + 60
     while True:
         answer = await client.call("events", "receive", queue=QUEUE, count=100, waitSeconds=2)
+        if not answer.is_served and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            continue
         assert answer.is_served, answer.body
         messages = answer.envelope["data"]["messages"]
         if not messages:
