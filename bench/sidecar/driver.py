@@ -8,7 +8,7 @@ from ringfence_sidecar.connectors.snowflake.options import connection_options
 
 ITEMS = 2_000
 READ = 'SELECT id, name FROM "SALES"."PUBLIC".items WHERE id = ? LIMIT 10'
-"""As the sidecar sends it on, too: what the stand-in takes to parse a name must not look like the sidecar's own time."""
+"""As the sidecar sends it on, too: what the stand-in takes to parse a name is not the sidecar's time."""
 _MAKE = (
     "CREATE OR REPLACE TABLE items (id INT, name VARCHAR)",
     f"INSERT INTO items SELECT seq, 'item ' || seq FROM (SELECT UNNEST(RANGE({ITEMS})) AS seq)",

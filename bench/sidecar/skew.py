@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.row import Row, for_comparison
 from bench.sidecar.bed import Bed, configuration
+from bench.sidecar.client import Answer
 from bench.sidecar.driver import READ, make_items
 from bench.sidecar.hits import KEPT
 from bench.sidecar.process import Sidecar
@@ -15,7 +16,7 @@ from tests.backends.snowflake_server import SnowflakeServer
 
 PODS, QUICK_PODS = 20, 4
 QUERIES, QUICK_QUERIES = 10_000, 1_000
-KEYS = 1_000
+KEYS, QUICK_KEYS = 1_000, 50
 EXPONENT = 1.1
 AT_ONCE = 8
 WAVES, WAVE_KEYS = 5, 5
@@ -34,7 +35,8 @@ async def measure_skew(bed: Bed) -> list[Row]:
     server.forget()
     interval = bed.busy()
     queries = bed.count(QUERIES, QUICK_QUERIES)
-    layers = await _run(sidecars, zipf(queries, random.Random(7)))
+    keys = bed.count(KEYS, QUICK_KEYS)
+    layers = await _run(sidecars, zipf(queries, keys, random.Random(7)))
     asked = _asked(server)
     note = interval.note()
     bed.keep("skew", {"layers": layers, "asked": sorted(asked.values())})
@@ -43,7 +45,8 @@ async def measure_skew(bed: Bed) -> list[Row]:
     hits = layers["local"] + layers["redis"]
     rate = round(100 * (1 - asked.total() / queries), 2)
     said = (
-        f"{hits:,} hits ({layers['local']:,} in-process), {asked.total()} backend calls for {len(asked)} keys; {note}"
+        f"{hits:,} hits ({layers['local']:,} in-process), {asked.total()} backend calls for {len(asked)} keys, "
+        f"{layers['warned']} times Redis was too slow; {note}"
     )
     most = max(asked.values(), default=0)
     return [
@@ -62,10 +65,10 @@ async def _started(bed: Bed, sidecars: list[Sidecar]) -> list[Sidecar]:
     return sidecars
 
 
-def zipf(count: int, source: random.Random) -> list[int]:
-    """Return so many keys, the k-th most frequent as often as 1/k^1.1 says."""
-    weights = list(itertools.accumulate(rank**-EXPONENT for rank in range(1, KEYS + 1)))
-    return source.choices(range(KEYS), cum_weights=weights, k=count)
+def zipf(count: int, keys: int, source: random.Random) -> list[int]:
+    """Return so many of the keys, the k-th most frequent as often as 1/k^1.1 says."""
+    weights = list(itertools.accumulate(rank**-EXPONENT for rank in range(1, keys + 1)))
+    return source.choices(range(keys), cum_weights=weights, k=count)
 
 
 async def _run(sidecars: Sequence[Sidecar], keys: Sequence[int]) -> Counter[str]:
@@ -74,7 +77,9 @@ async def _run(sidecars: Sequence[Sidecar], keys: Sequence[int]) -> Counter[str]
 
     async def work() -> None:
         for key in remaining:
-            layers[await _ask(random.choice(sidecars), key)] += 1
+            answer = await _ask(random.choice(sidecars), key)
+            layers[str(answer.envelope["metadata"]["cache"]["layer"])] += 1
+            layers["warned"] += bool(answer.envelope["warnings"])
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     return layers
@@ -100,7 +105,7 @@ def _asked(server: SnowflakeServer) -> Counter[int]:
     return Counter(int(each["bindings"]["1"]["value"]) for each in reads if each["bindings"])
 
 
-async def _ask(sidecar: Sidecar, key: int) -> str:
+async def _ask(sidecar: Sidecar, key: int) -> Answer:
     answer = await sidecar.client.call("warehouse", "query", sql=READ, binds=[key])
     assert answer.is_served, answer.body
-    return str(answer.envelope["metadata"]["cache"]["layer"])
+    return answer
