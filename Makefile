@@ -55,7 +55,7 @@ imports: ## Check who imports whom
 
 unit: ## Run the tests that need no cluster
 	$(BIN)/pytest -q -m 'not cluster and not long and not backend' \
-		tests/operator tests/gateway tests/sidecar tests/devcluster tests/tools tests/bench
+		tests/operator tests/gateway tests/sidecar tests/conformance tests/devcluster tests/tools tests/bench
 
 sidecar-test: ## Run the sidecar's tests against real back ends, which it installs
 	@$(TEST) backends sidecar

@@ -48,8 +48,8 @@ class Kubectl:
         return items
 
     def apply(self, *paths: Path) -> None:
-        """Apply manifests."""
-        self.run("apply", *(f"--filename={path}" for path in paths))
+        """Apply manifests; each object says its namespace."""
+        self.run("apply", *(f"--filename={path}" for path in paths), namespace="")
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start kubectl and return the process, whose output is to be read line by line."""

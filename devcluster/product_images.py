@@ -5,7 +5,6 @@ import re
 import shutil
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 from devcluster.cluster import REPOSITORY, cache_home
@@ -13,6 +12,7 @@ from devcluster.command import run
 from devcluster.content import content_hash
 from devcluster.images import Image, python
 from devcluster.oci import write_image, write_layer
+from tools.bootstrap import uv_program
 
 COMMON_INPUT = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -84,11 +84,10 @@ def _uv_archive(version: str) -> Path:
     if not target.exists():
         with tempfile.TemporaryDirectory(prefix="ringfence-") as name:
             scratch = Path(name)
-            download = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", name, f"uv=={version}"]
-            run(download, log=cache_home() / "logs/image-uv.log", timeout=300)
-            with zipfile.ZipFile(next(scratch.glob("uv-*.whl"))) as wheel, (scratch / "uv").open("wb") as program:
-                shutil.copyfileobj(wheel.open(f"uv-{version}.data/scripts/uv"), program)
-            write_layer(scratch / "layer.tar", {"uv": scratch / "uv"}, {})
+            # The environment that tests run in has no pip.
+            fetch = [uv_program(), "pip", "install", "--python", sys.executable, "--no-deps", "--target", name]
+            run([*fetch, f"uv=={version}"], log=cache_home() / "logs/image-uv.log", timeout=300)
+            write_layer(scratch / "layer.tar", {"uv": scratch / "bin/uv"}, {})
             write_image(scratch / "uv.tar", f"docker.io/astral/uv:{version}", scratch / "layer.tar", {})
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(scratch / "uv.tar", target.with_suffix(".partial"))

@@ -85,7 +85,15 @@ def steps(*, long: bool) -> list[Step]:
             Step("netpol-e2e", (sys.executable, "-m", "devcluster", "netpol-e2e"), ("cluster",), counts_tests=True),
         ]
     setup, cluster, image = before
-    unit = ("tests/operator", "tests/gateway", "tests/sidecar", "tests/devcluster", "tests/tools", "tests/bench")
+    unit = (
+        "tests/operator",
+        "tests/gateway",
+        "tests/sidecar",
+        "tests/conformance",
+        "tests/devcluster",
+        "tests/tools",
+        "tests/bench",
+    )
     return [
         setup,
         Step("lint", (tool["ruff"], "check", "."), needs=ready),
@@ -95,7 +103,9 @@ def steps(*, long: bool) -> list[Step]:
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
         _pytest("unit", *unit, "-m", "not cluster and not long and not backend", needs=ready),
         Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
-        _pytest("sidecar", "tests/sidecar", "-m", "backend and not long", needs=("setup", "backends")),
+        _pytest(
+            "sidecar", "tests/sidecar", "tests/conformance", "-m", "backend and not long", needs=("setup", "backends")
+        ),
         Step(
             "go-vet",
             ("go", "vet", "./cmd/node-agent", "./cmd/outside", "./cmd/fetch", "./internal/..."),

@@ -16,7 +16,8 @@ from bench.replica import Replica
 from bench.row import Row, at_most, for_comparison
 from devcluster.cluster import REPOSITORY
 
-COUNT, RATE, ROUNDS = 200, 20.0, 3
+COUNT, RATE, ROUNDS = 200, 20.0, 5
+QUICK_COUNT, QUICK_RATE, QUICK_ROUNDS = 40, 5.0, 6
 PASSES = "controller_runtime_reconcile_time_seconds"
 
 
@@ -29,21 +30,21 @@ class _Found:
 
 
 def measure_reconcile(bed: Bed) -> Iterable[Row]:
-    """Agents at 20/s, in turns with and without a flood from one address; the flood has what CPU is left."""
-    count, rounds = (100, 2) if bed.is_quick else (COUNT, ROUNDS)
+    """Agents in turns with and without a flood from one address; the flood has what CPU is left."""
+    count, rate, rounds = (QUICK_COUNT, QUICK_RATE, QUICK_ROUNDS) if bed.is_quick else (COUNT, RATE, ROUNDS)
     namespace = bed.namespace()
     ports = Ports.beside(LOGS)
     quiet: list[_Found] = []
     flooded: list[_Found] = []
     with control_server(ports, LOGS / "control.log") as control, bed.operator(CONTROL_SOCKET=str(ports.socket)) as it:
         bed.settle_namespace(namespace)
-        bed.run_agents(namespace, prefix="warm", count=20, rate=RATE)
+        bed.run_agents(namespace, prefix="warm", count=20, rate=rate)
         cpu, seconds, said = 0.0, 0.0, {}
         for number in range(rounds):
-            quiet.append(_run(bed, it, namespace, f"quiet-{number}", count))
-            with _flood(control, count / RATE + 10) as flood:
+            quiet.append(_run(bed, it, namespace, f"quiet-{number}", count=count, rate=rate))
+            with _flood(control, count / rate + 10) as flood:
                 begin, used = time.monotonic(), control.use().cpu
-                flooded.append(_run(bed, it, namespace, f"flood-{number}", count))
+                flooded.append(_run(bed, it, namespace, f"flood-{number}", count=count, rate=rate))
                 seconds, cpu = seconds + time.monotonic() - begin, cpu + control.use().cpu - used
             said = json.loads(flood.communicate()[0])
         memory = control.use().peak
@@ -76,10 +77,10 @@ def _costs(cpu: float, memory: float, said: dict[str, object]) -> list[Row]:
     ]
 
 
-def _run(bed: Bed, operator: Replica, namespace: str, prefix: str, count: int) -> _Found:
+def _run(bed: Bed, operator: Replica, namespace: str, prefix: str, *, count: int, rate: float) -> _Found:
     bed.rest(1)
     before = Histogram.from_text(operator.metrics(), PASSES)
-    load = bed.run_agents(namespace, prefix=prefix, count=count, rate=RATE)
+    load = bed.run_agents(namespace, prefix=prefix, count=count, rate=rate)
     passes = Histogram.from_text(operator.metrics(), PASSES).since(before)
     return _Found(passes, [each.latency for each in load.samples])
 

@@ -39,8 +39,10 @@ def _address(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+_HOST = r"[A-Za-z0-9.-]+(:[0-9]{1,5})?"
 RedisUrl = Annotated[
-    str, Field(pattern=r"^(redis|rediss|redis\+sentinel|redis\+cluster)://[A-Za-z0-9.:,-]+(/[A-Za-z0-9._-]*)*(\?tls)?$")
+    str,
+    Field(pattern=rf"^(redis|rediss|redis\+sentinel|redis\+cluster)://{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*(\?tls)?$"),
 ]
 ProxyUrl = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+:[0-9]+$")]
 

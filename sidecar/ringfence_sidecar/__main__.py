@@ -1,12 +1,12 @@
 """The process beside an agent: `python -m ringfence_sidecar`."""
 
-import argparse
+import ringfence_sidecar.lean  # noqa: F401, I001 - before all others
+
 import asyncio
 import contextlib
 import os
 import signal
 import sys
-import textwrap
 
 import structlog
 import uvloop
@@ -21,6 +21,11 @@ _log = structlog.get_logger()
 
 def parse_arguments(arguments: list[str]) -> None:
     """Answer --help and --version; everything else is said by environment variables."""
+    if not arguments:
+        return
+    import argparse  # noqa: PLC0415 - half a MiB, for people
+    import textwrap  # noqa: PLC0415
+
     names = textwrap.fill(", ".join(variables()), 100, initial_indent="  ", subsequent_indent="  ")
     parser = argparse.ArgumentParser(
         prog="ringfence_sidecar",
@@ -55,12 +60,19 @@ async def until_told(settings: Settings) -> int:
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     if serving.done():
-        _log.error("sidecar.failed", reason=repr(serving.exception()))
+        _log.error("sidecar.failed", reasons=reasons_of(serving.exception()))
         return 1
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
     return 0
+
+
+def reasons_of(error: BaseException | None) -> list[str]:
+    """Return what went wrong, in the system's own words where it was the system; other texts may hold anything."""
+    if isinstance(error, BaseExceptionGroup):
+        return [reason for each in error.exceptions for reason in reasons_of(each)]
+    return [str(error) if isinstance(error, OSError) else type(error).__name__]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import msgspec
 from ringfence_sidecar.connectors.base import Outcome
 from ringfence_sidecar.envelope import Notice
 
+FORMAT = "answer-1"
+"""Part of every key: a sidecar of another version, with another form, finds nothing."""
 _LENGTH = 4
 
 

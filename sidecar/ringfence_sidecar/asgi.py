@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
@@ -44,15 +43,12 @@ class Request:
         self.scope = scope
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.headers: Mapping[str, str] = scope.get("ringfence.headers") or headers_of(scope)
+        """By name in lower case; of one that was sent twice, all values, joined by commas."""
         self._receive = receive
         self._max_body_bytes = max_body_bytes
 
-    @cached_property
-    def headers(self) -> Mapping[str, str]:
-        """By name in lower case; of one that was sent twice, all values, joined by commas."""
-        return self.scope.get("ringfence.headers") or headers_of(self.scope)
-
-    @cached_property
+    @property
     def parts(self) -> tuple[str, ...]:
         """The path, split at its slashes; one that is encoded is a part's own."""
         raw: bytes = self.scope.get("raw_path") or self.path.encode()

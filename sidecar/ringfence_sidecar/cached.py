@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from ringfence_sidecar.answer import Answer, pack, unpack
+from ringfence_sidecar.answer import FORMAT, Answer, pack, unpack
 from ringfence_sidecar.cache.port import AnswerCache, Fetched
 from ringfence_sidecar.call import Context
 from ringfence_sidecar.connectors.base import Cacheable, Effect, Prepared
@@ -62,7 +62,7 @@ async def _fetched(  # noqa: PLR0917 - as read
     kept = prepared.cache
     assert kept is not None  # noqa: S101 - cacheable
     configuration = bound.configuration
-    whose = (context.agent.namespace, configuration.uid, str(configuration.generation), configuration.kind)
+    whose = (FORMAT, context.agent.namespace, configuration.uid, str(configuration.generation), configuration.kind)
     try:
         async with asyncio.timeout(context.deadline.remaining + _SLACK_SECONDS):
             return await cache.fetch(

@@ -1,7 +1,7 @@
 """What a request says about itself: who correlates it, how long it may take, whether an answer may be a kept one."""
 
 import re
-import uuid
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ringfence_sidecar.call import Trace
 from ringfence_sidecar.tracing import accept
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def correlate(headers: Mapping[str, str], *, sampled: bool = False) -> Correlati
 
 def request_id_of(text: str) -> str:
     """Return `text` if it can be a request's id, else a new one."""
-    return text if _REQUEST_ID.fullmatch(text) else uuid.uuid4().hex
+    return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(16)
 
 
 def _timeout(text: str | None) -> float | None:
@@ -61,6 +61,8 @@ def _timeout(text: str | None) -> float | None:
 
 
 def _key(text: str) -> str:
-    if text and not _IDEMPOTENCY_KEY.fullmatch(text):
-        raise HttpError(400, "InvalidHeader", "Idempotency-Key must be 1 to 255 printable ASCII characters")
+    if text and not IDEMPOTENCY_KEY.fullmatch(text):
+        raise HttpError(
+            400, "InvalidHeader", "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces"
+        )
     return text

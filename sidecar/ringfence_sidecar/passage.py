@@ -83,12 +83,6 @@ class Passage:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
 
-    def judged(self, envelope: Envelope) -> None:
-        """Take over the envelope of a call that was served elsewhere."""
-        self.status = envelope.status
-        self.code = envelope.errors[0].code if envelope.errors else ""
-        self.decision = "refused" if envelope.status in _REFUSED else "allowed"
-
     def again(self) -> "Passage":
         """Return the passage of the same question, asked by the cache."""
         passage = Passage(self.call, self.who)

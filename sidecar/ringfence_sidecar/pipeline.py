@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -30,6 +30,7 @@ from ringfence_sidecar.tracing import Tracer
 
 LONGEST_STREAM_SECONDS = 3600.0
 BATCH_CONCURRENCY = 8
+GRACE_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -59,10 +60,6 @@ class Pipeline:
         self.metrics = metrics or Metrics()
         self.metrics.read = self._figures
 
-    def use(self, cache: AnswerCache) -> None:
-        """Keep answers there from now on. Without a cache, none are kept."""
-        self._cache = self._settlement.cache = cache
-
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force. Calls that have begun end as they began."""
         before = set(self._registry.names)
@@ -81,9 +78,9 @@ class Pipeline:
         """Return how each endpoint was found, for the operator."""
         return self._registry.health()
 
-    async def close(self) -> None:
-        """End: calls that run are waited for, within a bound. The audit trail stays, for its owner to close."""
-        await self._registry.close()
+    async def close(self, *, grace: float = GRACE_SECONDS) -> None:
+        """End: calls that run have `grace` seconds. The audit trail stays, for its owner to close after this."""
+        await self._registry.close(grace=grace)
         await self._settlement.close()
 
     async def run(self, call: Call) -> Envelope:
@@ -96,8 +93,7 @@ class Pipeline:
         try:
             return await self._run(passage)
         except CallError as error:
-            await self._settlement.clear(passage)
-            return passage.failed(error)
+            return await self._failed(passage, error)
         except asyncio.CancelledError:
             self._settlement.leave(passage)
             raise
@@ -119,8 +115,7 @@ class Pipeline:
                 async for piece in pieces:
                     yield piece
         except CallError as error:
-            await self._settlement.clear(passage)
-            yield passage.failed(error)
+            yield await self._failed(passage, error)
         except (asyncio.CancelledError, GeneratorExit):
             self._settlement.leave(passage)
             raise
@@ -128,23 +123,6 @@ class Pipeline:
             yield await self._broken(passage, error)
         finally:
             self._finish(passage, place)
-
-    async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
-        """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
-
-        `serve` raises nothing but cancellation. It is not called if there is no room for its line.
-        """
-        passage = Passage(call, self._who)
-        try:
-            place = await self._audit.reserve()
-        except CallError as error:
-            return self._unaudited(passage, error)
-        try:
-            envelope = await serve()
-            passage.judged(envelope)
-        finally:
-            self._finish(passage, place)
-        return envelope
 
     async def batch(self, calls: Sequence[Call], *, concurrency: int = BATCH_CONCURRENCY) -> tuple[Envelope, ...]:
         """Return the calls' envelopes, in their order; at most `concurrency` run at once, and none stops another."""
@@ -219,8 +197,7 @@ class Pipeline:
             await self._settlement.clear(passage)
             passage.served(answer)
         except CallError as error:
-            await self._settlement.clear(passage)
-            passage.failed(error)
+            await self._failed(passage, error)
             raise
         except BaseException:
             self._settlement.leave(passage)
@@ -228,6 +205,12 @@ class Pipeline:
         finally:
             self._finish(passage, place)
         return answer, keep
+
+    async def _failed(self, passage: Passage, error: CallError) -> Envelope:
+        # First of all for the audit line: the caller may go away while the call is settled.
+        passage.failed(error)
+        await self._settlement.clear(passage)
+        return passage.failed(error)
 
     async def _broken(self, passage: Passage, error: Exception) -> Envelope:
         """Answer with the request's id only; the log has where it came from, and never its text."""
@@ -240,9 +223,8 @@ class Pipeline:
             error=type(error).__name__,
             places=places(error),
         )
-        await self._settlement.clear(passage)
         message = f"something went wrong inside the sidecar; its log has it under request {call.request_id}"
-        return passage.failed(CallError(message, outcome_unknown=passage.may_have_written))
+        return await self._failed(passage, CallError(message, outcome_unknown=passage.may_have_written))
 
     def _unaudited(self, passage: Passage, error: CallError) -> Envelope:
         envelope = passage.failed(error)

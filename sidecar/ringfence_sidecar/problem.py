@@ -49,6 +49,8 @@ class Document(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     retry_after_seconds: float | msgspec.UnsetType = msgspec.UNSET
     outcome: Status
     data: Any = None
+    message: str
+    """The same as `detail`."""
     errors: tuple[Problem, ...]
     warnings: tuple[Notice, ...] = ()
     metadata: Metadata
@@ -75,6 +77,7 @@ def document(envelope: Envelope, *, status: int | None = None) -> Document:
         retry_after_seconds=msgspec.UNSET if first.retry_after_seconds is None else first.retry_after_seconds,
         outcome=envelope.status,
         data=envelope.data,
+        message=envelope.message or first.message,
         errors=envelope.errors,
         warnings=envelope.warnings,
         metadata=envelope.metadata,

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -15,6 +14,7 @@ from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.setup import from_env as exporters_from_env
 from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.builtin import Builtin
+from ringfence_sidecar.cache_metrics import CacheMetrics
 from ringfence_sidecar.configuration import Configuration
 from ringfence_sidecar.guard import Guard
 from ringfence_sidecar.health import Health, HealthAndMetrics, Surfaces
@@ -42,21 +42,23 @@ class Sidecar:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self.serving: tuple[Server, ...] = ()
+        self.is_configured = False
+        """Whether there has been a configuration, and it is in force."""
         self._kept = Kept()
         self._payloads = Payloads()
         self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
         self._tracer = _tracer(environ, settings)
         self.pipeline = Pipeline(cache=self._kept, audit=self.audit, pod=settings.pod, tracer=self._tracer)
+        self.pipeline.metrics.registry.register(CacheMetrics(self._kept))
         self.source = self._source()
         self.service = Service(
             self.pipeline,
             Builtin(lambda: self._kept.values, self._payloads),
             self._payloads,
-            audit=self.audit,
-            current=lambda: self.source.current,
-            pod=settings.pod,
+            is_configured=lambda: self.is_configured,
         )
-        self._surface = Surface(self.service)
+        self._surface = Surface(self.service, sampled=self._tracer.is_exporting)
         self._health = Health(self.missing)
 
     def servers(self) -> tuple[Server, Server]:
@@ -79,15 +81,20 @@ class Sidecar:
             ),
         )
 
+    def stop_listeners(self) -> None:
+        """End what only listens for changes, so that it does not hold up the end."""
+        self._surface.server.close()
+
     def missing(self) -> str:
         """Return why calls are refused, or nothing."""
-        return "" if self.source.current else "no configuration from the operator yet"
+        return "" if self.is_configured else "no configuration from the operator yet"
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force, and tell clients what tools there are now."""
         await self._kept.apply(configuration)
         await self.pipeline.apply(configuration)
         self._surface.refresh()
+        self.is_configured = True
         _log.info("configuration.applied", version=configuration.version, connectors=len(configuration.connectors))
 
     async def close(self) -> None:
@@ -121,6 +128,16 @@ class Sidecar:
 
 async def run(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Serve until cancelled, and then until the calls under way have ended. Raises what ends a part of it."""
+    async with listening(settings, environ):
+        # What start made lives for as long as the process: no collection need look at it again.
+        gc.collect()
+        gc.freeze()
+        await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Sidecar]:
+    """Serve while the block runs. Raises OSError if a port is taken; what fails later cancels the block."""
     sidecar = Sidecar(settings, environ)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(sidecar.close)
@@ -129,32 +146,21 @@ async def run(settings: Settings, environ: Mapping[str, str] = os.environ) -> No
             stack.enter_context(contextlib.closing(listen(LOOPBACK, settings.port))),
             stack.enter_context(contextlib.closing(listen(settings.health_host, settings.health_port))),
         ]
-        servers = sidecar.servers()
-        # What start made lives for as long as the process: no collection need look at it again.
-        gc.collect()
-        gc.freeze()
-        async with _following(sidecar.source):
-            await _serve(servers, sockets)
-
-
-async def _serve(servers: tuple[Server, ...], sockets: list[socket.socket]) -> None:
-    tasks = [asyncio.create_task(server.serve(sockets=[each])) for server, each in zip(servers, sockets, strict=True)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for server in servers:
-            server.should_exit = True
-        await asyncio.gather(*tasks)
-
-
-@contextlib.asynccontextmanager
-async def _following(source: Source) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(source.run())
-        try:
-            yield
-        finally:
-            task.cancel()
+        sidecar.serving = sidecar.servers()
+        async with asyncio.TaskGroup() as group:
+            serving = [
+                group.create_task(server.serve(sockets=[each]))
+                for server, each in zip(sidecar.serving, sockets, strict=True)
+            ]
+            following = group.create_task(sidecar.source.run())
+            try:
+                yield sidecar
+            finally:
+                following.cancel()
+                sidecar.stop_listeners()
+                for server in sidecar.serving:
+                    server.should_exit = True
+                await asyncio.wait(serving)
 
 
 def _tracer(environ: Mapping[str, str], settings: Settings) -> Tracer:

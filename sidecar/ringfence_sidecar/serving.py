@@ -6,20 +6,24 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
-import uvicorn
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server as UvicornServer
 
 from ringfence_sidecar.asgi import App
 
 LONGEST_HEAD: Final = 65_536
 HEAD_SECONDS: Final = 10.0
+_BACKLOG = 512
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request's head is longer than `LONGEST_HEAD`, or takes longer than `HEAD_SECONDS`."""
 
     _head = 0
-    _is_in_head = True
+    _begun = 0
+    """Requests that have begun."""
+    _is_in_head = False
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -33,18 +37,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count a head's bytes."""
-        if self._is_in_head:
+        """Count a head's bytes; those that came with its first, and maybe with a body before it, are let through."""
+        begun = self._begun
+        super().data_received(data)
+        if self._is_in_head and self._begun == begun:
             self._head += len(data)
             if self._head > LONGEST_HEAD:
                 self.transport.close()
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._is_in_head, self._head = True, 0
+        self._begun += 1
         self._wait()
 
     def on_headers_complete(self) -> None:
@@ -63,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._late = None
 
 
-class Server(uvicorn.Server):
+class Server(UvicornServer):
     """One listener; signals are the process's."""
 
     @contextlib.contextmanager
@@ -74,7 +79,7 @@ class Server(uvicorn.Server):
 
 def server_of(app: App, *, most_connections: int, stop_seconds: int) -> Server:
     """Return a server of `app`. It answers 503 beyond `most_connections`."""
-    config = uvicorn.Config(
+    config = Config(
         app,
         http=BoundedProtocol,
         ws="none",
@@ -93,15 +98,8 @@ def server_of(app: App, *, most_connections: int, stop_seconds: int) -> Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; a port of 0 is a free one. Raises OSError."""
+    """Return a socket that listens; no host means all addresses, of IPv6 too. Raises OSError."""
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(512)
-    except OSError:
-        made.close()
-        raise
-    made.setblocking(False)
-    return made
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)

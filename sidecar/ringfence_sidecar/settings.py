@@ -30,8 +30,8 @@ class Settings:
     """The pod's name, for the audit."""
     port: int = 8811
     """Port on 127.0.0.1 of MCP and REST."""
-    health_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus ask from outside of the pod
-    """Address of health and metrics."""
+    health_host: str = ""
+    """Address of health and metrics; all of the pod's if it is empty, since the kubelet and Prometheus ask."""
     health_port: int = 8812
     max_body_bytes: int = 8_388_608
     """Longest body of a request."""

@@ -1,8 +1,8 @@
-"""The container's postStart hook: holds the agent's container back until the sidecar takes calls.
+"""The container's postStart hook: holds the agent's container back until the sidecar answers.
 
-`python -m ringfence_sidecar.wait` ends with 0 once it is ready. So that agents start while the operator is away, it
-does so too once the sidecar has lived without a configuration for a while: its calls are refused then, as its readiness
-says. It ends with 1 if nothing answers at all, upon which the kubelet starts the container anew.
+`python -m ringfence_sidecar.wait` ends with 0 then, and with 1 if nothing answers at all, upon which the kubelet starts
+the container anew. It must not wait for the configuration: the kubelet tells a pod's address only once the hook has
+ended, and before the operator has seen the address, it serves the pod nothing.
 """
 
 import http.client
@@ -11,35 +11,28 @@ import sys
 import time
 
 PORT = 8812
-PATIENCE_SECONDS = 10.0
-"""How long a sidecar that lives may take to get its configuration."""
 LIMIT_SECONDS = 30.0
-"""How long one may take until it answers."""
+"""How long a sidecar may take until it answers."""
 _STEP_SECONDS = 0.02
 
 
-def answer(port: int, path: str) -> int:
-    """Return the HTTP code of the probe; 0 if nothing answers."""
+def answers(port: int) -> bool:
+    """Return True if the sidecar lives."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
-        return 0
+        return False
     finally:
         connection.close()
 
 
-def wait(port: int, *, patience: float = PATIENCE_SECONDS, limit: float = LIMIT_SECONDS) -> bool:
+def wait(port: int, *, limit: float = LIMIT_SECONDS) -> bool:
     """Return True once the agent's container may start; False if the sidecar has not answered for `limit` seconds."""
-    began = time.monotonic()
-    lives = False
-    while (passed := time.monotonic() - began) < limit:
-        found = answer(port, "/readyz")
-        if found == http.client.OK:
-            return True
-        lives = lives or found != 0
-        if lives and passed >= patience:
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if answers(port):
             return True
         time.sleep(_STEP_SECONDS)
     return False

@@ -58,6 +58,11 @@ class RabbitMQServer:
         """False once it was killed."""
         return self._node is not None
 
+    def control(self, *arguments: str) -> None:
+        """Give the node an order of `rabbitmqctl`; takes seconds."""
+        script = _SCRIPT.resolve().parent / "rabbitmqctl"
+        subprocess.run([script, *arguments], env=self._environment(), check=True, capture_output=True, timeout=60)
+
     def has_written(self, queue: str) -> bool:
         """Return True once a quorum queue's name is on disk, about a second after it was declared.
 

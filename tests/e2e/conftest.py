@@ -61,6 +61,20 @@ def kube(kubeconfig: Path) -> Iterator[Kube]:
     kube.close()
 
 
+REDIS = {
+    "redis_url": "redis://redis.ringfence-backends.svc:6379",
+    "redis_service": "ringfence-backends/redis",
+    "redis_administrator": "/etc/ringfence/redis/administrator",
+}
+"""The operator's settings for the Redis that tests of connectors bring; until then, it is away."""
+REDIS_SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "ringfence-redis", "namespace": SYSTEM_NAMESPACE},
+    "stringData": {"administrator": "demo-administrator"},
+}
+
+
 @pytest.fixture(scope="session")
 def without_deployed_operator(kube: Kube) -> Iterator[None]:
     """One that is installed in the cluster rests while the one from source works, which its guard does not know."""
@@ -104,7 +118,7 @@ def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iter
     operator_slot.stop()
     was_there = kube.get(DEPLOYMENTS[OPERATOR]) is not None
     images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar")}
-    found = Installation(kube, manifests(images))
+    found = Installation(kube, [REDIS_SECRET, *manifests(images, **REDIS)])
     found.apply()
     yield found
     found.remove(keep=was_there)

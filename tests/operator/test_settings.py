@@ -154,7 +154,9 @@ def test_a_redis_may_be_of_four_kinds(url: str) -> None:
     assert found.redis_url == url
 
 
-@pytest.mark.parametrize("url", ["http://h:6379", "redis://user:word@h:6379", "redis://", "redis://h:6379?x=1"])
+@pytest.mark.parametrize(
+    "url", ["http://h:6379", "redis://user:word@h:6379", "redis://", "redis://h:6379?x=1", "redis://h:x", "redis://h,"]
+)
 def test_a_redis_of_another_form_is_refused_and_so_is_one_with_a_password(url: str) -> None:
     with pytest.raises(SettingsError, match="RINGFENCE_OPERATOR_REDIS_URL"):
         Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/a"})

@@ -10,6 +10,8 @@ from ringfence_operator.reconcile.sidecars import ConnectorHealth, EndpointHealt
 
 Message = dict[str, Any]
 ConnectorKey = tuple[str, str]
+NOT_CHECKED = "NotChecked"
+"""What a sidecar says of an endpoint that it has not looked at yet: nothing that anybody could be told."""
 
 
 @dataclass(slots=True)
@@ -76,7 +78,8 @@ class SidecarBook:
                 continue
             reachable.append(report.cache_reachable)
             for each in found:
-                entries[str(each["endpoint"])].append(each)
+                if each["reason"] != NOT_CHECKED:
+                    entries[str(each["endpoint"])].append(each)
         known = [each for each in reachable if each is not None]
         return ConnectorHealth(
             endpoints={endpoint: _endpoint_health(found) for endpoint, found in sorted(entries.items())},

@@ -30,7 +30,8 @@ from ringfence_operator.resources.volumes import claim_name
 QUIET_SECONDS = 5.0
 """A pod usually runs before this has passed: the status goes from Pending, its default, to Running in one write."""
 POLICY_SECONDS = 2.0
-"""A policy that came with its agent is known by then: the two are watched apart, and either may be seen first."""
+"""A policy or connector that came with its agent is known by then: they are watched apart, and any may be seen first.
+So is the control server to a leader that has just begun."""
 ENDING_SECONDS = 2.0
 """How soon the kubelet must have said the rest of how a pod ended."""
 RETRY_SECONDS = 15.0
@@ -42,6 +43,8 @@ _QUIET: dict[str, float] = {
     Reason.GATEWAY_PENDING: QUIET_SECONDS,
     Reason.NETWORK_UNVERIFIED: QUIET_SECONDS,
     Reason.POLICY_NOT_FOUND: POLICY_SECONDS,
+    Reason.CONNECTOR_NOT_FOUND: POLICY_SECONDS,
+    Reason.SIDECAR_UNAVAILABLE: POLICY_SECONDS,
 }
 """For how long after the beginning each is not worth a write."""
 _AT_GATEWAY = {Reason.GATEWAY_PENDING, Reason.GATEWAY_REFUSED, Reason.GATEWAY_UNAVAILABLE}

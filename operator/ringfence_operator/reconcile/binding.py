@@ -51,11 +51,11 @@ def permits(connector: Connector, labels_of_agent: dict[str, str]) -> bool:
     return selects(connector.spec.agent_selector.to_body(), labels_of_agent)
 
 
-def users_of(connector: Connector, view: View) -> list[Key]:
-    """Return the agents that name the connector and may use it."""
-    keys = view.agents.keys_by(BY_CONNECTOR, connector.key)
-    records = ((key, view.agents.get(*key)) for key in keys)
-    return sorted(key for key, record in records if record and permits(connector, dict(record.labels)))
+def count_users(connector: Connector, view: View) -> int:
+    """Return how many agents name the connector and may use it."""
+    selector = connector.spec.agent_selector.to_body()
+    records = (view.agents.get(*key) for key in view.agents.keys_by(BY_CONNECTOR, connector.key))
+    return sum(1 for record in records if record and selects(selector, record.labels))
 
 
 def reserved_secret(namespace: str, secrets: Iterable[str], view: View) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from ringfence_operator.api.conditions import ConditionType, Reason, find_condition
 from ringfence_operator.api.connector import Connector, ConnectorStatus
 from ringfence_operator.errors import NotFoundError
-from ringfence_operator.reconcile.binding import has_outside, named_services, services_of, users_of
+from ringfence_operator.reconcile.binding import count_users, has_outside, named_services, services_of
 from ringfence_operator.reconcile.connector_status import Found, connector_status, words
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force
 from ringfence_operator.reconcile.issuer import Issuer, identity_of, workload_identity
@@ -64,7 +64,7 @@ async def reconcile_connector(connector: Connector, tools: ConnectorTools, *, no
     there = services_of(connector, view)
     has_standing = way is not None and tools.ways is not None
     found = Found(
-        agents=len(users_of(connector, view)),
+        agents=count_users(connector, view),
         health=_health(connector, tools),
         missing_services=tuple("/".join(key) for key in named_services(connector) if key not in there),
         refusal=refusal,

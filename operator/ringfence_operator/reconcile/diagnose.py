@@ -32,6 +32,10 @@ _WAITING = {
 }
 _NOT_STARTING = _WAITING.keys() | {"CrashLoopBackOff", "PostStartHookError"}
 _SIDECAR = "have whoever installed the operator check RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+_SIDECAR_NOT_READY = (
+    "the container runs and its sidecar is not ready: it has no configuration from the operator yet, or does not run; "
+    "see the log of container sidecar"
+)
 _HELP = {
     Reason.IMAGE_NOT_FOUND: "check spec.image and imagePullSecrets",
     Reason.CONFIG_NOT_FOUND: "create what is missing, or correct env, envFrom and files",
@@ -51,7 +55,8 @@ def diagnose(pod: Pod, effective: Effective) -> Diagnosis:
     if pod.exit and not pod.running_since:
         return _between_runs(pod, effective)
     if pod.running_since:
-        return Diagnosis(AgentState.STARTING, Reason.NOT_READY, "the container runs and is not ready yet; see probes")
+        message = "the container runs and is not ready yet; see probes" if pod.is_sidecar_ready else _SIDECAR_NOT_READY
+        return Diagnosis(AgentState.STARTING, Reason.NOT_READY, message)
     where = f" on node {pod.node}" if pod.node else ""
     return Diagnosis(AgentState.STARTING, Reason.STARTING, f"the pod is starting{where}")
 

@@ -53,6 +53,8 @@ class Pod:
     sidecar_hash: str = ""
     """Of the sidecar as the pod was made; empty without one."""
     sidecar_image: str = ""
+    is_sidecar_ready: bool = True
+    """False only where there is a sidecar that is not."""
     sidecar_waiting: str = ""
     """Why the sidecar does not run, in one word; empty if it does, or has not been tried yet."""
     sidecar_waiting_message: str = ""
@@ -90,10 +92,10 @@ def _sidecar_image(spec: Mapping[str, Any]) -> str:
     return next(found, "")
 
 
-def _sidecar_waiting(status: Mapping[str, Any]) -> Mapping[str, Any]:
+def _sidecar_status(status: Mapping[str, Any]) -> Mapping[str, Any]:
     for container in status.get("initContainerStatuses", ()):
         if container["name"] == "sidecar":
-            return container.get("state", {}).get("waiting") or {}
+            return container  # type: ignore[no-any-return]
     return {}
 
 
@@ -105,7 +107,8 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
     ready = condition_of(status, "Ready")
     disrupted = condition_of(status, "DisruptionTarget")
     annotations = meta.get("annotations", {})
-    sidecar = _sidecar_waiting(status)
+    sidecar = _sidecar_status(status)
+    waiting = sidecar.get("state", {}).get("waiting") or {}
     return Pod(
         meta=Meta.of(raw),
         owner_uid=owner_uid(meta),
@@ -130,6 +133,7 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         address=status.get("podIP") or "",
         sidecar_hash=intern(annotations.get(labels.SIDECAR_HASH, "")),
         sidecar_image=intern(_sidecar_image(raw["spec"])),
-        sidecar_waiting=intern(sidecar.get("reason", "")),
-        sidecar_waiting_message=sidecar.get("message", "")[:1024],
+        is_sidecar_ready=sidecar.get("ready", True),
+        sidecar_waiting=intern(waiting.get("reason", "")),
+        sidecar_waiting_message=waiting.get("message", "")[:1024],
     )

@@ -58,13 +58,23 @@ class OtlpLogs:
         try:
             connection.request("POST", self._path, body, self._headers)
             answer = connection.getresponse()
-            answer.read()
+            said = answer.read()
         except http.client.HTTPException as error:
             raise OtlpRefusedError(f"the collector does not speak HTTP ({type(error).__name__})") from error
         finally:
             connection.close()
         if answer.status != http.HTTPStatus.OK:
             raise OtlpRefusedError(f"the collector answered {answer.status}")
+        if b"rejectedLogRecords" in said and _rejected(said):
+            # The protocol would have them given up. Here, what a collector does not keep is not audited.
+            raise OtlpRefusedError("the collector rejected lines: see its log, and its limits on a record's size")
+
+
+def _rejected(said: bytes) -> bool:
+    try:
+        return int(msgspec.json.decode(said)["partialSuccess"]["rejectedLogRecords"]) > 0
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _body(lines: list[bytes]) -> bytes:

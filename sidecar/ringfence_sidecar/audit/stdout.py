@@ -18,15 +18,23 @@ class Stdout:
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
+        self._rest = b""
 
     async def export(self, lines: list[bytes]) -> None:
         """See Exporter. Raises OSError if nobody reads any longer."""
-        rest = memoryview(b"".join(line + b"\n" for line in lines))
-        while rest:
-            if self._poll.poll(0):
-                rest = rest[os.write(self._descriptor, rest[:_WHOLE]) :]
-            else:
+        if not self._rest:
+            self._rest = b"".join(line + b"\n" for line in lines)
+        # After an error the same lines come again: what was written of them is not written twice.
+        while self._rest:
+            if not self._poll.poll(0) or not self._write():
                 await asyncio.sleep(_TICK_SECONDS)
 
     async def close(self) -> None:
         """See Exporter."""
+
+    def _write(self) -> bool:
+        try:
+            self._rest = self._rest[os.write(self._descriptor, self._rest[:_WHOLE]) :]
+        except BlockingIOError:
+            return False
+        return True

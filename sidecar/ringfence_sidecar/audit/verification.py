@@ -8,6 +8,8 @@ import msgspec
 
 from ringfence_sidecar.audit.chain import PREFIX, ZERO, split
 
+_RECENT = 4096
+
 
 class _Head(msgspec.Struct, rename="camel"):
     audit: int
@@ -25,6 +27,8 @@ class Found:
     hash: str = ZERO
     ended: bool = False
     duplicates: int = 0
+    recent: dict[int, str] = field(default_factory=dict)
+    """Hashes of the last lines: an exporter whose acknowledgement was lost sends a whole batch again."""
 
 
 class BrokenChainError(Exception):
@@ -58,11 +62,13 @@ class Verification:
         if hashlib.sha256(body).hexdigest() != own:
             raise BrokenChainError(f"line {number} was edited: it does not have the hash that it names")
         found = self.chains.setdefault(head.chain, Found())
-        if head.sequence == found.last and own == found.hash:
+        if found.recent.get(head.sequence) == own:
             found.duplicates += 1
             return
         self._follows(number, head, found)
         found.last, found.hash, found.ended = head.sequence, own, head.event == "end"
+        found.recent[head.sequence] = own
+        found.recent.pop(head.sequence - _RECENT, None)
 
     @staticmethod
     def _follows(number: int, head: _Head, found: Found) -> None:

@@ -44,6 +44,8 @@ class Operation:
     """The shape of the envelope's `data`."""
     streams: bool = False
     """True if `stream` serves it besides."""
+    waits: bool = False
+    """True if it may wait for something to come: how long it takes says nothing of the endpoint then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

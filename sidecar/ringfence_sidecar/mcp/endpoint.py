@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from ringfence_sidecar.asgi import HttpError, Receive, Request, Response, Scope, Send
 from ringfence_sidecar.mcp.exchange import Exchange
 from ringfence_sidecar.mcp.handshake import Handshake, is_request
@@ -85,6 +87,8 @@ def _era_of(headers: Mapping[str, str]) -> str:
 
 
 def _judge(message: Incoming) -> None:
-    is_response = not isinstance(message.method, str) and message.id is not None
-    if not (is_request(message) or is_response or isinstance(message.method, str)) or message.id is None:
+    has_answer = message.result is not msgspec.UNSET or message.error is not msgspec.UNSET
+    is_response = message.method is msgspec.UNSET and isinstance(message.id, int | str) and has_answer
+    is_notification = isinstance(message.method, str) and message.id is msgspec.UNSET
+    if not (is_request(message) or is_response or is_notification):
         raise ProtocolError(INVALID_REQUEST, "the body must be a request, a notification or a response")

@@ -14,7 +14,8 @@ class Exchange:
         self.request = request
         self.response = response
         self.can_stream = EVENTS.decode() in accepted or "*/*" in accepted or "text/*" in accepted
-        if "application/json" not in accepted and "*/*" not in accepted and "application/*" not in accepted:
+        can_read_json = any(kind in accepted for kind in ("application/json", "application/*", "*/*"))
+        if request.method == "POST" and not can_read_json:
             raise HttpError(406, "NotAcceptable", "Accept must name application/json and text/event-stream")
 
     async def notify(self, method: str, params: dict[str, Any]) -> None:

@@ -79,9 +79,9 @@ class Handshake:
         await exchange.response.stream()
 
         async def tell() -> None:
-            while True:
-                kind = await subscription.next()
+            while kind := await subscription.next():
                 await exchange.response.event(encode_notification(f"notifications/{kind}/list_changed", {}))
+            await exchange.response.end()
 
         def begun(task: asyncio.Task[None]) -> None:
             session.listening = task

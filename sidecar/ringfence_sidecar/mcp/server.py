@@ -89,6 +89,12 @@ class Subscription:
     """`tools`, `resources`, `prompts`."""
     pending: dict[str, None] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: bool = False
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self.is_over = True
+        self.wake.set()
 
     def tell(self, kind: str) -> None:
         """Note a change."""
@@ -96,9 +102,11 @@ class Subscription:
             self.pending[kind] = None
             self.wake.set()
 
-    async def next(self) -> str:
-        """Return the next kind of list that has changed."""
+    async def next(self) -> str | None:
+        """Return the next kind of list that has changed, or None once the server ends."""
         while not self.pending:
+            if self.is_over:
+                return None
             self.wake.clear()
             await self.wake.wait()
         kind = next(iter(self.pending))
@@ -135,6 +143,11 @@ class Server:
         subscription = Subscription(kinds & self.lists)
         self._subscriptions.add(subscription)
         return subscription
+
+    def close(self) -> None:
+        """End all subscriptions, so that nobody who only listens keeps the process from stopping."""
+        for subscription in self._subscriptions:
+            subscription.end()
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription."""

@@ -87,9 +87,9 @@ class Stateless:
         async def tell() -> None:
             accepted = {"_meta": meta, "notifications": dict.fromkeys(names, True)}
             await event(encode_notification("notifications/subscriptions/acknowledged", accepted))
-            while True:
-                kind = await subscription.next()
+            while kind := await subscription.next():
                 await event(encode_notification(f"notifications/{kind}/list_changed", {"_meta": meta}))
+            await exchange.reply(encode_result(request, {"resultType": "complete", "_meta": meta}))
 
         try:
             await exchange.request.while_connected(tell())

@@ -1,6 +1,6 @@
 """The sidecar's MCP server: a tool for each permitted operation of each bound connector, and the sidecar's own."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +9,7 @@ import structlog
 from ringfence_sidecar import __version__, schemas
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
-from ringfence_sidecar.correlation import correlate
+from ringfence_sidecar.correlation import IDEMPOTENCY_KEY, Correlation, correlate
 from ringfence_sidecar.envelope import Envelope, encode
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, ProtocolError
@@ -28,12 +28,15 @@ _INSTRUCTIONS = (
 _log = structlog.get_logger()
 _ENCODER = msgspec.json.Encoder()
 
+Serve = Callable[[Call], Awaitable[Envelope]]
+
 
 class Surface:
     """Offers what the service has. `refresh` after each change of the configuration."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, sampled: bool = False) -> None:
         self._service = service
+        self._sampled = sampled
         self.server = Server("ringfence", __version__, title="Ringfence sidecar", instructions=_INSTRUCTIONS)
         self._tools = Tools(self.server)
         self._resources = Resources(self.server)
@@ -41,25 +44,24 @@ class Surface:
 
     def refresh(self) -> None:
         """Offer what is bound and permitted now; clients are told if that is something else than before."""
-        own = self._service.builtin.operations
-        tools = {tool.name: tool for tool in self._each(self._service.connectors())}
-        for tool in self._each(own):
+        bound, own = self._service.connectors(), self._service.builtin.operations
+        tools = {tool.name: tool for tool in self._tools_of(bound, self._service.run)}
+        for tool in self._tools_of(own, self._service.run_own):
             if tool.name in tools:
                 _log.warning("mcp.hidden", tool=tool.name, reason="the sidecar has a tool of that name itself")
             tools[tool.name] = tool
         self._tools.replace(tools.values())
         self._resources.replace((*map(_published, schemas.PUBLISHED), self._connectors()))
 
-    def _each(self, connectors: Mapping[str, tuple[Operation, ...]]) -> list[Tool]:
-        return [
-            Tool(definition_of(name, operation), self._runner(name, operation))
-            for name, operations in connectors.items()
-            for operation in operations
-        ]
+    def _tools_of(self, connectors: Mapping[str, tuple[Operation, ...]], serve: Serve) -> Iterator[Tool]:
+        for name, operations in connectors.items():
+            for operation in operations:
+                yield Tool(definition_of(name, operation), self._runner(name, operation.name, serve))
 
-    def _runner(self, connector: str, operation: Operation) -> Run:
+    def _runner(self, connector: str, operation: str, serve: Serve) -> Run:
         async def run(asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
-            return result_of(await self._service.run(call_of(connector, operation.name, asked, arguments)))
+            correlation = correlation_of(asked, sampled=self._sampled)
+            return result_of(await serve(call_of(connector, operation, asked, arguments, correlation)))
 
         return run
 
@@ -92,15 +94,18 @@ def definition_of(connector: str, operation: Operation) -> dict[str, Any]:
     }
 
 
-def call_of(connector: str, operation: str, asked: Asked, arguments: Mapping[str, Any]) -> Call:
-    """Return the call that a request asks for. Raises ProtocolError for options that do not fit.
+def correlation_of(asked: Asked, *, sampled: bool) -> Correlation:
+    """Return what correlates a request: trace context comes in `_meta` (revision 2026-07-28), or in headers."""
+    given = {name: asked.headers[name] for name in (*_TRACE, "x-request-id") if name in asked.headers}
+    given.update({name: asked.meta[name] for name in _TRACE if isinstance(asked.meta.get(name), str)})
+    return correlate(given, sampled=sampled)
 
-    Trace context comes in `_meta` (revision 2026-07-28) or in headers; the other options in `_meta`, with our prefix.
-    """
+
+def call_of(
+    connector: str, operation: str, asked: Asked, arguments: Mapping[str, Any], correlation: Correlation
+) -> Call:
+    """Return the call that a request asks for; options are in `_meta`. Raises ProtocolError for what does not fit."""
     meta = asked.meta
-    headers = dict(asked.headers)
-    headers.update({name: meta[name] for name in _TRACE if isinstance(meta.get(name), str)})
-    correlation = correlate({name: headers[name] for name in (*_TRACE, "x-request-id") if name in headers})
     return Call(
         request_id=correlation.request_id,
         connector=connector,
@@ -136,9 +141,11 @@ def _number(meta: Mapping[str, Any], name: str) -> float | None:
 
 def _text(meta: Mapping[str, Any], name: str) -> str:
     value = meta.get(PREFIX + name, "")
-    if not isinstance(value, str) or len(value) > 255:  # noqa: PLR2004 - as REST
-        raise ProtocolError(INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be a string of up to 255 characters")
-    return value
+    if value and not (isinstance(value, str) and IDEMPOTENCY_KEY.fullmatch(value)):
+        raise ProtocolError(
+            INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be 1 to 255 printable ASCII characters without spaces"
+        )
+    return str(value)
 
 
 def _published(name: str) -> Resource:

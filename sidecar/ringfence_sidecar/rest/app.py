@@ -110,7 +110,7 @@ class Rest:
         await self._own(visit, SCHEMAS, "remove", {"name": visit.names[0]})
 
     async def _own(self, visit: Visit, connector: str, operation: str, arguments: dict[str, Any]) -> None:
-        await answer(visit.response, await self._service.run(_call_of(visit, connector, operation, arguments)))
+        await answer(visit.response, await self._service.run_own(_call_of(visit, connector, operation, arguments)))
 
     async def _document(self, visit: Visit) -> None:
         bound = self._service.connectors()

@@ -1,6 +1,7 @@
 """One attempt of a call at one endpoint."""
 
 import asyncio
+import re
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -11,8 +12,11 @@ from ringfence_sidecar.errors import BackendError, BackendLostError, CallError, 
 from ringfence_sidecar.routing.breaker import Verdict
 from ringfence_sidecar.routing.plan import Track
 from ringfence_sidecar.routing.route import Route
-from ringfence_sidecar.routing.session import Held
+from ringfence_sidecar.routing.session import EndpointLeftError, Held
 from ringfence_sidecar.tracing import Tracer
+
+_NUMBER = re.compile(r"\d+")
+_FORM_CHARACTERS = 500
 
 
 class Attempt:
@@ -49,6 +53,10 @@ class Attempt:
         self._track.attempts += 1
         try:
             self._held = await self._route.sessions.acquire(self._context.deadline)
+        except EndpointLeftError:
+            self._track.attempts -= 1
+            self._route.breaker.abandon(self._permit)
+            raise
         except BackendLostError:
             self._route.breaker.record(self._permit, Verdict.LOST)
             self._route.tally.lost += 1
@@ -74,7 +82,7 @@ class Attempt:
         assert self._held is not None  # noqa: S101 - entered
         verdict, broken = judged(error)
         self._route.sessions.release(self._held, broken=broken)
-        self._route.breaker.record(self._permit, verdict, self._prepared.operation.name, seconds)
+        self._route.breaker.record(self._permit, verdict, work_of(self._prepared), seconds)
         if verdict is Verdict.LOST:
             self._route.tally.lost += 1
             self._route.sessions.doubt()
@@ -94,12 +102,18 @@ class Attempt:
             self._track.sent = self._was_sent
 
 
+def work_of(prepared: Prepared) -> str:
+    """Return what the attempt's latency may be compared with: questions of the same form; nothing, if it waits."""
+    operation = prepared.operation
+    return "" if operation.waits else f"{operation.name} {_NUMBER.sub('#', prepared.summary[:_FORM_CHARACTERS])}"
+
+
 def judged(error: BaseException | None) -> tuple[Verdict, bool]:
     """Return what an attempt's end says of the endpoint, and whether its session is in doubt."""
     match error:
         case None:
             return Verdict.SERVED, False
-        case BackendLostError():
+        case BackendLostError() | OSError():
             return Verdict.LOST, True
         case DeadlineError() | asyncio.CancelledError() | GeneratorExit():
             return Verdict.ABANDONED, True

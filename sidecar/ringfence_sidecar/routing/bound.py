@@ -101,6 +101,10 @@ class Bound:
                     else:
                         return
 
+    def hurry(self) -> None:
+        """Have `retire` wait for no call any longer."""
+        self._idle.set()
+
     async def retire(self) -> None:
         """End: no new call comes; those that run are waited for, within a bound. Then every session is closed."""
         for task in self._tasks:

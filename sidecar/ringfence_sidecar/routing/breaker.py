@@ -1,6 +1,6 @@
 """The circuit breaker of one endpoint: opens on failures, and on latency far above the endpoint's own."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,17 +60,24 @@ class Breaker:
     """Watches one endpoint. Each kind of work has a baseline of its own: a slow report does not make a query slow."""
 
     _REMEMBERED = 64
+    _KINDS = 256
     _LEARNT = 10
     """Answers after which a baseline counts."""
 
     def __init__(
-        self, clock: Callable[[], float], draw: Callable[[], float], thresholds: Thresholds | None = None
+        self,
+        clock: Callable[[], float],
+        draw: Callable[[], float],
+        thresholds: Thresholds | None = None,
+        *,
+        on_dead: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._draw = draw
+        self._on_dead = on_dead
         self._is = thresholds or Thresholds()
         self._seen: deque[_Seen] = deque(maxlen=self._REMEMBERED)
-        self._baselines: dict[str, tuple[float, int]] = {}
+        self._baselines: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._epoch = 0
         self._until = 0.0
         self._times_opened = 0
@@ -103,7 +110,10 @@ class Breaker:
         return -1 if last_resort and self.is_slow else None
 
     def record(self, permit: int, verdict: Verdict, work: str = "", seconds: float = 0.0) -> None:
-        """Say what became of the attempt. One that began in an earlier state says nothing of this one."""
+        """Say what became of the attempt. One that began in an earlier state says nothing of this one.
+
+        `work` is what it was compared with: nothing, if it is empty.
+        """
         slow = self._is_slow(verdict, work, seconds)
         if permit != self._epoch:
             return
@@ -132,7 +142,7 @@ class Breaker:
             self._open(slow=False)
 
     def _is_slow(self, verdict: Verdict, work: str, seconds: float) -> bool:
-        if verdict not in {Verdict.SERVED, Verdict.ABANDONED}:
+        if not work or verdict not in {Verdict.SERVED, Verdict.ABANDONED}:
             return False
         mean, count = self._baselines.get(work, (seconds, 0))
         slow = count >= self._LEARNT and seconds > max(self._is.slow_floor, self._is.slow_factor * mean)
@@ -140,6 +150,9 @@ class Breaker:
             # A lasting change becomes the new baseline, but only long after the breaker has had its say.
             share = 0.002 if slow else max(0.05, 1.0 / (count + 1))
             self._baselines[work] = (mean + share * (seconds - mean), count + 1)
+            self._baselines.move_to_end(work)
+            if len(self._baselines) > self._KINDS:
+                self._baselines.popitem(last=False)
         return slow
 
     def _judge(self) -> None:
@@ -169,6 +182,8 @@ class Breaker:
         self._until = self._clock() + seconds * (0.75 + 0.5 * self._draw())
         self.is_slow = slow
         self._turn(State.OPEN)
+        if not slow:
+            self._on_dead()
 
     def _turn(self, state: State) -> None:
         self.state = state

@@ -16,6 +16,7 @@ from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import BackendLostError, CallError, DeadlineError
 from ringfence_sidecar.routing.breaker import Verdict
 from ringfence_sidecar.routing.route import Finding, Route
+from ringfence_sidecar.routing.session import connect, disconnect
 
 LONGEST_IDLE_SECONDS = 300.0
 WORK = "health check"
@@ -31,6 +32,7 @@ class Monitor:
         self._route = route
         self._policy = policy
         self._draw = draw
+        self._served = 0
 
     async def run(self) -> None:
         """Look until cancelled, at intervals with some jitter."""
@@ -83,9 +85,12 @@ class Monitor:
 
     async def _ask(self) -> float | None:
         sessions = self._route.sessions
-        held = await sessions.acquire_for_check(Deadline.after(self._policy.timeout_seconds))
+        deadline = Deadline.after(self._policy.timeout_seconds)
+        served, self._served = self._served, self._route.tally.served
+        held = await sessions.acquire_for_check(deadline)
         if held is None:
-            return None
+            # All are at work: that is health enough while calls come back, and else they may all hang.
+            return None if self._served > served else await self._ask_apart(deadline)
         started = time.monotonic()
         broken = True
         try:
@@ -93,6 +98,15 @@ class Monitor:
             broken = False
         finally:
             sessions.release(held, broken=broken)
+        return time.monotonic() - started
+
+    async def _ask_apart(self, deadline: Deadline) -> float:
+        session = await connect(self._connector, self._route.endpoint, deadline)
+        started = time.monotonic()
+        try:
+            await self._connector.health_check(session)
+        finally:
+            await disconnect(self._connector, session)
         return time.monotonic() - started
 
     def _missed(self, reason: str, message: str, *, dead: bool) -> None:

@@ -11,6 +11,7 @@ from ringfence_sidecar.routing.breaker import State
 from ringfence_sidecar.routing.retry import Budget, backoff
 from ringfence_sidecar.routing.route import Route
 from ringfence_sidecar.routing.selection import in_order
+from ringfence_sidecar.routing.session import EndpointLeftError
 
 ROUNDS = 3
 """How often a call goes round all endpoints; it waits between rounds, and not between endpoints."""
@@ -57,6 +58,7 @@ class Plan:
         self._draw = draw
         self._lost: BackendLostError | None = None
         self._round = 0
+        self._is_free = False
         self._waited = 0.0
         self._queue: list[Route] = []
         self._last_resort = False
@@ -71,7 +73,7 @@ class Plan:
                 permit = route.breaker.begin(last_resort=self._last_resort)
                 if permit is None:
                     continue
-                if self._lost is not None and not self._budget.withdraw():
+                if self._lost is not None and not self._is_free and not self._budget.withdraw():
                     route.breaker.abandon(permit)
                     raise self._lost
                 return route, permit
@@ -84,6 +86,8 @@ class Plan:
             error.is_retryable = False
             raise error
         self._lost = error
+        # Who has only waited has cost the endpoint nothing: it is no retry.
+        self._is_free = isinstance(error, EndpointLeftError)
 
     def _candidates(self) -> list[Route]:
         pinned = self._prepared.endpoint

@@ -10,7 +10,7 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import CallError, DeadlineError, UnavailableError
-from ringfence_sidecar.routing.session import Closing, Held, connect
+from ringfence_sidecar.routing.session import Closing, EndpointLeftError, Held, connect
 
 S = TypeVar("S")
 
@@ -84,6 +84,10 @@ class Pool(Generic[S]):
         """See Sessions."""
         self._drop_idle()
 
+    def disperse(self) -> None:
+        """See Sessions."""
+        self._dismiss(EndpointLeftError(f"endpoint {self._endpoint.name} was found dead"))
+
     def renew(self) -> None:
         """See Sessions."""
         self._epoch += 1
@@ -97,10 +101,7 @@ class Pool(Generic[S]):
         """See Sessions."""
         self._closed = True
         self._drop_idle()
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(self._gone())
+        self._dismiss(self._gone())
         await self._closing.wait()
 
     async def _open(self, deadline: Deadline) -> Held[S]:
@@ -153,6 +154,12 @@ class Pool(Generic[S]):
                 waiter.set_result(None)
                 return
         self._taken -= 1
+
+    def _dismiss(self, error: CallError) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(error)
 
     def _drop_idle(self) -> None:
         while self._idle:

@@ -12,6 +12,7 @@ from ringfence_sidecar.configuration import Connector as ConnectorConfiguration
 from ringfence_sidecar.errors import UnavailableError, UnknownError
 from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.kinds import UnusableConnectorError, load, make
+from ringfence_sidecar.routing.session import LONGEST_DISCONNECT_SECONDS
 from ringfence_sidecar.tracing import Tracer
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ class Registry:
         self._tracer = tracer or Tracer()
         self._bound: dict[str, Bound] = {}
         self._unusable: dict[str, tuple[ConnectorConfiguration, UnusableConnectorError]] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Bound] = {}
         self._applying = asyncio.Lock()
 
     @property
@@ -88,13 +89,17 @@ class Registry:
             ]
         return tuple(found)
 
-    async def close(self) -> None:
-        """Retire all, and return when all sessions are closed."""
+    async def close(self, *, grace: float) -> None:
+        """Retire all: calls that run have `grace` seconds to end, then their sessions are closed."""
         async with self._applying:
             for name in list(self._bound):
                 self._retire(name)
-            while self._retiring:
-                await asyncio.gather(*self._retiring, return_exceptions=True)
+            retiring = dict(self._retiring)
+            if retiring:
+                await asyncio.wait(retiring, timeout=grace)
+                for bound in retiring.values():
+                    bound.hurry()
+                await asyncio.wait(retiring, timeout=LONGEST_DISCONNECT_SECONDS)
 
     def _configured(self, name: str) -> ConnectorConfiguration | None:
         if name in self._bound:
@@ -131,5 +136,5 @@ class Registry:
         bound = self._bound.pop(name, None)
         if bound is not None:
             task = asyncio.create_task(bound.retire())
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._retiring[task] = bound
+            task.add_done_callback(self._retiring.pop)

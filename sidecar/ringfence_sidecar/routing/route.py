@@ -41,7 +41,7 @@ class Route:
         self, connector: Connector[Any], endpoint: Endpoint, *, draw: Callable[[], float], concurrency: int
     ) -> None:
         self.endpoint = endpoint
-        self.breaker = Breaker(time.monotonic, draw)
+        self.breaker = Breaker(time.monotonic, draw, on_dead=self._leave)
         self.sessions: Sessions[Any] = (
             Shared(connector, endpoint)
             if connector.shared
@@ -50,6 +50,9 @@ class Route:
         self.finding = Finding()
         self.tally = Tally()
         self._connector = connector
+
+    def _leave(self) -> None:
+        self.sessions.disperse()
 
     def health(self) -> EndpointHealth:
         """Return what the operator is told."""

@@ -32,6 +32,10 @@ class Held(Generic[S]):
     users: int = 0
 
 
+class EndpointLeftError(BackendLostError):
+    """The endpoint was found dead while the call waited for a session: nothing has been tried."""
+
+
 class Sessions(Protocol[S]):
     """The sessions with one endpoint."""
 
@@ -52,6 +56,9 @@ class Sessions(Protocol[S]):
 
     def doubt(self) -> None:
         """Close what is idle, or is no longer usable: one session was found lost, and the others may be as old."""
+
+    def disperse(self) -> None:
+        """Have those who wait for a session leave, by EndpointLeftError: the endpoint was found dead."""
 
     def renew(self) -> None:
         """Use no session of before for a new call: the credentials have changed."""

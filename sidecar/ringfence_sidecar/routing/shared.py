@@ -9,7 +9,14 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import BackendLostError, CallError, UnavailableError
-from ringfence_sidecar.routing.session import CONNECT_SHARE, LONGEST_CONNECT_SECONDS, Closing, Held, connect
+from ringfence_sidecar.routing.session import (
+    CONNECT_SHARE,
+    LONGEST_CONNECT_SECONDS,
+    Closing,
+    EndpointLeftError,
+    Held,
+    connect,
+)
 
 S = TypeVar("S")
 
@@ -77,6 +84,11 @@ class Shared(Generic[S]):
         if self._current is not None and not self._connector.is_usable(self._current.session):
             self._replace()
 
+    def disperse(self) -> None:
+        """See Sessions."""
+        if self._opening is not None:
+            self._opening.cancel()
+
     def renew(self) -> None:
         """See Sessions."""
         self._epoch += 1
@@ -108,7 +120,7 @@ class Shared(Generic[S]):
             raise BackendLostError(f"endpoint {self._endpoint.name} was not reached in time") from None
         except asyncio.CancelledError:
             if opening.cancelled():
-                raise BackendLostError(f"endpoint {self._endpoint.name}: the connection was given up") from None
+                raise EndpointLeftError(f"endpoint {self._endpoint.name} was given up") from None
             raise
 
     async def _open(self, epoch: int) -> Held[S]:
@@ -142,10 +154,10 @@ class Shared(Generic[S]):
         self._closing.watch(asyncio.create_task(self._end(held)))
 
     async def _end(self, held: Held[S]) -> None:
-        """Close it once its calls are over; what lives on it may end, too, unless the connector itself goes."""
+        """Close it once its calls are over and nothing lives on it; at once, where the connector itself goes."""
         latest = self._clock() + LONGEST_RETIREMENT_SECONDS
         while self._clock() < latest and self._connector.is_usable(held.session):
-            if not held.users and (self._closed or not self._connector.is_busy(held.session)):
+            if self._closed or (not held.users and not self._connector.is_busy(held.session)):
                 break
             await asyncio.sleep(RETIREMENT_TICK_SECONDS)
         self._closing.add(held.session)

@@ -14,11 +14,17 @@ class Faults:
     """`unavailable` answers 503, `hang` answers nothing, `cut` breaks connections in the middle."""
     slow: dict[str, float] = field(default_factory=dict)
     """Text in a statement → seconds that it takes."""
+    patience: float = 45.0
+    """Seconds after which a statement's answer is that it is still on its way."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """Text in a statement → code, SQLSTATE and message that it fails with."""
+    away: list[str] = field(default_factory=list)
+    """Warehouses that run nothing."""
     first_chunk: int = 100_000
     """Bytes of a large result that are in the answer itself; each chunk is twice the one before."""
     largest_chunk: int = 16_000_000
+    chunk_latency: float = 0.0
+    """Seconds before each chunk."""
 
     def seconds(self, sql: str) -> float:
         """Return how long a statement takes besides what it takes."""

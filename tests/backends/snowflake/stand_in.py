@@ -13,6 +13,7 @@ from tests.backends.snowflake.rewrite import rewrite
 from tests.backends.snowflake.sessions import MASTER_EXPIRED, Session, Sessions, refusal
 
 VALIDITY = {"masterValidityInSeconds": 14_400, "validityInSeconds": 3_600}
+AWAY = ("000606", "57P03", "No active warehouse selected in the current session.")
 CANCELLED = ("000604", "57014", "SQL execution canceled")
 TIMED_OUT = (
     "000630",
@@ -31,6 +32,8 @@ class StandIn:
         self._faults = Faults()
         self._record = Record()
         self._users: Users = {}
+        self._asked: dict[str, asyncio.Task[tuple[int, dict[str, Any]]]] = {}
+        """Query ID → its answer, when there is one."""
         self._running: dict[str, asyncio.Event] = {}
         """Request ID → set when the statement is to end."""
 
@@ -70,14 +73,21 @@ class StandIn:
                 await self._session(exchange)
             case "/queries/v1/query-request":
                 await self._query(exchange)
+            case path if path.startswith("/queries/01ab-") and path.endswith("/result"):
+                await self._answer_when_done(exchange, path.split("/")[2])
             case "/queries/v1/abort-request":
                 await self._abort(exchange)
             case "/oauth/token-request":
                 await self._grant(exchange)
-            case path if body := self._chunks.get(path):
-                await exchange.answer_bytes(body, kind="binary/octet-stream")
+            case path if path.startswith("/chunks/"):
+                await self._chunk(exchange)
             case _:
                 await exchange.answer({"success": True, "data": None})
+
+    async def _chunk(self, exchange: Exchange) -> None:
+        await asyncio.sleep(self._faults.chunk_latency)
+        body = self._chunks.get(exchange.path)
+        await exchange.answer_bytes(body or b"", kind="binary/octet-stream", status=200 if body else 404)
 
     async def _log_in(self, exchange: Exchange) -> None:
         data = exchange.json()["data"]
@@ -144,22 +154,50 @@ class StandIn:
             await exchange.refuse(*refused)
             return
         assert session is not None
-        asked = exchange.json()
         query = dict(pair.split("=", 1) for pair in exchange.scope["query_string"].decode().split("&"))
+        asked = exchange.json()
         said = (asked["sqlText"], asked.get("parameters") or {}, asked.get("bindings"))
         statement = Statement(*said, request_id=query["requestId"], session=session.number)
         self._record.statements.append(statement)
-        if error := await self._wait(statement):
-            await self._fail(exchange, statement, *error)
+        query_id = f"01ab-{statement.request_id}"
+        self._asked[query_id] = asyncio.create_task(self._ask(exchange, session, statement, query_id))
+        await self._answer_when_done(exchange, query_id)
+
+    async def _answer_when_done(self, exchange: Exchange, query_id: str) -> None:
+        """Answer, or say after a while that it is still on its way: the client asks again, then."""
+        task = self._asked.get(query_id)
+        if task is None:
+            await exchange.refuse("000605", "Identified SQL statement is not currently executing.")
             return
-        asked["sqlText"] = rewrite(statement.sql, role=session.role, warehouse=session.warehouse)
-        status, answer = await exchange.ask(self._inner, token=session.inner, content=asked)
+        done, _ = await asyncio.wait({task}, timeout=self._faults.patience)
+        if done:
+            del self._asked[query_id]
+            status, answer = task.result()
+            await exchange.answer(answer, status=status)
+        else:
+            where = {"getResultUrl": f"/queries/{query_id}/result", "queryId": query_id, "queryAbortsAfterSecs": 300}
+            await exchange.answer({"data": where, "code": "333334", "message": None, "success": True})
+
+    async def _ask(
+        self, exchange: Exchange, session: Session, statement: Statement, query_id: str
+    ) -> tuple[int, dict[str, Any]]:
+        if error := self._away(session) or await self._wait(statement):
+            code, state, message = error
+            statement.ended = {CANCELLED[0]: "cancelled", TIMED_OUT[0]: "timeout"}.get(code, "failed")
+            data = {"errorCode": code, "sqlState": state, "queryId": query_id, "internalError": False}
+            return 200, {"data": data, "code": code, "message": message, "success": False}
+        sql = rewrite(statement.sql, role=session.role, warehouse=session.warehouse)
+        content = {**exchange.json(), "sqlText": sql}
+        status, answer = await exchange.ask(self._inner, token=session.inner, content=content)
         statement.ended = "ok" if answer["success"] else "failed"
         if answer["success"]:
             mend_nulls(answer["data"])
             base = f"{exchange.scope['scheme']}://{exchange.header('host')}"
             self._chunks.cut(answer["data"], base, self._faults.first_chunk, self._faults.largest_chunk)
-        await exchange.answer(answer, status=status)
+        return status, answer
+
+    def _away(self, session: Session) -> tuple[str, str, str] | None:
+        return AWAY if session.warehouse.upper() in self._faults.away else None
 
     async def _wait(self, statement: Statement) -> tuple[str, str, str] | None:
         """Let a slow statement take its time. Returns code, SQLSTATE and message if it fails before it runs."""
@@ -177,12 +215,6 @@ class StandIn:
         finally:
             del self._running[statement.request_id]
         return CANCELLED
-
-    async def _fail(self, exchange: Exchange, statement: Statement, code: str, state: str, message: str) -> None:
-        statement.ended = {CANCELLED[0]: "cancelled", TIMED_OUT[0]: "timeout"}.get(code, "failed")
-        query_id = f"01ab-{statement.request_id}"
-        data = {"errorCode": code, "sqlState": state, "queryId": query_id, "internalError": False}
-        await exchange.refuse(code, message, data=data)
 
     async def _control(self, exchange: Exchange) -> None:
         answer: dict[str, Any] = {}

@@ -1,23 +1,49 @@
 """For tests of connectors, with operator, gateway and sidecars as they are installed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.e2e.installation import Installation
-from tests.e2e.kube import Kube
+from tests.e2e.installation import Installation, built_image
+from tests.e2e.kube import Kube, address, address_of
 from tests.e2e.together import MakeWorld
 from tests.e2e.world import World
 
+BACKENDS = Path(__file__).parents[3] / "demo/manifests/backends.yaml"
+
+
+@pytest.fixture(scope="session")
+def backends(kube: Kube, kubeconfig: Path) -> Iterator[None]:
+    """Redis, RabbitMQ and the stand-in for Snowflake, in the cluster."""
+    bodies = yaml.safe_load(BACKENDS.read_text())["items"]
+    (own,) = (body for body in bodies if body["kind"] == "Namespace")
+    was_there = kube.get(address_of(own)) is not None
+    image = built_image(kubeconfig, "backends")
+    for body in bodies:
+        if body["kind"] == "Deployment":
+            assert body["spec"]["template"]["spec"]["containers"][0]["image"] == image
+        kube.apply(body)
+    for name in ("redis", "rabbitmq", "snowflake"):
+        kube.until(
+            address("Deployment", own["metadata"]["name"], name),
+            lambda it: it is not None and it["status"].get("readyReplicas") == 1,
+            seconds=120,
+        )
+    yield
+    if not was_there:
+        kube.delete(address_of(own))
+
 
 @pytest.fixture
-def world(kube: Kube, namespace: str, installed: Installation) -> MakeWorld:
+def world(kube: Kube, namespace: str, installed: Installation, backends: None) -> MakeWorld:
     """For tests that run side by side."""
     return lambda: World(kube, namespace)
 
 
 @pytest.fixture
-def alone(kube: Kube, namespace: str, installed: Installation) -> Iterator[World]:
+def alone(kube: Kube, namespace: str, installed: Installation, backends: None) -> Iterator[World]:
     """A world for a test that counts writes."""
     with World(kube, namespace) as world:
         yield world

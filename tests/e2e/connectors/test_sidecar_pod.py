@@ -1,16 +1,21 @@
 """What an agent's pod has where it names connectors, and what its container finds of it: nothing."""
 
 import json
-import time
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.e2e.connectors.backend import backend, connector, rabbitmq, reason, secret, until, using, usual
+from tests.e2e.connectors.backend import (
+    backend,
+    connector,
+    rabbitmq,
+    reason,
+    secret,
+    until,
+    until_told,
+    using,
+    usual,
+)
 from tests.e2e.kube import Body, address
 from tests.e2e.world import World
-from tests.e2e.writes import AuditLog, Write
 
 LOOK = (
     "import json, os, pathlib, sys\n"
@@ -110,8 +115,7 @@ def test_a_connector_tells_how_the_sidecars_find_its_backend(world: World) -> No
     assert found["status"]["healthyEndpoints"] == "0/1"
     assert (endpoint["healthy"], endpoint["unhealthy"]) == (0, 1)
     assert endpoint["reason"]
-    events = world.events_of(found["metadata"]["uid"])
-    assert "EndpointsUnhealthy" in {each["reason"] for each in events}
+    until_told(world, found["metadata"]["uid"], "EndpointsUnhealthy")
 
 
 def test_a_secret_that_does_not_exist_is_told_by_the_agent_that_waits_for_it(world: World) -> None:
@@ -166,38 +170,20 @@ def test_a_running_agent_is_stopped_when_a_connector_with_a_secret_of_its_appear
     assert reason(refused, "Stalled") == ("True", "SecretReserved")
 
 
-def test_an_agent_with_connectors_costs_two_writes_and_none_once_it_runs(alone: World, kubeconfig: Path) -> None:
-    audit = AuditLog(kubeconfig)
-    if not audit.exists:
-        pytest.skip("this cluster keeps no audit log to count in")
-    name = usual(alone)
-    using(alone, name, agent="first").until_ready()
-    until(alone, "Connector", name, "EndpointsUnhealthy")
-    mark = audit.mark()
+def test_another_secret_leaves_the_pod_alone_until_a_field_rolls_it_out(world: World) -> None:
+    name = usual(world)
+    agent = using(world, name)
+    before = agent.until_ready()
+    other = secret(world, "other")
+    auth = {"secretName": other}
 
-    agent = using(alone, name, agent="second")
-    agent.until_ready()
-    until_counted(alone, name, 2)
-    settled = audit.mark()
+    world.kube.merge(address("Connector", world.namespace, name), {"spec": {"rabbitmq": {"auth": auth}}})
+    outdated = agent.until(lambda it: reason(it, "SidecarOutdated"))
+    agent.change(sidecar={"update": "Immediately"})
 
-    lasting = [each for each in audit.writes_since(mark) if "tokenreviews" not in each.path]
-    of_agent = [(each.verb, each.path.rpartition("/")[2]) for each in lasting if "/connectors/" not in each.path]
-    of_connector = [each for each in lasting if "/connectors/" in each.path]
-    assert of_agent == [("create", "pods"), ("update", "status")]
-    assert len(of_connector) <= 2
-    assert quiet(audit, settled) == []
-
-
-def until_counted(world: World, name: str, agents: int) -> None:
-    world.kube.until(
-        address("Connector", world.namespace, name),
-        lambda it: bool(it and it["status"].get("agents") == agents and it["status"]["endpoints"][0]["unhealthy"] == 2),
-    )
-
-
-def quiet(audit: AuditLog, mark: int, *, seconds: float = 35) -> list[Write]:
-    """Return what was written in that time: longer than figures may wait to be told."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not audit.writes_since(mark):
-        time.sleep(0.5)
-    return [each for each in audit.writes_since(mark) if "tokenreviews" not in each.path]
+    after = agent.until_pod_replaced(before)
+    mounted = [each["secret"]["secretName"] for each in agent.pod.get()["spec"]["volumes"] if "secret" in each]
+    assert outdated["status"]["podUID"] == before["status"]["podUID"]
+    assert reason(outdated, "SidecarOutdated") == ("True", "SidecarOutdated")
+    assert reason(after, "SidecarOutdated") is None
+    assert mounted == [other]

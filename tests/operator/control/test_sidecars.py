@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from ringfence_operator.control.allowance import MOST_OPEN, NEW_AT_ONCE, REQUESTS_AT_ONCE
+from ringfence_operator.control.allowance import MOST_OPEN, NEW_AT_ONCE, NEW_PER_SECOND, REQUESTS_AT_ONCE
 from tests.operator.control.sidecar_side import HERE, POD, Door, configuration, door, token
 
 OTHER = "127.0.0.77"
@@ -204,6 +204,18 @@ async def test_a_pod_whose_address_is_another_now_is_served_there_alone(at: Door
     assert (here.status, there.status) == (403, 200)
 
 
+async def test_a_poll_that_waits_where_its_pod_no_longer_is_is_told_no_news(at: Door) -> None:
+    at.publish()
+    line = await at.line()
+    await line.poll(token())
+    line.begin(token(), version="v1")
+    await _reported(at)
+
+    at.publish(address=OTHER, version="v2")
+
+    assert (await line.hear()).status == 403
+
+
 @pytest.mark.parametrize(
     ("head", "status"),
     [
@@ -237,10 +249,12 @@ async def test_what_is_no_poll_is_refused_and_closed(at: Door, head: str, status
 async def test_one_address_has_few_connections_at_once_and_no_other_is_kept_waiting(at: Door) -> None:
     at.publish()
 
+    begin = time.monotonic()
     outcomes = [await _outcome(at, OTHER) for _ in range(int(NEW_AT_ONCE) + 20)]
+    seconds = time.monotonic() - begin
     reply = await at.poll(token())
 
-    assert outcomes.count("open") <= NEW_AT_ONCE + 5
+    assert outcomes.count("open") <= NEW_AT_ONCE + NEW_PER_SECOND * seconds + 1
     assert reply.status == 200
     assert at.control.sidecar_connections <= MOST_OPEN + 2
 

@@ -124,3 +124,34 @@ async def test_of_two_leaders_that_make_the_authority_one_wins(kept: Kept) -> No
     one, two = await kept.identities.current(NOW), await other.current(NOW)
 
     assert one.authority == two.authority
+
+
+async def test_the_seed_stays_while_certificates_rotate_and_is_another_for_each_installation(kept: Kept) -> None:
+    first = await kept.identities.current(NOW)
+    kept.leader()
+    later = await kept.identities.current(NOW + timedelta(days=300))
+    other = await Kept().identities.current(NOW)
+
+    assert first.seed == later.seed == kept.data(AUTHORITY)["seed"]
+    assert first.authority != later.authority
+    assert len(first.seed) == 64
+    assert other.seed != first.seed
+
+
+async def test_a_secret_of_an_earlier_version_gets_a_seed_and_keeps_its_certificates(kept: Kept) -> None:
+    before = await kept.identities.current(NOW)
+    kept.api.change(("secrets", SYSTEM, AUTHORITY), lambda raw: raw["data"].pop("seed"))
+    kept.leader()
+
+    after = await kept.identities.current(NOW)
+
+    assert after.authority == before.authority
+    assert len(kept.data(AUTHORITY)["seed"]) == 64
+    assert kept.api.writes[2:] == ["replace secrets"]
+
+
+async def test_neither_key_nor_seed_is_shown_where_an_identity_is_printed(kept: Kept) -> None:
+    found = await kept.identities.current(NOW)
+
+    assert found.seed not in repr(found)
+    assert found.key not in repr(found)

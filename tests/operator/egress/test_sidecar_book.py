@@ -134,3 +134,15 @@ def test_a_new_leader_knows_nothing(book: Book) -> None:
 
     assert list(book.it.messages()) == []
     assert book.it.health(("team", "c"), 1).endpoints == {}
+
+
+def test_an_endpoint_that_a_sidecar_has_not_looked_at_yet_is_neither_healthy_nor_ill(book: Book) -> None:
+    for uid in ("a", "b"):
+        book.publish(uid)
+    book.report("a", seen(healthy=False, reason="BackendLost"))
+    book.report("b", seen(reason="NotChecked"), reachable=True)
+
+    found = book.it.health(("team", "c"), 1)
+
+    assert (found.endpoints["e"].healthy, found.endpoints["e"].unhealthy) == (0, 1)
+    assert found.cache_reachable is True

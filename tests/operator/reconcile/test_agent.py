@@ -279,6 +279,17 @@ def test_a_pod_that_stays_in_creation_says_what_the_kubelet_says(events: tuple[s
     assert kstatus(1, world.status) == "InProgress"
 
 
+def test_a_probe_that_fails_while_a_pod_starts_keeps_nothing_from_starting() -> None:
+    world = stuck()
+    probe = {"metadata": {"name": "p"}, "reason": "Unhealthy", "message": "Readiness probe failed: connection refused"}
+    world.api.add("events", probe, "team")
+
+    world.wait(20)
+    world.reconcile()
+
+    assert reason(world) == "Starting"
+
+
 def test_a_pod_that_has_just_been_made_costs_no_question() -> None:
     world = World({})
     world.reconcile()

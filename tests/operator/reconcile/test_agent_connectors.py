@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
+from ringfence_operator.reconcile.agent import POLICY_SECONDS
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.fake_sidecars import FakeSidecars
 from tests.operator.reconcile.kstatus import kstatus
@@ -131,6 +132,7 @@ def test_a_change_of_the_connector_is_served_and_replaces_no_pod() -> None:
 
 def test_an_agent_waits_for_a_connector_that_does_not_exist() -> None:
     world = Connected(connector={})
+    world.wait(POLICY_SECONDS)
 
     world.reconcile()
     waiting = world.ready, world.pod, kstatus(1, world.status)
@@ -138,6 +140,19 @@ def test_an_agent_waits_for_a_connector_that_does_not_exist() -> None:
     world.run()
 
     assert waiting == (("False", "ConnectorNotFound"), None, "InProgress")
+    assert world.ready == ("True", "Running")
+
+
+def test_a_connector_that_is_seen_a_moment_after_its_agent_costs_no_write_more() -> None:
+    world = Connected(connector={})
+    world.reconcile()
+    at_first = list(world.api.writes)
+
+    world.api.add("connectors", connector_body(), "team")
+    world.run()
+
+    assert at_first == []
+    assert world.api.writes.count("replace agents/status") == 1
     assert world.ready == ("True", "Running")
 
 
@@ -220,6 +235,7 @@ def test_a_secret_of_a_connector_in_another_namespace_is_nobody_elses() -> None:
 
 def test_without_a_sidecar_image_agents_with_connectors_are_refused_and_others_run() -> None:
     refused = Connected(settings=Settings(egress_backend="none"))
+    refused.wait(POLICY_SECONDS)
     other = Connected({"args": []}, settings=Settings(egress_backend="none"))
 
     refused.reconcile()
@@ -233,6 +249,7 @@ def test_without_a_sidecar_image_agents_with_connectors_are_refused_and_others_r
 def test_without_a_control_server_the_agent_waits() -> None:
     world = Connected()
     world.api.remove(CONTROL)
+    world.wait(POLICY_SECONDS)
     world.deliver()
 
     world.reconcile()
@@ -245,6 +262,7 @@ def test_without_a_control_server_the_agent_waits() -> None:
 def test_without_the_authority_the_agent_waits() -> None:
     world = Connected()
     world.view.control.authority = ""
+    world.wait(POLICY_SECONDS)
 
     world.reconcile()
     waiting = world.ready, world.pod
@@ -329,6 +347,20 @@ def test_a_sidecar_that_cannot_be_started_is_told_of_as_the_sidecar() -> None:
 
     assert world.ready == ("False", "SidecarFailed")
     assert "RINGFENCE_OPERATOR_SIDECAR_IMAGE" in world.condition("Ready")["message"]
+
+
+def test_a_sidecar_that_is_not_ready_is_told_of_as_the_sidecar() -> None:
+    world = Connected()
+    world.boot()
+    world.start(ready=False)
+    world._set(initContainerStatuses=[{"name": "sidecar", "ready": False, "state": {"running": {}}}])
+    world.wait(20)
+    world.deliver()
+
+    world.reconcile()
+
+    assert world.ready == ("False", "NotReady")
+    assert "its sidecar is not ready" in world.condition("Ready")["message"]
 
 
 def test_a_suspended_agent_has_no_outdated_sidecar() -> None:

@@ -32,6 +32,13 @@ async def test_lines_that_a_collector_refuses_are_not_taken_for_kept() -> None:
         await OtlpLogs(url).export(lines(1))
 
 
+async def test_lines_that_a_collector_takes_in_part_are_not_taken_for_kept() -> None:
+    answer = b'{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too large"}}'
+
+    with collector(answer=answer) as (url, _), pytest.raises(OtlpRefusedError, match="rejected"):
+        await OtlpLogs(url).export(lines(1))
+
+
 async def test_a_collector_that_is_away_is_an_error() -> None:
     with pytest.raises(OSError, match="refused"):
         await OtlpLogs(f"http://127.0.0.1:{free_port()}").export(lines(1))
@@ -63,6 +70,20 @@ def read_all(descriptor: int, size: int) -> bytes:
         parts.append(os.read(descriptor, size))
         size -= len(parts[-1])
     return b"".join(parts)
+
+
+async def test_standard_output_that_does_not_block_is_written_to_as_it_takes_it() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    made = lines(500)
+
+    exporting = asyncio.create_task(Stdout(writer).export(made))
+    read = await asyncio.to_thread(read_all, reader, sum(len(line) + 1 for line in made))
+    await exporting
+
+    os.close(reader)
+    os.close(writer)
+    assert read.splitlines() == made
 
 
 async def test_standard_output_that_nobody_reads_any_longer_is_an_error() -> None:

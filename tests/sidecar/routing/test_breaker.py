@@ -96,6 +96,21 @@ def test_each_kind_of_work_is_compared_with_itself(breaker: Breaker) -> None:
     assert breaker.state is State.CLOSED
 
 
+def test_work_that_may_wait_for_something_to_come_is_never_slow(breaker: Breaker) -> None:
+    attempts(breaker, Verdict.SERVED, 20, seconds=0.001, work="")
+
+    attempts(breaker, Verdict.SERVED, 40, seconds=20.0, work="")
+
+    assert breaker.state is State.CLOSED
+
+
+def test_no_more_baselines_are_kept_than_some(breaker: Breaker) -> None:
+    for number in range(10_000):
+        attempts(breaker, Verdict.SERVED, 1, work=f"query {number}")
+
+    assert len(breaker._baselines) == 256
+
+
 def test_calls_that_nobody_waited_for_any_longer_count_as_slow_if_they_were(breaker: Breaker) -> None:
     attempts(breaker, Verdict.SERVED, 20, seconds=0.1)
     attempts(breaker, Verdict.ABANDONED, 30, seconds=0.01)

@@ -216,6 +216,28 @@ async def test_an_endpoint_that_takes_connections_and_answers_nothing_costs_a_re
     assert envelope.metadata.endpoint == "b"
 
 
+async def test_an_endpoint_whose_sessions_all_hang_is_found_dead_and_who_waits_for_one_goes_elsewhere(
+    servers: tuple[Server, Server],
+) -> None:
+    first, second = servers
+    checks = HealthCheck(interval_seconds=0.1, timeout_seconds=0.2)
+    bound = connector(endpoint(first, "a"), endpoint(second, "b", priority=1), health_check=checks)
+
+    async with running(*servers), serving(bound) as (pipeline, _):
+        await warm(pipeline)
+        first.hangs = True
+        calls = [call("get", {"key": "colour"}, timeout_seconds=3) for _ in range(20)]
+        asking = asyncio.create_task(pipeline.batch(calls, concurrency=20))
+        await first.until(lambda: first.at_work == 4)
+        first.is_deaf = True
+        envelopes = await asking
+
+    served = [envelope for envelope in envelopes if envelope.status is Status.OK]
+    assert {envelope.metadata.endpoint for envelope in served} == {"b"}
+    assert len(served) == 16
+    assert max(envelope.metadata.duration_ms for envelope in served) < 2500
+
+
 async def test_an_endpoint_that_becomes_far_slower_than_it_was_is_left_alone_for_a_while(
     servers: tuple[Server, Server],
 ) -> None:

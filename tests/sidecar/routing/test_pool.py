@@ -199,6 +199,16 @@ async def test_after_new_credentials_no_session_of_before_is_given_out() -> None
         bed.pool.release(fresh, broken=False)
 
 
+async def test_a_session_of_the_credentials_of_before_is_closed_as_it_comes_back() -> None:
+    async with pool_of(2) as bed:
+        busy = await bed.take()
+        bed.pool.renew()
+
+        bed.pool.release(busy, broken=False)
+
+        await bed.server.until(lambda: bed.server.sessions == 0)
+
+
 async def test_a_pool_that_closes_sends_away_who_waits() -> None:
     async with pool_of(1) as bed:
         held = await bed.take()

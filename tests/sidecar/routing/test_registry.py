@@ -87,6 +87,21 @@ async def test_a_connector_that_is_gone_is_closed_and_no_longer_found() -> None:
     assert envelope.status is Status.NOT_FOUND
 
 
+@pytest.mark.parametrize("kind", ["kv", "kv-shared"])
+async def test_closing_waits_for_calls_only_so_long_and_leaves_no_session(kind: str) -> None:
+    server = Server()
+
+    async with running(server), serving(connector(endpoint(server), kind=kind)) as (pipeline, _):
+        server.hangs = True
+        task = asyncio.create_task(pipeline.run(call("get", {"key": "colour"})))
+        await server.until(lambda: server.at_work == 1)
+        async with asyncio.timeout(3):
+            await pipeline.close(grace=0.1)
+        task.cancel()
+        await asyncio.wait([task])
+        await server.until(lambda: server.sessions == 0)
+
+
 async def test_a_change_that_cannot_be_bound_is_not_served_by_what_was_there_before() -> None:
     server = Server()
 

@@ -5,14 +5,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Name = Annotated[str, Meta(min_length=1, max_length=255)]
+_NAMES = "^[-a-zA-Z0-9_.:@#,/+ ]*$"
+"""What the driver lets through as the name of a queue or an exchange."""
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=_NAMES)]
+Exchange = Annotated[str, Meta(min_length=1, max_length=127, pattern=_NAMES)]
+ExchangeOrDefault = Annotated[str, Meta(max_length=127, pattern=_NAMES)]
 Key = Annotated[str, Meta(max_length=255)]
 Short = Annotated[str, Meta(max_length=255)]
 Handle = Annotated[str, Meta(min_length=1, max_length=64)]
 Handles = Annotated[tuple[Handle, ...], Meta(min_length=1, max_length=10_000)]
 Seconds = Annotated[float, Meta(gt=0)]
-Scalar = str | int | float | bool
-Headers = Annotated[dict[Short, Scalar], Meta(max_length=64)]
+_Bound = Annotated[int, Meta(ge=1, le=2**53)]
+HeaderName = Annotated[str, Meta(max_length=128)]
+Scalar = str | int | bool
+"""The driver would send a float with half its digits: those are written as text."""
+Headers = Annotated[dict[HeaderName, Scalar], Meta(max_length=64)]
 
 
 class _Arguments(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -22,7 +29,7 @@ class _Arguments(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 class OutgoingMessage(_Arguments, frozen=True, kw_only=True):
     """One message: either `payload`, sent as JSON, or `bodyBase64`."""
 
-    exchange: Key
+    exchange: ExchangeOrDefault
     """Empty: the default exchange, where routingKey is the name of a queue."""
     routing_key: Key = ""
     payload: Any | UnsetType = UNSET
@@ -33,7 +40,7 @@ class OutgoingMessage(_Arguments, frozen=True, kw_only=True):
     """Give one to have the message tried again elsewhere; consumers can tell a second copy by it."""
     headers: Headers = {}
     persistent: bool = True
-    expiration_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] | None = None
+    expiration_seconds: Annotated[float, Meta(ge=0, le=4_294_967)] | None = None
     priority: Annotated[int, Meta(ge=0, le=255)] | None = None
     correlation_id: Short = ""
     reply_to: Short = ""
@@ -86,13 +93,13 @@ class HeadersFilter(_Arguments, frozen=True, kw_only=True):
     """Headers that a message must have, for an exchange of type headers."""
 
     match: Literal["all", "any"] = "all"
-    headers: Annotated[dict[Short, Scalar], Meta(min_length=1, max_length=32)]
+    headers: Annotated[dict[HeaderName, Scalar], Meta(min_length=1, max_length=32)]
 
 
 class Subscribe(_Arguments, frozen=True, kw_only=True):
     """Arguments of `subscribe`."""
 
-    exchange: Name
+    exchange: Exchange
     routing_key: Key | None = None
     """Pattern of routing keys: a topic exchange knows * for one word and # for any number of them."""
     headers: HeadersFilter | None = None
@@ -115,15 +122,15 @@ class QueueDeclaration(_Arguments, frozen=True, kw_only=True):
     name: Name
     type: Literal["quorum", "classic"] = "quorum"
     durable: bool = True
-    dead_letter_exchange: Key | None = None
+    dead_letter_exchange: ExchangeOrDefault | None = None
     dead_letter_routing_key: Key | None = None
     delivery_limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """After so many returns a message is dead-lettered; quorum queues only."""
     message_ttl_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] | None = None
     expires_seconds: Annotated[float, Meta(ge=1, le=2_592_000)] | None = None
     """Unused for so long, the queue goes."""
-    max_length: Annotated[int, Meta(ge=1)] | None = None
-    max_length_bytes: Annotated[int, Meta(ge=1)] | None = None
+    max_length: _Bound | None = None
+    max_length_bytes: _Bound | None = None
     overflow: Literal["drop-head", "reject-publish"] | None = None
     single_active_consumer: bool = False
 
@@ -131,19 +138,19 @@ class QueueDeclaration(_Arguments, frozen=True, kw_only=True):
 class ExchangeDeclaration(_Arguments, frozen=True, kw_only=True):
     """An exchange that is to be there."""
 
-    name: Name
+    name: Exchange
     type: Literal["direct", "topic", "fanout", "headers"] = "topic"
     durable: bool = True
-    alternate_exchange: Name | None = None
+    alternate_exchange: Exchange | None = None
     """Where messages go that match no binding."""
 
 
 class BindingDeclaration(_Arguments, frozen=True, kw_only=True):
     """A binding that is to be there: from an exchange to either a queue or an exchange."""
 
-    source: Name
+    source: Exchange
     queue: Name | None = None
-    exchange: Name | None = None
+    exchange: Exchange | None = None
     routing_key: Key = ""
     headers: HeadersFilter | None = None
 
@@ -176,7 +183,7 @@ class ReplayDeadLetters(_Arguments, frozen=True, kw_only=True):
     queue: Name | None = None
     count: Annotated[int, Meta(ge=1, le=10_000)] = 10
     handles: Annotated[tuple[Handle, ...], Meta(max_length=10_000)] = ()
-    exchange: Key | None = None
+    exchange: ExchangeOrDefault | None = None
     """Where to; without it, each goes back to the queue that it died in."""
     routing_key: Key | None = None
     """Without it, the one that the message had."""

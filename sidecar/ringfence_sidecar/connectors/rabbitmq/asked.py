@@ -1,8 +1,12 @@
 """A call that is to be judged, and what several judges need."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import msgspec
 
 from ringfence_sidecar.call import Context
 from ringfence_sidecar.connectors.base import Operation, Prepared
@@ -11,6 +15,11 @@ from ringfence_sidecar.connectors.rabbitmq.leases import Lease, Leases
 from ringfence_sidecar.connectors.rabbitmq.limits import Limits
 from ringfence_sidecar.connectors.rabbitmq.permissions import Permissions, Verb
 from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
+
+_NAME_BYTES = 255
+_HEADER_NAME_BYTES = 128
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_NAMES = frozenset({"payload", "body_base64", "filter"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,49 @@ class Asked:
     leases: Leases
     owner: str
     """Whose handles are known."""
+
+
+def check_names(given: Any, field: str = "arguments") -> None:
+    """Raise InvalidArgumentsError for a text that AMQP cannot carry: a name has at most 255 bytes, a header's 128."""
+    if isinstance(given, str):
+        _check_name(given, field)
+    elif isinstance(given, msgspec.Struct):
+        for name, written in _fields(type(given)):
+            if part := getattr(given, name):
+                check_names(part, f"{field}.{written}")
+    elif isinstance(given, tuple):
+        for at, part in enumerate(given):
+            check_names(part, f"{field}[{at}]")
+    elif isinstance(given, dict):
+        for name, value in given.items():
+            _check_name(name, field, _HEADER_NAME_BYTES)
+            _check_value(name, value, field)
+
+
+def _check_value(name: str, value: str | int, field: str) -> None:
+    if isinstance(value, str):
+        _encoded(value, field)
+    elif not -(2**63) <= value < 2**63:
+        raise InvalidArgumentsError(f"header {name!r}: AMQP's integers have 64 bits; write it as text", field=field)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    return tuple((each.name, each.encode_name) for each in msgspec.structs.fields(kind) if each.name not in _NO_NAMES)
+
+
+def _check_name(text: str, field: str, most: int = _NAME_BYTES) -> None:
+    if len(_encoded(text, field)) > most:
+        raise InvalidArgumentsError(f"{field} is longer than {most} bytes, in UTF-8", field=field)
+    if _CONTROL.search(text):
+        raise InvalidArgumentsError(f"{field} has a control character: leave it out", field=field)
+
+
+def _encoded(text: str, field: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgumentsError(f"{field} is no text that UTF-8 can write", field=field) from None
 
 
 def judge_any(permissions: Permissions, queue: str, *verbs: Verb) -> None:

@@ -30,7 +30,7 @@ _CLOSE = b"\x00\x0a\x00\x32"
 _NOT_ALLOWED = 530
 
 # The driver logs addresses and tracebacks; what matters comes to us as exceptions.
-for _name in ("aio_pika", "aiormq"):
+for _name in ("aio_pika", "aiormq", "pamqp"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
 
@@ -151,6 +151,12 @@ async def connect(
     except (OSError, TimeoutError, AMQPError) as error:
         connection.abort()
         raise _connect_error(error, where, transports.closed_because()) from None
+    except ValueError:
+        connection.abort()
+        raise BackendError(f"{where}: the driver takes no virtual host of that name", code="LoginRefused") from None
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
     transports.is_open()
     return connection
 

@@ -62,9 +62,10 @@ class RabbitMQ(Connector[Open]):
 
     async def connect(self, endpoint: Endpoint) -> Open:
         """Return a connection that is logged in, as the Secret says now."""
-        session = Session(endpoint, self._leases)
         seconds = self.configuration.health_check.timeout_seconds
-        await session.open(self.configuration.auth, name=f"ringfence/{self.configuration.name}", seconds=seconds)
+        name = f"ringfence/{self.configuration.name}"
+        session = Session(endpoint, self.configuration.auth, self._leases, name=name, seconds=seconds)
+        await session.open()
         opened = self._sessions[id(session)] = Open(session, Publisher(session))
         return opened
 
@@ -76,10 +77,10 @@ class RabbitMQ(Connector[Open]):
 
     async def health_check(self, session: Open) -> None:
         """Have the broker look one of its exchanges up, on a channel of its own."""
-        channel = await session.session.channel()
-        with translated(f"endpoint {session.session.endpoint.name}"):
-            await channel.exchange_declare(_PROBE, passive=True)
-        await session.session.close_channel(channel)
+        link = session.session.link
+        async with link.borrowed() as channel:
+            with translated(f"endpoint {link.endpoint.name}"):
+                await channel.exchange_declare(_PROBE, passive=True)
 
     async def execute(self, session: Open, prepared: Prepared, context: Context) -> Outcome:
         """Do it; the deadline ends what the driver waits for."""

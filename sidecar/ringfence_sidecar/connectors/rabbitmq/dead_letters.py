@@ -42,7 +42,7 @@ class Target:
 
 async def refuse_limited(session: Session, queue: str) -> None:
     """Raise ConflictError if looking could make the queue give messages up: each look counts as a delivery."""
-    limit = (await learn(session, queue)).delivery_limit(session.broker_version)
+    limit = (await learn(session, queue)).delivery_limit(session.link.broker_version)
     if limit:
         raise ConflictError(
             f"queue {queue!r} has a delivery limit ({limit}): every look counts, and the last one drops the message. "

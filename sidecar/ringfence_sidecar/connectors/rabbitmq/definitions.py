@@ -4,7 +4,7 @@ AMQP has no question for that. But a declaration that differs is refused, change
 first argument that differs and its value: asked often enough, the broker has told everything, save what a policy adds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ringfence_sidecar.connectors.rabbitmq.broker_errors import (
@@ -51,14 +51,13 @@ class Definition:
 
 async def is_there(session: Session, queue: str) -> bool:
     """Return True if there is a queue of that name. Raises BackendLostError, BackendError."""
-    channel = await session.channel()
     try:
-        await channel.queue_declare(queue, passive=True)
+        async with session.link.borrowed() as channel:
+            await channel.queue_declare(queue, passive=True)
     except DRIVER_ERRORS as error:
         if is_missing(error):
             return False
         raise call_error(error, f"queue {queue!r}") from None
-    session.background(session.close_channel(channel))
     return True
 
 
@@ -67,29 +66,37 @@ async def learn(session: Session, queue: str) -> Definition:
 
     Raises UnknownError if it is not there, BackendError if the broker does not let its definition be seen.
     """
-    durable, auto_delete, arguments = True, False, dict[str, Any]()
+    known = Definition(durable=True, auto_delete=False, arguments={})
     for _ in range(_MOST_QUESTIONS):
-        channel = await session.channel()
-        try:
-            await channel.queue_declare(queue, passive=True)
-            await channel.queue_declare(queue, durable=durable, auto_delete=auto_delete, arguments=arguments)
-        except DRIVER_ERRORS as error:
-            said = inequivalence(error)
-            if said is None:
-                raise call_error(error, f"queue {queue!r}") from None
-            if said.argument == "durable":
-                durable = said.value == "true"
-            elif said.argument == "auto_delete":
-                auto_delete = said.value == "true"
-            elif not _note(said, arguments):
-                break
-        else:
-            session.background(session.close_channel(channel))
-            return Definition(durable, auto_delete, arguments)
+        said = await _ask(session, queue, known)
+        if said is None:
+            return known
+        if said.argument == "durable":
+            known = replace(known, durable=said.value == "true")
+        elif said.argument == "auto_delete":
+            known = replace(known, auto_delete=said.value == "true")
+        elif not _note(said, known.arguments):
+            break
     raise BackendError(
         f"queue {queue!r}: the broker does not tell what it was declared with; have its owner look",
         code="BrokerRefused",
     )
+
+
+async def _ask(session: Session, queue: str, known: Definition) -> Inequivalence | None:
+    """Return what differs from `known`, or None if nothing does. A queue that is not there is not made."""
+    try:
+        async with session.link.borrowed() as channel:
+            await channel.queue_declare(queue, passive=True)
+            await channel.queue_declare(
+                queue, durable=known.durable, auto_delete=known.auto_delete, arguments=known.arguments
+            )
+    except DRIVER_ERRORS as error:
+        said = inequivalence(error)
+        if said is None:
+            raise call_error(error, f"queue {queue!r}") from None
+        return said
+    return None
 
 
 def _note(said: Inequivalence, arguments: dict[str, Any]) -> bool:

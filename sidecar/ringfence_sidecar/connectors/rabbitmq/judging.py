@@ -5,7 +5,7 @@ from typing import Any
 
 from ringfence_sidecar.connectors.base import Prepared
 from ringfence_sidecar.connectors.rabbitmq import judge_dead_letters, judge_messages, judge_topology, operations
-from ringfence_sidecar.connectors.rabbitmq.asked import Asked
+from ringfence_sidecar.connectors.rabbitmq.asked import Asked, check_names
 
 _JUDGES: dict[str, Callable[[Any, Asked], Prepared]] = {
     operations.PUBLISH.name: judge_messages.publish,
@@ -26,4 +26,5 @@ _JUDGES: dict[str, Callable[[Any, Asked], Prepared]] = {
 
 def judge(given: Any, asked: Asked) -> Prepared:
     """Return the call, ready to run. Raises RefusedError, InvalidArgumentsError; LeaseLostError, UnknownError."""
+    check_names(given)
     return _JUDGES[asked.operation.name](given, asked)

@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 
 from ringfence_sidecar.connectors.rabbitmq.limits import LONGEST_LEASE
 from ringfence_sidecar.errors import LeaseLostError, LimitedError, UnknownError
@@ -16,7 +17,7 @@ from ringfence_sidecar.errors import LeaseLostError, LimitedError, UnknownError
 class Group:
     """What one call received, on one channel: if that goes, all of it goes back to the queue at once."""
 
-    channel: AbstractChannel
+    channel: Channel
     queue: str
     endpoint: str
     prefetch: int

@@ -14,7 +14,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.abc import FieldTable as Table
 from pamqp.commands import Basic
 
-from ringfence_sidecar.call import Context
+from ringfence_sidecar.call import Context, Trace
 from ringfence_sidecar.connectors.rabbitmq.arguments import OutgoingMessage
 from ringfence_sidecar.connectors.rabbitmq.leases import Lease
 from ringfence_sidecar.connectors.rabbitmq.results import ReceivedMessage
@@ -24,6 +24,8 @@ _TRACE = frozenset({"traceparent", "tracestate"})
 COPIES = frozenset({"cc", "bcc"})
 """Headers by which a publisher has the broker route copies past what was judged."""
 _JSON = "application/json"
+_MOST_HEADER_BYTES = 32_768
+"""All of a message's properties go into one frame of AMQP: a broker ends the connection for a larger one."""
 _DEATH = ("queue", "reason", "exchange", "routing-keys", "count")
 
 
@@ -41,6 +43,12 @@ class Outgoing:
         """What consumers can tell a second copy by."""
         return str(self.properties.message_id)
 
+    def mark(self, trace: Trace) -> None:
+        """Carry the W3C trace context of the attempt that sends it."""
+        self.properties.headers = {**(self.properties.headers or {}), "traceparent": trace.traceparent}
+        if trace.state:
+            self.properties.headers["tracestate"] = trace.state
+
 
 def encode(message: OutgoingMessage, context: Context, *, most_bytes: int, field: str) -> Outgoing:
     """Return what is to be sent. Raises InvalidArgumentsError; `field` is where the message stands."""
@@ -50,10 +58,12 @@ def encode(message: OutgoingMessage, context: Context, *, most_bytes: int, field
             f"the body has {len(body)} bytes, and {most_bytes} are permitted: send a reference to it instead",
             field=field,
         )
+    if message.reply_to.startswith("amq."):
+        raise InvalidArgumentsError("a reply goes to a queue of a name of its own", field=f"{field}.replyTo")
     expiration = message.expiration_seconds
     properties = Basic.Properties(
         content_type=message.content_type or content_type,
-        headers=_headers(message.headers, context, field),
+        headers=_headers(message.headers, field),
         delivery_mode=2 if message.persistent else 1,
         priority=message.priority,
         correlation_id=message.correlation_id or None,
@@ -74,23 +84,25 @@ def _body(message: OutgoingMessage, field: str) -> tuple[bytes, str]:
             return base64.b64decode(message.body_base64, validate=True), "application/octet-stream"
         except binascii.Error:
             raise InvalidArgumentsError("this is no base64 (RFC 4648)", field=f"{field}.bodyBase64") from None
-    return msgspec.json.encode(message.payload), _JSON
+    try:
+        return msgspec.json.encode(message.payload), _JSON
+    except UnicodeEncodeError:
+        raise InvalidArgumentsError("the payload has text that UTF-8 cannot write", field=f"{field}.payload") from None
 
 
-def _headers(headers: Mapping[str, Any], context: Context, field: str) -> Table:
+def _headers(headers: Mapping[str, Any], field: str) -> Table:
+    size = 0
     for name, value in headers.items():
         if name.lower() in _TRACE | COPIES or name.lower().startswith("x-"):
             raise InvalidArgumentsError(
                 f"header {name!r} is the broker's or the sidecar's: write another name", field=f"{field}.headers"
             )
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise InvalidArgumentsError(
-                f"header {name!r}: AMQP's integers have 64 bits; write it as text", field=f"{field}.headers"
-            )
-    traced: dict[str, Any] = {**headers, "traceparent": context.trace.traceparent}
-    if context.trace.state:
-        traced["tracestate"] = context.trace.state
-    return traced
+        size += len(name) + len(str(value).encode())
+    if size > _MOST_HEADER_BYTES:
+        raise InvalidArgumentsError(
+            f"headers have {size} bytes, and {_MOST_HEADER_BYTES} fit: put it into the body", field=f"{field}.headers"
+        )
+    return dict(headers)
 
 
 def received(lease: Lease, message: DeliveredMessage, seconds: float, *, most_bytes: int) -> ReceivedMessage:

@@ -32,6 +32,7 @@ RECEIVE = Operation(
     arguments=arguments.Receive,
     result=results.ReceiveResult,
     streams=True,
+    waits=True,
 )
 ACK = Operation(
     name="ack",

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from aio_pika.exceptions import ChannelInvalidStateError, DeliveryError
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 from aiormq.exceptions import ChannelAccessRefused
 
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.connectors.rabbitmq.broker_errors import DRIVER_ERRORS, call_error, is_cancelled, translated
+from ringfence_sidecar.connectors.rabbitmq.link import Link
 from ringfence_sidecar.connectors.rabbitmq.message import Outgoing
 from ringfence_sidecar.connectors.rabbitmq.results import Published, PublishOutcome
 from ringfence_sidecar.connectors.rabbitmq.session import Session
@@ -19,13 +21,18 @@ from ringfence_sidecar.errors import BackendLostError
 _MOST_LINES = 32
 _MARGIN_SECONDS = 0.05
 """Kept of a call's deadline to tell what has become of its messages."""
+_BLOCKED_SECONDS = 1.0
+"""How long a broker that takes no messages is waited for."""
+_LARGE_BYTES = 16_384
+"""A body above this waits until the socket has taken it: what waits there is copied once more."""
 
 
 @dataclass(slots=True, eq=False)
 class _Line:
     """The channel to one exchange: what the broker closes it for concerns messages to that exchange only."""
 
-    channel: AbstractChannel
+    link: Link
+    channel: Channel
     under_way: dict[str, asyncio.Future[None]] = field(default_factory=dict)
     """By message id: a returned message says no more of itself, so no two of one id are under way at once."""
 
@@ -80,61 +87,73 @@ class Publisher:
         connection was lost and another endpoint may try, `outcome_unknown` if something had been sent.
         """
         indices = publication.unsettled
-        lines = await self._open(publication.messages[at].exchange for at in indices)
-        tasks = {
-            asyncio.create_task(self._send(lines[publication.messages[at].exchange], publication.messages[at])): at
-            for at in indices
-        }
-        try:
-            done, waiting = await asyncio.wait(tasks, timeout=max(0.0, deadline.remaining - _MARGIN_SECONDS))
-        finally:
-            for task in tasks:
-                task.cancel()
-        lost = _settle(publication, {tasks[task]: task.result() for task in done})
-        publication.is_sent |= bool(publication.outcomes or waiting) or any(each.was_sent for each in lost)
-        self._raise_lost(publication)
+        link = await self._session.publishing()
+        await link.check_taking(min(_BLOCKED_SECONDS, deadline.remaining))
+        lines = await self._open(link, dict.fromkeys(publication.messages[at].exchange for at in indices))
+        answers = await self._send_all(publication, lines, max(0.0, deadline.remaining - _MARGIN_SECONDS))
+        lost = _settle(publication, answers)
+        are_waiting = len(answers) < len(indices)
+        publication.is_sent |= bool(publication.outcomes) or are_waiting or any(each.was_sent for each in lost)
+        if not publication.is_sent:
+            raise link.lost_error()
+        if publication.unsettled and publication.is_idempotent and not link.is_usable:
+            raise BackendLostError(
+                f"endpoint {link.endpoint.name}: the connection to the broker broke when it had answered for "
+                f"{len(publication.outcomes)} of {len(publication.messages)} messages: publish the call again with the "
+                "same messageIds",
+                outcome_unknown=True,
+            )
         if lost and not publication.outcomes:
             _raise_refusal(lost)
 
-    def _raise_lost(self, publication: Publication) -> None:
-        where = f"endpoint {self._session.endpoint.name}"
-        if not publication.is_sent:
-            raise BackendLostError(f"{where}: the connection to the broker broke")
-        if publication.unsettled and publication.is_idempotent and not self._session.is_usable:
-            raise BackendLostError(
-                f"{where}: the connection to the broker broke when it had answered for {len(publication.outcomes)} of "
-                f"{len(publication.messages)} messages: publish the call again with the same messageIds",
-                outcome_unknown=True,
-            )
+    async def _send_all(
+        self, publication: Publication, lines: dict[str, _Line], seconds: float
+    ) -> dict[int, Published | _Unsettled]:
+        """Return the answers that came in time."""
+        indices = publication.unsettled
+        sending = [self._send(lines[publication.messages[at].exchange], publication.messages[at]) for at in indices]
+        if len(sending) == 1:
+            try:
+                async with asyncio.timeout(seconds):
+                    return {indices[0]: await sending[0]}
+            except TimeoutError:
+                return {}
+        tasks = [asyncio.create_task(each) for each in sending]
+        try:
+            await asyncio.wait(tasks, timeout=seconds)
+            return {at: task.result() for at, task in zip(indices, tasks, strict=True) if task.done()}
+        finally:
+            for task in tasks:
+                task.cancel()
 
-    async def _open(self, exchanges: Iterable[str]) -> dict[str, _Line]:
-        wanted = dict.fromkeys(exchanges)
-        found = {exchange: line for exchange in wanted if (line := self._line(exchange)) is not None}
-        if len(found) < len(wanted):
+    async def _open(self, link: Link, exchanges: Collection[str]) -> dict[str, _Line]:
+        found = {exchange: line for exchange in exchanges if (line := self._line(link, exchange)) is not None}
+        missing = [exchange for exchange in exchanges if exchange not in found]
+        if missing:
             async with self._opening:
-                for exchange in wanted:
-                    found[exchange] = self._line(exchange) or await self._open_line(exchange)
+                for exchange in missing:
+                    found[exchange] = self._line(link, exchange) or await self._open_line(link, exchange)
         return found
 
-    def _line(self, exchange: str) -> _Line | None:
+    def _line(self, link: Link, exchange: str) -> _Line | None:
         line = self._lines.get(exchange)
-        if line is None or line.channel.is_closed:
+        if line is None or line.link is not link or line.channel.is_closed:
             return None
         self._lines.move_to_end(exchange)
         return line
 
-    async def _open_line(self, exchange: str) -> _Line:
-        channel = await self._session.channel(confirms=True)
+    async def _open_line(self, link: Link, exchange: str) -> _Line:
+        channel = await link.channel(confirms=True)
         if exchange:
             with translated(f"exchange {exchange!r}"):
                 await channel.exchange_declare(exchange, passive=True)
-        line = self._lines[exchange] = _Line(channel)
+        line = self._lines[exchange] = _Line(link, channel)
         for name, old in tuple(self._lines.items()):
             if len(self._lines) <= _MOST_LINES:
                 break
             if not old.under_way and old is not line:
                 del self._lines[name]
-                self._session.background(self._session.close_channel(old.channel))
+                link.background(link.close_channel(old.channel))
         return line
 
     async def _send(self, line: _Line, message: Outgoing) -> Published | _Unsettled:
@@ -148,6 +167,7 @@ class Publisher:
                 routing_key=message.routing_key,
                 properties=message.properties,
                 mandatory=True,
+                wait=len(message.body) > _LARGE_BYTES,
             )
         except DeliveryError:
             return _published(message, PublishOutcome.NACKED, "the broker would not have it: is the queue full?")

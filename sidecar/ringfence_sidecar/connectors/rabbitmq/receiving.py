@@ -100,7 +100,7 @@ class _Consumer:
         self._arrived.put_nowait(message)
 
     def _check(self) -> None:
-        if self._tag not in self._group.channel.consumers:  # type: ignore[attr-defined]
+        if self._tag not in self._group.channel.consumers:
             raise UnknownError(f"queue {self._group.queue!r} was deleted while messages were awaited")
 
 
@@ -160,7 +160,7 @@ async def stream(
         finally:
             # What the agent holds stays its own, whether it has gone or not; what it has not seen goes back.
             if not group.is_lost:
-                session.background(_end(session, group, consumer))
+                session.link.background(_end(session, group, consumer))
     finally:
         leases.release(room)
 

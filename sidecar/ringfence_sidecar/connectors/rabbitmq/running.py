@@ -69,6 +69,8 @@ class Runner:
             await pieces.aclose()  # type: ignore[attr-defined]
 
     async def _publish(self, on: Open, publication: Publication, context: Context) -> Outcome:
+        for at in publication.unsettled:
+            publication.messages[at].mark(context.trace)
         await on.publisher.publish(publication, context.deadline)
         outcomes = publication.results()
         counts = {outcome: sum(each.outcome is outcome for each in outcomes) for outcome in PublishOutcome}

@@ -1,47 +1,56 @@
-"""A session with a broker: one connection, and the channels that calls and leases live on."""
+"""A session with a broker: a connection that leases live on, and one for publishing once something is published."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any
 
-from aiormq.abc import AbstractChannel
+from aiormq.channel import Channel
 
 from ringfence_sidecar.configuration import Auth, Endpoint
-from ringfence_sidecar.connectors.rabbitmq.broker_errors import DRIVER_ERRORS, translated
-from ringfence_sidecar.connectors.rabbitmq.connection import SILENCE, Connection, connect
 from ringfence_sidecar.connectors.rabbitmq.leases import Group, Leases
-from ringfence_sidecar.errors import BackendLostError
+from ringfence_sidecar.connectors.rabbitmq.link import Link
 
 _IDLE_CHANNELS = 8
-_WATCH_SECONDS = 1.0
-_CLOSE_SECONDS = 2.0
 
 
 class Session:
-    """One connection. It never comes back by itself: once lost, all that lived on it is lost."""
+    """Once its first connection is lost, all that lived on it is, and it is of no use any longer.
 
-    def __init__(self, endpoint: Endpoint, leases: Leases) -> None:
+    What publishes has a connection of its own: a broker that is short of memory reads nothing more from a connection
+    that publishes, and acknowledgements are what it needs most then.
+    """
+
+    def __init__(self, endpoint: Endpoint, auth: Auth, leases: Leases, *, name: str, seconds: float) -> None:
         self.endpoint = endpoint
-        self.is_lost = False
-        self.channels_open = 0
+        self.link = Link(endpoint, on_lost=self._lose, on_closed=self._close)
         self.consume_only: set[str] = set()
         """Queues that hand nothing out to who asks for a single message."""
+        self._auth = auth
         self._leases = leases
-        self._connection: Connection | None = None
-        self._groups: dict[AbstractChannel, Group] = {}
-        self._idle: list[AbstractChannel] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._name = name
+        self._seconds = seconds
+        self._publishing: Link | None = None
+        self._opening = asyncio.Lock()
+        self._groups: dict[Channel, Group] = {}
+        self._idle: list[Channel] = []
 
-    async def open(self, auth: Auth, *, name: str, seconds: float) -> None:
+    async def open(self) -> None:
         """Log in. Raises BackendLostError or BackendError."""
-        self._connection = await connect(self.endpoint, auth, name=name, seconds=seconds, on_lost=self._lose)
-        self.background(self._watch(self._connection))
+        await self.link.open(self._auth, name=self._name, seconds=self._seconds)
+
+    async def publishing(self) -> Link:
+        """Return the connection for publishing, opened if need be. Raises BackendLostError or BackendError."""
+        async with self._opening:
+            link = self._publishing
+            if link is None or not link.is_usable:
+                if link is not None:
+                    await link.close()
+                link = self._publishing = Link(self.endpoint)
+                await link.open(self._auth, name=f"{self._name} publishing", seconds=self._seconds)
+            return link
 
     @property
     def is_usable(self) -> bool:
-        """False once the connection is gone."""
-        return not self.is_lost and self._connection is not None and not self._connection.is_closed
+        """False once the connection that leases live on is gone."""
+        return self.link.is_usable
 
     @property
     def is_busy(self) -> bool:
@@ -49,69 +58,31 @@ class Session:
         return any(group.leases for group in self._groups.values())
 
     @property
-    def broker_version(self) -> tuple[int, ...]:
-        """The broker's version, as it says; (0,) if it does not."""
-        text = str(self._underlay().server_properties.get("version", "")) if self._connection else ""
-        return tuple(int(part) for part in text.split(".") if part.isdecimal()) or (0,)
-
-    async def channel(self, *, confirms: bool = False) -> AbstractChannel:
-        """Return a new channel. Raises BackendLostError."""
-        with translated(f"endpoint {self.endpoint.name}"):
-            channel: AbstractChannel = await self._underlay().channel(
-                publisher_confirms=confirms, on_return_raises=False
-            )
-        self.channels_open += 1
-        channel.closing.add_done_callback(lambda _: self._is_closed(channel))
-        return channel
+    def channels_open(self) -> int:
+        """How many channels there are."""
+        return self.link.channels_open + (self._publishing.channels_open if self._publishing else 0)
 
     async def group(self, queue: str, prefetch: int) -> Group:
         """Return a channel for what one call receives."""
-        channel = self._idle_channel() or await self.channel()
+        channel = self._idle_channel() or await self.link.channel()
         group = Group(channel, queue, self.endpoint.name, prefetch, self._recycle)
         self._groups[channel] = group
-        if channel.is_closed or self.is_lost:
+        if channel.is_closed or self.link.is_lost:
             self._end(group)
-            raise BackendLostError(f"endpoint {self.endpoint.name}: the connection to the broker broke")
+            raise self.link.lost_error()
         return group
 
     def discard(self, group: Group) -> None:
         """Close a group's channel: all that was delivered on it goes back to the queue."""
         self._end(group)
-        self.background(self.close_channel(group.channel))
-
-    async def close_channel(self, channel: AbstractChannel) -> None:
-        """Close it, if it is still open; never raises."""
-        with suppress(*DRIVER_ERRORS, TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await channel.close()
-
-    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run it beside the calls, until the session is closed."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        self.link.background(self.link.close_channel(group.channel))
 
     async def close(self) -> None:
         """Say goodbye to the broker within a bound; never raises."""
-        self._lose()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(*DRIVER_ERRORS, TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await connection.close()
-            connection.abort()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        links = [self.link, self._publishing] if self._publishing is not None else [self.link]
+        await asyncio.gather(*(link.close() for link in links if link is not None))
 
-    def _underlay(self) -> Any:
-        """The driver's own connection: what is built upon it makes objects and callbacks that no call needs."""
-        if not self.is_usable or self._connection is None or self._connection.transport is None:
-            raise BackendLostError(f"endpoint {self.endpoint.name}: the connection to the broker broke")
-        return self._connection.transport.connection
-
-    def _idle_channel(self) -> AbstractChannel | None:
+    def _idle_channel(self) -> Channel | None:
         while self._idle:
             channel = self._idle.pop()
             if not channel.is_closed:
@@ -122,10 +93,10 @@ class Session:
         self._groups.pop(group.channel, None)
         if group.channel.is_closed:
             return
-        if len(self._idle) < _IDLE_CHANNELS and not self.is_lost:
+        if len(self._idle) < _IDLE_CHANNELS and self.is_usable:
             self._idle.append(group.channel)
         else:
-            self.background(self.close_channel(group.channel))
+            self.link.background(self.link.close_channel(group.channel))
 
     def _end(self, group: Group) -> None:
         if self._groups.get(group.channel) is group:
@@ -134,18 +105,9 @@ class Session:
 
     def _lose(self) -> None:
         """End all leases, now: the broker may hand the messages to others from here on."""
-        self.is_lost = True
         for group in tuple(self._groups.values()):
             self._end(group)
 
-    def _is_closed(self, channel: AbstractChannel) -> None:
-        self.channels_open -= 1
+    def _close(self, channel: Channel) -> None:
         if (group := self._groups.get(channel)) is not None:
             self._end(group)
-
-    async def _watch(self, connection: Connection) -> None:
-        while not self.is_lost:
-            await asyncio.sleep(_WATCH_SECONDS)
-            if connection.silence > SILENCE:
-                self._lose()
-        connection.abort()

@@ -51,17 +51,15 @@ async def subscribe(session: Session, wanted: Subscribe, prefix: str, limits: Li
         "x-overflow": "drop-head",
     }
     created = await _declare_queue(session, queue, arguments, durable=True)
-    channel = await session.channel()
+    filters = _header_arguments(wanted.headers)
     try:
-        with translated(f"exchange {wanted.exchange!r}", sent=True):
-            await channel.queue_bind(
-                queue, wanted.exchange, wanted.routing_key or "", arguments=_header_arguments(wanted.headers)
-            )
+        async with session.link.borrowed() as channel:
+            with translated(f"exchange {wanted.exchange!r}", sent=True):
+                await channel.queue_bind(queue, wanted.exchange, wanted.routing_key or "", arguments=filters)
     except CallError:
         if created and session.is_usable:
             await delete(session, queue)
         raise
-    session.background(session.close_channel(channel))
     return SubscribeResult(
         queue=queue,
         created=created,
@@ -81,41 +79,37 @@ def own_queue(wanted: Subscribe, prefix: str) -> str:
 
 async def delete(session: Session, queue: str) -> int:
     """Delete a queue; return how many messages went with it."""
-    channel = await session.channel()
-    with translated(f"queue {queue!r}", sent=True):
-        answer = await channel.queue_delete(queue)
-    session.background(session.close_channel(channel))
+    async with session.link.borrowed() as channel:
+        with translated(f"queue {queue!r}", sent=True):
+            answer = await channel.queue_delete(queue)
     return answer.message_count or 0
 
 
 async def purge(session: Session, queue: str) -> int:
     """Drop all that is ready in a queue; return how many that were."""
-    channel = await session.channel()
-    with translated(f"queue {queue!r}", sent=True):
-        answer = await channel.queue_purge(queue)
-    session.background(session.close_channel(channel))
+    async with session.link.borrowed() as channel:
+        with translated(f"queue {queue!r}", sent=True):
+            answer = await channel.queue_purge(queue)
     return answer.message_count or 0
 
 
 async def count(session: Session, queue: str) -> tuple[int, int]:
     """Return how many messages are ready in a queue, and how many consumers it has; touches nothing."""
-    channel = await session.channel()
-    with translated(f"queue {queue!r}"):
-        answer = await channel.queue_declare(queue, passive=True)
-    session.background(session.close_channel(channel))
+    async with session.link.borrowed() as channel:
+        with translated(f"queue {queue!r}"):
+            answer = await channel.queue_declare(queue, passive=True)
     return answer.message_count or 0, answer.consumer_count or 0
 
 
 async def _declare_queue(session: Session, name: str, arguments: dict[str, Any], durable: bool) -> bool:
     created = not await is_there(session, name)
-    channel = await session.channel()
     try:
-        await channel.queue_declare(name, durable=durable, arguments=arguments)
+        async with session.link.borrowed() as channel:
+            await channel.queue_declare(name, durable=durable, arguments=arguments)
     except DRIVER_ERRORS as error:
         if inequivalence(error) is None:
             raise call_error(error, f"queue {name!r}", sent=True) from None
         raise await _queue_conflict(session, name) from None
-    session.background(session.close_channel(channel))
     return created
 
 
@@ -135,11 +129,11 @@ async def _declare_exchange(session: Session, wanted: ExchangeDeclaration) -> De
     arguments: dict[str, Any] = {}
     if wanted.alternate_exchange is not None:
         arguments["alternate-exchange"] = wanted.alternate_exchange
-    channel = await session.channel()
     try:
-        await channel.exchange_declare(
-            wanted.name, exchange_type=wanted.type, durable=wanted.durable, arguments=arguments
-        )
+        async with session.link.borrowed() as channel:
+            await channel.exchange_declare(
+                wanted.name, exchange_type=wanted.type, durable=wanted.durable, arguments=arguments
+            )
     except DRIVER_ERRORS as error:
         said = inequivalence(error)
         if said is None:
@@ -148,34 +142,29 @@ async def _declare_exchange(session: Session, wanted: ExchangeDeclaration) -> De
             f"exchange {wanted.name!r} is there with {said.argument}={said.value or 'none'}; declare it so, or take "
             "another name: what is there is never changed"
         ) from None
-    session.background(session.close_channel(channel))
     return Declared(kind="exchange", name=wanted.name, created=created)
 
 
 async def _is_exchange_there(session: Session, name: str) -> bool:
-    channel = await session.channel()
     try:
-        await channel.exchange_declare(name, passive=True)
+        async with session.link.borrowed() as channel:
+            await channel.exchange_declare(name, passive=True)
     except DRIVER_ERRORS as error:
         if is_missing(error):
             return False
         raise call_error(error, f"exchange {name!r}") from None
-    session.background(session.close_channel(channel))
     return True
 
 
 async def _bind(session: Session, wanted: BindingDeclaration) -> Declared:
-    channel = await session.channel()
     arguments = _header_arguments(wanted.headers)
-    if wanted.queue is not None:
-        name = wanted.queue
-        with translated(f"binding of {wanted.source!r} to queue {name!r}", sent=True):
-            await channel.queue_bind(name, wanted.source, wanted.routing_key, arguments=arguments)
-    else:
-        name = wanted.exchange or ""
-        with translated(f"binding of {wanted.source!r} to exchange {name!r}", sent=True):
-            await channel.exchange_bind(name, wanted.source, wanted.routing_key, arguments=arguments)
-    session.background(session.close_channel(channel))
+    name = wanted.queue if wanted.queue is not None else wanted.exchange or ""
+    async with session.link.borrowed() as channel:
+        with translated(f"binding of {wanted.source!r} to {name!r}", sent=True):
+            if wanted.queue is not None:
+                await channel.queue_bind(name, wanted.source, wanted.routing_key, arguments=arguments)
+            else:
+                await channel.exchange_bind(name, wanted.source, wanted.routing_key, arguments=arguments)
     return Declared(kind="binding", name=f"{wanted.source} -> {name}", created=None)
 
 

@@ -1,7 +1,6 @@
 """`analyze_table`: how large a table is, and what its columns hold, from a bounded sample."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +8,10 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.answers import ColumnProfile, TableColumn, TableProfile
 from ringfence_sidecar.connectors.snowflake.arguments import AnalyzeArguments
-from ringfence_sidecar.connectors.snowflake.bound import Action, quoted
+from ringfence_sidecar.connectors.snowflake.bound import Action
 from ringfence_sidecar.connectors.snowflake.catalog import Table, columns_of, entry_of
 from ringfence_sidecar.connectors.snowflake.judge.names import canonical
+from ringfence_sidecar.connectors.snowflake.sampling import FIGURES, sample_sql, share_of
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.connectors.snowflake.values import scalar, type_name
 from ringfence_sidecar.envelope import Notice
@@ -29,9 +29,6 @@ OPERATION = Operation(
 )
 _MOST_COLUMNS = 200
 _LONGEST_TEXT = 100
-_OPAQUE = ("VARIANT", "OBJECT", "ARRAY", "MAP", "GEOGRAPHY", "GEOMETRY", "VECTOR", "FILE")
-"""Types that are neither compared nor ordered."""
-_UNORDERED = (*_OPAQUE, "BINARY", "VARBINARY", "BOOLEAN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +66,12 @@ class Analyze(Action):
         columns, _ = await columns_of(session, table, context)
         kind, row_count, size = await entry_of(session, table, context)
         looked = columns[:_MOST_COLUMNS]
-        sql = _sample(table, looked, row_count if kind == "TABLE" else None, payload.sample_rows)
+        share = share_of(payload.sample_rows, row_count, size) if kind == "TABLE" else None
+        sql = sample_sql(table.name, looked, payload.sample_rows, share)
         sampled, figures, query_id = await _figures(session, table, sql, context)
+        if not sampled and share is not None:
+            sql = sample_sql(table.name, looked, payload.sample_rows, None)
+            sampled, figures, query_id = await _figures(session, table, sql, context)
         profile = TableProfile(
             table=canonical(*table.name),
             kind=kind,
@@ -88,23 +89,6 @@ class Analyze(Action):
         )
 
 
-def _sample(table: Table, columns: Sequence[TableColumn], row_count: int | None, rows: int) -> str:
-    """Return the statement. A part of the table's blocks is read, not all of it; of a view, its first rows."""
-    whole = row_count is None or row_count <= rows
-    share = "" if whole or row_count is None else f" SAMPLE SYSTEM ({max(100 * rows / row_count, 0.0001):.4f})"
-    wanted = ", ".join(quoted((column.name,)) for column in columns)
-    figures = ["COUNT(*)", *(figure for column in columns for figure in _column_figures(column))]
-    sample = f"SELECT {wanted} FROM {quoted(table.name)}{share} LIMIT {rows}"  # noqa: S608 - every name is quoted
-    return f"SELECT {', '.join(figures)} FROM ({sample})"  # noqa: S608 - the same
-
-
-def _column_figures(column: TableColumn) -> tuple[str, str, str, str]:
-    name = quoted((column.name,))
-    distinct = "NULL" if _is(column, _OPAQUE) else f"COUNT(DISTINCT {name})"
-    least, greatest = ("NULL", "NULL") if _is(column, _UNORDERED) else (f"MIN({name})", f"MAX({name})")
-    return f"COUNT({name})", distinct, least, greatest
-
-
 async def _figures(
     session: Session, table: Table, sql: str, context: Context
 ) -> tuple[int, list[tuple[Any, str]], str | None]:
@@ -120,7 +104,7 @@ async def _figures(
 
 
 def _profile(column: TableColumn, figures: list[tuple[Any, str]], sampled: int, at: int) -> ColumnProfile:
-    filled, distinct, least, greatest = figures[4 * at : 4 * at + 4]
+    filled, distinct, least, greatest = figures[FIGURES * at : FIGURES * (at + 1)]
     return ColumnProfile(
         name=column.name,
         type=column.type,
@@ -134,10 +118,6 @@ def _profile(column: TableColumn, figures: list[tuple[Any, str]], sampled: int, 
 
 def _short(value: Any) -> Any:
     return value[:_LONGEST_TEXT] + "…" if isinstance(value, str) and len(value) > _LONGEST_TEXT else value
-
-
-def _is(column: TableColumn, kinds: tuple[str, ...]) -> bool:
-    return column.type.upper().startswith(kinds)
 
 
 def _warnings(profile: TableProfile, columns: int) -> tuple[Notice, ...]:

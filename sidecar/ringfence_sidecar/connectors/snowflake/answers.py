@@ -42,7 +42,7 @@ class ExecuteAnswer(_Answer, frozen=True, kw_only=True):
     """Its kind, such as `Insert`."""
     rows_affected: int | None
     message: str = ""
-    """Snowflake's own word, of statements that count no rows."""
+    """Snowflake's own word, of statements that count no rows; what a procedure returns."""
 
 
 class StatementAnswer(_Answer, frozen=True, kw_only=True):

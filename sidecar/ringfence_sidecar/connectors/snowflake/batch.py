@@ -112,7 +112,7 @@ class Batch(Action):
             if part.kind != "Select":
                 return StatementAnswer(statement=part.kind, query_id=cursor.sfqid or "", rows_affected=cursor.rowcount)
             reading = await Reading.start(cursor, rows=self.bound.limits.rows)
-            answer, cut = await reading.page(self.bound.limits.rows, self.bound.limits.bytes)
+            answer, cut = await reading.page(self.bound.limits.rows, self.bound.limits.bytes, context.deadline)
         finally:
             cursor.close()
         warnings += [Notice(each.code, f"statement {at + 1}: {each.message}") for each in cut]

@@ -10,7 +10,8 @@ from ringfence_sidecar.configuration import Connector
 from ringfence_sidecar.connectors.base import Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.arguments import Binds
 from ringfence_sidecar.connectors.snowflake.judge import Defaults, Judge, Permissions, Verdict
-from ringfence_sidecar.connectors.snowflake.judge.names import split_name
+from ringfence_sidecar.connectors.snowflake.judge.names import canonical, split_name
+from ringfence_sidecar.connectors.snowflake.judge.refusal import listed, shown
 from ringfence_sidecar.connectors.snowflake.pages import Pages
 from ringfence_sidecar.connectors.snowflake.session import Session
 from ringfence_sidecar.connectors.snowflake.settings import account_of, limits_of, settings_of
@@ -65,8 +66,8 @@ class Bound:
         name = (*(database, schema)[: 3 - len(parts)], *parts)
         if not self.is_readable(name):  # type: ignore[arg-type] # three, by the line above
             raise RefusedError(
-                f"reading {'.'.join(name)} is not permitted: permitted tables are "
-                f"{', '.join(self.permissions.tables) or 'none'}",
+                f"reading {shown(canonical(*name))} is not permitted: permitted tables are "
+                f"{listed(self.permissions.tables)}",
                 code="TableNotPermitted",
                 rule="sql.tables",
                 field="arguments.table",

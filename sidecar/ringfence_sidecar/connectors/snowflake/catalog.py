@@ -11,9 +11,10 @@ from ringfence_sidecar.connectors.snowflake.answers import TableColumn, TableDes
 from ringfence_sidecar.connectors.snowflake.arguments import ListArguments, TableArguments
 from ringfence_sidecar.connectors.snowflake.bound import Action, Name, quoted
 from ringfence_sidecar.connectors.snowflake.judge.names import canonical
+from ringfence_sidecar.connectors.snowflake.judge.refusal import listed
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.errors import RefusedError
+from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
 
 DESCRIBE = Operation(
     name="describe",
@@ -84,17 +85,17 @@ class List(Action):
 
     def prepare(self, arguments: ListArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
         """Judge the place: a database of which nothing may be read is not looked into."""
-        (database,) = self._one(arguments.database or self.bound.settings.database, "arguments.database")
-        schema = self._one(arguments.schema, "arguments.schema") if arguments.schema else ()
-        place = (database, *schema)
+        place: tuple[str, ...] = (self._one(arguments.database or self.bound.settings.database, "arguments.database"),)
+        if arguments.schema:
+            place = (*place, self._one(arguments.schema, "arguments.schema"))
         if not any(_may_be_in(pattern.parts, place) for pattern in self.bound.permissions.readable):
             raise RefusedError(
                 f"nothing in {canonical(*place)} may be read: permitted tables are "
-                f"{', '.join(self.bound.permissions.tables) or 'none'}",
+                f"{listed(self.bound.permissions.tables)}",
                 code="TableNotPermitted",
                 rule="sql.tables",
             )
-        kind = "SCHEMA" if schema else "DATABASE"
+        kind = "SCHEMA" if arguments.schema else "DATABASE"
         sql = f"SHOW OBJECTS IN {kind} {quoted(place)} LIMIT {_MOST_OBJECTS}"
         timeout = self.bound.timeout(arguments.timeout_seconds)
         return Prepared(
@@ -122,9 +123,11 @@ class List(Action):
             cacheable=False,
         )
 
-    def _one(self, written: str, field: str) -> tuple[str, ...]:
+    def _one(self, written: str, field: str) -> str:
         parts = self.bound.parts(written, field)
-        return parts[-1:] if len(parts) > 1 else parts
+        if len(parts) != 1:
+            raise InvalidArgumentsError("write one name: database and schema are arguments of their own", field=field)
+        return parts[0]
 
     def _entry(self, row: Row) -> TableEntry | None:
         name = (str(row["database_name"]), str(row["schema_name"]), str(row["name"]))

@@ -8,6 +8,7 @@ from ringfence_sidecar.connectors.snowflake.answers import ExecuteAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import ExecuteArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
+from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import InvalidArgumentsError
 
 OPERATION = Operation(
@@ -56,15 +57,20 @@ class Execute(Action):
         kind, statement = payload
         started = time.monotonic()
         cursor = await session.run(statement, context)
-        with failures():
+        with failures(writes=True):
             try:
                 affected = cursor.rowcount if kind in _COUNTING else None
                 row = None if kind in _COUNTING else await cursor.fetchone()
             finally:
                 cursor.close()
-        message = str(row[0]) if row and kind != "Call" else ""
+        text, most = str(row[0]) if row and row[0] is not None else "", self.bound.limits.bytes
+        is_cut = len(text.encode()) > most
         return Outcome(
-            data=ExecuteAnswer(statement=kind, rows_affected=affected, message=message),
+            data=ExecuteAnswer(
+                statement=kind, rows_affected=affected, message=text.encode()[:most].decode(errors="ignore")
+            ),
+            warnings=(Notice("BytesCut", f"what the statement answers is more than {most} bytes"),) if is_cut else (),
+            partial=is_cut,
             backend_id=cursor.sfqid,
             used={"queries": 1, "seconds": time.monotonic() - started},
         )

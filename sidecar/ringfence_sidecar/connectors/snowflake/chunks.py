@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ringfence_sidecar.connectors.snowflake.driver import load
+from ringfence_sidecar.errors import UnknownError
 
 LARGEST_CHUNK = 25_000_000
 """Bytes, unpacked: a larger one is not read."""
@@ -67,6 +68,8 @@ class Chunked:
             self._rows = None
 
     async def _open(self, batch: Any) -> Any:
+        if self._connection.is_closed():
+            raise UnknownError("the session of the open result has ended: ask the query again")
         stream = await batch._take_arrow_stream_ptr(self._connection)  # noqa: SLF001 - see Driver.rows_of
         return load().rows_of(stream, context=batch._arrow_context)  # noqa: SLF001 - the same
 

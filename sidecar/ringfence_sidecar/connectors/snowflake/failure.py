@@ -11,8 +11,8 @@ from ringfence_sidecar.errors import (
     RefusedError,
 )
 
-_IO, _TIMEOUT = 4, 14
-"""Kinds of the driver's core, which it gives as error numbers where Snowflake said none."""
+_NO_CONNECTION = frozenset({4, 5, 6, 14})
+"""Kinds of the driver's core (I/O, cancelled, internal, timeout), its error numbers where Snowflake said none."""
 _CORES_OWN = 250_001
 """A login that failed for a reason that Snowflake did not number."""
 _NO_ANSWER = ("HTTP request failed", "transport error", "timed out")
@@ -50,7 +50,7 @@ def is_session_gone(error: BaseException) -> bool:
 def connect_failure(error: Exception) -> CallError:
     """Return what a login that failed is: BackendLostError if nobody answered it, else BackendError."""
     number, text = _number(error), str(getattr(error, "raw_msg", ""))
-    if number in (_IO, _TIMEOUT) or (number == _CORES_OWN and any(said in text for said in _NO_ANSWER)):
+    if number in _NO_CONNECTION or (number == _CORES_OWN and any(said in text for said in _NO_ANSWER)):
         return BackendLostError("the Snowflake account cannot be reached")
     return BackendError(
         f"Snowflake refused the login ({number:06d}): look at the Connector's user, credential and role",
@@ -61,9 +61,9 @@ def connect_failure(error: Exception) -> CallError:
 def statement_failure(error: Exception, *, wrote: bool) -> CallError:
     """Return what a statement that failed is; `wrote` says that it may have changed something if its end is unknown."""
     number, query_id = _number(error), getattr(error, "sfqid", None)
-    if number in (_IO, _TIMEOUT):
-        unknown = wrote and "refused" not in str(error)
-        return BackendLostError("the connection to Snowflake broke", outcome_unknown=unknown, backend_id=query_id)
+    if number in _NO_CONNECTION:
+        # Even "connection refused" may be what the second try met, after the first one had arrived.
+        return BackendLostError("the connection to Snowflake broke", outcome_unknown=wrote, backend_id=query_id)
     if number in _NO_SESSION:
         return BackendLostError("the Snowflake session has ended", backend_id=query_id)
     if number in _NO_WAREHOUSE or getattr(error, "sqlstate", None) == _NO_WAREHOUSE_STATE:

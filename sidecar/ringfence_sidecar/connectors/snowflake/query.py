@@ -71,22 +71,20 @@ class Query(Action):
         else:
             if payload.paged:
                 self.bound.pages.check_room()
-            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
-            session.hold()
-        return await self._answer(reading, session, payload, started)
+            reading = await self._start(session, payload, context)
+        return await self._answer(reading, session, payload, context, started)
 
     async def stream(self, session: Session, payload: _Ask | _Page, context: Context) -> AsyncIterator[Outcome]:
         """Yield the whole result, page by page; no page is held open for another call."""
         if isinstance(payload, _Page):
             reading, session = self.bound.pages.take(payload.handle)
         else:
-            reading = await Reading.start(await session.run(payload.statement, context), rows=payload.most)
-            session.hold()
+            reading = await self._start(session, payload, context)
         try:
             more = True
             while more:
                 context.deadline.check()
-                answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
+                answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes, context.deadline)
                 more = reading.can_go_on
                 cut = () if more else tuple(each for each in warnings if each.code != "BytesCut")
                 yield _outcome(answer, cut, reading, seconds=0.0)
@@ -94,10 +92,18 @@ class Query(Action):
             reading.close()
             await session.let_go()
 
-    async def _answer(self, reading: Reading, session: Session, payload: _Ask | _Page, started: float) -> Outcome:
+    async def _start(self, session: Session, ask: _Ask, context: Context) -> Reading:
+        is_cap = ask.most == self.bound.limits.rows
+        reading = await Reading.start(await session.run(ask.statement, context), rows=ask.most, is_cap=is_cap)
+        session.hold()
+        return reading
+
+    async def _answer(
+        self, reading: Reading, session: Session, payload: _Ask | _Page, context: Context, started: float
+    ) -> Outcome:
         keep = False
         try:
-            answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes)
+            answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes, context.deadline)
             keep = reading.can_go_on and (isinstance(payload, _Page) or payload.paged)
         finally:
             if not keep:

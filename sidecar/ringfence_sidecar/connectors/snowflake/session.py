@@ -59,7 +59,8 @@ class Session:
                 self._relay = Relay(self.endpoint)
                 self._relay_options = await self._relay.start()
             options |= self._relay_options
-        driver = load()
+        # The first time, that is an import of 0.4 s and more: other calls need not wait for it.
+        driver = await asyncio.to_thread(load)
         try:
             connection = driver.connection(**options)
             connection.telemetry_enabled = False

@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     role: str = ""
     """The only role of the session: secondary roles are switched off. Empty means the user's default role."""
     timezone: str = "UTC"
-    warehouse_usage: bool = True
+    warehouse_usage: bool = False
     """Whether `warehouse_usage` is offered; the role needs SNOWFLAKE.USAGE_VIEWER for it."""
 
 

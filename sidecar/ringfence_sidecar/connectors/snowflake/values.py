@@ -33,6 +33,8 @@ _LARGEST = 2**53 - 1
 _SAFE_DIGITS = 15
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 Clean = Callable[[Any], Any]
+Cleaners = tuple[tuple[int, Clean], ...]
+"""Positions of columns, and what makes their values fit for JSON."""
 
 
 def type_name(code: int) -> str:
@@ -40,13 +42,13 @@ def type_name(code: int) -> str:
     return _TYPES[code] if 0 <= code < len(_TYPES) else "UNKNOWN"
 
 
-def cleaners(description: Iterable[Any]) -> tuple[tuple[int, Clean], ...]:
-    """Return position and function of the columns whose values JSON cannot have as they are."""
+def cleaners(description: Iterable[Any]) -> Cleaners:
+    """Return those of the columns whose values JSON cannot have as they are."""
     found = ((at, _cleaner(type_name(column.type_code), column)) for at, column in enumerate(description))
     return tuple((at, clean) for at, clean in found if clean is not None)
 
 
-def encode_row(row: Sequence[Any], clean: tuple[tuple[int, Clean], ...]) -> bytes:
+def encode_row(row: Sequence[Any], clean: Cleaners) -> bytes:
     """Return a row as a JSON array."""
     if clean:
         values = list(row)

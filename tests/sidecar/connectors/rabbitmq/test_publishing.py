@@ -70,6 +70,20 @@ async def test_batch_tells_each_outcome_in_order(bench: Bench, name: str) -> Non
     assert [each["messageId"] for each in answer["results"]] == ["m0", "m1", "m2", "m3", "m4"]
 
 
+async def test_largest_message_that_is_permitted_passes(bench: Bench, name: str) -> None:
+    await bench.call("declare", queue={"name": name})
+    headers = {"a": "x" * 32_767, "": ""}
+    body = base64.b64encode(b"x" * 1_048_576).decode()
+    message: dict[str, Any] = {"exchange": "", "routingKey": name, "bodyBase64": body, "headers": headers}
+
+    answer = await bench.call("publish", messages=[{**message, "expirationSeconds": 4_294_967, "priority": 255}])
+
+    assert answer["routed"] == 1
+    (received,) = await bench.take(name)
+    assert received["size"] == 1_048_576
+    assert received["headers"]["a"] == headers["a"]
+
+
 async def test_messages_keep_their_order(bench: Bench, name: str) -> None:
     await bench.call("declare", queue={"name": name})
 

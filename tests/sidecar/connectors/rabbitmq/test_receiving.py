@@ -223,6 +223,35 @@ async def test_handles_of_another_agent_are_unknown(
     await other.close()
 
 
+async def test_handle_of_before_a_restart_is_lost_and_not_unknown(
+    bench: Bench, broker: RabbitMQServer, tmp_path: Path, name: str
+) -> None:
+    await bench.call("declare", queue={"name": name})
+    await bench.publish(name, 1)
+    (message,) = await bench.take(name)
+    after = Bench(tmp_path, broker)
+
+    with pytest.raises(LeaseLostError):
+        await after.call("ack", handles=[message["handle"]])
+
+    await after.close()
+
+
+async def test_acknowledgement_goes_through_though_its_caller_goes_away(bench: Bench, name: str) -> None:
+    await bench.call("declare", queue={"name": name})
+    await bench.publish(name, 1)
+    (message,) = await bench.take(name)
+    acknowledging = asyncio.create_task(bench.call("ack", handles=[message["handle"]]))
+    await asyncio.sleep(0)
+
+    acknowledging.cancel()
+    await asyncio.gather(acknowledging, return_exceptions=True)
+
+    await eventually(lambda: not bench.connector.metrics()["leases"], what="the lease is over")
+    await bench.lose()
+    assert await bench.take(name) == []
+
+
 async def test_no_more_is_held_than_permitted(broker: RabbitMQServer, tmp_path: Path, name: str) -> None:
     bench = Bench(tmp_path, broker, limits={"leases": 3})
     await bench.call("declare", queue={"name": name})

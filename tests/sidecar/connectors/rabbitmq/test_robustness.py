@@ -307,3 +307,29 @@ async def test_deadline_leaves_the_outcome_unknown_and_the_call_in_time(
     assert answer["unknown"] == 1
     assert (await bench.publish(name, 2))["routed"] == 1
     await bench.close()
+
+
+async def test_broker_short_of_memory_takes_no_messages_and_gives_and_settles_them_all_the_same(
+    fragile: RabbitMQServer, tmp_path: Path, name: str
+) -> None:
+    bench = Bench(tmp_path, fragile)
+    await _declare(bench, fragile, name)
+    await bench.publish(name, 1, 2)
+    await asyncio.to_thread(fragile.control, "set_vm_memory_high_watermark", "0")
+
+    try:
+        # The broker says so when it is first published to.
+        first = await bench.call("publish", seconds=1, messages=[{"exchange": "", "routingKey": name, "payload": 3}])
+        with pytest.raises(BackendLostError, match="takes no messages") as caught:
+            await bench.publish(name, 4)
+        taken = await bench.take(name, count=2)
+        answer = await bench.call("ack", handles=[message["handle"] for message in taken])
+    finally:
+        await asyncio.to_thread(fragile.control, "set_vm_memory_high_watermark", "0.4")
+
+    assert first["unknown"] == 1
+    assert not caught.value.outcome_unknown
+    assert answer["done"] == 2
+    (late,) = await bench.take(name, waitSeconds=10)
+    assert late["payload"] == 3
+    await bench.close()

@@ -41,7 +41,7 @@ def configuration(port: int, database: str, directory: Path, **changes: Any) -> 
             "files": {"password": "password"},
             "settings": {"user": "RINGFENCE"},
         },
-        "settings": {"database": database, "role": "analyst", **changes.pop("settings", {})},
+        "settings": {"database": database, "role": "analyst", "warehouseUsage": True, **changes.pop("settings", {})},
         "permissions": {"statements": ALL, "tables": [f"{database}.*.*"], **changes.pop("permissions", {})},
         "limits": changes.pop("limits", {}),
         **changes,

@@ -9,8 +9,8 @@ from ringfence_sidecar.connectors.base import Effect
 from ringfence_sidecar.connectors.snowflake import Snowflake
 from ringfence_sidecar.errors import BackendError, BackendLostError, DeadlineError, InvalidArgumentsError, RefusedError
 from tests.backends.snowflake_server import SnowflakeServer
+from tests.backends.waiting import eventually
 from tests.sidecar.connectors.snowflake.bench import Bench, configuration, context, data
-from tests.sidecar.connectors.snowflake.waiting import until
 
 pytestmark = pytest.mark.backend
 PEOPLE = ("CREATE TABLE people (id INTEGER, name VARCHAR)", "INSERT INTO people VALUES (1, 'Ada'), (2, 'Bo')")
@@ -130,7 +130,7 @@ async def test_a_cancelled_batch_is_taken_back(bench: Bench) -> None:
     statements = [{"sql": "DELETE FROM people"}, {"sql": "DELETE FROM people WHERE id = 77"}]
     prepared = bench.prepare("batch", statements=statements)
     call = asyncio.create_task(bench.connector.execute(bench.session, prepared, context()))
-    await until(lambda: any("77" in each["sql"] for each in bench.server.statements))
+    await eventually(lambda: any("77" in each["sql"] for each in bench.server.statements), what="it is asked")
 
     call.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,8 +8,8 @@ from ringfence_sidecar.connectors.base import Effect
 from ringfence_sidecar.connectors.snowflake import Snowflake
 from ringfence_sidecar.errors import InvalidArgumentsError, LimitedError, UnknownError
 from tests.backends.snowflake_server import SnowflakeServer
+from tests.backends.waiting import eventually
 from tests.sidecar.connectors.snowflake.bench import Bench, configuration, context, data
-from tests.sidecar.connectors.snowflake.waiting import until
 
 pytestmark = pytest.mark.backend
 NUMBERS = "CREATE TABLE numbers AS SELECT SEQ4() AS n FROM TABLE(GENERATOR(ROWCOUNT => 2500))"
@@ -94,7 +94,7 @@ async def test_an_open_result_keeps_its_session_until_it_has_been_read(numbers: 
     assert data(rest)["rowCount"] == 2490
     before = numbers.server.record["sessions"]
     await other.stop()
-    await until(lambda: numbers.server.record["sessions"] < before)
+    await eventually(lambda: numbers.server.record["sessions"] < before, what="the session ends")
 
 
 async def test_a_result_is_closed_when_nobody_reads_on(
@@ -103,7 +103,7 @@ async def test_a_result_is_closed_when_nobody_reads_on(
     brief = await limited(snowflake_server, database, tmp_path, openResultSeconds=1)
     first = await brief.ask("query", sql=SQL, paged=True, limit=10)
 
-    await until(lambda: brief.connector.metrics()["open_results"] == 0)
+    await eventually(lambda: brief.connector.metrics()["open_results"] == 0, what="the result is closed")
 
     with pytest.raises(UnknownError):
         brief.prepare("query", handle=first.details["page"]["handle"])

@@ -7,8 +7,8 @@ import pytest
 
 from ringfence_sidecar.connectors.base import Effect
 from ringfence_sidecar.errors import DeadlineError, InvalidArgumentsError, RefusedError
+from tests.backends.waiting import eventually
 from tests.sidecar.connectors.snowflake.bench import Bench, context, data
-from tests.sidecar.connectors.snowflake.waiting import until
 
 pytestmark = pytest.mark.backend
 PEOPLE = ("CREATE TABLE people (id INTEGER, name VARCHAR)", "INSERT INTO people VALUES (1, 'Ada'), (2, 'Bo')")
@@ -75,15 +75,13 @@ async def test_what_runs_is_the_judged_text_with_the_row_cap_in_it(bench: Bench,
     assert "what is this" not in statement["sql"]
 
 
-async def test_a_limit_of_the_callers_says_that_there_is_more_and_leaves_nothing_open(bench: Bench) -> None:
+async def test_a_limit_of_the_callers_is_no_cut_but_says_that_there_is_more(bench: Bench) -> None:
     await bench.make(*PEOPLE)
 
     outcome = await bench.ask("query", sql="SELECT id FROM people ORDER BY id", limit=1)
 
     assert (data(outcome)["rows"], data(outcome)["more"]) == ([[1]], True)
-    assert [each.code for each in outcome.warnings] == ["RowsCut"]
-    assert not outcome.cacheable
-    assert outcome.details == {}
+    assert (outcome.warnings, outcome.partial, outcome.cacheable, outcome.details) == ((), False, True, {})
 
 
 async def test_a_writing_statement_is_no_query(bench: Bench) -> None:
@@ -105,6 +103,7 @@ async def test_what_makes_the_answer_is_what_the_cache_tells_apart(bench: Bench,
     same = bench.prepare("query", sql="SELECT  id FROM people WHERE id = ?", binds=[1])
     other_bind = bench.prepare("query", sql="select id from people where id = ?", binds=["1"])
     other_cap = bench.prepare("query", sql="select id from people where id = ?", binds=[1], limit=5)
+    own_limit = [bench.prepare("query", sql="SELECT id FROM people LIMIT 3", limit=most).cache for most in (2, 5)]
     unstable = bench.prepare("query", sql="SELECT CURRENT_TIMESTAMP()")
 
     assert one.cache is not None
@@ -112,6 +111,7 @@ async def test_what_makes_the_answer_is_what_the_cache_tells_apart(bench: Bench,
     assert "analyst" in one.cache.material
     assert one.cache.tags == {f"{database}.PUBLIC.PEOPLE"}
     assert one.cache not in (other_bind.cache, other_cap.cache)
+    assert own_limit[0] != own_limit[1]
     assert unstable.cache is None
     assert one.effect is Effect.READ
 
@@ -120,13 +120,13 @@ async def test_a_cancelled_call_cancels_the_statement_in_snowflake(bench: Bench)
     bench.server.faults(slow={"41": 20})
     prepared = bench.prepare("query", sql="SELECT 41")
     call = asyncio.create_task(bench.connector.execute(bench.session, prepared, context()))
-    await until(lambda: len(bench.server.statements) == 1)
+    await eventually(lambda: len(bench.server.statements) == 1, what="the statement runs")
 
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
 
-    await until(lambda: bench.server.statements[0]["ended"] == "cancelled")
+    await eventually(lambda: bench.server.statements[0]["ended"] == "cancelled", what="it is cancelled")
 
 
 async def test_the_deadline_cancels_the_statement_in_snowflake(bench: Bench) -> None:
@@ -135,7 +135,7 @@ async def test_the_deadline_cancels_the_statement_in_snowflake(bench: Bench) -> 
     with pytest.raises(DeadlineError):
         await bench.ask("query", sql="SELECT 41", seconds=0.5)
 
-    await until(lambda: bench.server.statements[0]["ended"] == "cancelled")
+    await eventually(lambda: bench.server.statements[0]["ended"] == "cancelled", what="it is cancelled")
 
 
 async def test_snowflake_ends_what_takes_longer_than_its_timeout(bench: Bench) -> None:
@@ -145,4 +145,27 @@ async def test_snowflake_ends_what_takes_longer_than_its_timeout(bench: Bench) -
         await bench.ask("query", sql="SELECT 41", timeoutSeconds=1)
 
     assert "timeoutSeconds" in caught.value.message
-    await until(lambda: bench.server.statements[0]["ended"] in ("timeout", "cancelled"))
+    await eventually(lambda: bench.server.statements[0]["ended"] in ("timeout", "cancelled"), what="it ends")
+
+
+async def test_a_statement_that_takes_long_is_waited_for(bench: Bench) -> None:
+    bench.server.faults(slow={"41": 2}, patience=0.3)
+
+    outcome = await bench.ask("query", sql="SELECT 41")
+
+    assert data(outcome)["rows"] == [[41]]
+    assert len(bench.server.statements) == 1
+    assert any(path.endswith("/result") for path in bench.server.record["paths"])
+
+
+async def test_a_statement_that_takes_long_is_cancelled_while_it_is_waited_for(bench: Bench) -> None:
+    bench.server.faults(slow={"41": 60}, patience=0.3)
+    prepared = bench.prepare("query", sql="SELECT 41")
+    call = asyncio.create_task(bench.connector.execute(bench.session, prepared, context(60)))
+    await eventually(lambda: any("/result" in path for path in bench.server.record["paths"]), what="it is waited for")
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    await eventually(lambda: bench.server.statements[0]["ended"] == "cancelled", what="it is cancelled")

@@ -107,17 +107,23 @@ async def test_an_account_that_answers_nothing_is_a_lost_endpoint(
         await connector.connect(endpoint_of(connector))
 
 
-async def test_a_server_that_dies_is_a_lost_endpoint(database: str, tmp_path: Path) -> None:
+async def test_a_server_that_dies_is_a_lost_endpoint_and_a_write_on_it_may_have_been_done(
+    database: str, tmp_path: Path
+) -> None:
     with running_snowflake() as (server, process):
         bench = await Bench.start(Snowflake(configuration(server.port, database, tmp_path)), server)
-        await bench.ask("query", sql="SELECT 41")
+        await bench.make("CREATE TABLE people (id INTEGER)")
         process.kill()
         process.wait(timeout=10)
 
-        async with asyncio.timeout(2):
-            with pytest.raises(BackendLostError):
+        async with asyncio.timeout(5):
+            with pytest.raises(BackendLostError) as read:
                 await bench.ask("query", sql="SELECT 41")
+            with pytest.raises(BackendLostError) as write:
+                await bench.ask("execute", sql="INSERT INTO people VALUES (1)")
         await bench.stop()
+
+    assert (read.value.outcome_unknown, write.value.outcome_unknown) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -212,5 +218,6 @@ async def test_the_session_is_pinned_to_role_warehouse_and_time_zone(
     assert parameters["TIMEZONE"] == "UTC"
     assert parameters["CLIENT_TELEMETRY_ENABLED"] == "false"
     assert answer["rows"] == [["ANALYST", "READING"]]
+    assert login["SECONDARY_ROLES"] == "NONE"
     assert login["CLIENT_ENVIRONMENT"]["APPLICATION"] == "Ringfence"
     await bench.stop()

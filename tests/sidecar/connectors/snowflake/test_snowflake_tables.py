@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar.connectors.snowflake import Snowflake
+from ringfence_sidecar.connectors.snowflake.answers import TableColumn
+from ringfence_sidecar.connectors.snowflake.sampling import sample_sql, share_of
+from ringfence_sidecar.connectors.snowflake.session import Statement
 from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
 from tests.backends.snowflake_server import SnowflakeServer
-from tests.sidecar.connectors.snowflake.bench import Bench, configuration, data
+from tests.sidecar.connectors.snowflake.bench import Bench, configuration, context, data
 
 pytestmark = pytest.mark.backend
 ORDERS = (
@@ -116,9 +119,36 @@ async def test_an_analysis_looks_at_no_more_than_the_sample_and_says_so(bench: B
 
     assert data(outcome)["sampledRows"] <= 2
     assert [each.code for each in outcome.warnings] == ["Sampled"]
-    sql = bench.server.statements[-1]["sql"]
-    assert sql.endswith("LIMIT 2)")
-    assert "SAMPLE SYSTEM" in sql
+    assert bench.server.statements[-1]["sql"].endswith("LIMIT 2)")
+
+
+def test_a_large_table_is_sampled_by_its_partitions_and_a_small_one_by_its_first_rows() -> None:
+    million, gigabyte = 1_000_000, 1_000_000_000
+
+    assert share_of(10_000, 100 * million, 100 * gigabyte) == pytest.approx(0.08)
+    assert share_of(10_000, million, gigabyte) == pytest.approx(8.0)
+    assert share_of(10_000, 20_000, gigabyte) == pytest.approx(50.0)
+    assert share_of(10_000, million, gigabyte // 10) is None
+    assert share_of(10_000, 10_000, gigabyte) is None
+    assert share_of(10_000, None, None) is None
+    assert share_of(10_000, million, 0) is None
+
+
+async def test_snowflake_takes_the_sample_that_is_asked_for(bench: Bench) -> None:
+    await bench.make(*ORDERS)
+    name = bench.prepare("describe", table="orders").payload.name
+    sql = sample_sql(name, [TableColumn(name="ID", type="NUMBER(38,0)", nullable=False)], 10, 100.0)
+
+    cursor = await bench.session.run(Statement(sql=sql, timeout_seconds=10), context())
+
+    assert await cursor.fetchone() == (3, 3, 3, 1, 3)
+    cursor.close()
+
+
+@pytest.mark.parametrize("place", [{"database": "a.b"}, {"schema": "a.b"}, {"schema": "a; b"}])
+async def test_a_place_is_one_name(bench: Bench, place: dict[str, str]) -> None:
+    with pytest.raises(InvalidArgumentsError):
+        bench.prepare("list", **place)
 
 
 async def test_the_warehouse_has_its_usage_by_the_hour(bench: Bench) -> None:

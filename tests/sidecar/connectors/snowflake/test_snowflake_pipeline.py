@@ -1,0 +1,166 @@
+"""The kind in the pipeline: failover, cache, audit."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ringfence_sidecar.configuration import CachePolicy, Connector, HealthCheck
+from ringfence_sidecar.envelope import Envelope
+from ringfence_sidecar.errors import Status
+from ringfence_sidecar.pipeline import Pipeline
+from tests.backends.snowflake_server import SnowflakeServer, running_snowflake
+from tests.backends.waiting import eventually
+from tests.sidecar.connectors.snowflake.bench import configuration
+from tests.sidecar.plugin.bed import Lines, call, serving
+
+pytestmark = pytest.mark.backend
+SUM = "SELECT SUM(id) AS s FROM people"
+
+
+@pytest.fixture(scope="module")
+def other_account() -> Iterator[SnowflakeServer]:
+    with running_snowflake() as (server, _):
+        yield server
+
+
+def three_places(first: SnowflakeServer, second: SnowflakeServer, database: str, directory: Path) -> Connector:
+    """A warehouse, another one of the same account, and one of another account."""
+    base = configuration(first.port, database, directory)
+    (main,) = base.endpoints
+    replace = msgspec.structs.replace
+    spare = replace(main, name="spare", priority=1, settings={"account": "acme-main", "warehouse": "spare"})
+    other = replace(main, name="other", priority=2, port=second.port, settings={"account": "b", "warehouse": "reading"})
+    slow = HealthCheck(interval_seconds=60, timeout_seconds=20)
+    return replace(base, endpoints=(main, spare, other), cache=CachePolicy(ttl_seconds=60), health_check=slow)
+
+
+@pytest.fixture
+async def served(
+    snowflake_server: SnowflakeServer, other_account: SnowflakeServer, database: str, tmp_path: Path
+) -> AsyncIterator[tuple[Pipeline, Lines]]:
+    other_account.reset()
+    connector = three_places(snowflake_server, other_account, database, tmp_path)
+    async with serving(connector) as (pipeline, lines):
+        await eventually(
+            lambda: all(each.reason == "Healthy" for each in pipeline.health()), what="all are well", seconds=30
+        )
+        for sql in ("CREATE TABLE people (id INTEGER)", "INSERT INTO people VALUES (1), (2)"):
+            assert (await ask(pipeline, "execute", sql=sql)).status is Status.OK
+        snowflake_server.forget()
+        yield pipeline, lines
+
+
+async def ask(pipeline: Pipeline, operation: str, **arguments: Any) -> Envelope:
+    return await pipeline.run(call(operation, arguments, connector="warehouse"))
+
+
+def rows(envelope: Envelope) -> Any:
+    assert envelope.status is Status.OK, envelope
+    return msgspec.json.decode(envelope.data)["rows"]
+
+
+async def test_a_read_fails_over_from_warehouse_to_warehouse_to_account(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, _ = served
+    here = await ask(pipeline, "query", sql="SELECT 1")
+    snowflake_server.faults(away=["READING"])
+    there = await ask(pipeline, "query", sql="SELECT 2")
+    snowflake_server.faults(away=["READING", "SPARE"])
+    elsewhere = await ask(pipeline, "query", sql="SELECT 3")
+
+    assert [each.metadata.endpoint for each in (here, there, elsewhere)] == ["main", "spare", "other"]
+    assert [rows(each) for each in (here, there, elsewhere)] == [[[1]], [[2]], [[3]]]
+
+
+async def test_a_write_that_a_warehouse_has_not_taken_is_done_once_by_another(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, _ = served
+    snowflake_server.faults(away=["READING"])
+
+    wrote = await ask(pipeline, "execute", sql="INSERT INTO people VALUES (10)")
+
+    assert (wrote.status, wrote.metadata.endpoint) == (Status.OK, "spare")
+    assert rows(await ask(pipeline, "query", sql=SUM)) == [[13]]
+
+
+async def test_a_write_of_which_nobody_knows_is_not_tried_again(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, _ = served
+    snowflake_server.faults(outage="unavailable")
+
+    wrote = await ask(pipeline, "execute", sql="INSERT INTO people VALUES (10)")
+
+    assert wrote.status is Status.UNAVAILABLE
+    assert not wrote.errors[0].retryable
+    assert wrote.metadata.endpoint == "main"
+
+
+async def test_reads_go_on_elsewhere_while_an_account_is_away(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, _ = served
+    snowflake_server.faults(outage="unavailable")
+
+    answers = await asyncio.gather(*(ask(pipeline, "query", sql=f"SELECT {n}") for n in range(100, 120)))
+
+    assert [rows(each) for each in answers] == [[[n]] for n in range(100, 120)]
+    assert {each.metadata.endpoint for each in answers} == {"other"}
+
+
+async def test_an_answer_is_kept_until_a_write_touches_its_table(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, _ = served
+
+    first = await ask(pipeline, "query", sql=SUM)
+    second = await ask(pipeline, "query", sql="select sum(id) as s from people")
+    await ask(pipeline, "execute", sql="DELETE FROM people WHERE id = 2")
+    third = await ask(pipeline, "query", sql=SUM)
+
+    hits = [each.metadata.cache.hit for each in (first, second, third) if each.metadata.cache is not None]
+    assert hits == [False, True, False]
+    assert [row for each in (first, second, third) for row in rows(each)] == [[3], [3], [1]]
+    assert len([each for each in snowflake_server.statements if "SUM" in each["sql"].upper()]) == 2
+
+
+async def test_one_id_leads_from_the_call_to_snowflakes_history(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, lines = served
+
+    envelope = await ask(pipeline, "query", sql="SELECT 41, 'a secret'")
+    line = next(each for each in await lines.calls(3) if each["requestId"] == envelope.metadata.request_id)
+
+    tag = json.loads(snowflake_server.statements[-1]["parameters"]["QUERY_TAG"])
+    assert tag["request"] == envelope.metadata.request_id
+    assert tag["trace"] == envelope.metadata.trace_id
+    assert envelope.metadata.backend_id
+    assert envelope.metadata.backend_id in json.dumps(line)
+    assert "a secret" not in json.dumps(line)
+
+
+async def test_pages_are_read_on_where_their_result_is(served: tuple[Pipeline, Lines]) -> None:
+    pipeline, _ = served
+
+    first = await ask(pipeline, "query", sql="SELECT id FROM people ORDER BY id", paged=True, limit=1)
+    assert first.metadata.details is not None
+    rest = await ask(pipeline, "query", handle=first.metadata.details["page"]["handle"])
+
+    assert (rows(first), rows(rest)) == ([[1]], [[2]])
+
+
+async def test_a_stream_has_an_envelope_for_each_piece(served: tuple[Pipeline, Lines]) -> None:
+    pipeline, _ = served
+    asked = call("query", {"sql": "SELECT id FROM people ORDER BY id", "limit": 1}, connector="warehouse")
+
+    pieces = [each async for each in pipeline.stream(asked)]
+
+    assert [rows(each) for each in pieces] == [[[1]]]

@@ -1,0 +1,76 @@
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ringfence_sidecar.configuration import CachePolicy
+from tests.sidecar.plugin.installation import installed
+from tests.sidecar.plugin.server import Server, running
+from tests.sidecar.rest.bed import SECONDS, serving, store
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with installed(tmp_path_factory.mktemp("site")):
+        yield
+
+
+async def test_a_call_under_way_is_answered_although_the_sidecar_stops(tmp_path: Path) -> None:
+    server = Server({"p-a": "b"})
+    server.delay = 0.3
+
+    async with running(server), serving(tmp_path, store(server)) as bed:
+        call = asyncio.create_task(bed.call("get", {"key": "a"}))
+        await server.until(lambda: server.at_work == 1)
+        stopping = bed.sidecar
+        for each in stopping.serving:
+            each.should_exit = True
+        answer = await asyncio.wait_for(call, SECONDS)
+
+    assert answer.json()["data"] == {"value": "b"}
+
+
+async def test_those_who_only_listen_are_told_that_it_ends_and_do_not_hold_it_up(tmp_path: Path) -> None:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    params = {"_meta": meta, "notifications": {"toolsListChanged": True}}
+    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "subscriptions/listen"}
+    body = {"jsonrpc": "2.0", "id": 5, "method": "subscriptions/listen", "params": params}
+
+    async with (
+        serving(tmp_path, stop_seconds=60) as bed,
+        bed.client.stream("POST", "/mcp", json=body, headers=headers) as answer,
+    ):
+        lines = answer.aiter_lines()
+        first = [await anext(lines) for _ in range(3)][1]
+        bed.sidecar.stop_listeners()
+        rest = [line async for line in lines if line]
+
+    assert "notifications/subscriptions/acknowledged" in first
+    assert rest[1].startswith('data: {"jsonrpc":"2.0","id":5,"result":{"resultType":"complete"')
+
+
+async def test_the_caches_figures_are_scraped(tmp_path: Path) -> None:
+    server = Server({"p-a": "b"})
+
+    async with running(server), serving(tmp_path, store(server, cache=CachePolicy(ttl_seconds=60))) as bed:
+        for _ in range(3):
+            await bed.call("get", {"key": "a"})
+        text = (await bed.client.get(f"{bed.health_url}/metrics")).text
+
+    assert 'ringfence_sidecar_cache_hits_total{connector="store",layer="local"} 2.0' in text
+    assert 'ringfence_sidecar_cache_loads_total{connector="store"} 1.0' in text
+    assert "ringfence_sidecar_cache_reachable" not in text
+
+
+async def test_a_changed_configuration_is_in_force_within_a_second(tmp_path: Path) -> None:
+    server = Server({"p-a": "b", "q-a": "c"})
+
+    async with running(server), serving(tmp_path, store(server)) as bed:
+        before = (await bed.call("get", {"key": "a"})).json()["data"]
+        bed.configure(store(server, generation=2, settings={"prefix": "q-"}), version="2")
+        async with asyncio.timeout(1.0):
+            while (after := (await bed.call("get", {"key": "a"})).json()["data"]) == before:  # noqa: ASYNC110 - as agents do
+                await asyncio.sleep(0.02)
+
+    assert (before, after) == ({"value": "b"}, {"value": "c"})
