@@ -1,7 +1,6 @@
 """Measures the sidecar with real back ends on loopback: python -m bench.sidecar [--only ROW] [--quick] [--realtime]."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -18,6 +17,7 @@ from bench.sidecar.killed import measure_killed
 from bench.sidecar.latency import measure_latency
 from bench.sidecar.outage import measure_outage
 from bench.sidecar.pooling import measure_pooling
+from bench.sidecar.priority import go_first
 from bench.sidecar.restarted import measure_restarted
 from bench.sidecar.skew import measure_skew
 from bench.sidecar.start import measure_start
@@ -49,7 +49,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.realtime:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        go_first()
     bed = Bed(Progress("bench-sidecar"), is_quick=options.quick)
     report = Report("sidecar", bed)
     try:

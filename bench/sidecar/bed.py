@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.report import Measured
 from bench.sidecar.environment import product_python
+from bench.sidecar.priority import is_first, let_others_first
 from bench.sidecar.process import Sidecar
 from bench.usage import Busy
 from devcluster.backends import ensure_backends
@@ -23,7 +24,7 @@ from tests.sidecar.connectors.snowflake.bench import configuration as snowflake_
 
 DATABASE = "SALES"
 LOCAL_BYTES = 16_777_216
-_REDIS = ('save ""', "maxmemory 1gb", "maxmemory-policy noeviction")
+_REDIS = ("maxmemory 2gb", "maxmemory-policy noeviction")
 
 
 class Bed(Measured):
@@ -58,7 +59,9 @@ class Bed(Measured):
     def snowflake(self) -> tuple[SnowflakeServer, int]:
         """Start a stand-in for Snowflake; returns it and its pid."""
         server, process = self._stack.enter_context(running_snowflake())
-        self._pids[f"snowflake-{server.port}"] = process.pid
+        self._pids[f"snowflake-{len(self._pids) + 1}"] = process.pid
+        if is_first():
+            let_others_first(process.pid)
         return server, process.pid
 
     def redis(self) -> RedisServer:
@@ -74,7 +77,7 @@ class Bed(Measured):
         sidecar = Sidecar(self.python, self._directory, configuration)
         self._stack.callback(sidecar.end)
         sidecar.begin()
-        self._pids[f"sidecar-{sidecar.port}"] = sidecar.pid
+        self._pids[f"sidecar-{len(self._pids) + 1}"] = sidecar.pid
         return sidecar
 
     def warehouse(self, *servers: SnowflakeServer, name: str = "warehouse", **changes: Any) -> Connector:
@@ -120,7 +123,8 @@ class Interval:
         """Say how busy the machine was, with what, and what it was like at the end."""
         seconds, load = time.monotonic() - self._began, _own_cpu() - self._own
         said = Busy.now(self._pids).since(self._before, seconds=seconds, load=load)
-        return f"{said}, client {load:.1f}; load average {os.getloadavg()[0]:.1f}"
+        first = ", before all others (SCHED_RR)" if is_first() else ""
+        return f"{said}, client {load:.1f}; load average {os.getloadavg()[0]:.1f}{first}"
 
 
 def _own_cpu() -> float:

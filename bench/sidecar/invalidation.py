@@ -25,7 +25,8 @@ async def measure_invalidation(bed: Bed) -> list[Row]:
     entries = bed.count(ENTRIES, QUICK)
     with bed.progress.step(f"{entries:,} values with {TURNS} tags each", announce=True):
         await _fill(filling.client, entries)
-    assert await _kept(asking, entries) == entries // SHARE
+    alive = await _kept(asking, entries)
+    assert alive == entries // SHARE, f"{alive} of {entries // SHARE} values can be had before they are forgotten"
     one = await _turn(asking, server, 0)
     left = await _kept(asking, entries)
     turns = [one, *[await _turn(asking, server, number) for number in range(1, TURNS)]]
@@ -53,8 +54,11 @@ async def _fill(client: Client, entries: int) -> None:
     async def work() -> None:
         for number in numbers:
             body: dict[str, Any] = {"value": number, "tags": tags, "ttlSeconds": 3600}
-            answer = await client.send(client.rest("PUT", f"/v1/cache/key-{number}", body))
-            assert answer.is_served, answer.body
+            request, is_kept = client.rest("PUT", f"/v1/cache/key-{number}", body), False
+            while not is_kept:  # on a machine this busy, Redis may be too slow for once: then it is only kept here
+                answer = await client.send(request)
+                assert answer.is_served, answer.body
+                is_kept = not answer.envelope["warnings"]
 
     await asyncio.gather(*(work() for _ in range(WORKERS)))
 
