@@ -93,6 +93,7 @@ AUTH = (
     Bad("two ways to log in", _auth(secretName="s", keyPair={"user": "U"}, password={"user": "U"}), "spec.snowflake.auth", SOME_METHOD),
     Bad("method without its Secret", _auth(keyPair={"user": "U"}), "spec.snowflake.auth", SECRET),
     Bad("workload identity with a Secret", _auth(secretName="s", workloadIdentity={"user": "U"}), "spec.snowflake.auth", "which workloadIdentity does without"),
+    Bad("an authority without a Secret", _auth(workloadIdentity={"user": "U"}, authority="ca.crt"), "spec.snowflake.auth.authority", "leave authority out"),
     Bad("Secret of the operator", _auth(secretName="ringfence-authority", keyPair={"user": "U"}), "spec.snowflake.auth.secretName", "Secrets whose names start with ringfence- belong to the operator"),
     Bad("key pair without a user", _auth(secretName="s", keyPair={}), "spec.snowflake.auth.keyPair.user", "Required value"),
     Bad("key of a Secret that is none", _auth(secretName="s", keyPair={"user": "U", "privateKey": "a/b"}), "spec.snowflake.auth.keyPair.privateKey", "write a key of the ConfigMap or Secret"),

@@ -139,12 +139,21 @@ class Auth(Model):
     programmatic_access_token: ProgrammaticAccessToken | None = None
     """By user and token."""
 
+    authority: DataKey | None = None
+    """Key in the Secret: the authorities, in PEM, that an endpoint's certificate may come from; without it, the usual
+    public ones."""
+
 
 class SnowflakeAuth(Auth):
     """How to log in."""
 
-    rules: ClassVar[tuple[Rule, ...]] = one_of(
-        "keyPair", "password", "oauthClientCredentials", "programmaticAccessToken", "workloadIdentity"
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *one_of("keyPair", "password", "oauthClientCredentials", "programmaticAccessToken", "workloadIdentity"),
+        Rule(
+            "!has(self.authority) || has(self.secretName)",
+            "authority is a key of the Secret, and workloadIdentity has none: leave authority out",
+            ".authority",
+        ),
     )
 
     workload_identity: WorkloadIdentity | None = None

@@ -41,8 +41,13 @@ SESSION_PARAMETERS: dict[str, Any] = {
     "CLIENT_RESULT_CHUNK_SIZE": 48,
     "ABORT_DETACHED_QUERY": True,
     "AUTOCOMMIT": True,
+    "MULTI_STATEMENT_COUNT": 1,
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
 }
-"""Session parameters of every connection. Chunks are as small as Snowflake makes them (MB)."""
+"""Session parameters of every connection. Chunks are as small as Snowflake makes them (MB).
+
+The last two hold what the judge takes for granted: a text is one statement, and a quoted name is not its folded one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
