@@ -67,7 +67,8 @@ class Connection(asyncio.Protocol):
             answer = Answer(int(self._held[9:12]), bytes(self._held[head + 4 : whole]))
             del self._held[:whole]
             waiter, self._waiter = self._waiter, None
-            waiter.set_result(answer)
+            if not waiter.done():
+                waiter.set_result(answer)
 
     async def exchange(self, request: bytes) -> Answer:
         """Return the answer. Raises ConnectionError and TimeoutError."""

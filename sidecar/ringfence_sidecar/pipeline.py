@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -123,6 +123,26 @@ class Pipeline:
             yield await self._broken(passage, error)
         finally:
             self._finish(passage, place)
+
+    async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
+        """Return the envelope of a call that no connector is asked for, such as of an agent's values; audited, too.
+
+        `serve` raises nothing but cancellation. It is not called if there is no room for its line.
+        """
+        passage = Passage(call, self._who)
+        try:
+            place = await self._audit.reserve()
+        except CallError as error:
+            return self._unaudited(passage, error)
+        try:
+            envelope = await serve()
+            passage.answered(envelope)
+        except asyncio.CancelledError:
+            passage.left()
+            raise
+        finally:
+            self._finish(passage, place)
+        return envelope
 
     async def batch(self, calls: Sequence[Call], *, concurrency: int = BATCH_CONCURRENCY) -> tuple[Envelope, ...]:
         """Return the calls' envelopes, in their order; at most `concurrency` run at once, and none stops another."""
