@@ -13,7 +13,7 @@ from bench.sidecar.memory import Memory
 from bench.usage import Use
 
 RATE = 100.0
-SECONDS, QUICK_SECONDS = 60, 5
+SECONDS, QUICK_SECONDS = 30, 5
 SETTLE_SECONDS = 3.0
 QUEUE = "bench-work"
 

@@ -11,7 +11,7 @@ from bench.sidecar.client import Client, is_tool_served
 from bench.sidecar.driver import ITEMS, READ, Alone, make_items
 from bench.usage import Use
 
-COUNT, QUICK = 3_000, 200
+COUNT, QUICK = 1_500, 200
 WARM = 100
 ASKED = {"REST": (1.0, 3.0), "MCP": (1.5, 4.0)}
 Ways = Mapping[str, Callable[[int], Awaitable[None]]]

@@ -113,12 +113,12 @@ class Session:
     @property
     def is_usable(self) -> bool:
         """Whether it may be given out again."""
+        # Of the task that asks, for all that it does with the driver: two tenths of a millisecond less a call.
+        load().tells.set(False)
         return not (self.broken or self._leaving or self._connection is None or self._connection.is_closed())
 
     async def _execute(self, statement: Statement, tag: str, seconds: float) -> Any:
         parameters = {"QUERY_TAG": tag, "STATEMENT_TIMEOUT_IN_SECONDS": max(1, math.ceil(seconds))}
-        # Of this task, for the statement and for reading what comes of it: a tenth of a millisecond less.
-        load().tells.set(False)
         cursor = self._connection.cursor()
         try:
             async with asyncio.timeout(seconds):
