@@ -1,11 +1,11 @@
 """The sidecar as its image has it: with what it depends on and nothing else, compiled."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
 
-from bench.report import OUT
-from devcluster.cluster import REPOSITORY
+from devcluster.cluster import REPOSITORY, cache_home
 from tools.bootstrap import uv_program
 
 _SYNC = ("sync", "--quiet", "--frozen", "--no-dev", "--extra", "sidecar", "--no-editable")
@@ -16,8 +16,9 @@ def product_python() -> Path:
 
     A development environment holds libraries that others import where they find them, at a price of megabytes.
     """
-    environment = OUT / "sidecar-environment"
-    OUT.mkdir(parents=True, exist_ok=True)
+    tree = hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:12]
+    environment = cache_home() / f"sidecar-{tree}"
+    environment.parent.mkdir(parents=True, exist_ok=True)
     variables = {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": "1"}
     argv = [uv_program(), *_SYNC, "--reinstall-package", "ringfence"]
     subprocess.run(argv, check=True, cwd=REPOSITORY, env={**os.environ, **variables})

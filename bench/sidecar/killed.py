@@ -47,15 +47,20 @@ def _rows(attempts: list[Attempt], killed: float, *, rate: int, note: str) -> li
     failed = [each for each in attempts if each.fault]
     after = [each for each in attempts if each.ended > killed and not each.fault]
     other = min((each.ended for each in after if each.endpoint == "warehouse-2"), default=float("inf")) - killed
-    # Nothing that the other one did later than this was held up by the death of the first.
-    slow = [each for each in after if each.began <= killed + 1.0]
     before = [each.seconds * 1000 for each in attempts if each.ended <= killed]
     reasons = ", ".join(sorted({each.fault for each in failed}))
     return [
         Row(f"endpoint killed under {rate} reads/s: failed reads", "0", len(failed), "", not failed, reasons),
         at_most("  time to the first answer of the other", round(other, 3), 1, "s"),
-        at_most("  slowest read around it", round(max(each.seconds for each in slow), 3), 1, "s", note),
+        at_most(
+            "  slowest read around it", round(max(each.seconds for each in around(attempts, killed)), 3), 1, "s", note
+        ),
         for_comparison(
             "  reads before it, p50", round(quantile(before, 0.5), 1), "ms", f"p99 {quantile(before, 0.99):.1f} ms"
         ),
     ]
+
+
+def around(attempts: list[Attempt], killed: float) -> list[Attempt]:
+    """Return the calls that the death may have held up: under way then, or begun in the second after it."""
+    return [each for each in attempts if each.ended > killed and each.began <= killed + 1.0 and not each.fault]

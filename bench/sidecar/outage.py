@@ -63,7 +63,7 @@ def _rows(pods: list[list[Attempt]], struck: float, what: str, note: str) -> lis
     slowest = max(each.seconds for pod in after for each in pod)
     warned = sum(each.warned for pod in after for each in pod)
     # Calls of one moment wait for the same answer that does not come: that is one hiccup.
-    hiccups = max(_moments(pod) for pod in after)
+    hiccups = max(moments(pod) for pod in after)
     usual = f"before it, p99 {quantile(before, 0.99):.1f}, slowest {max(before):.1f} ms; {note}"
     return [
         Row(f"Redis {what} under load: failed calls of {len(everything):,}", "0", len(failed), "", not failed),
@@ -73,7 +73,7 @@ def _rows(pods: list[list[Attempt]], struck: float, what: str, note: str) -> lis
     ]
 
 
-def _moments(attempts: list[Attempt]) -> int:
+def moments(attempts: list[Attempt]) -> int:
     """Return how many times calls took longer than 25 ms, where those that overlap are one."""
     ended, count = float("-inf"), 0
     for each in attempts:
