@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import msgspec
-
 from ringfence_sidecar.answer import Answer
 from ringfence_sidecar.audit.record import SUMMARY_CHARACTERS, Record, Who, digest
 from ringfence_sidecar.call import Call
@@ -85,14 +83,11 @@ class Passage:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
 
-    def answered(self, envelope: Envelope) -> None:
-        """Take over the envelope of a call that was served without a backend."""
-        self.status, self.cache = envelope.status, envelope.metadata.cache
+    def judged(self, envelope: Envelope) -> None:
+        """Take over the envelope of a call that was served elsewhere."""
+        self.status = envelope.status
         self.code = envelope.errors[0].code if envelope.errors else ""
         self.decision = "refused" if envelope.status in _REFUSED else "allowed"
-        if envelope.status is Status.OK:
-            self.connector, self.operation = self.call.connector, self.call.operation
-            self.bytes_out = 0 if envelope.data is None else len(msgspec.json.encode(envelope.data))
 
     def again(self) -> "Passage":
         """Return the passage of the same question, asked by the cache."""

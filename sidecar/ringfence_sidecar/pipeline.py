@@ -125,9 +125,9 @@ class Pipeline:
             self._finish(passage, place)
 
     async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
-        """Return the envelope of a call that no connector is asked for, such as of an agent's values; audited, too.
+        """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
 
-        `serve` raises nothing but cancellation. It is not called if there is no room for its line.
+        `serve` is not called if there is no room for its line.
         """
         passage = Passage(call, self._who)
         try:
@@ -136,10 +136,12 @@ class Pipeline:
             return self._unaudited(passage, error)
         try:
             envelope = await serve()
-            passage.answered(envelope)
+            passage.judged(envelope)
         except asyncio.CancelledError:
             passage.left()
             raise
+        except Exception as error:  # noqa: BLE001 - as in run
+            return await self._broken(passage, error)
         finally:
             self._finish(passage, place)
         return envelope

@@ -78,6 +78,8 @@ class RabbitMQServer:
         """Have it answer nothing, with its connections open."""
         assert self._node is not None
         self._node.send_signal(signal.SIGSTOP)
+        # Each thread stops when it is its turn, which may be after the next message.
+        until(self._is_frozen, what="every thread of RabbitMQ stands still")
 
     def thaw(self) -> None:
         """Have it go on."""
@@ -107,6 +109,11 @@ class RabbitMQServer:
                 return bool(connection.recv(1))
         except OSError:
             return False
+
+    def _is_frozen(self) -> bool:
+        assert self._node is not None
+        states = Path(f"/proc/{self._node.pid}/task").glob("*/stat")
+        return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
 
     def _configure(self) -> None:
         definitions = self._directory / "definitions.json"

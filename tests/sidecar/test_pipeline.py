@@ -14,8 +14,8 @@ from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.configuration import CachePolicy, LocalCache
-from ringfence_sidecar.envelope import Notice, encode
-from ringfence_sidecar.errors import LimitedError, Status
+from ringfence_sidecar.envelope import Envelope, Metadata, Notice, encode, failed
+from ringfence_sidecar.errors import InvalidArgumentsError, LimitedError, Status
 from ringfence_sidecar.quota import Reservation
 from tests.backends.waiting import eventually
 from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, serving, value
@@ -407,6 +407,35 @@ async def test_a_call_that_takes_longer_than_it_may_is_timed_out_and_cancelled_a
     assert [read.status, write.status] == [Status.TIMEOUT, Status.TIMEOUT]
     assert read.errors[0].retryable
     assert not write.errors[0].retryable
+
+
+async def test_what_needs_no_connector_is_audited_like_any_call() -> None:
+    asked = call("set", {"key": "a"}, connector="cache")
+
+    async def serve() -> Envelope:
+        return failed(InvalidArgumentsError("arguments.value is missing"), Metadata(asked.request_id, ""))
+
+    async with serving() as (pipeline, lines):
+        envelope = await pipeline.account(asked, serve)
+
+        [line] = await lines.calls()
+
+    assert envelope.status is Status.INVALID
+    assert (line["connector"], line["operation"], line["outcome"]) == ("cache", "set", "invalid")
+    assert (line["decision"], line["code"]) == ("refused", "InvalidArguments")
+
+
+async def test_what_breaks_without_a_connector_is_an_answer_and_a_line_all_the_same() -> None:
+    async def serve() -> Envelope:
+        raise RuntimeError("secret")
+
+    async with serving() as (pipeline, lines):
+        envelope = await pipeline.account(call("set", {"key": "a"}, connector="cache"), serve)
+
+        [line] = await lines.calls()
+
+    assert (envelope.status, line["outcome"]) == (Status.INTERNAL, "internal")
+    assert "secret" not in envelope.message
 
 
 async def test_a_batch_keeps_its_order_and_no_more_run_at_once_than_it_says() -> None:

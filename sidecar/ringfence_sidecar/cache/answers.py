@@ -24,6 +24,7 @@ _LEASE_SECONDS = 1.0
 """How long the death of whoever asks the backend holds up the others."""
 _POLLS = (0.005, 0.01, 0.02, 0.04)
 _NOT_KEPT_SECONDS = 2.0
+_SCOPE = "answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Answers:
         if lives.ttl <= 0:
             return Fetched((await load())[0], CacheInfo())
         self._shared.begin_call()
-        keys = tuple(tag_key(self._prefix, connector, tag) for tag in sorted(tags))
+        keys = self._counters(tags)
         name = digest(self._namespace, connector, *material)
         question = _Question(name, connector, keys, lives, policy.max_entry_bytes, load)
         if refresh:
@@ -91,8 +92,12 @@ class Answers:
         self._shared.begin_call()
         self.statistics[connector].invalidations += 1
         with suppress(StoreAwayError):
-            await self._generations.raise_all([tag_key(self._prefix, connector, tag) for tag in sorted(tags)])
+            await self._generations.raise_all(self._counters(tags))
         return self._shared.warnings()
+
+    def _counters(self, tags: frozenset[str]) -> tuple[str, ...]:
+        # Not by connector: two of them may lead to one table, and a counter too many raised costs a question at most.
+        return tuple(tag_key(self._prefix, _SCOPE, tag) for tag in sorted(tags))
 
     async def _fetch(self, question: _Question) -> Fetched:
         entry, layer = await self._find(question)

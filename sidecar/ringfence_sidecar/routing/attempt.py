@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ringfence_sidecar.call import Context
-from ringfence_sidecar.connectors.base import Prepared
+from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.errors import BackendError, BackendLostError, CallError, DeadlineError
 from ringfence_sidecar.routing.breaker import Verdict
 from ringfence_sidecar.routing.plan import Track
@@ -41,6 +41,22 @@ class Attempt:
         self._held: Held[Any] | None = None
         self._started = 0.0
         self._was_sent = False
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._is_given_up = False
+
+    def may_be_given_up(self) -> None:
+        """Let the endpoint's monitor end it, if it may be made elsewhere."""
+        if self._prepared.effect is not Effect.WRITE and self._prepared.endpoint is None:
+            self._task = asyncio.current_task()
+            self._cancelling = self._task.cancelling() if self._task else 0
+            self._route.at_work.add(self)
+
+    def give_up(self) -> None:
+        """End it as one whose endpoint was lost. The driver is cancelled."""
+        if self._task is not None and not self._is_given_up:
+            self._is_given_up = True
+            self._task.cancel()
 
     @property
     def session(self) -> Any:
@@ -74,9 +90,21 @@ class Attempt:
     ) -> None:
         seconds = time.monotonic() - self._started
         self._track.seconds += seconds
-        self._end(_lost(error), seconds)
-        if isinstance(error, OSError) and not isinstance(error, CallError):
-            raise _lost(error) from error  # type: ignore[misc] # an OSError becomes a BackendLostError
+        self._route.at_work.discard(self)
+        told = self._told(error)
+        self._end(told, seconds)
+        if told is not error and told is not None:
+            raise told from error
+
+    def _told(self, error: BaseException | None) -> BaseException | None:
+        """Return the error as the tree of errors has it."""
+        # If the caller has gone as well, it stays a cancellation.
+        was_given_up = self._is_given_up and self._task is not None and self._task.uncancel() <= self._cancelling
+        if was_given_up and isinstance(error, asyncio.CancelledError):
+            return BackendLostError("the endpoint was found dead during the call", outcome_unknown=True)
+        if isinstance(error, OSError):
+            return BackendLostError("the connection to the endpoint broke during the call", outcome_unknown=True)
+        return error
 
     def _end(self, error: BaseException | None, seconds: float) -> None:
         assert self._held is not None  # noqa: S101 - entered
@@ -121,10 +149,3 @@ def judged(error: BaseException | None) -> tuple[Verdict, bool]:
             return Verdict.REFUSED, False
         case _:
             return Verdict.ABANDONED, True
-
-
-def _lost(error: BaseException | None) -> BaseException | None:
-    """Return the error as the tree of errors has it: an OSError is a connection that broke, with the call on it."""
-    if isinstance(error, OSError):
-        return BackendLostError("the connection to the endpoint broke during the call", outcome_unknown=True)
-    return error

@@ -38,8 +38,9 @@ class Bound:
         self.connector = connector
         self.operations: dict[str, Operation] = {each.name: each for each in connector.operations()}
         self.longest_seconds = float(limits.get("timeoutSeconds") or TIMEOUT_SECONDS)
+        is_only = len(connector.configuration.endpoints) == 1
         self.routes = tuple(
-            Route(connector, endpoint, draw=draw, concurrency=concurrency)
+            Route(connector, endpoint, draw=draw, concurrency=concurrency, is_only=is_only)
             for endpoint in connector.configuration.endpoints
         )
         self._draw = draw
@@ -122,6 +123,7 @@ class Bound:
             mine = replace(context, trace=child(context.trace))
             try:
                 async with self._attempt(route, permit, prepared, mine, track) as attempt:
+                    attempt.may_be_given_up()
                     return await self.connector.execute(attempt.session, prepared, mine)
             except BackendLostError as error:
                 plan.lose(error)

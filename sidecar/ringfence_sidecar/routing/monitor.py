@@ -19,6 +19,10 @@ from ringfence_sidecar.routing.route import Finding, Route
 from ringfence_sidecar.routing.session import connect, disconnect
 
 LONGEST_IDLE_SECONDS = 300.0
+ILL_SHARE = 0.2
+"""How much of the interval passes between looks at an endpoint that is ill."""
+SURELY_DEAD = 2
+"""Looks in a row after which calls at work there are made elsewhere: once, it may have been the check."""
 WORK = "health check"
 
 log = structlog.get_logger()
@@ -33,12 +37,14 @@ class Monitor:
         self._policy = policy
         self._draw = draw
         self._served = 0
+        self._deaths = 0
 
     async def run(self) -> None:
-        """Look until cancelled, at intervals with some jitter."""
+        """Look until cancelled, at intervals with some jitter; more often while the endpoint is ill."""
         while True:
             await self.look()
-            await asyncio.sleep(self._policy.interval_seconds * (0.9 + 0.2 * self._draw()))
+            seconds = self._policy.interval_seconds * (0.9 + 0.2 * self._draw())
+            await asyncio.sleep(seconds if self._route.finding.healthy else seconds * ILL_SHARE)
 
     async def look(self) -> None:
         """Look once: the finding goes to the route, and to its breaker."""
@@ -56,6 +62,7 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - a third party's check must not end the watch
             self._missed("CheckFailed", f"the health check failed ({type(error).__name__})", dead=False)
         else:
+            self._deaths = 0
             self._route.finding = Finding(latency=time.monotonic() - started, reason="Healthy")
         if before.healthy is not self._route.finding.healthy:
             log.info(
@@ -112,4 +119,7 @@ class Monitor:
     def _missed(self, reason: str, message: str, *, dead: bool) -> None:
         self._route.finding = Finding(healthy=False, reason=reason, message=message)
         if dead:
+            self._deaths += 1
             self._route.breaker.trip()
+            if self._deaths >= SURELY_DEAD:
+                self._route.leave()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ringfence_sidecar.configuration import Endpoint, EndpointHealth
 from ringfence_sidecar.connectors.base import Connector
@@ -34,14 +34,27 @@ class Finding:
     message: str = ""
 
 
+class Attempt(Protocol):
+    """An attempt at an endpoint."""
+
+    def give_up(self) -> None:
+        """End it as one whose endpoint was lost."""
+
+
 class Route:
     """The way to one endpoint."""
 
     def __init__(
-        self, connector: Connector[Any], endpoint: Endpoint, *, draw: Callable[[], float], concurrency: int
+        self,
+        connector: Connector[Any],
+        endpoint: Endpoint,
+        *,
+        draw: Callable[[], float],
+        concurrency: int,
+        is_only: bool,
     ) -> None:
         self.endpoint = endpoint
-        self.breaker = Breaker(time.monotonic, draw, on_dead=self._leave)
+        self.breaker = Breaker(time.monotonic, draw, on_dead=self._leave_queue)
         self.sessions: Sessions[Any] = (
             Shared(connector, endpoint)
             if connector.shared
@@ -49,9 +62,18 @@ class Route:
         )
         self.finding = Finding()
         self.tally = Tally()
+        self.at_work: set[Attempt] = set()
+        """Attempts that may be made elsewhere, too."""
+        self._is_only = is_only
         self._connector = connector
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Have attempts at work here made elsewhere: they would only wait for their deadline."""
+        if not self._is_only:
+            for attempt in list(self.at_work):
+                attempt.give_up()
+
+    def _leave_queue(self) -> None:
         self.sessions.disperse()
 
     def health(self) -> EndpointHealth:

@@ -23,18 +23,18 @@ UNTIL_LISTED = (
 """Prints when an operation is listed for the first time, and whether it was."""
 
 
-def test_what_a_connector_permits_holds_within_a_second_and_replaces_no_pod(world: World) -> None:
-    name = usual(world)
-    agent = using(world, name)
+def test_what_a_connector_permits_holds_within_a_second_and_replaces_no_pod(alone: World) -> None:
+    name = usual(alone)
+    agent = using(alone, name)
     before = agent.until_ready()
-    path = address("Connector", world.namespace, name)
+    path = address("Connector", alone.namespace, name)
     queues = [{"pattern": "orders", "verbs": ["Receive"]}]
 
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(agent.pod.output, "python3", "-c", UNTIL_LISTED, "receive", seconds=60, container="agent")
         # What it finds first is what held before.
         time.sleep(2)
-        world.kube.merge(path, {"spec": {"rabbitmq": {"permissions": {"queues": queues}}}})
+        alone.kube.merge(path, {"spec": {"rabbitmq": {"permissions": {"queues": queues}}}})
         changed = time.time()
         found, was_listed = json.loads(looking.result())
 

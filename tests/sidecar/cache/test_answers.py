@@ -232,6 +232,21 @@ async def test_after_an_invalidation_no_pod_serves_the_old_answer_for_longer_tha
 
 
 @pytest.mark.backend
+async def test_a_write_by_one_connector_spoils_what_another_keeps_of_the_same_table(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    one, other = (pods.pod(redis_server.configuration()) for _ in range(2))
+    backend = Backend()
+    await other.ask(backend, connector="reports")
+    backend.content = "second"
+
+    await one.answers.invalidate("sales", frozenset({"DB.S.T"}))
+
+    await asyncio.sleep(0.1)
+    assert (await other.ask(backend, connector="reports")).body == b"second"
+
+
+@pytest.mark.backend
 async def test_a_write_while_the_backend_answers_spoils_that_answer(redis_server: RedisServer, pods: Pods) -> None:
     one, other = (pods.pod(redis_server.configuration()) for _ in range(2))
     backend = Backend("read before the write", seconds=0.05)

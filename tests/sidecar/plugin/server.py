@@ -51,8 +51,11 @@ class Server:
             return
         server, self._server = self._server, None
         server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for _ in range(5):
+            # What was accepted just before has its transport a few turns later.
+            for writer in list(self._writers):
+                writer.transport.abort()
+            await asyncio.sleep(0)
         await self.until(lambda: not self._writers)
         for task in list(self._tasks):
             task.cancel()

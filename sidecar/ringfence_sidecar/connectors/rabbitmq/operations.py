@@ -38,8 +38,9 @@ ACK = Operation(
     name="ack",
     title="Acknowledge messages",
     description=(
-        "Tells the broker that leased messages are done with: they are gone then. Answers once the broker has done it. "
-        "lost: the lease was over, and the message comes again."
+        "Tells the broker that leased messages are done with, and answers once it has taken note. lost: the lease was "
+        "over, and the message comes again. A broker that dies in the next moment may hand a message out once more, as "
+        "AMQP confirms no acknowledgement: do the work so that twice does no harm."
     ),
     effect=Effect.WRITE,
     arguments=arguments.Settle,

@@ -57,7 +57,7 @@ class Settler:
         return tuple(Settled(handle=handle, outcome=_outcome(handle, held, done, unsure)) for handle, held in found)
 
     def begin(self, group: Group, held: Sequence[Lease], verdict: Verdict) -> asyncio.Task[bool]:
-        """Settle what has been taken out of the leases; the task returns True once the broker has done it."""
+        """Settle what has been taken out of the leases; the task returns True once the broker has read it."""
         task = asyncio.create_task(_settle(group, held, verdict))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -70,7 +70,10 @@ class Settler:
 
 
 async def _settle(group: Group, held: Sequence[Lease], verdict: Verdict) -> bool:
-    """The broker answers none of these; that it answers what follows on the same channel says that it has done them."""
+    """The broker answers none of these; that it answers what follows on the same channel says that it has read them.
+
+    It does not say that a quorum queue has written them: a broker that dies now may hand the message out once more.
+    """
     channel = group.channel
     try:
         with translated(f"queue {group.queue!r}", sent=True):
