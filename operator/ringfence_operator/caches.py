@@ -13,29 +13,31 @@ from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Change, Informer
 from ringfence_operator.kube.source import ApiSource, OptionalSource
 from ringfence_operator.reconcile.cilium import PLURAL
+from ringfence_operator.reconcile.connector_index import (
+    BY_CONNECTOR,
+    BY_SECRET,
+    index_by_backend,
+    index_by_connector,
+    index_by_named_secret,
+    index_by_own_secret,
+)
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
-    BY_CONNECTOR,
     BY_NAMESPACE,
     BY_NODE,
     BY_POD_POLICY,
     BY_POLICY,
-    BY_SECRET,
     BY_SERVICE,
     FOREIGN,
     LACKING,
     PORT_SETS,
     Cilium,
     View,
-    index_by_backend,
     index_by_claim,
-    index_by_connector,
-    index_by_named_secret,
     index_by_namespace,
     index_by_node,
-    index_by_own_secret,
     index_by_pod_policy,
     index_by_policy,
     index_by_service,

@@ -7,15 +7,14 @@ from ringfence_operator import labels
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
+from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
-    BY_CONNECTOR,
     BY_NAMESPACE,
     BY_NODE,
     BY_POLICY,
-    BY_SECRET,
     BY_SERVICE,
     PORT_SETS,
     View,

@@ -1,6 +1,6 @@
 """/healthz, /readyz and /metrics, for the kubelet and Prometheus. An answer shows that the event loop is alive."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ringfence_sidecar.asgi import App, HttpError, Receive, Response, Scope, Send
@@ -51,17 +51,21 @@ class HealthAndMetrics:
 class Surfaces:
     """The ASGI application of the agent's port: both surfaces and the probes, by path."""
 
-    def __init__(self, *, mcp: App, rest: App, health: Health) -> None:
+    def __init__(self, *, mcp: App, rest: App, health: Health, begin: Callable[[], Awaitable[None]]) -> None:
         self._mcp = mcp
         self._rest = rest
         self._health = health
+        self._begin = begin
+        """Waits for what calls need, for as long as a process that has just started may have them wait."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises HttpError."""
         path: str = scope["path"]
         if path == "/mcp":
+            await self._begin()
             await self._mcp(scope, receive, send)
         elif path.startswith("/v1/"):
+            await self._begin()
             await self._rest(scope, receive, send)
         elif path in PATHS:
             await self._health(scope, receive, send)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -43,8 +44,8 @@ class Sidecar:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self.serving: tuple[Server, ...] = ()
-        self.is_configured = False
-        """Whether there has been a configuration, and it is in force."""
+        self._started = time.monotonic()
+        self._configured = asyncio.Event()
         self._kept = Kept()
         self._payloads = Payloads()
         self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
@@ -56,7 +57,7 @@ class Sidecar:
             self.pipeline,
             Builtin(lambda: self._kept.values, self._payloads),
             self._payloads,
-            is_configured=lambda: self.is_configured,
+            is_configured=self._configured.is_set,
         )
         self._surface = Surface(self.service, sampled=self._tracer.is_exporting)
         self._health = Health(self.missing)
@@ -69,6 +70,7 @@ class Sidecar:
             mcp=Endpoint(self._surface.server, max_body_bytes=most),
             rest=Rest(self.service, max_body_bytes=most, sampled=self._tracer.is_exporting),
             health=self._health,
+            begin=self._begin,
         )
         return (
             server_of(
@@ -87,15 +89,22 @@ class Sidecar:
 
     def missing(self) -> str:
         """Return why calls are refused, or nothing."""
-        return "" if self.is_configured else "no configuration from the operator yet"
+        return "" if self._configured.is_set() else "no configuration from the operator yet"
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force, and tell clients what tools there are now."""
         await self._kept.apply(configuration)
         await self.pipeline.apply(configuration)
         self._surface.refresh()
-        self.is_configured = True
+        self._configured.set()
         _log.info("configuration.applied", version=configuration.version, connectors=len(configuration.connectors))
+
+    async def _begin(self) -> None:
+        if self._configured.is_set():
+            return
+        left = self._started + self._settings.start_seconds - time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._configured.wait(), max(0.0, left))
 
     async def close(self) -> None:
         """Let go of everything; the audit's last line is written last."""

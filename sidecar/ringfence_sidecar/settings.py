@@ -37,6 +37,9 @@ class Settings:
     """Longest body of a request."""
     max_connections: int = 256
     """Connections to MCP and REST at once; streams hold one each."""
+    start_seconds: int = 3
+    """How long after its start the process has calls wait for its first configuration: the agent starts before the
+    kubelet has published the pod's address, without which the operator hands out nothing."""
     stop_seconds: int = 10
     """How long calls may go on once the process was told to stop."""
     log_level: str = "info"

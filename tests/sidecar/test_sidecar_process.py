@@ -74,3 +74,16 @@ async def test_a_changed_configuration_is_in_force_within_a_second(tmp_path: Pat
                 await asyncio.sleep(0.02)
 
     assert (before, after) == ({"value": "b"}, {"value": "c"})
+
+
+async def test_a_call_that_comes_before_the_first_configuration_waits_for_it_a_moment(tmp_path: Path) -> None:
+    server = Server({"p-a": "b"})
+
+    async with running(server), serving(tmp_path, configured=False) as bed:
+        call = asyncio.create_task(bed.call("get", {"key": "a"}))
+        done, _ = await asyncio.wait({call}, timeout=0.3)
+        bed.configure(store(server), version="1")
+        answer = await asyncio.wait_for(call, SECONDS)
+
+    assert not done
+    assert answer.json()["data"] == {"value": "b"}

@@ -7,7 +7,8 @@ from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.connector_auth import Auth
-from ringfence_operator.reconcile.view import BY_CONNECTOR, BY_SECRET, View, index_by_backend
+from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET, index_by_backend
+from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.connector_network import Redis
 from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.selector import selects

@@ -72,7 +72,8 @@ class Store:
         self._client, *beneath = connect(configuration)
         self._to_close = (self._client, *beneath)
         self._on_back = on_back
-        self._probing: asyncio.Task[None] | None = None
+        # Whoever asks first need not pay for the connection.
+        self._probing: asyncio.Task[None] = asyncio.create_task(self._probe())
         self.is_reachable = True
 
     @property
@@ -86,8 +87,7 @@ class Store:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        if self._probing is not None:
-            self._probing.cancel()
+        self._probing.cancel()
         for each in self._to_close:
             with suppress(Exception):
                 await each.aclose()
@@ -137,7 +137,7 @@ class Store:
 
     def _away(self) -> None:
         self.is_reachable = False
-        if self._probing is None or self._probing.done():
+        if self._probing.done():
             self._probing = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:

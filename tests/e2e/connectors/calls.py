@@ -66,8 +66,9 @@ def ask(agent: AgentHandle, path: str, body: Any = None, **headers: str) -> tupl
 
 
 def do(agent: AgentHandle, name: str, operation: str, arguments: Body, **headers: str) -> dict[str, Any]:
-    """Return the envelope of a call, however it ended."""
-    return ask(agent, f"connectors/{name}/{operation}", arguments, **headers)[1]
+    """Return the envelope of a call, however it ended: a problem document calls its status `outcome`."""
+    answer = ask(agent, f"connectors/{name}/{operation}", arguments, **headers)[1]
+    return {**answer, "status": answer.get("outcome", answer.get("status"))}
 
 
 def filled(agent: AgentHandle, name: str) -> None:

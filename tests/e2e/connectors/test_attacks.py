@@ -2,7 +2,7 @@
 
 import struct
 
-from tests.e2e.connectors.backend import using
+from tests.e2e.connectors.backend import until, using
 from tests.e2e.connectors.calls import (
     BROKER_PASSWORD,
     address_of_service,
@@ -102,6 +102,7 @@ def test_another_agents_handles_and_values_are_unknown(world: World) -> None:
     one, other = (using(world, name, agent=agent) for agent in ("one", "other"))
     for agent in (one, other):
         agent.until_ready()
+    until(world, "Connector", name, "EndpointsHealthy")
     queue = queue_with_a_message(world, one, name)
     received = do(one, name, "receive", {"queue": queue, "waitSeconds": 5})
     handle = received["data"]["messages"][0]["handle"]

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.reconcile import view
+from ringfence_operator.reconcile import connector_index, view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
@@ -95,10 +95,13 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         view.BY_POLICY: view.index_by_policy,
         view.BY_CLAIM: view.index_by_claim,
         view.BY_NAMESPACE: view.index_by_namespace,
-        view.BY_CONNECTOR: view.index_by_connector,
-        view.BY_SECRET: view.index_by_named_secret,
+        connector_index.BY_CONNECTOR: connector_index.index_by_connector,
+        connector_index.BY_SECRET: connector_index.index_by_named_secret,
     },
-    "connectors": {view.BY_SERVICE: view.index_by_backend, view.BY_SECRET: view.index_by_own_secret},
+    "connectors": {
+        view.BY_SERVICE: connector_index.index_by_backend,
+        connector_index.BY_SECRET: connector_index.index_by_own_secret,
+    },
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},
     "services": {view.PORT_SETS: view.index_port_sets},
     "pods": {view.BY_NODE: view.index_by_node, view.BY_POD_POLICY: view.index_by_pod_policy},

@@ -253,7 +253,7 @@ async def test_a_connector_may_be_named_as_the_sidecars_own_tools_are(tmp_path: 
 
 @MODES
 async def test_without_a_configuration_there_are_only_refusals(tmp_path: Path, mode: Mode) -> None:
-    async with serving(tmp_path, configured=False) as bed, client_of(bed, mode) as client:
+    async with serving(tmp_path, configured=False, start_seconds=0) as bed, client_of(bed, mode) as client:
         result = await client.call_tool("cache_get", {"key": "a"})
 
     assert result.is_error

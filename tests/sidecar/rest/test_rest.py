@@ -68,7 +68,7 @@ async def test_what_is_not_served_is_a_problem_document_with_the_envelopes_membe
 
 
 async def test_a_sidecar_without_a_configuration_refuses_calls_and_says_when_to_try_again(tmp_path: Path) -> None:
-    async with serving(tmp_path, configured=False) as bed:
+    async with serving(tmp_path, configured=False, start_seconds=0) as bed:
         call = await bed.call("get", {"key": "a"})
         value = await bed.client.get("/v1/cache/a")
         ready = await bed.client.get("/readyz")
