@@ -74,7 +74,7 @@ check-diff: ## Fail if a generated file is not what the models say
 
 ## --- run ------------------------------------------------------------------------------------------------------------
 
-.PHONY: demo image bench-operator bench-egress
+.PHONY: demo image bench-operator bench-egress bench-sidecar
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
@@ -86,3 +86,6 @@ bench-operator: setup ## Measure the operator; prints a table and keeps JSON in 
 
 bench-egress: setup ## Measure the egress gateway; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.egress
+
+bench-sidecar: setup ## Measure the sidecar with real back ends, no cluster; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.sidecar

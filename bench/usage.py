@@ -24,8 +24,9 @@ class Use:
         status = dict(line.split(":", 1) for line in lines)
         return cls(
             cpu=(int(stat[11]) + int(stat[12])) / _TICKS,
-            rss=int(status["VmRSS"].split()[0]) / 1024,
-            peak=int(status["VmHWM"].split()[0]) / 1024,
+            # One that has ended and was not waited for holds nothing.
+            rss=int(status.get("VmRSS", "0").split()[0]) / 1024,
+            peak=int(status.get("VmHWM", "0").split()[0]) / 1024,
         )
 
 

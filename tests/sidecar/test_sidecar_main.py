@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -102,6 +103,24 @@ async def test_a_signal_ends_it_in_order_with_its_audit_closed(tmp_path: Path, n
     assert code == 0
     assert [line.split('"event":"')[1].split('"')[0] for line in out.splitlines()] == ["start", "call", "end"]
     assert "Traceback" not in err
+
+
+async def test_what_the_sidecar_does_itself_is_served_and_audited(tmp_path: Path) -> None:
+    path = tmp_path / "configuration.json"
+    write(path, configuration())
+
+    async with process(path) as (program, client):
+        await until_ready(client)
+        answers = [await client.put("/v1/cache/colour", json={"value": "blue"}), await client.get("/v1/cache/grey")]
+        program.terminate()
+        _, out, _ = await ended(program)
+
+    calls = [line for line in map(json.loads, out.splitlines()) if line["event"] == "call"]
+    assert [answer.status_code for answer in answers] == [200, 404]
+    assert [(call["connector"], call["operation"], call["outcome"], call["code"]) for call in calls] == [
+        ("cache", "set", "ok", ""),
+        ("cache", "get", "notFound", "ValueNotFound"),
+    ]
 
 
 async def test_a_port_that_is_taken_ends_it_with_an_error(tmp_path: Path) -> None:

@@ -155,7 +155,9 @@ class Store:
             self.is_reachable = True
             if self._on_back is not None:
                 await self._on_back()
-            return
+            if self.is_reachable:
+                return
+            # It has faltered since, while this task was under way, so that no other one looks for it.
 
 
 def connect(configuration: Redis) -> list[Any]:

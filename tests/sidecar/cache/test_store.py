@@ -11,7 +11,7 @@ from ringfence_sidecar.cache.store import Store, StoreAwayError
 from ringfence_sidecar.configuration import Redis
 from tests.backends.certificates import Issued, issue
 from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
-from tests.backends.waiting import until
+from tests.backends.waiting import eventually, until
 from tests.ports import free_port
 from tests.sidecar.cache.pods import Backend, Pods
 
@@ -64,6 +64,32 @@ async def test_a_namespaces_user_reaches_no_other_namespaces_keys(limited: Redis
         ):
             with pytest.raises(redis.RedisError):
                 _raw(client, *forbidden)
+
+
+async def test_a_redis_that_falters_again_while_it_is_told_what_it_missed_is_back_in_the_end(
+    redis_server: RedisServer,
+) -> None:
+    told = 0
+
+    async def back() -> None:
+        nonlocal told
+        told += 1
+        if told == 1:
+            await falter()
+
+    async def falter() -> None:
+        redis_server.freeze()
+        with pytest.raises(StoreAwayError):
+            await store.read(["rf:{team-a}:x"])
+        redis_server.thaw()
+
+    store = Store(redis_server.configuration(), on_back=back)
+
+    await falter()
+    await eventually(lambda: told > 1 and store.is_reachable, what="Redis is back")
+
+    assert await store.read(["rf:{team-a}:x"]) == [None]
+    await store.close()
 
 
 async def test_without_a_password_redis_says_nothing(redis_server: RedisServer) -> None:

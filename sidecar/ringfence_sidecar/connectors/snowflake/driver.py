@@ -61,6 +61,9 @@ class Driver:
     rows_of: Any
     """Reads the rows of a chunk's stream, many at a time. Internal to the driver, which is pinned for it: what it shows
     of chunks gives one row at a time, each by way of another thread."""
+    tells: Any
+    """A context variable: False where the driver need not work out what it would tell its maker, were it allowed to.
+    Internal, too."""
 
 
 @functools.cache
@@ -74,7 +77,8 @@ def load() -> Driver:
     from snowflake.connector._internal.arrow_stream_async import (  # noqa: PLC0415
         create_async_row_iterator_from_stream_ptr,
     )
+    from snowflake.connector._internal.decorators import _TRACKING  # noqa: PLC0415
     from snowflake.connector.aio import Connection  # noqa: PLC0415
     from snowflake.connector.errors import Error  # noqa: PLC0415
 
-    return Driver(Connection, Error, create_async_row_iterator_from_stream_ptr)
+    return Driver(Connection, Error, create_async_row_iterator_from_stream_ptr, _TRACKING)

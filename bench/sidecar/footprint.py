@@ -1,0 +1,89 @@
+"""What a sidecar holds in memory: with nothing bound, with both kinds, and at work."""
+
+import asyncio
+import itertools
+
+from bench.quantile import quantile
+from bench.row import Row, at_most, for_comparison
+from bench.sidecar.bed import Bed, configuration
+from bench.sidecar.client import Answer, Client
+from bench.sidecar.driver import ITEMS, READ, make_items
+from bench.sidecar.load import Call, Load
+from bench.sidecar.memory import Memory
+from bench.usage import Use
+
+RATE = 100.0
+SECONDS, QUICK_SECONDS = 30, 5
+SETTLE_SECONDS = 3.0
+QUEUE = "bench-work"
+
+
+async def measure_footprint(bed: Bed) -> list[Row]:
+    """As the kernel says; at work, the most of what is seen each second."""
+    bare = bed.sidecar(configuration())
+    await bare.ready()
+    await asyncio.sleep(SETTLE_SECONDS)
+    nothing = Memory.of(bare.pid)
+    bare.end()
+    server, _ = bed.snowflake()
+    warehouse, broker = bed.warehouse(server), bed.broker(bed.rabbitmq())
+    await make_items(warehouse)
+    both = bed.sidecar(configuration(warehouse, broker))
+    await both.ready()
+    await both.bound("warehouse", "events")
+    assert (await both.client.call("events", "declare", queue={"name": QUEUE})).is_served
+    assert (await both.client.call("warehouse", "query", sql=READ, binds=[1])).is_served
+    await asyncio.sleep(SETTLE_SECONDS)
+    idle = Memory.of(both.pid)
+    return [
+        at_most("resident memory, no Connector bound", nothing.rss, 40, "MiB", f"private {nothing.private:g} MiB"),
+        for_comparison("both kinds bound, idle", idle.rss, "MiB", f"private {idle.private:g} MiB"),
+        *await _busy(bed, both.client, both.pid),
+    ]
+
+
+async def _busy(bed: Bed, client: Client, pid: int) -> list[Row]:
+    interval, before = bed.busy(), Use.of(pid).cpu
+    load, seen = Load(work(client), rate=RATE), list[Memory]()
+    load.begin()
+    seconds = bed.count(SECONDS, QUICK_SECONDS)
+    for _ in range(seconds):
+        await asyncio.sleep(1.0)
+        seen.append(Memory.of(pid))
+    attempts = await load.end()
+    cpu = (Use.of(pid).cpu - before) / len(attempts) * 1000
+    failed = sum(bool(each.fault) for each in attempts)
+    bed.keep("footprint", {"rss": [each.rss for each in seen], "private": [each.private for each in seen]})
+    times = [each.seconds * 1000 for each in attempts]
+    said = f"{len(attempts):,} calls in {seconds} s, {failed} failed, p50 {quantile(times, 0.5):.1f} ms"
+    return [
+        at_most("both busy at 100 calls/s, half of each kind", max(each.rss for each in seen), 128, "MiB", said),
+        for_comparison("  private part", max(each.private for each in seen), "MiB"),
+        for_comparison("  CPU time of a call", round(cpu, 2), "ms", interval.note()),
+    ]
+
+
+def work(client: Client) -> Call:
+    """Return calls by turns: a query, a publish, a query, a receive that acknowledges what came before it."""
+    handles: list[str] = []
+    numbers = itertools.count()
+
+    async def receive() -> Answer:
+        if handles:
+            taken, handles[:] = handles[:], []
+            await client.call("events", "ack", handles=taken)
+        answer = await client.call("events", "receive", queue=QUEUE, count=5)
+        if answer.is_served:
+            handles.extend(each["handle"] for each in answer.envelope["data"]["messages"])
+        return answer
+
+    async def call(number: int) -> Answer:
+        match number % 4:
+            case 1:
+                message = {"exchange": "", "routingKey": QUEUE, "payload": {"number": next(numbers)}}
+                return await client.call("events", "publish", messages=[message])
+            case 3:
+                return await receive()
+        return await client.call("warehouse", "query", sql=READ, binds=[number % ITEMS])
+
+    return call
