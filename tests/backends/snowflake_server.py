@@ -84,7 +84,9 @@ def running_snowflake(*arguments: str, scheme: str = "http") -> Iterator[tuple[S
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": f"{fakesnow()}{os.pathsep}{ROOT}"}
     argv = [sys.executable, "-m", "tests.backends.snowflake", "--port", str(port), *arguments]
-    with tempfile.TemporaryFile("w+") as errors:
+    # It leaves behind where it keeps stages.
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryDirectory() as scratch:
+        environment["TMPDIR"] = scratch
         process = subprocess.Popen(argv, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
             assert process.stdout is not None
