@@ -47,7 +47,7 @@ def connect(agent: AgentHandle, proxy: str, target: str, credential: str = "") -
     """Return the first line that a proxy answers to CONNECT, or what went wrong."""
     shown = f"Proxy-Authorization: Basic {base64.b64encode(credential.encode()).decode()}\r\n" if credential else ""
     said = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{shown}\r\n".encode().hex()
-    answer = agent.pod.script("knock", proxy, PROXY, [said], container="agent")
+    answer = agent.pod.script("say", proxy, PROXY, [said], container="agent")
     try:
         return bytes.fromhex(answer).split(b"\r\n")[0].decode()
     except ValueError:
@@ -75,7 +75,7 @@ def test_a_warehouse_outside_is_reached_by_the_sidecar_and_not_by_its_agent(
 
         answered = do(agent, name, "query", {"sql": "SELECT COUNT(*) AS n FROM orders"})
         knocked = [connect(agent, proxy, target, guess) for guess in ("", "sidecar:guess", f"{name}:{name}")]
-        direct = agent.pod.script("knock", place.address, place.port, ["16"], container="agent")
+        direct = agent.pod.script("say", place.address, place.port, ["16"], container="agent")
 
     assert answered["data"]["rows"] == [[3]]
     assert {each.split(" ")[1] for each in knocked} == {"407"}, knocked
@@ -98,7 +98,7 @@ def test_a_broker_outside_is_reached_by_the_sidecar(alone: World, cluster: Clust
 
         queue = queue_with_a_message(alone, agent, name)
         received = do(agent, name, "receive", {"queue": queue, "waitSeconds": 10})
-        direct = agent.pod.script("knock", place.address, place.port, ["16"], container="agent")
+        direct = agent.pod.script("say", place.address, place.port, ["16"], container="agent")
 
     assert [each["payload"] for each in received["data"]["messages"]] == [{"n": 1}]
     assert direct in {"ConnectionRefusedError", "TimeoutError", "OSError"}
