@@ -8,12 +8,12 @@ import socket
 import sys
 
 
-def knock(host: str, port: int, said: list[str]) -> str:
+def say(host: str, port: int, octets: list[str]) -> str:
     answer = b""
     try:
         with socket.create_connection((host, port), timeout=5) as connection:
             connection.settimeout(5)
-            for each in said:
+            for each in octets:
                 connection.sendall(bytes.fromhex(each))
                 answer = connection.recv(65536)
     except OSError as error:
@@ -21,4 +21,4 @@ def knock(host: str, port: int, said: list[str]) -> str:
     return answer.hex()
 
 
-json.dump(knock(*map(json.loads, sys.argv[1:4])), sys.stdout)
+json.dump(say(*map(json.loads, sys.argv[1:4])), sys.stdout)
