@@ -125,9 +125,9 @@ async def test_an_endpoint_that_is_not_there_is_lost_for_all_who_wait() -> None:
 async def test_an_endpoint_that_does_not_answer_is_lost_in_time_for_another_try() -> None:
     async with shared() as bed:
         bed.server.is_deaf = True
-        deadline = Deadline.after(0.5)
+        deadline = Deadline.after(2.0)
 
         with pytest.raises(BackendLostError):
             await bed.shared.acquire(deadline)
 
-        assert deadline.remaining > 0.1
+        assert deadline.remaining > 0.2
