@@ -1,4 +1,4 @@
-"""The pipeline's quota step. Without a Quota, everything is within it."""
+"""The pipeline's quota step. Without a Quota, the step is left out."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -19,16 +19,3 @@ class Quota(Protocol):
 
     async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:
         """Grant all of `estimate`, or raise LimitedError and grant nothing."""
-
-
-class _Granted:
-    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:  # noqa: ARG002 - the Protocol's
-        return ()
-
-
-class Unlimited:
-    """No Quota holds."""
-
-    async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:  # noqa: ARG002 - the Protocol's
-        """Grant it."""
-        return _Granted()
