@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.errors import BackendLostError, UnavailableError, UnknownError
-from ringfence_sidecar.routing.breaker import State
 from ringfence_sidecar.routing.retry import Budget, backoff
 from ringfence_sidecar.routing.route import Route
 from ringfence_sidecar.routing.selection import in_order
@@ -16,8 +15,8 @@ from ringfence_sidecar.routing.session import EndpointLeftError
 ROUNDS = 3
 """How often a call goes round all endpoints; it waits between rounds, and not between endpoints."""
 
-PROBE_SECONDS = 1.0
-"""How long a call waits for a probe of the only endpoints that there are,"""
+PROBE_SECONDS = 1.5
+"""How long a call waits for a probe of the only endpoints that there are: as long as a breaker is first open,"""
 PROBE_TICK_SECONDS = 0.01
 """and how often it looks."""
 
@@ -113,9 +112,8 @@ class Plan:
         if self._lost is not None:
             seconds = backoff(self._round, self._draw)
         elif self._round:
-            # Nothing was tried: but a probe that is under way may close a breaker any moment.
-            probing = any(route.breaker.state is State.HALF_OPEN for route in self._routes.values())
-            if not probing or self._waited > PROBE_SECONDS:
+            # Nothing was tried: but a probe that is under way, or soon due, may close a breaker any moment.
+            if self._waited + self._next_probe() > PROBE_SECONDS:
                 raise self._closed()
             self._round -= 1
             self._waited += PROBE_TICK_SECONDS
@@ -126,9 +124,12 @@ class Plan:
         if seconds:
             await asyncio.sleep(seconds)
 
+    def _next_probe(self) -> float:
+        """Return the seconds until an endpoint may be probed; 0 while one is."""
+        return min((route.breaker.opens_in for route in self._routes.values()), default=PROBE_SECONDS)
+
     def _closed(self) -> UnavailableError:
-        soonest = min((route.breaker.opens_in for route in self._routes.values()), default=1.0)
         return UnavailableError(
             "no endpoint of the connector is available: each has failed lately; ask again later",
-            retry_after=round(max(0.1, soonest), 2),
+            retry_after=round(max(0.1, self._next_probe()), 2),
         )

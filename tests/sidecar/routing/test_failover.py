@@ -202,6 +202,20 @@ async def test_calls_wait_for_a_probe_that_is_under_way_and_are_not_refused() ->
     assert {envelope.status for envelope in envelopes} == {Status.OK}
 
 
+async def test_a_call_waits_for_an_endpoint_that_was_not_yet_there_when_it_was_first_looked_at() -> None:
+    server = Server({"p-colour": "blue"})
+    checks = HealthCheck(interval_seconds=60, timeout_seconds=1)
+
+    async with serving(connector(endpoint(server), health_check=checks)) as (pipeline, _):
+        while pipeline.health()[0].healthy:
+            await asyncio.sleep(0.001)
+        await server.start()
+        envelope = await pipeline.run(call("get", {"key": "colour"}))
+        await server.kill()
+
+    assert envelope.status is Status.OK
+
+
 async def test_an_endpoint_that_takes_connections_and_answers_nothing_costs_a_read_no_failure(
     servers: tuple[Server, Server],
 ) -> None:
