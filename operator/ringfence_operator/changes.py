@@ -117,6 +117,10 @@ class Changes:
         """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
         self._queue.add_after(Task("Connector", *connector), HEALTH_SECONDS, LATER)
 
+    def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
+        """Have the agent (namespace and name) looked at: its sidecar finds the pod's network to be another."""
+        self._queue.add(Task("Agent", *agent), NOW)
+
     def authority_changed(self, change: Change[Any]) -> None:
         """Somebody changed or deleted a namespace's copy of the control server's authority."""
         for key in self.view.agents.keys_by(BY_NAMESPACE, change.key.namespace):

@@ -102,6 +102,7 @@ class Process:
             self._queue,
             on_change=changes.holder_stands_otherwise,
             on_health=changes.connector_stands_otherwise,
+            on_inside=changes.agent_stands_otherwise,
             on_identity=changes.all_with_sidecars,
         )
         changes.pod_gone = made.feed.sidecars.withdraw

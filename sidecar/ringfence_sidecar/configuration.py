@@ -141,6 +141,15 @@ class Configuration(_Wire, frozen=True, kw_only=True):
     values: Values = Values()
 
 
+class Inside(_Wire, frozen=True, kw_only=True):
+    """What the pod's network is like from inside."""
+
+    closed: bool
+    """True if the canary, which nothing permits, could not be reached."""
+    way_out: bool | None = None
+    """Whether the policy's port set on the egress gateway answers; None without one."""
+
+
 class EndpointHealth(_Wire, frozen=True, kw_only=True):
     """How a sidecar finds one endpoint."""
 
@@ -162,6 +171,8 @@ class Poll(_Wire, frozen=True, kw_only=True):
     health: tuple[EndpointHealth, ...] = ()
     cache_reachable: bool | None = None
     """None without Redis."""
+    inside: Inside | None = None
+    """None until it has been looked at."""
     generations: dict[str, int] = {}
     """UID of the agent and of each connector → the generation that `version` was made from: nothing older is sent."""
     wait_seconds: float | None = None

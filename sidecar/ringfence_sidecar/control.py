@@ -1,6 +1,7 @@
 """The sidecar's end of the control channel: its configuration by long poll, its health on the way back."""
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from ringfence_sidecar.configuration import Configuration, EndpointHealth, Poll, decode
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, Poll, decode
 from ringfence_sidecar.https import Answer, Channel
 
 PATH = "/v1/sidecar/poll"
@@ -39,8 +40,8 @@ OnChange = Callable[[Configuration], Awaitable[None]]
 class ControlClient:
     """Keeps `current` as the operator has it. With the operator away, what is there stays in force.
 
-    `url` is `https://address:port`; token and authority are read again for each use, since both rotate. `health` and
-    `cache_reachable` are asked for each poll. What `on_change` raises ends `run`.
+    `url` is `https://address:port`; token and authority are read again for each use, since both rotate. `health`,
+    `cache_reachable` and `inside` are asked for each poll. What `on_change` raises ends `run`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ControlClient:
         on_change: OnChange,
         health: Callable[[], Sequence[EndpointHealth]] = tuple,
         cache_reachable: Callable[[], bool | None] = lambda: None,
+        inside: Callable[[], Inside | None] = lambda: None,
         sidecar_version: str = "",
     ) -> None:
         parts = urlsplit(url)
@@ -64,7 +66,9 @@ class ControlClient:
         self._on_change: Final = on_change
         self._health: Final = health
         self._cache_reachable: Final = cache_reachable
+        self._inside: Final = inside
         self._sidecar_version: Final = sidecar_version
+        self._hurry: Final = asyncio.Event()
         self._told: tuple[object, ...] = ()
         self._is_connected = False
 
@@ -72,6 +76,10 @@ class ControlClient:
     def is_connected(self) -> bool:
         """True if the last poll was answered as it should be."""
         return self._is_connected
+
+    def hurry(self) -> None:
+        """Report at once what is other than what was told: somebody waits for it."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Follow the operator until cancelled."""
@@ -99,7 +107,7 @@ class ControlClient:
         """Report at once what cannot wait until the poll under way is answered."""
         channel = self._channel()
         while True:
-            await asyncio.sleep(HEALTH_SECONDS)
+            await self._pause(HEALTH_SECONDS)
             if self._is_connected and self._told != self._state():
                 try:
                     await self._post(channel, self._poll(wait_seconds=0.0))
@@ -107,7 +115,13 @@ class ControlClient:
                     log.debug("control.not_told", error=type(error).__name__)
                 finally:
                     channel.close()
-                await asyncio.sleep(TOGETHER_SECONDS)
+                await self._pause(TOGETHER_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until something is in a hurry."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+        self._hurry.clear()
 
     def _channel(self) -> Channel:
         return Channel(*self._place, server_name=SERVER_NAME)
@@ -135,6 +149,7 @@ class ControlClient:
             sidecar_version=self._sidecar_version,
             health=tuple(self._health()),
             cache_reachable=self._cache_reachable(),
+            inside=self._inside(),
             generations=generations,
             wait_seconds=wait_seconds,
         )
@@ -178,7 +193,7 @@ class ControlClient:
     def _state(self) -> tuple[object, ...]:
         """Return what cannot wait: who is well, and who is not."""
         each = tuple((it.connector, it.generation, it.endpoint, it.healthy, it.reason) for it in self._health())
-        return (*each, self._cache_reachable())
+        return (*each, self._cache_reachable(), self._inside())
 
 
 def _delay(failures: int, *, is_quick: bool = False) -> float:

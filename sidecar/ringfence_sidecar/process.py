@@ -19,6 +19,7 @@ from ringfence_sidecar.cache_metrics import CacheMetrics
 from ringfence_sidecar.configuration import Configuration
 from ringfence_sidecar.guard import Guard
 from ringfence_sidecar.health import Health, HealthAndMetrics, Surfaces
+from ringfence_sidecar.inside import Look
 from ringfence_sidecar.kept import Kept
 from ringfence_sidecar.mcp.endpoint import Endpoint
 from ringfence_sidecar.mcp.surface import Surface
@@ -52,6 +53,7 @@ class Sidecar:
         self._tracer = _tracer(environ, settings)
         self.pipeline = Pipeline(cache=self._kept, audit=self.audit, pod=settings.pod, tracer=self._tracer)
         self.pipeline.metrics.registry.register(CacheMetrics(self._kept))
+        self.look = Look(canary=settings.canary, way_out=settings.way_out)
         self.source = self._source()
         self.service = Service(
             self.pipeline,
@@ -119,15 +121,18 @@ class Sidecar:
             return FileSource(settings.configuration_file, self.apply)
         from ringfence_sidecar.control import ControlClient  # noqa: PLC0415 - ssl, which a file needs not
 
-        return ControlClient(
+        client = ControlClient(
             settings.control,
             token=settings.token_file,
             authority=settings.authority_file,
             on_change=self.apply,
             health=self.pipeline.health,
             cache_reachable=lambda: self._kept.is_reachable,
+            inside=lambda: self.look.finding,
             sidecar_version=__version__,
         )
+        self.look.on_change = client.hurry
+        return client
 
     def _metrics(self) -> bytes:
         from prometheus_client.exposition import generate_latest  # noqa: PLC0415 - for those who scrape
@@ -161,11 +166,12 @@ async def listening(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
                 group.create_task(server.serve(sockets=[each]))
                 for server, each in zip(sidecar.serving, sockets, strict=True)
             ]
-            following = group.create_task(sidecar.source.run())
+            following = [group.create_task(each.run()) for each in (sidecar.source, sidecar.look)]
             try:
                 yield sidecar
             finally:
-                following.cancel()
+                for task in following:
+                    task.cancel()
                 sidecar.stop_listeners()
                 for server in sidecar.serving:
                     server.should_exit = True

@@ -26,6 +26,10 @@ class Settings:
     """Instead of a control server, for development and tests: read again whenever it changes."""
     token_file: Path = Path("/var/run/ringfence/token/token")
     authority_file: Path = Path("/var/run/ringfence/authority/ca.crt")
+    canary: str = ""
+    """`host:port` that must not be reached from the pod; nothing is looked at if it is empty."""
+    way_out: str = ""
+    """`host:port` of the policy's port set on the egress gateway, which must be; empty without one."""
     pod: str = ""
     """The pod's name, for the audit."""
     port: int = 8811

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar import control
-from ringfence_sidecar.configuration import Configuration, EndpointHealth
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside
 from ringfence_sidecar.control import ControlClient
 from tests.operator.control.sidecar_side import HERE, NAMES, POD, Door, door, token
 
@@ -25,6 +25,7 @@ class End:
     token: Path
     authority: Path
     health: list[EndpointHealth] = field(default_factory=list)
+    inside: Inside | None = None
     configured: asyncio.Queue[tuple[float, Configuration]] = field(default_factory=asyncio.Queue)
     running: asyncio.Task[None] | None = None
 
@@ -63,6 +64,7 @@ async def end(at: Door, folder: Path, *, runs: bool = True) -> AsyncIterator[End
         authority=folder / "ca.crt",
         on_change=changed,
         health=lambda: tuple(found.health),
+        inside=lambda: found.inside,
         sidecar_version="1.2.3",
     )
     found = End(client, folder / "token", folder / "ca.crt")
@@ -177,6 +179,19 @@ async def test_health_that_changes_is_told_before_the_poll_under_way_is_over(at:
 
         found = [(each["endpoint"], each["healthy"], each["reason"]) for each in report["health"]]
         assert found == [("e", False, "Lost")]
+
+
+async def test_how_the_pod_finds_its_network_is_told_at_once_when_it_is_in_a_hurry(at: Door, tmp_path: Path) -> None:
+    at.publish(connectors={"c": 1})
+    async with end(at, tmp_path / "end") as sidecar:
+        await sidecar.next()
+        await at.seen(version="v1")
+
+        sidecar.inside = Inside(closed=True, way_out=True)
+        sidecar.client.hurry()
+        report = await at.seen(sidecarVersion="1.2.3", version="v1")
+
+    assert report["inside"] == {"closed": True, "wayOut": True}
 
 
 async def test_what_cannot_be_decoded_leaves_what_is_there_and_shows_no_secret(

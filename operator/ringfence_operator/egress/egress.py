@@ -30,8 +30,8 @@ TOGETHER_SECONDS = 1.0
 class Egress:
     """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
 
-    `on_health` hears of connectors of which sidecars report something else, `on_identity` of another authority or other
-    credentials.
+    `on_health` hears of connectors of which sidecars report something else, `on_inside` of agents whose pod's network
+    is found to be another, `on_identity` of another authority or other credentials.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Egress:
         *,
         on_change: Callable[[str], None],
         on_health: Callable[[tuple[str, str]], None] = lambda _: None,
+        on_inside: Callable[[tuple[str, str]], None] = lambda _: None,
         on_identity: Callable[[], None] = lambda: None,
     ) -> None:
         self.feed = Feed(
@@ -50,6 +51,7 @@ class Egress:
             on_change=on_change,
             on_seen=self._seen,
             on_health=on_health,
+            on_inside=on_inside,
             review=TokenReviewer(kube).review,
         )
         self._on_identity = on_identity

@@ -9,7 +9,7 @@ import orjson
 import structlog
 
 from ringfence_operator.egress.ledger import Ledger
-from ringfence_operator.egress.sidecars import ConnectorKey, SidecarBook
+from ringfence_operator.egress.sidecars import AgentKey, ConnectorKey, SidecarBook
 from ringfence_operator.reconcile.gateway import Seen, Standing
 from ringfence_operator.resources.port_set import PortSet
 
@@ -35,11 +35,12 @@ class Feed:
         on_change: Callable[[str], None],
         on_seen: Callable[[str], None],
         on_health: Callable[[ConnectorKey], None] = lambda _: None,
+        on_inside: Callable[[AgentKey], None] = lambda _: None,
         review: Callable[[str], Awaitable[str | None]] | None = None,
     ) -> None:
         self._path = path
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
-        self.sidecars = SidecarBook(send=self._send, on_change=on_health)
+        self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_inside=on_inside)
         self._review = review
         self._reviews: set[asyncio.Task[None]] = set()
         self._issuer: Message | None = None

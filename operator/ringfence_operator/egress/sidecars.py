@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
-from ringfence_operator.reconcile.sidecars import ConnectorHealth, EndpointHealth
+from ringfence_operator.reconcile.sidecars import ConnectorHealth, EndpointHealth, Inside
 
 Message = dict[str, Any]
 ConnectorKey = tuple[str, str]
+AgentKey = tuple[str, str]
 NOT_CHECKED = "NotChecked"
 """What a sidecar says of an endpoint that it has not looked at yet: nothing that anybody could be told."""
 
@@ -19,6 +20,7 @@ class _Published:
     address: str
     configuration: Mapping[str, Any] = field(repr=False)
     namespace: str
+    agent: str
 
     def message(self, uid: str) -> Message:
         return {"kind": "sidecar", "uid": uid, "address": self.address, "configuration": self.configuration}
@@ -30,17 +32,26 @@ class _Report:
     cache_reachable: bool | None
     health: dict[tuple[str, int], list[Mapping[str, Any]]]
     """Connector's name and generation → its endpoints."""
+    inside: Inside | None
 
 
 class SidecarBook:
     """A `reconcile.sidecars.Sidecars`; `send` takes messages to the control process, while there is one.
 
-    `on_change` hears of each connector (namespace and name) of which a sidecar reports something else than before.
+    `on_change` hears of each connector (namespace and name) of which a sidecar reports something else than before,
+    `on_inside` of each agent whose pod's network is found to be another.
     """
 
-    def __init__(self, *, send: Callable[[Message], None], on_change: Callable[[ConnectorKey], None]) -> None:
+    def __init__(
+        self,
+        *,
+        send: Callable[[Message], None],
+        on_change: Callable[[ConnectorKey], None],
+        on_inside: Callable[[AgentKey], None] = lambda _: None,
+    ) -> None:
         self._send: Final = send
         self._on_change: Final = on_change
+        self._on_inside: Final = on_inside
         self._published: dict[str, _Published] = {}
         self._reports: dict[str, _Report] = {}
         self._reporting: defaultdict[ConnectorKey, set[str]] = defaultdict(set)
@@ -56,7 +67,8 @@ class SidecarBook:
         present = self._published.get(pod_uid)
         if present is not None and present.address == address and present.configuration == configuration:
             return
-        fresh = _Published(address, configuration, str(configuration["agent"]["namespace"]))
+        agent = configuration["agent"]
+        fresh = _Published(address, configuration, str(agent["namespace"]), str(agent["name"]))
         self._published[pod_uid] = fresh
         self._send(fresh.message(pod_uid))
 
@@ -91,6 +103,15 @@ class SidecarBook:
         present, report = self._published.get(pod_uid), self._reports.get(pod_uid)
         return present is not None and report is not None and report.version == present.configuration["version"]
 
+    def has_reported(self, pod_uid: str) -> bool:
+        """Return True if the pod's sidecar has reported since this replica leads."""
+        return pod_uid in self._reports
+
+    def inside(self, pod_uid: str) -> Inside | None:
+        """Return what the pod's network is like; None if its sidecar has not said, or is of a version that does not."""
+        report = self._reports.get(pod_uid)
+        return report.inside if report else None
+
     def messages(self) -> Iterator[Message]:
         """Yield what a control process has to be told that knows nothing yet."""
         for uid, published in self._published.items():
@@ -105,8 +126,14 @@ class SidecarBook:
         health: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
         for each in message["health"]:
             health.setdefault((str(each["connector"]), int(each["generation"])), []).append(each)
-        report = _Report(str(message["version"]), message["cacheReachable"], health)
-        self._replace(uid, published.namespace, report)
+        wire = message["inside"]
+        inside = Inside(closed=bool(wire["closed"]), way_out=wire["wayOut"]) if wire else None
+        before = self._reports.get(uid)
+        self._replace(
+            uid, published.namespace, _Report(str(message["version"]), message["cacheReachable"], health, inside)
+        )
+        if before is None or before.inside != inside:
+            self._on_inside((published.namespace, published.agent))
 
     def _replace(self, uid: str, namespace: str, report: _Report | None) -> None:
         before = self._reports.pop(uid, None)

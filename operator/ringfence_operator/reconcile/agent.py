@@ -42,12 +42,18 @@ _QUIET: dict[str, float] = {
     Reason.NOT_READY: QUIET_SECONDS,
     Reason.GATEWAY_PENDING: QUIET_SECONDS,
     Reason.NETWORK_UNVERIFIED: QUIET_SECONDS,
+    Reason.UNVERIFIED_INSIDE: QUIET_SECONDS,
+    Reason.WAY_OUT_CLOSED: QUIET_SECONDS,
+    Reason.CANARY_REACHED: QUIET_SECONDS,
     Reason.POLICY_NOT_FOUND: POLICY_SECONDS,
     Reason.CONNECTOR_NOT_FOUND: POLICY_SECONDS,
     Reason.SIDECAR_UNAVAILABLE: POLICY_SECONDS,
 }
 """For how long after the beginning each is not worth a write."""
-_AT_GATEWAY = {Reason.GATEWAY_PENDING, Reason.GATEWAY_REFUSED, Reason.GATEWAY_UNAVAILABLE}
+_NOT_IN_FORCE = {
+    *(Reason.GATEWAY_PENDING, Reason.GATEWAY_REFUSED, Reason.GATEWAY_UNAVAILABLE),
+    *(Reason.UNVERIFIED_INSIDE, Reason.WAY_OUT_CLOSED, Reason.CANARY_REACHED),
+}
 _WORDED = {
     Reason.STARTING,
     Reason.IMAGE_NOT_FOUND,
@@ -103,7 +109,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
-    enforced = enforcement(context, view, tools.gateway)
+    enforced = enforcement(context, view, tools.gateway, tools.sidecars)
     again = await _report(context, _while_in_force(decision, enforced), enforced, tools)
     settles = settles_in(context, view, tools.gateway)
     waits = (again, settles, None if context.is_node_known else NODE_SECONDS)
@@ -180,8 +186,8 @@ def _without_service(decision: Decision, agent: Agent) -> Decision:
 
 
 def _while_in_force(decision: Decision, enforced: Enforced) -> Decision:
-    """Return the decision for an agent whose policy the gateway does not have in force: not ready, if it would be."""
-    if not enforced or enforced[1] not in _AT_GATEWAY or not decision.is_ready or decision.is_finished:
+    """Return the decision for an agent that is not confined as it should be: not ready, if it would be."""
+    if not enforced or enforced[1] not in _NOT_IN_FORCE or not decision.is_ready or decision.is_finished:
         return decision
     _, reason, message = enforced
     return replace(decision, is_ready=False, reason=reason, message=message, look_again=SETTLE_SECONDS)

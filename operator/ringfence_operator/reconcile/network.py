@@ -11,6 +11,7 @@ from ringfence_operator.reconcile.kept import Kept, is_as_wanted
 from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw
 from ringfence_operator.reconcile.sidecar_network import SidecarNetworks
+from ringfence_operator.reconcile.sidecars import Sidecars
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View, block_of
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.gateway import admission_name, build_admission, build_gateway_egress
@@ -21,6 +22,7 @@ from ringfence_operator.resources.network_policy import (
     policy_name,
 )
 from ringfence_operator.resources.observed import digest
+from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.selector import selects
 
 _DENY_DIGEST = digest(build_default_deny("")["spec"])
@@ -148,8 +150,8 @@ Enforced = tuple[bool, Reason, str] | None
 """Whether what confines a pod is in force, why, and a sentence; None without a pod."""
 
 
-def enforcement(context: Context, view: View, gateway: Gateway | None) -> Enforced:
-    """Return whether what confines the agent's pod is in force."""
+def enforcement(context: Context, view: View, gateway: Gateway | None, sidecars: Sidecars | None = None) -> Enforced:
+    """Return whether what confines the agent's pod is in force: as it was written, and as it is found from inside."""
     pod = context.own_pod
     if pod is None:
         return None
@@ -168,6 +170,7 @@ def enforcement(context: Context, view: View, gateway: Gateway | None) -> Enforc
     lacking = _lacking_in_cluster(context) or (
         _lacking_at_gateway(context, view, gateway) if gateway else lacking_by_name(context, view)
     )
+    lacking = lacking or (_lacking_inside(context, view, pod, sidecars) if sidecars and pod.sidecar_hash else None)
     if lacking:
         return False, *lacking
     return True, Reason.IN_FORCE, "the default deny is written, and nobody else's policy opens egress"
@@ -189,6 +192,28 @@ def _lacking_at_gateway(context: Context, view: View, gateway: Gateway) -> tuple
     before = find_condition(context.agent.status.conditions, ConditionType.ENFORCED)
     is_settling = standing.seconds < SETTLE_SECONDS and before is not None and before.status == Status.TRUE
     return None if is_settling else explain(standing)
+
+
+def _lacking_inside(context: Context, view: View, pod: Pod, sidecars: Sidecars) -> tuple[Reason, str] | None:
+    """Return what the pod's sidecar finds amiss, or that it has not looked yet."""
+    found = sidecars.inside(pod.meta.uid)
+    if found is None:
+        before = find_condition(context.agent.status.conditions, ConditionType.ENFORCED)
+        was_in_force = before is not None and before.status == Status.TRUE
+        # A new leader has heard of nobody yet, and a sidecar of an older version never says.
+        if was_in_force or sidecars.has_reported(pod.meta.uid):
+            return None
+        return Reason.UNVERIFIED_INSIDE, "the pod's sidecar has not said yet how it finds the pod's network"
+    if not found.closed and not view.settings.allow_unenforced_network:
+        message = "the sidecar reached the API server from inside the pod, which no policy permits"
+        return Reason.CANARY_REACHED, f"{message}: see what enforces NetworkPolicies on its node"
+    if found.way_out is False:
+        message = f"from inside the pod its policy's port set at {pod.gateway_address} does not answer"
+        return (
+            Reason.WAY_OUT_CLOSED,
+            f"{message}: see the gateway's pods, and what enforces NetworkPolicies there",
+        )
+    return None
 
 
 def settles_in(context: Context, view: View, gateway: Gateway | None) -> float | None:

@@ -34,6 +34,16 @@ class ConnectorHealth:
     """False if a sidecar that has the connector does not reach Redis; None without Redis, or without a report."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What a pod's network is like, as its sidecar finds it."""
+
+    closed: bool
+    """True if what nothing permits could not be reached."""
+    way_out: bool | None = None
+    """Whether the policy's port set answers; None without one."""
+
+
 class Sidecars(Protocol):
     """The sidecars, through the control process. What has been said stays said when the control process restarts."""
 
@@ -49,6 +59,12 @@ class Sidecars(Protocol):
 
     def health(self, connector: tuple[str, str], generation: int) -> ConnectorHealth:
         """Return what the sidecars that have this generation of the connector (namespace and name) report."""
+
+    def has_reported(self, pod_uid: str) -> bool:
+        """Return True if the pod's sidecar has reported since this replica leads."""
+
+    def inside(self, pod_uid: str) -> Inside | None:
+        """Return what the pod's network is like; None if its sidecar has not said, or is of a version that does not."""
 
 
 class Ways(Protocol):

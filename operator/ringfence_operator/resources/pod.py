@@ -15,6 +15,7 @@ from ringfence_operator.resources.sidecar import (
     build_sidecar,
     build_sidecar_volumes,
     file_mode,
+    looks_inside,
     sidecar_labels,
 )
 from ringfence_operator.resources.way_out import WayOut
@@ -157,8 +158,9 @@ def build_pod(
     if seconds_left is not None:
         spec["activeDeadlineSeconds"] = max(1, seconds_left)
     if sidecar:
-        spec["initContainers"] = [build_sidecar(sidecar)]
-        mode = file_mode(has_group=effective.isolation.value is not Isolation.NONE)
+        is_confined = effective.isolation.value is not Isolation.NONE
+        spec["initContainers"] = [build_sidecar(sidecar, looks_inside(way_out) if is_confined else ())]
+        mode = file_mode(has_group=is_confined)
         spec["volumes"] += build_sidecar_volumes(sidecar, mode=mode)
     return {
         "apiVersion": "v1",

@@ -14,6 +14,7 @@ from ringfence_operator.api.connector_auth import SnowflakeAuth
 from ringfence_operator.api.sidecar import API_PORT, HEALTH_PORT
 from ringfence_operator.resources.observed import digest
 from ringfence_operator.resources.sidecar_configuration import IDENTITIES, SECRETS, TOKEN_FILE
+from ringfence_operator.resources.way_out import WayOut
 
 CONTROL_PORT = 18443
 AUDIENCE = "ringfence-control"
@@ -22,6 +23,8 @@ USER_ID = 65533
 TOKEN_SECONDS = 3607
 """How long a token is valid; the kubelet renews it after four fifths."""
 _TOKEN, _AUTHORITY = "/var/run/ringfence/token", "/var/run/ringfence/authority"
+_API_SERVER = "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)"
+"""The kubelet puts in the address: the one server that every cluster has, and that no policy may open."""
 _SCRATCH = "/tmp"  # noqa: S108 - of the sidecar's own container
 
 
@@ -55,8 +58,11 @@ def sidecar_labels(names: Sequence[str]) -> dict[str, str]:
     return {labels.SIDECAR: "true", **{f"{labels.CONNECTORS}{name}": "true" for name in names}}
 
 
-def build_sidecar(sidecar: Sidecar) -> dict[str, Any]:
-    """Return the native sidecar: up before the agent's container, stopped after it."""
+def build_sidecar(sidecar: Sidecar, looks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return the native sidecar: up before the agent's container, stopped after it.
+
+    `looks` are the variables that tell it what to look at from inside (`looks_inside`).
+    """
     host = f"[{sidecar.control}]" if ip_address(sidecar.control).version == 6 else sidecar.control  # noqa: PLR2004
     probe = {"port": HEALTH_PORT, "scheme": "HTTP"}
     return {
@@ -72,6 +78,7 @@ def build_sidecar(sidecar: Sidecar) -> dict[str, Any]:
             },
             {"name": "HOME", "value": _SCRATCH},
             *_telemetry(sidecar),
+            *looks,
         ],
         "ports": [{"name": "sidecar-http", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
         # The agent's container starts when the hook returns; a startup probe would cost up to its period more. It waits
@@ -106,6 +113,14 @@ def build_sidecar(sidecar: Sidecar) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
+
+
+def looks_inside(way_out: WayOut | None) -> list[dict[str, Any]]:
+    """Return the variables for the sidecar of a pod that is confined: what it must not reach, and what it must."""
+    found = [{"name": "RINGFENCE_SIDECAR_CANARY", "value": _API_SERVER}]
+    if way_out and way_out.has_proxy:
+        found.append({"name": "RINGFENCE_SIDECAR_WAY_OUT", "value": way_out.proxy})
+    return found
 
 
 def _telemetry(sidecar: Sidecar) -> list[dict[str, Any]]:

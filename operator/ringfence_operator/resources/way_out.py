@@ -27,12 +27,17 @@ class WayOut:
         searches = {"searches": list(self.searches)} if self.searches else {}
         return {"nameservers": [self.address], **searches}
 
+    @property
+    def proxy(self) -> str:
+        """Address and port of the proxy."""
+        host = f"[{self.address}]" if ip_address(self.address).version == 6 else self.address  # noqa: PLR2004
+        return f"{host}:{PROXY_PORT}"
+
     def environment(self) -> list[dict[str, Any]]:
         """Return the variables that programs look for a proxy in, in both spellings."""
         if not self.has_proxy:
             return []
-        host = f"[{self.address}]" if ip_address(self.address).version == 6 else self.address  # noqa: PLR2004
-        proxy, direct = f"http://{host}:{PROXY_PORT}", ",".join(self.direct)
+        proxy, direct = f"http://{self.proxy}", ",".join(self.direct)
         values = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": direct}
         spelt = values | {name.lower(): value for name, value in values.items()}
         return [{"name": name, "value": value} for name, value in spelt.items()]

@@ -308,6 +308,20 @@ async def test_what_sidecars_report_is_told_once_and_again_only_when_it_is_other
     assert (first["uid"], first["version"], first["health"][0]["healthy"]) == (POD, "v1", True)
     assert (second["health"][0]["healthy"], second["health"][0]["reason"]) == (False, "Lost")
     assert first["cacheReachable"] is None
+    assert first["inside"] is None
+
+
+async def test_how_a_sidecar_finds_its_network_is_told_and_again_when_it_is_other(at: Door) -> None:
+    at.publish()
+    line = await at.line()
+
+    await line.poll(token(), version="v1", waitSeconds=0, inside={"closed": True})
+    first = await at.seen()
+    await line.poll(token(), version="v1", waitSeconds=0, inside={"closed": True, "wayOut": True, "more": 1})
+    second = await at.seen()
+
+    assert first["inside"] == {"closed": True, "wayOut": None}
+    assert second["inside"] == {"closed": True, "wayOut": True}
 
 
 @pytest.mark.parametrize(
@@ -319,6 +333,9 @@ async def test_what_sidecars_report_is_told_once_and_again_only_when_it_is_other
         {"health": [{"connector": "c"}]},
         {"health": [{"connector": "c", "generation": 1, "endpoint": "e", "healthy": "yes"}]},
         {"cacheReachable": "yes"},
+        {"inside": True},
+        {"inside": {"closed": "yes"}},
+        {"inside": {"closed": True, "wayOut": 1}},
         {"generations": {"c": "1"}},
         {"waitSeconds": "1"},
     ],

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.egress.sidecars import SidecarBook
+from ringfence_operator.reconcile.sidecars import Inside
 
 Raw = dict[str, Any]
 
@@ -11,16 +12,23 @@ class Book:
     def __init__(self) -> None:
         self.sent: list[Raw] = []
         self.changed: list[tuple[str, str]] = []
-        self.it = SidecarBook(send=self.sent.append, on_change=self.changed.append)
+        self.looked: list[tuple[str, str]] = []
+        self.it = SidecarBook(send=self.sent.append, on_change=self.changed.append, on_inside=self.looked.append)
 
     def publish(self, uid: str, *, version: str = "v1", address: str = "10.0.0.1", namespace: str = "team") -> None:
         agent = {"namespace": namespace, "name": "a", "uid": "u"}
         self.it.publish(uid, address, {"version": version, "agent": agent})
 
-    def report(self, uid: str, *health: Raw, version: str = "v1", reachable: bool | None = None) -> None:
-        self.it.hear(
-            {"kind": "sidecarSeen", "uid": uid, "version": version, "cacheReachable": reachable, "health": health}
-        )
+    def report(
+        self,
+        uid: str,
+        *health: Raw,
+        version: str = "v1",
+        reachable: bool | None = None,
+        inside: Raw | None = None,
+    ) -> None:
+        said = {"version": version, "cacheReachable": reachable, "health": health, "inside": inside}
+        self.it.hear({"kind": "sidecarSeen", "uid": uid, **said})
 
 
 @pytest.fixture
@@ -146,3 +154,31 @@ def test_an_endpoint_that_a_sidecar_has_not_looked_at_yet_is_neither_healthy_nor
 
     assert (found.endpoints["e"].healthy, found.endpoints["e"].unhealthy) == (0, 1)
     assert found.cache_reachable is True
+
+
+def test_how_a_pod_finds_its_network_is_known_once_its_sidecar_has_said_so(book: Book) -> None:
+    book.publish("a")
+    unheard = (book.it.has_reported("a"), book.it.inside("a"))
+
+    book.report("a", inside={"closed": True, "wayOut": False})
+
+    assert unheard == (False, None)
+    assert book.it.has_reported("a")
+    assert book.it.inside("a") == Inside(closed=True, way_out=False)
+
+
+def test_an_agent_hears_of_its_pods_network_when_it_is_another_and_not_each_time(book: Book) -> None:
+    book.publish("a")
+
+    for closed in (True, True, False):
+        book.report("a", inside={"closed": closed, "wayOut": None})
+
+    assert book.looked == [("team", "a"), ("team", "a")]
+
+
+def test_a_sidecar_that_does_not_look_has_reported_all_the_same(book: Book) -> None:
+    book.publish("a")
+    book.report("a")
+
+    assert book.it.has_reported("a")
+    assert book.it.inside("a") is None

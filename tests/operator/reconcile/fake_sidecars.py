@@ -6,7 +6,7 @@ from typing import Any
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.reconcile.gateway import Force, Standing
 from ringfence_operator.reconcile.port_set import PortSetsFullError
-from ringfence_operator.reconcile.sidecars import ConnectorHealth
+from ringfence_operator.reconcile.sidecars import ConnectorHealth, Inside
 from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.sidecar_configuration import Proxy, Way
 
@@ -17,6 +17,8 @@ class FakeSidecars:
     def __init__(self) -> None:
         self.served: dict[str, tuple[str, dict[str, Any]]] = {}
         self.reports: dict[tuple[str, str], ConnectorHealth] = {}
+        self.found: Inside | None = Inside(closed=True)
+        self.has_heard = True
 
     def publish(self, pod_uid: str, address: str, configuration: dict[str, Any]) -> None:
         self.served[pod_uid] = address, configuration
@@ -26,6 +28,12 @@ class FakeSidecars:
 
     def health(self, connector: tuple[str, str], generation: int) -> ConnectorHealth:  # noqa: ARG002 - the port's
         return self.reports.get(connector, ConnectorHealth())
+
+    def has_reported(self, pod_uid: str) -> bool:  # noqa: ARG002 - the port's
+        return self.has_heard
+
+    def inside(self, pod_uid: str) -> Inside | None:  # noqa: ARG002 - the port's
+        return self.found if self.has_heard else None
 
 
 class FakeWays:

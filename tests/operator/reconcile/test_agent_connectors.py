@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
-from ringfence_operator.reconcile.agent import POLICY_SECONDS
+from ringfence_operator.reconcile.agent import POLICY_SECONDS, QUIET_SECONDS
+from ringfence_operator.reconcile.sidecars import Inside
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.fake_sidecars import FakeSidecars
 from tests.operator.reconcile.kstatus import kstatus
@@ -43,6 +44,14 @@ class Connected(World):
         if self.pod:
             self._set(podIP="10.244.0.9")
         self.settle()
+
+    def look(self) -> None:
+        """Have the agent looked at for longer than anything waits to be told."""
+        for _ in range(3):
+            self.wait(QUIET_SECONDS)
+            self.deliver()
+            self.reconcile()
+        self.deliver()
 
     def restart_as(self, settings: Settings) -> None:
         """Have another operator lead, with other settings."""
@@ -374,3 +383,69 @@ def test_a_suspended_agent_has_no_outdated_sidecar() -> None:
 
     assert world.status["state"] == "Suspended"
     assert world.condition("SidecarOutdated") == {}
+
+
+def test_an_agent_is_not_ready_before_its_sidecar_has_looked_at_the_network_from_inside() -> None:
+    world = Connected()
+    world.told.found = None
+    world.told.has_heard = False
+    world.boot()
+    world.look()
+    unheard = world.ready
+
+    world.told.has_heard, world.told.found = True, Inside(closed=True)
+    world.settle()
+
+    assert unheard == ("False", "UnverifiedInside")
+    assert world.ready[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        pytest.param(Inside(closed=False), "CanaryReached", id="open"),
+        pytest.param(Inside(closed=True, way_out=False), "WayOutClosed", id="no way out"),
+    ],
+)
+def test_what_the_sidecar_finds_amiss_makes_the_agent_unready(found: Inside, reason: str) -> None:
+    world = Connected()
+    world.run()
+    before = world.ready
+
+    world.told.found = found
+    world.look()
+
+    assert before[0] == "True"
+    assert world.ready == ("False", reason)
+    assert world.condition("Enforced")["status"] == "False"
+
+
+def test_where_the_operator_was_told_to_allow_an_open_network_an_open_one_is_no_news() -> None:
+    world = Connected(settings=SETTINGS.model_copy(update={"allow_unenforced_network": True}))
+    world.told.found = Inside(closed=False)
+
+    world.run()
+
+    assert world.ready[0] == "True"
+
+
+def test_a_new_leader_that_has_heard_of_no_sidecar_yet_leaves_ready_what_is() -> None:
+    world = Connected()
+    world.run()
+    world.told.has_heard = False
+    writes = len(world.api.writes)
+
+    world.restart_as(SETTINGS)
+    world.settle()
+
+    assert world.ready[0] == "True"
+    assert len(world.api.writes) == writes
+
+
+def test_a_sidecar_of_a_version_that_does_not_look_holds_nothing_up() -> None:
+    world = Connected()
+    world.told.found = None
+
+    world.run()
+
+    assert world.ready[0] == "True"

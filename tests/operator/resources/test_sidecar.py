@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.resources.pod import build_pod, pod_labels
 from ringfence_operator.resources.sidecar import Sidecar, build_sidecar
+from ringfence_operator.resources.way_out import WayOut
 from ringfence_operator.settings import Settings
 from tests.operator.resources.connectors import IDENTITY, make_connector, rabbitmq, snowflake
 from tests.operator.resources.objects import effective_of, make_agent
@@ -17,9 +19,9 @@ SNOW = make_connector("snow", snowflake(auth=IDENTITY))
 SIDECAR = Sidecar("registry.example/sidecar:1", "10.96.0.44", (MQ, SNOW))
 
 
-def pod_of(sidecar: Sidecar | None = SIDECAR, **spec: Any) -> Raw:
+def pod_of(sidecar: Sidecar | None = SIDECAR, *, way_out: WayOut | None = None, **spec: Any) -> Raw:
     agent = make_agent(connectors=[{"name": "mq"}, {"name": "snow"}], **spec)
-    return build_pod(agent, None, effective_of(agent, settings=ANY_ISOLATION), sidecar=sidecar)
+    return build_pod(agent, None, effective_of(agent, settings=ANY_ISOLATION), way_out=way_out, sidecar=sidecar)
 
 
 @pytest.mark.parametrize("level", ["None", "Container"])
@@ -124,3 +126,23 @@ def test_the_connectors_are_fields_of_the_user_and_their_content_is_not() -> Non
 
     assert with_them["ringfence.dev/spec-hash"] != other["ringfence.dev/spec-hash"]
     assert with_them["ringfence.dev/spec-hash"] == pod_of(None)["metadata"]["annotations"]["ringfence.dev/spec-hash"]
+
+
+def test_the_sidecar_of_a_confined_agent_is_told_what_to_look_at_from_inside() -> None:
+    way = WayOut("10.96.0.60")
+
+    confined, open_ = (
+        {
+            each["name"]: each.get("value")
+            for each in pod_of(way_out=way, isolation=level)["spec"]["initContainers"][0]["env"]
+        }
+        for level in ("Basic", "None")
+    )
+
+    assert confined["RINGFENCE_SIDECAR_CANARY"] == "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)"
+    assert confined["RINGFENCE_SIDECAR_WAY_OUT"] == "10.96.0.60:3128"
+    assert not {"RINGFENCE_SIDECAR_CANARY", "RINGFENCE_SIDECAR_WAY_OUT"} & open_.keys()
+
+
+def test_an_agent_with_another_way_out_has_no_outdated_sidecar() -> None:
+    assert "WAY_OUT" not in json.dumps(build_sidecar(SIDECAR))
