@@ -1,7 +1,7 @@
 """Read an answer without end from each host over plain HTTP; log `[seconds, "way host", "open" | "cut"]` as it changes.
 
-Arguments: hosts, each asked by its name on port 80, and through the proxy. Goes on until it is stopped; what is cut stays
-so.
+Arguments: hosts, each asked by its name on port 80, and through the proxy. It goes on until it is stopped, and begins
+nothing anew.
 """
 
 import json

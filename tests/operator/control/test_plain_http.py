@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,8 +55,8 @@ async def at(tmp_path: Path) -> AsyncIterator[World]:
         yield found
 
 
-@pytest.fixture
-async def dripping(at: World) -> AsyncIterator[Dripping]:
+@asynccontextmanager
+async def serving() -> AsyncIterator[Dripping]:
     found = Dripping()
     server = await asyncio.start_server(found.serve, SLOW, 80)
     yield found
@@ -64,6 +64,12 @@ async def dripping(at: World) -> AsyncIterator[Dripping]:
     for writer in found.writers:
         writer.transport.abort()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def dripping(at: World) -> AsyncIterator[Dripping]:
+    async with serving() as found:
+        yield found
 
 
 async def begin(
@@ -146,6 +152,19 @@ async def test_a_policy_that_lets_no_plain_http_out_any_more_cuts_all_of_it(at: 
     await at.apply("a.example")
     dripping.drip()
     assert await begin(at, "a.example")
+
+
+async def test_answers_that_come_through_an_upstream_proxy_are_cut_as_well(tmp_path: Path) -> None:
+    async with world(tmp_path, serve=False, upstreamProxy=f"http://{SLOW}") as at, serving() as proxy:
+        await at.apply("a.example", "b.example")
+        kept, cut = await begin(at, "a.example"), await begin(at, "b.example")
+
+        await at.apply("a.example")
+
+        assert await cut.closed(5)
+        proxy.drip()
+        assert await goes_on(kept)
+    assert [each.split()[1] for each in proxy.requests] == [b"http://a.example/", b"http://b.example/"]
 
 
 async def test_a_connection_that_is_kept_serves_another_name_after_a_change(at: World, dripping: Dripping) -> None:
