@@ -7,6 +7,7 @@ import orjson
 from ringfence_operator.control.envoy_cluster import build_cluster, build_loop, build_proxy
 from ringfence_operator.control.envoy_doors import build_doors
 from ringfence_operator.control.envoy_http import build_http_listener
+from ringfence_operator.control.envoy_plain import build_plain_cluster, build_plain_listener
 from ringfence_operator.control.envoy_routes import build_routes, tls_ports
 from ringfence_operator.control.envoy_tls import build_tls_listener
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
@@ -46,7 +47,12 @@ def build_shared(settings: GatewaySettings) -> list[Resource]:
 def _envoy_resources(port_set: PortSet, settings: GatewaySettings, wiring: Wiring) -> Iterator[Resource]:
     cluster = build_cluster(port_set.block, wiring)
     yield message_resource(CLUSTER, cluster.name, cluster)
-    http = build_http_listener(port_set, settings, wiring)
+    lead = build_plain_cluster(port_set.block, settings)
+    yield message_resource(CLUSTER, lead.name, lead)
+    plain = build_plain_listener(port_set, settings, wiring)
+    if plain is not None:
+        yield message_resource(LISTENER, plain.name, plain)
+    http = build_http_listener(port_set.block)
     yield message_resource(LISTENER, http.name, http)
     for port, offset in tls_ports(port_set).items():
         tls = build_tls_listener(port_set, port, offset, settings, wiring)

@@ -34,7 +34,7 @@ def build_cluster(block: int, wiring: Wiring) -> cluster_pb2.Cluster:
         name=block_name(block),
         cluster_type={"name": "envoy.clusters.dynamic_forward_proxy", "typed_config": packed(config)},
         lb_policy="CLUSTER_PROVIDED",
-        **_limits(),
+        **limits(),
     )
 
 
@@ -65,7 +65,7 @@ def build_loop() -> cluster_pb2.Cluster:
         type="ORIGINAL_DST",
         lb_policy="CLUSTER_PROVIDED",
         original_dst_lb_config={"use_http_header": True},
-        **{**_limits(), "circuit_breakers": _breakers(2**31 - 1, 2**31 - 1)},
+        **{**limits(), "circuit_breakers": _breakers(2**31 - 1, 2**31 - 1)},
     )
 
 
@@ -80,7 +80,7 @@ def build_proxy(proxy: Proxy, settings: GatewaySettings) -> cluster_pb2.Cluster:
         type="STATIC" if _is_address(proxy.host) else "STRICT_DNS",
         load_assignment={"cluster_name": PROXY_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
         typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(options)},
-        **{**_limits(), "circuit_breakers": _breakers(2**31 - 1, 2**31 - 1)},
+        **{**limits(), "circuit_breakers": _breakers(2**31 - 1, 2**31 - 1)},
     )
     if cluster.type == cluster_pb2.Cluster.STRICT_DNS:
         cluster.typed_dns_resolver_config.MergeFrom(_resolver(settings.resolvers))
@@ -99,7 +99,8 @@ def proxy_headers(proxy: Proxy) -> list[dict[str, Any]]:
     return [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
 
 
-def _limits() -> dict[str, Any]:
+def limits() -> dict[str, Any]:
+    """Return what a cluster of one policy may take."""
     return {
         "connect_timeout": {"seconds": 5},
         "circuit_breakers": _breakers(MOST_CONNECTIONS, MOST_PENDING),

@@ -6,8 +6,10 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from google.protobuf import any_pb2
 
 from ringfence_operator.control.gateway import collapsed
@@ -53,6 +55,13 @@ def only_public(closed: tuple[str, ...] | None) -> rbac_pb2.RBAC:
         rules.append(rbac_pb2.Principal(not_id=_leads_to(inside)))
     principal = rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=rules))
     return _allowing(rbac_pb2.Permission(any=True), principal)
+
+
+@lru_cache(maxsize=8)
+def address_check(closed: tuple[str, ...] | None) -> Filter:
+    """Return the filter of connections that lets through what `only_public` does."""
+    config = network_rbac_pb2.RBAC(stat_prefix="address", rules=only_public(closed))
+    return Filter(name="address", typed_config=packed(config))
 
 
 @lru_cache(maxsize=1)

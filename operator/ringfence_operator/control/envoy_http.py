@@ -4,37 +4,34 @@ from functools import lru_cache
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
-from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
-from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as manager_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
-from ringfence_operator.control.envoy_cluster import build_dns_cache
-from ringfence_operator.control.envoy_filters import http_log, only_public, packed
+from ringfence_operator.control.envoy_filters import http_log, packed
 from ringfence_operator.control.envoy_listener import listening, most_connections
-from ringfence_operator.control.envoy_routes import CHECK, RESOLVE
-from ringfence_operator.control.gateway import GatewaySettings, Wiring
-from ringfence_operator.resources.port_set import HTTP, PortSet, block_name
+from ringfence_operator.control.envoy_routes import MARK
+from ringfence_operator.resources.port_set import HTTP, block_name
 
 CLOSING_NANOSECONDS = 200_000_000
 """How long a client may take to read the last of an answer and close, before it is closed to."""
 
 
-def build_http_listener(port_set: PortSet, settings: GatewaySettings, wiring: Wiring) -> listener_pb2.Listener:
-    """Return the listener. It says nothing of names, so that a change of names cuts no connection."""
-    manager = packed(_manager(port_set.block, settings, wiring))
+def build_http_listener(block: int) -> listener_pb2.Listener:
+    """Return the listener. It says nothing of names, so that a change of names cuts no connection of a client."""
+    manager = packed(_manager(block))
     chain = listener_components_pb2.FilterChain(
-        name="http", filters=[most_connections(port_set.block), {"name": "http", "typed_config": manager}]
+        name="http", filters=[most_connections(block), {"name": "http", "typed_config": manager}]
     )
     return listener_pb2.Listener(
-        name=f"{block_name(port_set.block)}-http",
+        name=f"{block_name(block)}-http",
         filter_chains=[chain],
-        **listening(port_set.block, HTTP),
+        **listening(block, HTTP),
     )
 
 
-def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_pb2.HttpConnectionManager:
+def _manager(block: int) -> manager_pb2.HttpConnectionManager:
     return manager_pb2.HttpConnectionManager(
         stat_prefix="http",
         codec_type="HTTP1",
@@ -43,7 +40,7 @@ def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_p
             "route_config_name": block_name(block),
             "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": {}},
         },
-        http_filters=_filters(block, settings, wiring),
+        http_filters=[_mark(), _router()],
         access_log=[_log()],
         # Upgrades to HTTP/2 are offered by some clients on every request, and need not be taken.
         http_protocol_options={
@@ -62,22 +59,13 @@ def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_p
         server_header_transformation="PASS_THROUGH",
         generate_request_id={"value": False},
         skip_xff_append=True,
+        local_reply_config=_replies(),
     )
 
 
-def _filters(block: int, settings: GatewaySettings, wiring: Wiring) -> list[HttpFilter]:
-    if settings.proxy is not None:
-        return [_router()]
-    resolve = dynamic_forward_proxy_pb2.FilterConfig(
-        dns_cache_config=build_dns_cache(block, wiring), save_upstream_address=True
-    )
-    check = _check(wiring.closed_by(settings))
-    return [HttpFilter(name=RESOLVE, typed_config=packed(resolve)), check, _router()]
-
-
-@lru_cache(maxsize=8)
-def _check(closed: tuple[str, ...] | None) -> HttpFilter:
-    return HttpFilter(name=CHECK, typed_config=packed(rbac_pb2.RBAC(rules=only_public(closed))))
+@lru_cache(maxsize=1)
+def _mark() -> HttpFilter:
+    return HttpFilter(name=MARK, typed_config=packed(set_filter_state_pb2.Config()))
 
 
 @lru_cache(maxsize=1)
@@ -90,3 +78,15 @@ def _router() -> HttpFilter:
 @lru_cache(maxsize=1)
 def _log() -> accesslog_pb2.AccessLog:
     return http_log()
+
+
+@lru_cache(maxsize=1)
+def _replies() -> manager_pb2.LocalReplyConfig:
+    """Return what is answered where the way out was closed before an answer came: Envoy itself does not know why."""
+    text = (
+        "Ringfence: no answer from %REQ(:AUTHORITY)%. Its name leads nowhere, or to an address that is not public, or "
+        "its server closed the connection.\n"
+    )
+    body = {"text_format_source": {"inline_string": text}, "content_type": "text/plain"}
+    closed = {"response_flag_filter": {"flags": ["UC"]}}
+    return manager_pb2.LocalReplyConfig(mappers=[{"filter": closed, "body_format_override": body}])

@@ -1,21 +1,20 @@
 """Envoy's routes for HTTP: which authority is let through, which CONNECT is led to which listener, what is refused."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from envoy.config.route.v3 import route_pb2
-from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route, VirtualHost
-from google.protobuf import any_pb2
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 
-from ringfence_operator.control.envoy_cluster import LOOP_CLUSTER, PROXY_CLUSTER, proxy_headers
-from ringfence_operator.control.envoy_filters import VALID_NAME, packed
+from ringfence_operator.control.envoy_cluster import LOOP_CLUSTER, proxy_headers
+from ringfence_operator.control.envoy_filters import VALID_NAME
+from ringfence_operator.control.envoy_plain import AUDITED_CHAIN, mark, plain_chain, plain_name
 from ringfence_operator.control.gateway import GatewaySettings
 from ringfence_operator.control.verdict import Verdict, judge
 from ringfence_operator.resources.port_set import HTTP, HTTP_PORT, TLS, TLS_PORT, PortSet, block_name, first_port
 
-RESOLVE, CHECK = "resolve", "address"
-"""Names of the HTTP filters that routes which lead back switch off."""
+MARK = "mark"
+"""Name of the HTTP filter that notes by which chain a request is to go out."""
 LOOP_ROUTE = "loop"
 """Name of the routes that lead back: what is inside has an entry of its own in the log."""
 _TARGET = "x-envoy-original-dst-host"
@@ -26,7 +25,11 @@ def build_routes(port_set: PortSet, settings: GatewaySettings) -> route_pb2.Rout
     deny = _, deny_rest = _denied(port_set.policy)
     http = judge(port_set, HTTP_PORT)
     plain = [_loop(port_set, HTTP), *_forward(port_set, settings, Verdict.ALLOWED)]
-    hosts = [_host("http", _authorities(_of(http, Verdict.ALLOWED)), plain)]
+    hosts = [
+        _host(chain, _authorities([each.name]), plain, chain=chain)
+        for each in http
+        if each.verdict is Verdict.ALLOWED and (chain := plain_chain(each))
+    ]
     others = ["*", *_authorities(_of(http, Verdict.DENIED, Verdict.AUDITED))]
     for port, offset in tls_ports(port_set).items():
         names = judge(port_set, port)
@@ -42,7 +45,7 @@ def build_routes(port_set: PortSet, settings: GatewaySettings) -> route_pb2.Rout
     if port_set.is_audit:
         name = _any_name(HTTP_PORT)
         audit = [_loop(port_set, HTTP, only=name), *_forward(port_set, settings, Verdict.AUDITED, only=name)]
-    hosts.append(_host("other", others, [*audit, *deny]))
+    hosts.append(_host("other", others, [*audit, *deny], chain=AUDITED_CHAIN if audit else None))
     return route_pb2.RouteConfiguration(
         name=block_name(port_set.block),
         virtual_hosts=[each for each in hosts if each.domains],
@@ -68,8 +71,9 @@ def _with_port(names: Iterable[str], port: int) -> list[str]:
     return [f"{name}:{port}" for name in names]
 
 
-def _host(name: str, domains: list[str], routes: list[Route]) -> VirtualHost:
-    return VirtualHost(name=name, domains=domains, routes=routes)
+def _host(name: str, domains: list[str], routes: list[Route], *, chain: str | None = None) -> VirtualHost:
+    filters = {MARK: mark(chain)} if chain else {}
+    return VirtualHost(name=name, domains=domains, routes=routes, typed_per_filter_config=filters)
 
 
 def _loop(port_set: PortSet, offset: int, *, only: dict[str, Any] | None = None) -> Route:
@@ -84,7 +88,6 @@ def _loop(port_set: PortSet, offset: int, *, only: dict[str, Any] | None = None)
             "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
         },
         request_headers_to_add=[{"header": target, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
-        typed_per_filter_config=_unfiltered(),
     )
 
 
@@ -96,7 +99,7 @@ def _forward(
     route = Route(
         name=verdict.value,
         match={"prefix": "/", "headers": [only] if only else []},
-        route={"cluster": PROXY_CLUSTER if proxy else block_name(port_set.block), "timeout": {}},
+        route={"cluster": plain_name(port_set.block), "timeout": {}},
         request_headers_to_add=proxy_headers(proxy) if proxy else [],
     )
     return [route]
@@ -118,7 +121,6 @@ def _denied(policy: str) -> tuple[Route, Route]:
             name=Verdict.DENIED.value,
             match=match,
             direct_response=answer,
-            typed_per_filter_config=_unfiltered(),
         )
         for match in everything
     )
@@ -128,9 +130,3 @@ def _denied(policy: str) -> tuple[Route, Route]:
 def _any_name(port: int) -> dict[str, Any]:
     port_part = f"(:{port})?" if port == HTTP_PORT else f":{port}"
     return {"name": ":authority", "string_match": {"safe_regex": {"regex": f"{VALID_NAME}{port_part}"}}}
-
-
-@lru_cache(maxsize=1)
-def _unfiltered() -> dict[str, any_pb2.Any]:
-    disabled = packed(FilterConfig(disabled=True))
-    return {RESOLVE: disabled, CHECK: disabled}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 from envoy.config.listener.v3 import listener_pb2
@@ -13,10 +12,10 @@ from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dy
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from ringfence_operator.control.envoy_cluster import PROXY_CLUSTER, build_dns_cache, proxy_headers
-from ringfence_operator.control.envoy_filters import only_names, only_public, packed, tcp_log
+from ringfence_operator.control.envoy_filters import address_check, only_names, packed, tcp_log
 from ringfence_operator.control.envoy_listener import listening
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
-from ringfence_operator.control.verdict import Judged, Verdict, judge, other_verdict
+from ringfence_operator.control.verdict import Judged, Verdict, chain_name, judge, other_verdict
 from ringfence_operator.resources.port_set import PortSet, block_name
 
 NOWHERE = "nowhere"
@@ -48,12 +47,8 @@ def build_tls_listener(
 
 def _chain(judged: Judged, filters: _Filters) -> FilterChain:
     is_allowed = judged.verdict is Verdict.ALLOWED
-    name = f"{judged.verdict}:{judged.name}"
-    if judged.blocks:
-        # A wildcard's connections are cut when a name below it is blocked: which of them have that name, nobody knows.
-        name += f":{blake2b(' '.join(judged.blocks).encode(), digest_size=8).hexdigest()}"
     return FilterChain(
-        name=name,
+        name=chain_name(judged),
         filter_chain_match={"server_names": [judged.name]},
         filters=filters.allowed if is_allowed else filters.others,
     )
@@ -75,19 +70,13 @@ def _way_out(block: int, port: int, verdict: Verdict, settings: GatewaySettings,
     resolve = sni_dynamic_forward_proxy_pb2.FilterConfig(
         dns_cache_config=build_dns_cache(block, wiring), port_value=port, save_upstream_address=True
     )
-    check = _check(wiring.closed_by(settings))
+    check = address_check(wiring.closed_by(settings))
     return Filter(name="resolve", typed_config=packed(resolve)), check, _tcp(block_name(block), verdict)
 
 
 @lru_cache(maxsize=1)
 def _inspector() -> ListenerFilter:
     return ListenerFilter(name="tls", typed_config=packed(tls_inspector_pb2.TlsInspector()))
-
-
-@lru_cache(maxsize=8)
-def _check(closed: tuple[str, ...] | None) -> Filter:
-    config = network_rbac_pb2.RBAC(stat_prefix="address", rules=only_public(closed))
-    return Filter(name="address", typed_config=packed(config))
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 
 from ringfence_operator.resources.port_set import Domain, PortSet
 
@@ -23,6 +24,15 @@ class Judged:
     name: str
     verdict: Verdict
     blocks: tuple[str, ...] = ()
+
+
+def chain_name(judged: Judged) -> str:
+    """Return the name of the filter chain of connections that the entry judges: a chain is cut when its name goes."""
+    name = f"{judged.verdict}:{judged.name}"
+    if judged.blocks:
+        # A wildcard's connections are cut when a name below it is blocked: which of them have that name, nobody knows.
+        name += f":{blake2b(' '.join(judged.blocks).encode(), digest_size=8).hexdigest()}"
+    return name
 
 
 def other_verdict(port_set: PortSet) -> Verdict:

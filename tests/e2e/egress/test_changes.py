@@ -80,6 +80,29 @@ def test_a_name_taken_off_the_list_loses_its_connections_within_five_seconds_and
     assert len(changes(agent)) == 3
 
 
+def test_plain_http_under_way_from_a_name_taken_off_the_list_ends_within_five_seconds_and_no_other_does(
+    alone: World,
+) -> None:
+    policy, other = alone.policy(network=BOTH), alone.policy("other", network=BOTH)
+    command = ["python3", "-c", (SCRIPTS / "download.py").read_text()]
+    agent = alone.agent(securityPolicyRef={"name": policy}, command=[*command, "api.test", "files.test"])
+    bystander = alone.agent("bystander", securityPolicyRef={"name": other}, command=[*command, "api.test"])
+    agent.until_ready()
+    bystander.until_ready()
+    opened = [*until_logged(agent, 4), *until_logged(bystander, 2)]
+    assert {state for _, _, state in opened} == {"open"}
+
+    changed = time.time()
+    alone.change_policy(policy, network={"allowedDomains": [{"name": "files.test"}]})
+    cut = until_logged(agent, 6)[4:]
+
+    assert {(what, state) for _, what, state in cut} == {("host api.test", "cut"), ("proxy api.test", "cut")}
+    assert all(when - changed < 5 for when, _, _ in cut)
+    until_in_force(alone, policy)
+    assert reached(agent, "files.test") == {"files.test": "203.0.113.12"}
+    assert (len(changes(agent)), len(changes(bystander))) == (6, 2)
+
+
 def test_a_name_that_is_blocked_below_a_wildcard_closes(world: World) -> None:
     wild = [{"name": "*.wild.test"}]
     policy = world.policy(network={"allowedDomains": wild})

@@ -26,11 +26,13 @@ def changed(before: dict[Key, str], after: dict[Key, str]) -> set[Key]:
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
-def test_a_port_set_is_one_cluster_its_listeners_its_routes_and_itself() -> None:
+def test_a_port_set_is_its_clusters_its_listeners_its_routes_and_itself() -> None:
     found = versions(port_set(17, "a.example", further={8443: 3}))
 
     assert list(found) == [
         (CLUSTER, "p-00017"),
+        (CLUSTER, "p-00017-plain"),
+        (LISTENER, "p-00017-plain"),
         (LISTENER, "p-00017-http"),
         (LISTENER, "p-00017-tls-443"),
         (LISTENER, "p-00017-tls-8443"),
@@ -50,7 +52,15 @@ def test_the_same_content_has_the_same_version_in_any_order() -> None:
 def test_another_name_changes_neither_the_http_listener_nor_the_cluster() -> None:
     one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example", "b.example"))
 
-    assert changed(one, two) == {(LISTENER, "p-00017-tls-443"), (ROUTES, "p-00017"), (PORT_SET, "p-00017")}
+    listeners = {(LISTENER, "p-00017-plain"), (LISTENER, "p-00017-tls-443")}
+    assert changed(one, two) == {*listeners, (ROUTES, "p-00017"), (PORT_SET, "p-00017")}
+
+
+def test_there_is_no_way_out_for_plain_http_where_no_name_has_port_80() -> None:
+    closed, audited = versions(port_set(17, "a.example:443")), versions(port_set(17, "a.example:443", is_audit=True))
+
+    assert (LISTENER, "p-00017-plain") not in closed
+    assert (LISTENER, "p-00017-plain") in audited
 
 
 def test_audit_does_not_change_the_http_listener() -> None:
@@ -59,10 +69,10 @@ def test_audit_does_not_change_the_http_listener() -> None:
     assert (LISTENER, "p-00017-http") not in changed(one, two)
 
 
-def test_reserved_addresses_change_the_listeners_and_nothing_else() -> None:
+def test_reserved_addresses_change_the_listeners_that_lead_out_and_nothing_else() -> None:
     one, two = versions(port_set(17, "a.example")), versions(port_set(17, "a.example"), reserved=["203.0.113.1/32"])
 
-    assert changed(one, two) == {(LISTENER, "p-00017-http"), (LISTENER, "p-00017-tls-443")}
+    assert changed(one, two) == {(LISTENER, "p-00017-plain"), (LISTENER, "p-00017-tls-443")}
 
 
 def test_reserved_addresses_that_are_closed_without_being_named_change_no_listener() -> None:
@@ -90,6 +100,7 @@ def test_a_resources_name_tells_its_block(name: str, block: int | None) -> None:
 def test_a_listener_takes_one_connection_before_a_worker_looks_at_the_others() -> None:
     found = build_resources(port_set(17, "a.example", further={8443: 3}), settings(), Wiring())
     listeners = [listener_pb2.Listener.FromString(each.body) for each in found if each.type_url == LISTENER]
+    listeners = [each for each in listeners if not each.HasField("internal_listener")]
 
     assert [each.max_connections_to_accept_per_socket_event.value for each in listeners] == [1, 1, 1]
 

@@ -215,7 +215,7 @@ async def test_the_way_out_is_closed_to_private_addresses_before_a_connection_is
         by_http = [await at.get(name) for name in ("a.example", "b.example", "c.example")]
 
     assert by_tls == by_connect == ["closed", "closed", f"{OTHER}:443"]
-    assert by_http == ["403", "403", f"{OTHER}:80"]
+    assert by_http == ["503", "503", f"{OTHER}:80"]
     assert {address for address, _ in at.internet.connections} == {OTHER}
 
 
@@ -231,7 +231,7 @@ async def test_no_name_leads_to_an_address_that_is_not_public(tmp_path: Path, is
         by_http = {name: await at.get(name) for name in names}
 
     assert by_tls == dict.fromkeys(names, "closed")
-    assert by_http == dict.fromkeys(names, "403")
+    assert by_http == dict.fromkeys(names, "503")
 
 
 async def test_a_change_cuts_the_connections_of_a_removed_name_and_no_others(at: World) -> None:

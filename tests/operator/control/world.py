@@ -66,10 +66,10 @@ class World:
         self.writers.append(writer)
         return Stream(reader, writer)
 
-    async def plain(self, offset: int) -> "Stream":
+    async def plain(self, offset: int, block: int | None = None) -> "Stream":
         """Return a connection without TLS."""
         async with asyncio.timeout(SECONDS):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port(offset))
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port(offset, block))
         self.writers.append(writer)
         return Stream(reader, writer)
 
