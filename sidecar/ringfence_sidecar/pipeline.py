@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from ringfence_sidecar.afterwards import Afterwards
 from ringfence_sidecar.answer import Answer, encoded
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Place, Trail
@@ -57,6 +58,7 @@ class Pipeline:
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
         self._settlement = Settlement(cache)
+        self._afterwards = Afterwards()
         self.metrics = metrics or Metrics()
         self.metrics.read = self._figures
 
@@ -82,6 +84,7 @@ class Pipeline:
         """End: calls that run have `grace` seconds. The audit trail stays, for its owner to close after this."""
         await self._registry.close(grace=grace)
         await self._settlement.close()
+        self._afterwards.finish()
 
     async def run(self, call: Call) -> Envelope:
         """Return the call's envelope; what goes wrong is in it. Only cancellation is raised."""
@@ -254,6 +257,11 @@ class Pipeline:
         return envelope
 
     def _finish(self, passage: Passage, place: Place) -> None:
+        """End it. Its line has its place already, and is written once the answer is out."""
+        passage.stop_clock()
+        self._afterwards.add(lambda: self._account(passage, place))
+
+    def _account(self, passage: Passage, place: Place) -> None:
         place.write(passage.record())
         seconds = passage.seconds
         self.metrics.observe(
