@@ -22,6 +22,7 @@ from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedEr
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
 from ringfence_sidecar.policy import context_of, identified, judged
+from ringfence_sidecar.preparation import Preparation
 from ringfence_sidecar.quota import Quota, Reservation
 from ringfence_sidecar.routing import figures
 from ringfence_sidecar.routing.bound import Bound
@@ -57,6 +58,7 @@ class Pipeline:
         self._registry = Registry(draw=draw, tracer=self._tracer)
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
+        self._preparation = Preparation()
         self._settlement = Settlement(cache)
         self._afterwards = Afterwards()
         self.metrics = metrics or Metrics()
@@ -83,6 +85,7 @@ class Pipeline:
     async def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """End: calls that run have `grace` seconds. The audit trail stays, for its owner to close after this."""
         await self._registry.close(grace=grace)
+        self._preparation.close()
         await self._settlement.close()
         self._afterwards.finish()
 
@@ -164,7 +167,7 @@ class Pipeline:
     async def _run(self, passage: Passage) -> Envelope:
         agent, bound = identified(passage, self._registry, self._agent)
         context = context_of(passage.call, agent, bound.longest_seconds)
-        prepared = judged(passage, self._registry, bound, context)
+        prepared = await judged(passage, self._registry, bound, context, self._preparation)
         passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         if self._cache is not None and cacheable(bound, prepared):
             answer = await read(self._cache, self._ask, passage, bound, prepared, context)
@@ -177,7 +180,7 @@ class Pipeline:
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
         agent, bound = identified(passage, self._registry, self._agent)
         context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
-        prepared = judged(passage, self._registry, bound, context)
+        prepared = await judged(passage, self._registry, bound, context, self._preparation)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
         passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
