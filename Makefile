@@ -54,7 +54,7 @@ imports: ## Check who imports whom
 	$(BIN)/lint-imports
 
 unit: ## Run the tests that need no cluster
-	$(BIN)/pytest -q -m 'not cluster and not long and not backend' \
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not cluster and not long and not backend' \
 		tests/operator tests/gateway tests/sidecar tests/conformance tests/devcluster tests/tools tests/bench
 
 sidecar-test: ## Run the sidecar's tests against real back ends, which it installs
