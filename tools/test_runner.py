@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60.0
 """How long a step may clean up after Ctrl-C."""
 IMAGES = ("operator", "gateway", "sidecar", "backends")
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
-"""Two workers, each with servers of its own: such tests wait more than they compute. A file's tests stay together."""
+"""Two workers, for tests that share nothing. A file's tests stay together."""
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
@@ -106,13 +106,7 @@ def steps(*, long: bool) -> list[Step]:
         _pytest("unit", *unit, *SIDE_BY_SIDE, "-m", "not cluster and not long and not backend", needs=ready),
         Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
         _pytest(
-            "sidecar",
-            "tests/sidecar",
-            "tests/conformance",
-            *SIDE_BY_SIDE,
-            "-m",
-            "backend and not long",
-            needs=("setup", "backends"),
+            "sidecar", "tests/sidecar", "tests/conformance", "-m", "backend and not long", needs=("setup", "backends")
         ),
         Step(
             "go-vet",
