@@ -71,6 +71,7 @@ class Pipeline:
         self._who = Who(agent.namespace, agent.name, agent.uid, self._who.pod)
         await self._registry.apply(configuration)
         self._agent = agent
+        self._afterwards.finish()
         self.metrics.forget(before - set(self._registry.names))
 
     def bound(self) -> Mapping[str, tuple[Operation, ...]]:
