@@ -54,7 +54,7 @@ imports: ## Check who imports whom
 	$(BIN)/lint-imports
 
 unit: ## Run the tests that need no cluster
-	$(BIN)/pytest -q -m 'not cluster and not long and not backend' \
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not cluster and not long and not backend' \
 		tests/operator tests/gateway tests/sidecar tests/conformance tests/devcluster tests/tools tests/bench
 
 sidecar-test: ## Run the sidecar's tests against real back ends, which it installs
@@ -74,7 +74,7 @@ check-diff: ## Fail if a generated file is not what the models say
 
 ## --- run ------------------------------------------------------------------------------------------------------------
 
-.PHONY: demo image bench-operator bench-egress bench-sidecar
+.PHONY: demo image bench-operator bench-egress bench-sidecar bench-control
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
@@ -89,3 +89,6 @@ bench-egress: setup ## Measure the egress gateway; prints a table and keeps JSON
 
 bench-sidecar: setup ## Measure the sidecar with real back ends, no cluster; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.sidecar
+
+bench-control: setup ## Measure the control channel, also under a flood; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.control

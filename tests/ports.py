@@ -1,16 +1,27 @@
 """Ports for tests, from below those that the kernel gives to outgoing connections.
 
 A port that it gives to who binds to 0 is one of those: until the test listens there, any connection of the machine may
-take it.
+take it. Of several workers of one run, each draws from a share of its own.
 """
 
+import os
 import random
 import socket
+from collections.abc import Iterator
 
 from ringfence_gateway.port_set import PORTS, first_port
 
-_BLOCKS = iter(random.sample(range(100, 900), 800))
-_PORTS = iter(random.sample(range(first_port(900), 32_768), 8_000))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def _drawn(first: int, end: int) -> Iterator[int]:
+    mine = range(first + _WORKER, end, _WORKERS)
+    return iter(random.sample(mine, len(mine)))
+
+
+_BLOCKS = _drawn(100, 900)
+_PORTS = _drawn(first_port(900), 32_768)
 
 
 def free_port() -> int:

@@ -1,7 +1,9 @@
 """Write everything that is made from the API models: `python -m tools.generate [--check]`."""
 
 import argparse
+import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,9 @@ def manifest(*objects: dict[str, Any]) -> str:
     return HEADER + "---\n".join(documents)
 
 
-def generated_files() -> dict[str, str]:
-    """Return the text of each generated file by its path from the repository's root."""
+@functools.cache
+def generated_files() -> Mapping[str, str]:
+    """Return the text of each generated file by its path from the repository's root. The models do not change."""
     return {
         **{f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS},
         "deploy/rbac-users.yaml": manifest(*build_user_roles()),

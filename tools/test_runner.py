@@ -25,6 +25,8 @@ SAY_AGAIN_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 """How long a step may clean up after Ctrl-C."""
 IMAGES = ("operator", "gateway", "sidecar", "backends")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+"""Two workers, for tests that share nothing. A file's tests stay together."""
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
@@ -101,7 +103,7 @@ def steps(*, long: bool) -> list[Step]:
         Step("types", (tool["mypy"],), needs=ready),
         Step("imports", (tool["lint-imports"],), needs=ready),
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
-        _pytest("unit", *unit, "-m", "not cluster and not long and not backend", needs=ready),
+        _pytest("unit", *unit, *SIDE_BY_SIDE, "-m", "not cluster and not long and not backend", needs=ready),
         Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
         _pytest(
             "sidecar", "tests/sidecar", "tests/conformance", "-m", "backend and not long", needs=("setup", "backends")

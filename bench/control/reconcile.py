@@ -57,7 +57,7 @@ def _rows(quiet: list[_Found], flooded: list[_Found]) -> list[Row]:
     before, after = (_joined([each.passes for each in runs]) for runs in (quiet, flooded))
     ratio = after.quantile(0.99) / before.quantile(0.99)
     p99 = [f"{each.quantile(0.99) * 1000:.1f}" for each in (before, after)]
-    what = f"{HELD} connections and {TOKENS_PER_SECOND} bad tokens/s from one address"
+    what = f"control process under {HELD:,} connections and {TOKENS_PER_SECOND:,} bad tokens/s from one agent"
     means = " / ".join(f"{each.mean * 1000:.2f}" for each in (before, after))
     note = f"p99 {' / '.join(p99)} ms, mean {means} ms of {before.count:.0f} / {after.count:.0f} passes"
     ready = [[sample for each in runs for sample in each.ready] for runs in (quiet, flooded)]

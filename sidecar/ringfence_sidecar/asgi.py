@@ -76,28 +76,50 @@ class Request:
             pass
 
     async def while_connected(
-        self, work: Coroutine[Any, Any, T], begun: Callable[[asyncio.Task[T]], object] | None = None
+        self, work: Coroutine[Any, Any, T], begun: Callable[[Callable[[], None]], object] | None = None
     ) -> T:
         """Return what `work` does; cancel it if the client goes away, and raise ClientGoneError once it has ended.
 
-        `begun` is given the task, so that others can cancel it: WorkCancelledError then.
+        `begun` is given a function by which others can cancel it: WorkCancelledError then. The work is done by the
+        task that asks: one of its own would have every answer wait for two turns of the loop.
         """
-        task = asyncio.create_task(work)
+        interruption = _Interruption()
         if begun is not None:
-            begun(task)
-        gone = asyncio.create_task(self.gone())
+            begun(lambda: interruption.strike(WorkCancelledError()))
+        watching = asyncio.create_task(self._watch(interruption))
         try:
-            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise ClientGoneError
-            if task.cancelled():
-                raise WorkCancelledError
-            return task.result()
+            return await work
         finally:
-            gone.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
+            watching.cancel()
+            interruption.end()
+
+    async def _watch(self, interruption: "_Interruption") -> None:
+        await self.gone()
+        interruption.strike(ClientGoneError())
+
+
+class _Interruption:
+    """What others may do to the task that makes it, from then to `end`."""
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - made by one
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._reason: Exception | None = None
+        self._is_over = False
+
+    def strike(self, reason: Exception) -> None:
+        """Cancel the task, for `reason`. The first one counts."""
+        if self._reason is None and not self._is_over:
+            self._reason = reason
+            self._task.cancel()
+
+    def end(self) -> None:
+        """Raise the reason if there was one, unless the task has been cancelled by others as well."""
+        self._is_over = True
+        if self._reason is not None and self._task.uncancel() <= self._cancelling:
+            raise self._reason from None
 
 
 class Response:

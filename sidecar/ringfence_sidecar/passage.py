@@ -27,6 +27,7 @@ class Passage:
         self.call = call
         self.who = who
         self.started = time.monotonic()
+        self._stopped = 0.0
         self.track = Track()
         self.connector = ""
         """Empty until it is known to exist: only then is it a label."""
@@ -55,8 +56,12 @@ class Passage:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken."""
-        return time.monotonic() - self.started
+        """How long it has taken; once the clock has been stopped, how long it took."""
+        return (self._stopped or time.monotonic()) - self.started
+
+    def stop_clock(self) -> None:
+        """Say that nothing more comes, whatever became of it."""
+        self._stopped = time.monotonic()
 
     def to_settle(self) -> Mapping[str, float]:
         """Return what was used: nothing if no backend was asked, the estimate where it did not say."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from ringfence_sidecar.afterwards import Afterwards
 from ringfence_sidecar.answer import Answer, encoded
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Place, Trail
@@ -21,6 +22,7 @@ from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedEr
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
 from ringfence_sidecar.policy import context_of, identified, judged
+from ringfence_sidecar.preparation import Preparation
 from ringfence_sidecar.quota import Quota, Reservation
 from ringfence_sidecar.routing import figures
 from ringfence_sidecar.routing.bound import Bound
@@ -56,7 +58,9 @@ class Pipeline:
         self._registry = Registry(draw=draw, tracer=self._tracer)
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
+        self._preparation = Preparation()
         self._settlement = Settlement(cache)
+        self._afterwards = Afterwards()
         self.metrics = metrics or Metrics()
         self.metrics.read = self._figures
 
@@ -67,6 +71,7 @@ class Pipeline:
         self._who = Who(agent.namespace, agent.name, agent.uid, self._who.pod)
         await self._registry.apply(configuration)
         self._agent = agent
+        self._afterwards.finish()
         self.metrics.forget(before - set(self._registry.names))
 
     def bound(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -81,7 +86,9 @@ class Pipeline:
     async def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """End: calls that run have `grace` seconds. The audit trail stays, for its owner to close after this."""
         await self._registry.close(grace=grace)
+        self._preparation.close()
         await self._settlement.close()
+        self._afterwards.finish()
 
     async def run(self, call: Call) -> Envelope:
         """Return the call's envelope; what goes wrong is in it. Only cancellation is raised."""
@@ -161,7 +168,7 @@ class Pipeline:
     async def _run(self, passage: Passage) -> Envelope:
         agent, bound = identified(passage, self._registry, self._agent)
         context = context_of(passage.call, agent, bound.longest_seconds)
-        prepared = judged(passage, self._registry, bound, context)
+        prepared = await judged(passage, self._registry, bound, context, self._preparation)
         passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         if self._cache is not None and cacheable(bound, prepared):
             answer = await read(self._cache, self._ask, passage, bound, prepared, context)
@@ -174,7 +181,7 @@ class Pipeline:
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
         agent, bound = identified(passage, self._registry, self._agent)
         context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
-        prepared = judged(passage, self._registry, bound, context)
+        prepared = await judged(passage, self._registry, bound, context, self._preparation)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
         passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
@@ -254,6 +261,11 @@ class Pipeline:
         return envelope
 
     def _finish(self, passage: Passage, place: Place) -> None:
+        """End it. Its line has its place already, and is written once the answer is out."""
+        passage.stop_clock()
+        self._afterwards.add(lambda: self._account(passage, place))
+
+    def _account(self, passage: Passage, place: Place) -> None:
         place.write(passage.record())
         seconds = passage.seconds
         self.metrics.observe(

@@ -7,6 +7,7 @@ from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.connectors.base import Prepared
 from ringfence_sidecar.errors import NotConfiguredError, UnknownError
 from ringfence_sidecar.passage import Passage
+from ringfence_sidecar.preparation import Preparation
 from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.registry import Registry
 
@@ -48,10 +49,13 @@ def context_of(call: Call, agent: Agent, longest_seconds: float) -> Context:
     )
 
 
-def judged(passage: Passage, registry: Registry, bound: Bound, context: Context) -> Prepared:
-    """Return the call as policy lets it through. Raises InvalidArgumentsError or RefusedError."""
+async def judged(
+    passage: Passage, registry: Registry, bound: Bound, context: Context, preparation: Preparation
+) -> Prepared:
+    """Return the call as policy lets it through. Raises InvalidArgumentsError, RefusedError or DeadlineError."""
     operation = bound.operations[passage.operation]
-    prepared = bound.connector.prepare(operation, converted(operation, passage.call.arguments), context)
+    arguments = converted(operation, passage.call.arguments)
+    prepared = await preparation.prepared(bound.connector, operation, arguments, context)
     passage.prepared = prepared
     passage.decision, passage.rule = "allowed", prepared.rule
     if prepared.invalidates:

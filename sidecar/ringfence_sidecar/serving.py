@@ -40,7 +40,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count a head's bytes; those that came with its first, and maybe with a body before it, are let through."""
         begun = self._begun
         super().data_received(data)
-        if self._is_in_head and self._begun == begun:
+        if not self._is_in_head:
+            self._arrived()
+        elif self._begun != begun:
+            # Only then: a head that is whole at once, as nearly all are, costs no timer.
+            self._wait()
+        else:
             self._head += len(data)
             if self._head > LONGEST_HEAD:
                 self.transport.close()
@@ -50,12 +55,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head, self._head = True, 0
         self._begun += 1
-        self._wait()
 
     def on_headers_complete(self) -> None:
         """End its head."""
         self._is_in_head = False
-        self._arrived()
         super().on_headers_complete()
 
     def _wait(self) -> None:

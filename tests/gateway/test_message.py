@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import dns.edns
@@ -87,6 +88,7 @@ def _with(data: bytes, at: int, octets: bytes) -> bytes:
         (_query()[:12] + b"\x3fa" * 5, Rcode.FORMERR),
         (_query()[:12] + (b"\x3f" + b"a" * 63) * 4 + b"\x00\x00\x01\x00\x01", Rcode.FORMERR),
     ],
+    ids=itertools.count(),  # what is drawn anew in each process is no name
 )
 def test_what_is_no_query_gets_an_error_and_nothing_of_it_back(data: bytes, rcode: Rcode) -> None:
     found = parse_query(data)
@@ -98,7 +100,7 @@ def test_what_is_no_query_gets_an_error_and_nothing_of_it_back(data: bytes, rcod
     assert found.reply[3] & 0xF == rcode
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00" * 11, _with(_query(), 2, b"\x81\x00")])
+@pytest.mark.parametrize("data", [b"", b"\x00" * 11, _with(_query(), 2, b"\x81\x00")], ids=itertools.count())
 def test_what_could_be_an_answer_gets_none(data: bytes) -> None:
     assert parse_query(data) == Malformed(None)
 

@@ -134,6 +134,35 @@ async def test_the_audit_line_says_who_what_and_how_it_ended_and_holds_no_litera
     assert b"vermilion" not in b"".join(lines.lines)
 
 
+async def test_a_call_that_ends_as_the_sidecar_does_has_its_line_and_its_count() -> None:
+    server, lines = Server({"p-colour": "blue"}), Lines()
+    audit = Trail([lines], Who())
+
+    async with running(server), serving(connector(endpoint(server)), trail=audit) as (pipeline, _):
+        await pipeline.run(call("get", {"key": "colour"}))
+        await pipeline.close()
+        await audit.close()
+
+    events = [msgspec.json.decode(line)["event"] for line in lines.lines]
+    labels = {"connector": "store", "operation": "get", "status": "ok"}
+    assert events == ["start", "call", "end"]
+    assert pipeline.metrics.registry.get_sample_value("ringfence_sidecar_calls_total", labels) == 1
+
+
+async def test_the_time_that_a_line_says_is_that_of_the_call_and_not_of_what_came_after() -> None:
+    server = Server({"p-colour": "blue"})
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, lines):
+        begun = time.monotonic()
+        await pipeline.run(call("get", {"key": "colour"}))
+        took = time.monotonic() - begun
+        time.sleep(0.05)  # noqa: ASYNC251 - what keeps the loop from its next turn
+
+        [line] = await lines.calls()
+
+    assert line["durationMs"] <= took * 1000 + 1
+
+
 async def test_one_trace_leads_from_the_call_to_the_backend() -> None:
     server = Server()
     asked = call("get", {"key": "colour"})

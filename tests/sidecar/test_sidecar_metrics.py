@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -16,8 +17,9 @@ def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def scraped(pipeline: Pipeline) -> dict[str, float]:
+async def scraped(pipeline: Pipeline) -> dict[str, float]:
     """Each series and its value."""
+    await asyncio.sleep(0)  # calls are counted in the turn after they end
     text = generate_latest(pipeline.metrics.registry).decode()
     rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {series: float(value) for series, value in rows}
@@ -30,7 +32,7 @@ async def test_calls_are_counted_by_connector_operation_and_status() -> None:
         await pipeline.run(call("get", {"key": "colour"}))
         await pipeline.run(call("get", {"key": "colour"}))
         await pipeline.run(call("get", {}))
-        series = scraped(pipeline)
+        series = await scraped(pipeline)
 
     counted = 'ringfence_sidecar_calls_total{connector="store",operation="get",status="%s"}'
     assert series[counted % "ok"] == 2
@@ -43,11 +45,11 @@ async def test_an_agent_cannot_make_labels() -> None:
     server = Server()
 
     async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
-        before = len(scraped(pipeline))
+        before = len(await scraped(pipeline))
         for number in range(50):
             await pipeline.run(call("get", {}, connector=f"made-up-{number}"))
             await pipeline.run(call(f"made_up_{number}", {}))
-        series = scraped(pipeline)
+        series = await scraped(pipeline)
 
     assert "made" not in " ".join(series)
     assert len(series) < before + 60
@@ -60,7 +62,7 @@ async def test_answers_are_counted_by_the_layer_that_they_came_from() -> None:
     async with running(server), serving(bound) as (pipeline, _):
         for _ in range(3):
             await pipeline.run(call("get", {"key": "colour"}))
-        series = scraped(pipeline)
+        series = await scraped(pipeline)
 
     assert series['ringfence_sidecar_cache_total{connector="store",layer="none"}'] == 1
     assert series['ringfence_sidecar_cache_total{connector="store",layer="local"}'] == 2
@@ -72,7 +74,7 @@ async def test_each_endpoint_says_how_it_is() -> None:
     async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
         await warm(pipeline)
         await pipeline.run(call("get", {"key": "colour"}))
-        series = scraped(pipeline)
+        series = await scraped(pipeline)
 
     at = 'connector="store",endpoint="a"'
     assert series[f"ringfence_endpoint_healthy{{{at}}}"] == 1
@@ -88,6 +90,6 @@ async def test_the_series_of_a_connector_go_with_it() -> None:
     async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
         await pipeline.run(call("get", {"key": "colour"}))
         await pipeline.apply(configuration(version="2"))
-        series = scraped(pipeline)
+        series = await scraped(pipeline)
 
     assert 'connector="store"' not in " ".join(series)

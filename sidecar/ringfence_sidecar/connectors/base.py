@@ -127,6 +127,13 @@ class Connector(ABC, Generic[S]):
         Raises RefusedError or InvalidArgumentsError.
         """
 
+    def is_long(self, operation: Operation, arguments: Any) -> bool:  # noqa: ARG002 - a kind may know better
+        """Return True if `prepare` would keep other calls waiting for 20 ms and more.
+
+        It is called in a thread then, one call at a time, and must be safe there.
+        """
+        return False
+
     @abstractmethod
     async def connect(self, endpoint: Endpoint) -> S:
         """Return a session that is logged in. Raises BackendLostError, or BackendError if the login is refused."""

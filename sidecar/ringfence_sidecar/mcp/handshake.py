@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from ringfence_sidecar.mcp.server import Asked, Era, Method, Server
 SESSION: Final = "mcp-session-id"
 MOST_SESSIONS: Final = 256
 MOST_IN_BATCH: Final = 32
+Cancel = Callable[[], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -36,13 +37,13 @@ class Session:
     id: str
     version: str
     capabilities: Mapping[str, Any]
-    running: dict[Id, asyncio.Task[Any]] = field(default_factory=dict)
-    listening: asyncio.Task[Any] | None = None
+    running: dict[Id, Cancel] = field(default_factory=dict)
+    listening: Cancel | None = None
 
     def end(self) -> None:
         """Cancel what it has under way."""
-        for task in (*self.running.values(), *([self.listening] if self.listening else ())):
-            task.cancel()
+        for cancel in (*self.running.values(), *([self.listening] if self.listening else ())):
+            cancel()
 
 
 class Handshake:
@@ -74,7 +75,7 @@ class Handshake:
         if not exchange.can_stream:
             raise HttpError(406, "NotAcceptable", "GET is answered by events: accept text/event-stream")
         if session.listening:
-            session.listening.cancel()
+            session.listening()
         subscription = self._server.subscribe(self._server.lists)
         await exchange.response.stream()
 
@@ -83,8 +84,8 @@ class Handshake:
                 await exchange.response.event(encode_notification(f"notifications/{kind}/list_changed", {}))
             await exchange.response.end()
 
-        def begun(task: asyncio.Task[None]) -> None:
-            session.listening = task
+        def begun(cancel: Cancel) -> None:
+            session.listening = cancel
 
         try:
             await exchange.request.while_connected(tell(), begun)
@@ -158,8 +159,8 @@ class Handshake:
         if request in session.running:
             return encode_error(request, ProtocolError(INVALID_REQUEST, "a request with this id is under way"))
 
-        def begun(task: asyncio.Task[bytes]) -> None:
-            session.running[request] = task
+        def begun(cancel: Cancel) -> None:
+            session.running[request] = cancel
 
         try:
             return await exchange.request.while_connected(self._answer(exchange, session, message), begun)
@@ -186,9 +187,9 @@ class Handshake:
     def _take(self, session: Session, message: Incoming) -> None:
         if message.method != "notifications/cancelled":
             return
-        task = session.running.get((message.params or {}).get("requestId", ""))
-        if task is not None:
-            task.cancel()
+        cancel = session.running.get((message.params or {}).get("requestId", ""))
+        if cancel is not None:
+            cancel()
 
     async def _ping(self, _: Asked) -> dict[str, Any]:
         return {}

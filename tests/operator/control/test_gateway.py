@@ -1,6 +1,7 @@
 """What the real Envoy does with what the control process builds and serves."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
@@ -77,6 +78,7 @@ async def test_a_further_port_has_a_list_of_its_own(at: World) -> None:
         ("a.example:22", "a.example", "403"),
         *[(f"{address}:443", "a.example", "403") for address in NUMERIC],
     ],
+    ids=itertools.count(),  # what is drawn anew in each process is no name
 )
 async def test_connect_is_judged_by_its_target_and_by_the_name_inside(
     at: World, authority: str, inner: str | None, answer: str
@@ -112,6 +114,7 @@ async def test_bytes_that_are_not_tls_get_nowhere_by_connect(at: World) -> None:
         (A, "/", "403"),
         ("[::1]", "/", "403"),
     ],
+    ids=itertools.count(),  # what is drawn anew in each process is no name
 )
 async def test_plain_http_is_judged_by_the_authority_that_is_sent_on(
     at: World, host: str, target: str, answer: str

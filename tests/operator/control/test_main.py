@@ -58,7 +58,7 @@ async def test_the_process_is_ready_without_an_operator_and_ends_when_told(tmp_p
 
 
 async def _get(port: int, path: str) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -94,7 +94,7 @@ async def test_a_policy_that_goes_before_its_first_pass_is_not_waited_for(leader
 async def test_a_policy_that_cannot_be_published_keeps_the_others_closed_only_so_long(
     leader: Leader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringfence_operator.egress.egress.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("ringfence_operator.egress.egress.PATIENCE_SECONDS", 0.5)
     await leader.lead()
     leader.publish("p", 0)
 

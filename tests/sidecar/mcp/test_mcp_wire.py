@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from ringfence_sidecar.guard import Guard
+from ringfence_sidecar.mcp import handshake
 from ringfence_sidecar.mcp.endpoint import Endpoint
-from ringfence_sidecar.mcp.handshake import MOST_SESSIONS
 from ringfence_sidecar.mcp.server import Asked, Server
 from ringfence_sidecar.mcp.tools import Tool, Tools
 from ringfence_sidecar.serving import listen, server_of
@@ -136,18 +136,26 @@ async def test_a_session_is_needed_ends_when_deleted_and_its_calls_with_it() -> 
     assert cancelled.json()["error"]["code"] == -32000
 
 
-async def test_the_session_unused_for_longest_makes_room_for_another() -> None:
-    async with wired() as wire:
-        await wire.initialize()
-        first = wire.session
-        for _ in range(MOST_SESSIONS):
-            wire.session = {}
-            await wire.initialize()
-        newest = await wire.post(request("ping"))
-        wire.session = first
-        oldest = await wire.post(request("ping"))
+async def test_the_session_unused_for_longest_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "MOST_SESSIONS", 3)
 
-    assert (newest.status_code, oldest.status_code) == (200, 404)
+    async with wired() as wire:
+        sessions = [await begun(wire) for _ in range(3)]
+        wire.session = sessions[0]
+        await wire.post(request("ping"))
+        sessions.append(await begun(wire))
+        answers = []
+        for wire.session in sessions:
+            answers.append((await wire.post(request("ping"))).status_code)
+
+    assert answers == [200, 404, 200, 200]
+
+
+async def begun(wire: Wire) -> dict[str, str]:
+    """A new session."""
+    wire.session = {}
+    await wire.initialize()
+    return wire.session
 
 
 async def test_a_header_with_another_revision_than_those_served_is_refused() -> None:

@@ -197,7 +197,7 @@ async def _consume(group: Group, count: int, seconds: float) -> list[DeliveredMe
     messages: list[DeliveredMessage] = []
     message = await consumer.next(seconds)
     while message is not None:
-        messages.append(message)
+        messages += [message, *consumer.ready(count - len(messages) - 1)]
         message = await consumer.next(_LINGER_SECONDS) if len(messages) < count else None
     return messages + await consumer.end()
 

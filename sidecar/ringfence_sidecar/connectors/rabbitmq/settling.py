@@ -77,11 +77,14 @@ async def _settle(group: Group, held: Sequence[Lease], verdict: Verdict) -> bool
     channel = group.channel
     try:
         with translated(f"queue {group.queue!r}", sent=True):
-            for lease in held:
+            tags = sorted(lease.tag for lease in held)
+            # All that is left on the channel, and nothing more comes: the last one's word is that of all.
+            is_all = not group.is_receiving and len(held) == len(group.leases)
+            for tag in tags[-1:] if is_all else tags:
                 if verdict is Verdict.ACKNOWLEDGE:
-                    await channel.basic_ack(lease.tag, wait=False)
+                    await channel.basic_ack(tag, multiple=is_all, wait=False)
                 else:
-                    await channel.basic_nack(lease.tag, requeue=verdict is Verdict.RETURN, wait=False)
+                    await channel.basic_nack(tag, multiple=is_all, requeue=verdict is Verdict.RETURN, wait=False)
             await channel.basic_qos(prefetch_count=group.prefetch)
     except (*DRIVER_ERRORS, CallError):
         return False

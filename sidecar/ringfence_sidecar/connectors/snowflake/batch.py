@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,10 @@ class Batch(Action):
     """See OPERATION."""
 
     operation = OPERATION
+
+    def texts(self, arguments: BatchArguments) -> Iterable[tuple[str, int]]:
+        """See Action."""
+        return ((each.sql, self.bound.limits.rows) for each in arguments.statements)
 
     def prepare(self, arguments: BatchArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
         """Judge all statements."""

@@ -1,6 +1,7 @@
 """What the operations of one bound Connector share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
 READING_KINDS = frozenset({"Select", "Show", "Describe", "Explain"})
 TRANSACTIONAL_KINDS = frozenset({"Select", "Insert", "Update", "Delete", "Merge"})
 """Statements that a transaction can take back; Snowflake commits before and after any other."""
+LONG_CHARACTERS = 512
+"""What is judged in about 10 ms, where every word is a column or a number."""
 Name = tuple[str, str, str]
 """Database, schema and name, as Snowflake stores them."""
 
@@ -46,6 +49,10 @@ class Bound:
     def judge(self, sql: str, *, rows: int) -> Verdict:
         """Return the verdict on a statement; a query answers one row more than `rows`, so that a cut shows."""
         return self._judge(sql, row_cap=rows)
+
+    def is_long(self, texts: Iterable[tuple[str, int]]) -> bool:
+        """Return True if judging texts, each with its most rows, takes long. One that is remembered takes no time."""
+        return sum(len(sql) for sql, rows in texts if not self._judge.knows(sql, row_cap=rows)) > LONG_CHARACTERS
 
     def timeout(self, asked: float | None) -> float:
         """Return how long a statement may take, in seconds."""
@@ -95,6 +102,10 @@ class Action(ABC):
     @abstractmethod
     def operation(self) -> Operation:
         """What it is."""
+
+    def texts(self, arguments: Any) -> Iterable[tuple[str, int]]:  # noqa: ARG002 - most are given none
+        """Return the texts that `prepare` has judged, each with its most rows."""
+        return ()
 
     @abstractmethod
     def prepare(self, arguments: Any, context: Context) -> Prepared:

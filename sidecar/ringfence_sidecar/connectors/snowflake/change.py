@@ -1,6 +1,7 @@
 """`execute`: one statement that changes something."""
 
 import time
+from collections.abc import Iterable
 
 from ringfence_sidecar.call import Context
 from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
@@ -30,6 +31,10 @@ class Execute(Action):
     """See OPERATION."""
 
     operation = OPERATION
+
+    def texts(self, arguments: ExecuteArguments) -> Iterable[tuple[str, int]]:
+        """See Action."""
+        return ((arguments.sql, self.bound.limits.rows),)
 
     def prepare(self, arguments: ExecuteArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
         """Judge the statement."""

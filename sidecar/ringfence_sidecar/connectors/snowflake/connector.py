@@ -37,6 +37,10 @@ class Snowflake(Connector[Session]):
         """Return those that some statement is permitted for."""
         return tuple(action.operation for action in self._actions.values())
 
+    def is_long(self, operation: Operation, arguments: Any) -> bool:
+        """See Connector."""
+        return self._bound.is_long(self._actions[operation.name].texts(arguments))
+
     def prepare(self, operation: Operation, arguments: Any, context: Context) -> Prepared:
         """See Connector."""
         return self._actions[operation.name].prepare(arguments, context)

@@ -18,6 +18,8 @@ _CORES_OWN = 250_001
 _NO_ANSWER = ("HTTP request failed", "transport error", "timed out")
 _NO_SESSION = frozenset({390_104, 390_111, 390_112, 390_114, 390_115, 390_195})
 """The session or its tokens are no more: nothing has been done."""
+_CLOSED = frozenset({250_002, 252_006})
+"""What the driver says, instead of sending anything, if its connection has been closed."""
 _NO_WAREHOUSE = frozenset({606, 90_073})
 """No warehouse, or one that its resource monitor holds: another warehouse may serve, and nothing has been done."""
 _NO_WAREHOUSE_STATE = "57P03"
@@ -43,8 +45,8 @@ _DRIVERS_OWN = range(250_000, 260_000)
 
 
 def is_session_gone(error: BaseException) -> bool:
-    """Return True if the session has ended, so that nothing was done and a new login may serve."""
-    return _number(error) in _NO_SESSION
+    """Return True if the session of a new statement has ended, so that nothing was done and a new login may serve."""
+    return _number(error) in _NO_SESSION | _CLOSED
 
 
 def connect_failure(error: Exception) -> CallError:

@@ -1,7 +1,7 @@
 """`query`: one reading statement, or the next page of an open result."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,10 @@ class Query(Action):
     """See OPERATION."""
 
     operation = OPERATION
+
+    def texts(self, arguments: QueryArguments) -> Iterable[tuple[str, int]]:
+        """See Action."""
+        return ((arguments.sql, self._most(arguments)),) if arguments.sql else ()
 
     def prepare(self, arguments: QueryArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
         """Judge the statement, or find the open result."""
@@ -116,10 +120,16 @@ class Query(Action):
             details["page"] = {"handle": handle, "expiresInSeconds": self.bound.limits.open_result_seconds}
         return _outcome(answer, warnings, reading, seconds=time.monotonic() - started, details=details)
 
+    def _rows(self, arguments: QueryArguments) -> int:
+        return min(arguments.limit or self.bound.limits.rows, self.bound.limits.rows)
+
+    def _most(self, arguments: QueryArguments) -> int:
+        return self.bound.limits.rows if arguments.paged else self._rows(arguments)
+
     def _ask(self, arguments: QueryArguments) -> Prepared:
         limits = self.bound.limits
-        rows = min(arguments.limit or limits.rows, limits.rows)
-        most = limits.rows if arguments.paged else rows
+        rows = self._rows(arguments)
+        most = self._most(arguments)
         verdict = self.bound.judge(arguments.sql, rows=most)
         if verdict.kind not in READING_KINDS:
             raise InvalidArgumentsError(f"query reads, and {verdict.kind} changes something: use execute or batch")
@@ -140,7 +150,7 @@ class Query(Action):
         if arguments.binds is not None:
             raise InvalidArgumentsError("a handle goes on with its own query: leave binds out", field="arguments.binds")
         limits = self.bound.limits
-        rows = min(arguments.limit or limits.rows, limits.rows)
+        rows = self._rows(arguments)
         return Prepared(
             operation=OPERATION,
             # A page that was lost on its way cannot be had again.

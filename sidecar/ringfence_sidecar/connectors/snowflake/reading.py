@@ -109,9 +109,9 @@ class Reading:
         return known and self._left > 0 and not self._spoilt and not self._source.is_blocked
 
     def close(self) -> None:
-        """Let go of what the driver holds."""
+        """Let go of what the driver holds: once the answer is on its way, for which it need not wait."""
         self._ahead, self._left = [], 0
-        self._cursor.close()
+        asyncio.get_running_loop().call_soon(self._cursor.close)
 
     def _cuts(self, page: "_Page", *, more: bool) -> Iterator[Notice]:
         if page.full:

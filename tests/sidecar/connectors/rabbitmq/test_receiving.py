@@ -208,6 +208,24 @@ async def test_each_handle_of_a_call_has_its_outcome(bench: Bench, name: str) ->
     assert [each["outcome"] for each in answer["results"]] == ["done", "lost", "unknownHandle"]
 
 
+async def test_what_is_settled_together_is_settled_and_what_is_held_beside_it_stays_held(
+    bench: Bench, name: str
+) -> None:
+    await bench.call("declare", queue={"name": name})
+    await bench.publish(name, *range(6))
+    first, *others = await bench.take(name, count=6)
+
+    some = await bench.call("ack", handles=[each["handle"] for each in others[2:]])
+    rest = await bench.call("nack", handles=[each["handle"] for each in (others[1], first, others[0])])
+
+    again = await bench.take(name, count=6, waitSeconds=5)
+    assert (some["done"], rest["done"]) == (3, 3)
+    assert [each["payload"] for each in again] == [0, 1, 2]
+    await bench.call("ack", handles=[each["handle"] for each in again])
+    await bench.lose()
+    assert await bench.take(name) == []
+
+
 async def test_handles_of_another_agent_are_unknown(
     bench: Bench, broker: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:

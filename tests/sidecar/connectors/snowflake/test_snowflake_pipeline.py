@@ -64,6 +64,38 @@ def rows(envelope: Envelope) -> Any:
     return msgspec.json.decode(envelope.data)["rows"]
 
 
+@pytest.mark.parametrize("operation", ["query", "execute", "batch"])
+async def test_a_call_is_served_while_a_large_text_is_judged(served: tuple[Pipeline, Lines], operation: str) -> None:
+    pipeline, _ = served
+    words = " OR ".join(f"id = {number}" for number in range(900))
+    text = f"SELECT id FROM nowhere.public.people WHERE {words}"
+    statements = {"sql": text} if operation != "batch" else {"statements": [{"sql": text}]}
+    short = "SELECT id FROM nowhere.public.people"
+    ended: list[str] = []
+
+    async def asked(name: str, of: str, **arguments: Any) -> Envelope:
+        envelope = await ask(pipeline, of, **arguments)
+        ended.append(name)
+        return envelope
+
+    long, _ = await asyncio.gather(asked("long", operation, **statements), asked("short", "query", sql=short))
+    again, _ = await asyncio.gather(asked("short again", "query", sql=short), asked("known", "query", sql=short))
+
+    assert long.status is again.status is Status.REFUSED
+    assert ended == ["short", "long", "short again", "known"]
+
+
+async def test_a_large_text_that_is_permitted_is_served(served: tuple[Pipeline, Lines]) -> None:
+    pipeline, lines = served
+    words = " OR ".join(f"id = {number}" for number in range(2, 200))
+    text = f"SELECT id FROM people WHERE {words}"
+
+    answers = [await ask(pipeline, "query", sql=text) for _ in range(2)]
+
+    assert [rows(each) for each in answers] == [[[2]], [[2]]]
+    assert [line["decision"] for line in (await lines.calls(4))[-2:]] == ["allowed", "allowed"]
+
+
 async def test_a_read_fails_over_from_warehouse_to_warehouse_to_account(
     served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
 ) -> None:

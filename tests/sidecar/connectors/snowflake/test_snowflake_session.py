@@ -30,6 +30,31 @@ async def test_a_session_that_has_ended_opens_again_by_itself(bench: Bench, what
     assert bench.connector.is_usable(bench.session)
 
 
+async def test_a_connection_that_the_driver_has_closed_opens_again_by_itself(bench: Bench) -> None:
+    await bench.session._connection.close()
+
+    read = await bench.ask("query", sql="SELECT 41")
+
+    assert data(read)["rows"] == [[41]]
+    assert bench.connector.is_usable(bench.session)
+
+
+async def test_a_connection_that_is_found_closed_is_not_given_out_again(bench: Bench) -> None:
+    await bench.session._connection.close()
+
+    with pytest.raises(BackendError):
+        await bench.connector.health_check(bench.session)
+
+    assert not bench.connector.is_usable(bench.session)
+
+
+async def test_a_statement_that_is_refused_leaves_its_session_usable(bench: Bench) -> None:
+    with pytest.raises(BackendError):
+        await bench.ask("query", sql="SELECT 1 / 0 FROM nowhere")
+
+    assert bench.connector.is_usable(bench.session)
+
+
 async def test_a_batch_begins_on_a_session_that_opened_again(bench: Bench) -> None:
     await bench.make("CREATE TABLE people (id INTEGER)")
     bench.server.expire("gone")

@@ -3,6 +3,7 @@
 The parser is imported by the first judgement, or when a Judge is made: never before a Connector needs it.
 """
 
+import threading
 from collections import OrderedDict
 
 from ringfence_sidecar.connectors.snowflake.judge.names import Defaults
@@ -24,7 +25,10 @@ def judge(sql: str, permissions: Permissions, defaults: Defaults, *, row_cap: in
 
 
 class Judge:
-    """One Connector's judge, which remembers what it has said. Made anew with each generation of the permissions."""
+    """One Connector's judge, which remembers what it has said. Made anew with each generation of the permissions.
+
+    Threads may share it.
+    """
 
     def __init__(self, permissions: Permissions, defaults: Defaults, *, most: int = 512) -> None:
         from ringfence_sidecar.connectors.snowflake.judge.judging import judge_text  # noqa: PLC0415 - see above
@@ -34,22 +38,33 @@ class Judge:
         self._judge = judge_text
         self._most = most
         self._known: OrderedDict[tuple[str, int | None], Verdict | CallError] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def knows(self, sql: str, *, row_cap: int | None) -> bool:
+        """Return True if the verdict is remembered."""
+        return (sql, row_cap) in self._known
 
     def __call__(self, sql: str, *, row_cap: int | None) -> Verdict:
         """Return the verdict, as `judge` does. A remembered refusal is raised as a new error."""
         key = (sql, row_cap)
-        known = self._known.get(key)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
         if known is None:
             known = self._ask(sql, row_cap)
-            if len(sql) <= _LONGEST_KNOWN:
-                self._known[key] = known
-                if len(self._known) > self._most:
-                    self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(key)
+            self._remember(key, known)
         if isinstance(known, CallError):
             raise type(known)(known.message, code=known.reason, rule=known.rule, field=known.field)
         return known
+
+    def _remember(self, key: tuple[str, int | None], said: Verdict | CallError) -> None:
+        if len(key[0]) > _LONGEST_KNOWN:
+            return
+        with self._lock:
+            self._known[key] = said
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
 
     def _ask(self, sql: str, row_cap: int | None) -> Verdict | CallError:
         try:
