@@ -26,7 +26,6 @@ class _Published:
 
 @dataclass(slots=True)
 class _Report:
-    version: str
     cache_reachable: bool | None
     health: dict[tuple[str, int], list[Mapping[str, Any]]]
     """Connector's name and generation → its endpoints."""
@@ -86,11 +85,6 @@ class SidecarBook:
             cache_reachable=all(known) if known else None,
         )
 
-    def is_in_force(self, pod_uid: str) -> bool:
-        """Return True if the pod's sidecar has said that it has what was published for it last."""
-        present, report = self._published.get(pod_uid), self._reports.get(pod_uid)
-        return present is not None and report is not None and report.version == present.configuration["version"]
-
     def messages(self) -> Iterator[Message]:
         """Yield what a control process has to be told that knows nothing yet."""
         for uid, published in self._published.items():
@@ -105,7 +99,7 @@ class SidecarBook:
         health: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
         for each in message["health"]:
             health.setdefault((str(each["connector"]), int(each["generation"])), []).append(each)
-        report = _Report(str(message["version"]), message["cacheReachable"], health)
+        report = _Report(message["cacheReachable"], health)
         self._replace(uid, published.namespace, report)
 
     def _replace(self, uid: str, namespace: str, report: _Report | None) -> None:
