@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import aio_pika
 import pytest
+from aiormq.exceptions import ChannelAccessRefused
 
 from ringfence_sidecar.audit.given import Given
 from ringfence_sidecar.audit.record import Who
@@ -11,7 +12,13 @@ from ringfence_sidecar.audit.stream import NoStreamError, Stream
 from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.audit.verification import Verification
 from ringfence_sidecar.configuration import AuditStream, Configuration
-from tests.backends.rabbitmq_server import PASSWORD, USER, VIRTUAL_HOST, RabbitMQServer, running_rabbitmq
+from tests.backends.rabbitmq_server import (
+    VIRTUAL_HOST,
+    WRITER,
+    WRITER_PASSWORD,
+    RabbitMQServer,
+    running_rabbitmq,
+)
 from tests.backends.waiting import eventually
 from tests.sidecar.audit.records import lines, record
 from tests.sidecar.plugin.bed import AGENT
@@ -25,7 +32,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQServer]
         yield server
 
 
-def telling(broker: RabbitMQServer, name: str, *, password: str = PASSWORD, address: str = "127.0.0.1") -> Given:
+def telling(broker: RabbitMQServer, name: str, *, password: str = WRITER_PASSWORD, address: str = "127.0.0.1") -> Given:
     """What the operator gives to a sidecar whose lines go to a stream of the broker."""
     given = Given()
     tell(given, broker, name, password=password, address=address)
@@ -33,10 +40,10 @@ def telling(broker: RabbitMQServer, name: str, *, password: str = PASSWORD, addr
 
 
 def tell(
-    given: Given, broker: RabbitMQServer, name: str, *, password: str = PASSWORD, address: str = "127.0.0.1"
+    given: Given, broker: RabbitMQServer, name: str, *, password: str = WRITER_PASSWORD, address: str = "127.0.0.1"
 ) -> None:
     stream = AuditStream(
-        address=address, port=broker.port, virtual_host=VIRTUAL_HOST, name=name, username=USER, password=password
+        address=address, port=broker.port, virtual_host=VIRTUAL_HOST, name=name, username=WRITER, password=password
     )
     given.apply(Configuration(version="1", agent=AGENT, audit_stream=stream))
 
@@ -144,3 +151,19 @@ async def test_a_stream_that_somebody_has_declared_is_left_as_it_is(broker: Rabb
     await exporter.close()
 
     assert await read(broker, "audit-6", 4) == made
+
+
+async def test_who_writes_to_a_stream_need_not_be_able_to_read_it(broker: RabbitMQServer) -> None:
+    exporter = Stream(telling(broker, "audit-7").stream)
+    await exporter.export(lines(1))
+    await exporter.close()
+
+    async with await aio_pika.connect(broker.url(WRITER, WRITER_PASSWORD)) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=1)
+        stream = await channel.declare_queue("audit-7", passive=True)
+
+        async def take(_: aio_pika.abc.AbstractIncomingMessage) -> None: ...
+
+        with pytest.raises(ChannelAccessRefused):
+            await stream.consume(take, arguments={"x-stream-offset": "first"})
