@@ -13,7 +13,7 @@ class Server:
     """Keys and values. `store` may be shared with another server."""
 
     def __init__(
-        self, store: dict[str, str] | None = None, *, host: str = "127.0.0.1", port: int | None = None
+        self, store: dict[str, str] | None = None, *, host: str | None = "127.0.0.1", port: int | None = None
     ) -> None:
         self.host = host
         self.port = _free_port() if port is None else port
@@ -160,7 +160,7 @@ async def running(*servers: Server) -> AsyncIterator[None]:
 
 async def serve(port: int, password: str) -> None:
     """Serve until the process is ended."""
-    server = Server(host="::", port=port)
+    server = Server(host=None, port=port)
     server.password = password
     await server.start()
     await asyncio.Event().wait()
