@@ -7,6 +7,7 @@ import pytest
 
 from ringfence_sidecar.configuration import HealthCheck
 from ringfence_sidecar.errors import Status
+from tests.backends.waiting import eventually
 from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
@@ -207,8 +208,7 @@ async def test_a_call_waits_for_an_endpoint_that_was_not_yet_there_when_it_was_f
     checks = HealthCheck(interval_seconds=60, timeout_seconds=1)
 
     async with serving(connector(endpoint(server), health_check=checks)) as (pipeline, _):
-        while pipeline.health()[0].healthy:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: not pipeline.health()[0].healthy, what="it was looked at")
         await server.start()
         envelope = await pipeline.run(call("get", {"key": "colour"}))
         await server.kill()
