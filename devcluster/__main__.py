@@ -13,10 +13,10 @@ from devcluster.cluster import cluster_name
 from devcluster.containerd import import_archive
 from devcluster.down import down
 from devcluster.errors import DevclusterError
-from devcluster.images import Image, backends, clients, coredns, pause, python
+from devcluster.images import Image, backends, build_image, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.netpol_e2e import run_suite
-from devcluster.product_images import gateway, operator, sidecar
+from devcluster.product_images import KIND, extended_sidecar, gateway, operator, sidecar
 from devcluster.status import existing, show_environment, show_status
 from devcluster.step import Progress
 from devcluster.up import load_images, up
@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _PRODUCT = {"operator": operator, "gateway": gateway, "sidecar": sidecar}
-_IMAGES = {**_PRODUCT, "python": python, "coredns": coredns, "pause": pause, "clients": clients, "backends": backends}
+_CLUSTERS = {"python": python, "coredns": coredns, "pause": pause, "clients": clients, "backends": backends}
+_IMAGES = {**_PRODUCT, **_CLUSTERS, "sidecar-kv": extended_sidecar}
 
 
 def _images(options: argparse.Namespace) -> list[Image]:
@@ -115,6 +116,8 @@ def _build(name: str, options: argparse.Namespace) -> bool:
         build(["fetch"], Progress(f"cluster {name}: a client in Go"))
     if "backends" in options.image:
         ensure_backends(Progress(f"cluster {name}: back ends for tests"))
+    if "sidecar-kv" in options.image:
+        build_image(sidecar(), Progress(f"cluster {name}: the sidecar that it extends"))
     images = _images(options)
     references = [image.reference for image in images]
     load_images(cluster, Progress(f"cluster {name}: build {' '.join(references)}"), images)
@@ -168,6 +171,10 @@ def _kind_build(name: str, options: argparse.Namespace) -> bool:
     for image in _images(options):
         if image.name in _PRODUCT:
             kind.build_image(image.name, image.reference)
+            kind.load(name, [image.reference])
+        elif image.name == "sidecar-kv":
+            kind.build_image("sidecar", sidecar().reference)
+            kind.extend_image(sidecar().reference, image.reference, KIND)
             kind.load(name, [image.reference])
         print(image.reference)
     return True

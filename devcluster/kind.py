@@ -61,6 +61,11 @@ def build_image(target: str, reference: str) -> None:
     run(["docker", "build", "--target", target, "--tag", reference, str(REPOSITORY)], timeout=1200)
 
 
+def extend_image(base: str, reference: str, context: Path) -> None:
+    """Build the Dockerfile in `context`, which adds something to the sidecar's image `base`, with Docker."""
+    run(["docker", "build", "--build-arg", f"SIDECAR={base}", "--tag", reference, str(context)], timeout=1200)
+
+
 def kubeconfig(name: str) -> Path:
     """Return the administrator's kubeconfig."""
     return REPOSITORY / ".devcluster" / f"{name}.kubeconfig"

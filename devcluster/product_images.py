@@ -1,10 +1,14 @@
-"""The images of the operator, the gateway and the sidecar, from the very Dockerfile that a user of Docker builds."""
+"""The images of the operator, the gateway and the sidecar, from the very Dockerfile that a user of Docker builds.
+
+And one that tests need: a sidecar that was given a third party's kind of connector, as its user would do it.
+"""
 
 import os
 import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from devcluster.cluster import REPOSITORY, cache_home
@@ -17,6 +21,8 @@ from tools.bootstrap import uv_program
 COMMON_INPUT = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 UV_SETTINGS = "system-certs = true\n"
+KIND = REPOSITORY / "tests/sidecar/plugin"
+"""The third party's package, and the Dockerfile that adds it to the sidecar's image."""
 
 
 def operator() -> Image:
@@ -34,6 +40,20 @@ def sidecar() -> Image:
     return _image("sidecar")
 
 
+def extended_sidecar() -> Image:
+    """Return the sidecar's image with a third party's kind of connector in it; wants the sidecar's archive built."""
+    uv, base = _uv_version(), sidecar()
+    package = [KIND / "Dockerfile", KIND / "pyproject.toml", KIND / "ringfence_kv"]
+    digest = content_hash(package, base.digest(), uv)
+    reference = f"docker.io/ringfence/sidecar-kv:{digest}"
+
+    def make(archive: Path) -> None:
+        bases = {"SIDECAR": base.archive, "UV": _uv_archive(uv)}
+        _build("sidecar-kv", archive, reference, bases, context=KIND)
+
+    return Image("sidecar-kv", reference, lambda: digest, make)
+
+
 def _image(name: str) -> Image:
     """Return a target of the Dockerfile; its tag is its content hash: a new one is rolled out, an old one not pulled.
 
@@ -43,23 +63,35 @@ def _image(name: str) -> Image:
     paths = [REPOSITORY / path for path in (*COMMON_INPUT, name)]
     digest = content_hash([path for path in paths if path.exists()], python().digest(), uv)
     reference = f"docker.io/ringfence/{name}:{digest}"
-    return Image(name, reference, lambda: digest, lambda archive: _build(name, archive, reference, uv))
+
+    def make(archive: Path) -> None:
+        _build(name, archive, reference, {"BASE": python().archive, "UV": _uv_archive(uv)}, target=name)
+
+    return Image(name, reference, lambda: digest, make)
 
 
-def _build(name: str, archive: Path, reference: str, uv: str) -> None:
+def _build(
+    name: str,
+    archive: Path,
+    reference: str,
+    bases: Mapping[str, Path],
+    *,
+    context: Path = REPOSITORY,
+    target: str | None = None,
+) -> None:
     log = cache_home() / f"logs/image-{name}.log"
     with tempfile.TemporaryDirectory(prefix="ringfence-") as directory:
         scratch = Path(directory)
         settings = scratch / "uv.toml"
         settings.write_text(UV_SETTINGS + _host_settings())
-        bases = {"BASE": python().archive, "UV": _uv_archive(uv)}
-        build = ["bud", "--isolation", "chroot", "--layers", "--target", name, "--tag", reference]
+        build = ["bud", "--isolation", "chroot", "--layers", "--tag", reference]
+        build += ["--target", target] if target else []
         build += [
             argument for base, path in bases.items() for argument in ("--build-arg", f"{base}=oci-archive:{path}")
         ]
         # How this host reaches the package index is the build's business and never part of the image.
         build += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--volume", f"{settings}:/etc/uv/uv.toml:ro"]
-        run([*_buildah(scratch), *build, str(REPOSITORY)], log=log, timeout=900)
+        run([*_buildah(scratch), *build, str(context)], log=log, timeout=900)
         push = ["push", "--disable-compression", reference, f"oci-archive:{archive}:{reference}"]
         run([*_buildah(scratch), *push], log=log, timeout=300)
         # The archive is the copy that counts; the layers stay for the next build.

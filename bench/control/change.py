@@ -86,7 +86,7 @@ async def _measure(feed: Feed, port: int, directory: Path, number: int) -> list[
 
 
 def _configuration(version: str) -> dict[str, Any]:
-    return {"version": version, "agent": {"namespace": "team", "name": "a", "uid": "agent"}}
+    return {"version": version, "agent": {"namespace": "team", "name": "a", "uid": "agent", "generation": 1}}
 
 
 def _token() -> str:

@@ -168,8 +168,8 @@ class Changes:
             for agent in self.view.agents.keys_by(BY_CONNECTOR, tuple(each)):
                 self._queue.add(Task("Agent", *agent), SOON)
         settings = self.view.settings
-        ours = (settings.redis_service, settings.collector_service, f"{settings.namespace}/{labels.CONTROL}")
-        if "/".join(key) in ours:
+        sinks = (settings.collector_service, settings.audit_stream_service)
+        if "/".join(key) in (settings.redis_service, *sinks, f"{settings.namespace}/{labels.CONTROL}"):
             self.all_with_sidecars()
 
     def all_with_sidecars(self) -> None:

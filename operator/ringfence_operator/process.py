@@ -78,6 +78,7 @@ class Process:
                 later=lambda key, seconds: self._queue.add_after(Task("Connector", *key), seconds, LATER),
             )
         shared = self._egress.shared_cache if self._egress else _no_cache
+        telemetry = self._egress.telemetry.configuration if self._egress else dict
         self._tools = Tools(
             view,
             client,
@@ -86,6 +87,7 @@ class Process:
             gateway=gateway,
             sidecars=sidecars,
             shared_cache=shared,
+            telemetry=telemetry,
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)

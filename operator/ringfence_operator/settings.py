@@ -106,6 +106,19 @@ class Settings(BaseModel):
     their traces, and each audit line besides standard output. The pods behind it are opened to them."""
     collector_port: int = Field(default=4318, ge=1, le=65535)
     """Port of that Service."""
+    collector_token: Annotated[str | None, Field(validate_default=True)] = None
+    """Path of a file with what sidecars show to the collector, as `Authorization: Bearer`: agents share their network,
+    and one that is asked for nothing would take forged audit lines from them."""
+    audit_stream_service: NamePath | None = None
+    """`namespace/name` of the Service of a RabbitMQ (AMQP, without TLS): sidecars send each audit line to a stream
+    there, besides. The pods behind it are opened to them."""
+    audit_stream_port: int = Field(default=5672, ge=1, le=65535)
+    """Port of that Service."""
+    audit_stream_virtual_host: Annotated[str, Field(min_length=1, max_length=255)] = "/"
+    audit_stream_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")] = "ringfence-audit"
+    """The stream's name. It is declared if it is not there."""
+    audit_stream_credential: Annotated[str | None, Field(validate_default=True)] = None
+    """Path of a file with who may write to the stream: user:password."""
     redis_service: NamePath | None = None
     """`namespace/name` of the Service of the Redis that sidecars share: the pods behind it are opened to them."""
     redis_cidrs: tuple[Cidr, ...] = ()
@@ -125,6 +138,20 @@ class Settings(BaseModel):
     """Port of /metrics, /healthz and /readyz."""
     workers: int = Field(default=16, ge=1, le=256)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("collector_token")
+    @classmethod
+    def _has_token(cls, path: str | None, found: ValidationInfo) -> str | None:
+        if path is None and found.data.get("collector_service"):
+            raise ValueError("name the file with the token that the collector of collector_service asks for")
+        return path
+
+    @field_validator("audit_stream_credential")
+    @classmethod
+    def _has_credential(cls, path: str | None, found: ValidationInfo) -> str | None:
+        if path is None and found.data.get("audit_stream_service"):
+            raise ValueError("name the file with who may write to the stream of audit_stream_service")
+        return path
 
     @field_validator("redis_administrator")
     @classmethod

@@ -129,6 +129,18 @@ class Values(_Wire, frozen=True, kw_only=True):
     max_ttl_seconds: float = 86_400
 
 
+class AuditStream(_Wire, frozen=True, kw_only=True):
+    """The RabbitMQ stream that audit lines go to, where the pod was made to send them to one."""
+
+    address: str
+    """Empty while the operator does not know it."""
+    port: int
+    virtual_host: str
+    name: str
+    username: str
+    password: str
+
+
 class Configuration(_Wire, frozen=True, kw_only=True):
     """All that a sidecar has from the operator."""
 
@@ -139,6 +151,9 @@ class Configuration(_Wire, frozen=True, kw_only=True):
     redis: Redis | None = None
     local_cache: LocalCache = LocalCache()
     values: Values = Values()
+    collector_token: str = ""
+    """Shown to the collector of traces and audit lines."""
+    audit_stream: AuditStream | None = None
 
 
 class Inside(_Wire, frozen=True, kw_only=True):

@@ -124,14 +124,6 @@ class DeadlineError(CallError):
     retryable = True
 
 
-class CancelledCallError(CallError):
-    """The caller went away."""
-
-    status = Status.CANCELLED
-    http = 499
-    code = "Cancelled"
-
-
 class UnavailableError(CallError):
     """Nothing that could serve the call is there: try again after `retry_after` seconds."""
 

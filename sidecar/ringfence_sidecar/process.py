@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from ringfence_sidecar import __version__
+from ringfence_sidecar.audit.given import Given
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.setup import from_env as exporters_from_env
 from ringfence_sidecar.audit.trail import Trail
@@ -49,7 +50,8 @@ class Sidecar:
         self._configured = asyncio.Event()
         self._kept = Kept()
         self._payloads = Payloads()
-        self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
+        self._given = Given()
+        self.audit = Trail(exporters_from_env(environ, self._given), Who(pod=settings.pod))
         self._tracer = _tracer(environ, settings)
         self.pipeline = Pipeline(cache=self._kept, audit=self.audit, pod=settings.pod, tracer=self._tracer)
         self.pipeline.metrics.registry.register(CacheMetrics(self._kept))
@@ -95,6 +97,11 @@ class Sidecar:
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force, and tell clients what tools there are now."""
+        agent = configuration.agent
+        self._given.apply(configuration)
+        self._tracer.apply(
+            configuration.collector_token, {"k8s.namespace.name": agent.namespace, "ringfence.agent": agent.name}
+        )
         await self._kept.apply(configuration)
         await self.pipeline.apply(configuration)
         self._surface.refresh()

@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ringfence_sidecar import __version__
@@ -68,9 +68,21 @@ def _state(tracestate: str | None) -> str:
 class Tracer:
     """Exports spans that are sampled. Without a processor it does nothing."""
 
-    def __init__(self, processor: "SpanProcessor | None" = None, attributes: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        processor: "SpanProcessor | None" = None,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        authorize: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._processor = processor
+        self._authorize = authorize
         self._attributes = {"service.name": "ringfence-sidecar", "service.version": __version__, **(attributes or {})}
+
+    def apply(self, token: str, attributes: Mapping[str, str]) -> None:
+        """Show `token` to the collector from now on, and say `attributes` of the process besides."""
+        self._authorize(token)
+        self._attributes = {**self._attributes, **attributes}
 
     @property
     def is_exporting(self) -> bool:
@@ -154,6 +166,12 @@ def to_collector(endpoint: str, attributes: Mapping[str, str]) -> Tracer:
     """
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from requests import Session  # noqa: PLC0415
 
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
-    return Tracer(BatchSpanProcessor(exporter), attributes)
+    session = Session()
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", session=session)
+
+    def authorize(token: str) -> None:
+        session.headers.update({"Authorization": f"Bearer {token}"} if token else {})
+
+    return Tracer(BatchSpanProcessor(exporter), attributes, authorize=authorize)

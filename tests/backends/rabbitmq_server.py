@@ -18,6 +18,8 @@ from tests.ports import free_port
 USER, PASSWORD = "agents", "agents-password"
 READER, READER_PASSWORD = "reader", "reader-password"
 """A user who may neither configure nor write."""
+WRITER, WRITER_PASSWORD = "audit", "audit-password"
+"""A user who may declare streams of the audit and write to them, and nothing else."""
 VIRTUAL_HOST = "team"
 _SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_SECONDS = 90.0
@@ -170,11 +172,18 @@ class RabbitMQServer:
 def _definitions() -> dict[str, object]:
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     return {
-        "users": [_user(USER, PASSWORD), _user(READER, READER_PASSWORD)],
+        "users": [_user(USER, PASSWORD), _user(READER, READER_PASSWORD), _user(WRITER, WRITER_PASSWORD)],
         "vhosts": [{"name": "/"}, {"name": VIRTUAL_HOST}],
         "permissions": [
             {"user": USER, "vhost": VIRTUAL_HOST, **everything},
             {"user": READER, "vhost": VIRTUAL_HOST, **everything, "configure": "^$", "write": "^$"},
+            {
+                "user": WRITER,
+                "vhost": VIRTUAL_HOST,
+                "configure": "^audit-",
+                "write": r"^amq\.default$",
+                "read": "^$",
+            },
         ],
     }
 

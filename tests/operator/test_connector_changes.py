@@ -15,7 +15,15 @@ from tests.operator.test_caches import Watched
 Raw = dict[str, Any]
 A, C = Task("Agent", "team", "a"), Task("Connector", "team", "c")
 USES: Raw = {"connectors": [{"name": "c"}]}
-SETTINGS = Settings(egress_backend="none", sidecar_image="sidecar:1", redis_service="cache/redis")
+SETTINGS = Settings(
+    egress_backend="none",
+    sidecar_image="sidecar:1",
+    redis_service="cache/redis",
+    collector_service="telemetry/collector",
+    collector_token="/x",
+    audit_stream_service="telemetry/rabbit",
+    audit_stream_credential="/x",
+)
 
 
 @pytest.fixture
@@ -95,7 +103,15 @@ async def test_a_backends_service_concerns_the_connector_and_its_agents(watched:
     assert await watched.marked() == [C, A]
 
 
-@pytest.mark.parametrize(("namespace", "name"), [("cache", "redis"), ("ringfence-system", labels.CONTROL)])
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [
+        ("cache", "redis"),
+        ("telemetry", "collector"),
+        ("telemetry", "rabbit"),
+        ("ringfence-system", labels.CONTROL),
+    ],
+)
 async def test_what_every_sidecar_needs_concerns_every_agent_that_has_one(
     watched: Watched, namespace: str, name: str
 ) -> None:

@@ -51,6 +51,12 @@ def test_every_setting_can_be_said() -> None:
         sidecar_image="registry.example/ringfence/sidecar:1",
         collector_service="telemetry/collector",
         collector_port="4319",
+        collector_token="/etc/telemetry/token",
+        audit_stream_service="telemetry/rabbitmq",
+        audit_stream_port="5673",
+        audit_stream_virtual_host="audit",
+        audit_stream_name="calls",
+        audit_stream_credential="/etc/telemetry/stream",
         redis_service="cache/redis",
         redis_cidrs="10.9.0.0/24",
         redis_port="6380",
@@ -91,6 +97,12 @@ def test_every_setting_can_be_said() -> None:
         "sidecar_image": "registry.example/ringfence/sidecar:1",
         "collector_service": "telemetry/collector",
         "collector_port": 4319,
+        "collector_token": "/etc/telemetry/token",
+        "audit_stream_service": "telemetry/rabbitmq",
+        "audit_stream_port": 5673,
+        "audit_stream_virtual_host": "audit",
+        "audit_stream_name": "calls",
+        "audit_stream_credential": "/etc/telemetry/stream",
         "redis_service": "cache/redis",
         "redis_cidrs": ["10.9.0.0/24"],
         "redis_port": 6380,
@@ -169,3 +181,12 @@ def test_a_redis_of_another_form_is_refused_and_so_is_one_with_a_password(url: s
 def test_a_redis_without_an_administrator_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR: .*name the file"):
         Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": "redis://h:6379"})
+
+
+@pytest.mark.parametrize(
+    ("service", "credential"),
+    [("COLLECTOR_SERVICE", "COLLECTOR_TOKEN"), ("AUDIT_STREAM_SERVICE", "AUDIT_STREAM_CREDENTIAL")],
+)
+def test_audit_lines_go_nowhere_that_asks_sidecars_for_nothing(service: str, credential: str) -> None:
+    with pytest.raises(SettingsError, match=rf"RINGFENCE_OPERATOR_{credential}: .*name the file"):
+        Settings.from_env({f"RINGFENCE_OPERATOR_{service}": "telemetry/s"})

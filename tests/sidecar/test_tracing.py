@@ -110,7 +110,8 @@ async def test_a_collector_gets_the_call_and_its_attempt_at_the_backend_as_one_t
     asked = call("get", {"key": "colour"}, trace=accept(f"00-{TRACE}-{SPAN}-01", "v=1"))
 
     with collector() as (url, taken):
-        tracer = to_collector(url, {"k8s.namespace.name": "team-a"})
+        tracer = to_collector(url, {"k8s.pod.name": "alice-0"})
+        tracer.apply("t", {"k8s.namespace.name": "team-a"})
         async with running(server), serving(connector(endpoint(server)), tracer=tracer) as (pipeline, _):
             await pipeline.run(asked)
             await pipeline.run(call("get", {"key": "colour"}, trace=start(sampled=False)))
@@ -126,7 +127,8 @@ async def test_a_collector_gets_the_call_and_its_attempt_at_the_backend_as_one_t
     assert attempt.parent_span_id == whole.span_id
     assert server.parents[0].split("-")[2] == attempt.span_id.hex()
     assert attempt.trace_state == "v=1"
-    assert resource["k8s.namespace.name"] == "team-a"
+    assert (resource["k8s.namespace.name"], resource["k8s.pod.name"]) == ("team-a", "alice-0")
+    assert {headers["Authorization"] for _, headers, _ in taken.taken} == {"Bearer t"}
 
 
 def test_a_tracer_without_a_collector_samples_nothing_of_its_own() -> None:

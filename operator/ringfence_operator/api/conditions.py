@@ -107,6 +107,7 @@ class Reason(Documented):
     SOME_ENDPOINTS_UNHEALTHY = "SomeEndpointsUnhealthy", "An endpoint is not reached by every sidecar, and others are."
     ENDPOINTS_UNHEALTHY = "EndpointsUnhealthy", "No sidecar reaches an endpoint of the connector."
     NO_AGENTS = "NoAgents", "No agent uses the connector, so nobody has looked at its endpoints."
+    SECRET_NOT_FOUND = "SecretNotFound", "The connector's Secret does not exist, so no sidecar that needs it can start."
     HEALTH_UNKNOWN = "HealthUnknown", "Agents use the connector, and no sidecar has reported yet."
     REDIS_REACHED = "RedisReached", "Every sidecar that reports reaches Redis."
     REDIS_UNREACHABLE = "RedisUnreachable", "A sidecar does not reach Redis, and keeps answers in its own memory alone."

@@ -120,6 +120,12 @@ class SnowflakeLimits(Limits):
     sample_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """The most rows that the analysis of a table looks at."""
 
+    open_results: Annotated[int, Field(ge=1, le=64)] = 8
+    """The most results that an agent may hold open to read page by page; each holds a session."""
+
+    open_result_timeout: Duration = 300
+    """How long a result stays open after its last page."""
+
 
 class Snowflake(Model):
     """A Snowflake backend."""

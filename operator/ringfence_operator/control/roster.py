@@ -102,8 +102,5 @@ def plain_address(text: str) -> str:
 
 
 def _generations(configuration: Mapping[str, Any]) -> dict[str, int]:
-    agent, connectors = configuration["agent"], configuration.get("connectors", ())
-    found = {str(each["uid"]): int(each["generation"]) for each in connectors}
-    if "generation" in agent:
-        found[str(agent["uid"])] = int(agent["generation"])
-    return found
+    made_from = (configuration["agent"], *configuration.get("connectors", ()))
+    return {str(each["uid"]): int(each["generation"]) for each in made_from}

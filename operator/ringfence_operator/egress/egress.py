@@ -10,6 +10,7 @@ from ringfence_operator.egress.derived import Derived
 from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
 from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_addresses
+from ringfence_operator.egress.telemetry import Telemetry
 from ringfence_operator.egress.token_review import TokenReviewer
 from ringfence_operator.reconcile.binding import has_outside
 from ringfence_operator.reconcile.issuer import Issuer
@@ -62,6 +63,7 @@ class Egress:
         self._issuer = Issuer(kube)
         self.credentials = Derived()
         self._redis = _redis_users(view.settings, self.credentials)
+        self.telemetry = Telemetry(view, on_change=on_identity)
         self._unpublished: set[str] = set()
         """Whose port sets are not published yet, as `PortSet.policy` has it."""
         self._running: asyncio.Task[None] | None = None
@@ -86,6 +88,7 @@ class Egress:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.feed.run())
+            group.create_task(self.telemetry.run())
             if self._redis is not None:
                 group.create_task(self._redis.run())
 

@@ -28,7 +28,6 @@ class _Published:
 
 @dataclass(slots=True)
 class _Report:
-    version: str
     cache_reachable: bool | None
     health: dict[tuple[str, int], list[Mapping[str, Any]]]
     """Connector's name and generation → its endpoints."""
@@ -98,11 +97,6 @@ class SidecarBook:
             cache_reachable=all(known) if known else None,
         )
 
-    def is_in_force(self, pod_uid: str) -> bool:
-        """Return True if the pod's sidecar has said that it has what was published for it last."""
-        present, report = self._published.get(pod_uid), self._reports.get(pod_uid)
-        return present is not None and report is not None and report.version == present.configuration["version"]
-
     def has_reported(self, pod_uid: str) -> bool:
         """Return True if the pod's sidecar has reported since this replica leads."""
         return pod_uid in self._reports
@@ -129,9 +123,7 @@ class SidecarBook:
         wire = message["inside"]
         inside = Inside(closed=bool(wire["closed"]), way_out=wire["wayOut"]) if wire else None
         before = self._reports.get(uid)
-        self._replace(
-            uid, published.namespace, _Report(str(message["version"]), message["cacheReachable"], health, inside)
-        )
+        self._replace(uid, published.namespace, _Report(message["cacheReachable"], health, inside))
         if before is None or before.inside != inside:
             self._on_inside((published.namespace, published.agent))
 

@@ -21,7 +21,7 @@ from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.service import apply_service
-from ringfence_operator.reconcile.sidecar import SharedCache, publish_sidecar
+from ringfence_operator.reconcile.sidecar import SharedCache, Telemetry, publish_sidecar
 from ringfence_operator.reconcile.sidecars import Sidecars
 from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.view import View
@@ -77,6 +77,7 @@ class Tools:
     sidecars: Sidecars | None = None
     """None where no control process is fed."""
     shared_cache: SharedCache = lambda _: None
+    telemetry: Telemetry = dict
 
 
 async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float | None:
@@ -105,7 +106,15 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             decision = await ask_why_stuck(context, decision, kube)
     if tools.sidecars:
         ways = tools.networks.sidecars.ways
-        publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
+        publish_sidecar(
+            context,
+            decision,
+            view,
+            sidecars=tools.sidecars,
+            ways=ways,
+            shared=tools.shared_cache,
+            telemetry=tools.telemetry,
+        )
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)

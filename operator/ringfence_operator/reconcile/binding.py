@@ -9,7 +9,7 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.connector_auth import Auth
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET, index_by_backend
 from ringfence_operator.reconcile.view import View
-from ringfence_operator.resources.connector_network import Collector, Redis
+from ringfence_operator.resources.connector_network import Redis, Sink
 from ringfence_operator.resources.observed import Service
 from ringfence_operator.resources.selector import selects
 from ringfence_operator.resources.sidecar import Sidecar
@@ -97,13 +97,26 @@ def redis_of(view: View) -> Redis:
     return Redis(service if service and service.selector else None, settings.redis_cidrs, settings.redis_port)
 
 
-def collector_of(view: View) -> Collector | None:
+def collector_of(view: View) -> Sink | None:
     """Return where sidecars send traces and audit lines, as the settings say."""
-    named = view.settings.collector_service
+    return _sink(view, view.settings.collector_service, view.settings.collector_port)
+
+
+def stream_of(view: View) -> Sink | None:
+    """Return the broker whose stream sidecars send audit lines to, as the settings say."""
+    return _sink(view, view.settings.audit_stream_service, view.settings.audit_stream_port)
+
+
+def sinks_of(view: View) -> tuple[Sink, ...]:
+    """Return both, as far as they are there."""
+    return tuple(each for each in (collector_of(view), stream_of(view)) if each is not None)
+
+
+def _sink(view: View, named: str | None, port: int) -> Sink | None:
     service = view.services.get(*named.split("/", 1)) if named else None
     if service is None or not service.address or not service.selector:
         return None
-    return Collector(service, view.settings.collector_port)
+    return Sink(service, port)
 
 
 def control_address(view: View) -> str:
@@ -118,9 +131,16 @@ def sidecar_of(found: Bindings, view: View) -> Sidecar | None:
     if not found.bound or found.missing or found.refused or not image or not control:
         return None
     collector = collector_of(view)
-    return Sidecar(image, control, found.bound, _url_of(collector) if collector else "")
+    return Sidecar(
+        image,
+        control,
+        found.bound,
+        _url_of(collector) if collector else "",
+        # Whether its Service is there or not: rather no call than one whose line is nowhere.
+        has_stream=view.settings.audit_stream_service is not None,
+    )
 
 
-def _url_of(collector: Collector) -> str:
+def _url_of(collector: Sink) -> str:
     address = collector.service.address
     return f"http://{f'[{address}]' if ':' in address else address}:{collector.port}"

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import orjson
+
 from ringfence_operator.api.conditions import ConditionType, Reason, find_condition
 from ringfence_operator.api.connector import Connector, ConnectorStatus
 from ringfence_operator.errors import NotFoundError
 from ringfence_operator.reconcile.binding import count_users, has_outside, named_services, services_of
+from ringfence_operator.reconcile.connector_index import BY_CONNECTOR
 from ringfence_operator.reconcile.connector_status import Found, connector_status, words
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force
 from ringfence_operator.reconcile.issuer import Issuer, identity_of, workload_identity
@@ -17,15 +20,18 @@ from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.sidecars import ConnectorHealth, Sidecars, Ways
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.connector_network import connector_policy_name
+from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.sidecar_configuration import Way
 
 FIGURES_SECONDS = 30.0
 """How long figures may wait to be told that change nothing of what holds: agents come and go, latencies vary."""
 FULL_SECONDS = 30.0
 """How soon it is looked again whether there is a port set by now; that costs no write."""
+UNKNOWN_SECONDS = 30.0
+"""How soon it is looked again why no sidecar reports; that costs no write."""
 
 _SETTLING: dict[str, float] = {
-    Reason.HEALTH_UNKNOWN: 30.0,
+    Reason.HEALTH_UNKNOWN: UNKNOWN_SECONDS,
     Reason.GATEWAY_PENDING: SETTLE_SECONDS,
     Reason.GATEWAY_UNAVAILABLE: SETTLE_SECONDS,
 }
@@ -66,18 +72,48 @@ async def reconcile_connector(connector: Connector, tools: ConnectorTools, *, no
     found = Found(
         agents=count_users(connector, view),
         health=_health(connector, tools),
+        lacks_secret=_lacks_secret(connector, view),
         missing_services=tuple("/".join(key) for key in named_services(connector) if key not in there),
         refusal=refusal,
         way=way,
         standing=tools.ways.standing(connector.key, view.gateway_replicas()) if has_standing and tools.ways else None,
         identity=identity,
     )
-    again = await _report(connector, connector_status(connector, found, now=now), tools, now=now)
+    status = connector_status(connector, found, now=now)
+    again = await _report(connector, status, tools, now=now)
+    ready = find_condition(status.conditions, ConditionType.READY)
+    if ready and ready.reason == Reason.HEALTH_UNKNOWN:
+        again = min(again or UNKNOWN_SECONDS, UNKNOWN_SECONDS)
     if found.standing and found.standing.force is not Force.IN_FORCE:
         again = min(again or SETTLE_SECONDS, SETTLE_SECONDS)
     if refusal and refusal[0] is Reason.NO_PORT_SET:
         again = min(again or FULL_SECONDS, FULL_SECONDS)
     return again
+
+
+def _lacks_secret(connector: Connector, view: View) -> bool:
+    """Return True if an agent waits for the connector's Secret, by what the kubelet says of its pod.
+
+    The operator reads no Secrets, and may not.
+    """
+    if not connector.secret:
+        return False
+    return any(
+        record is not None and _waits_for(record, connector.secret)
+        for record in (view.agents.get(*key) for key in view.agents.keys_by(BY_CONNECTOR, connector.key))
+    )
+
+
+def _waits_for(record: AgentRecord, secret: str) -> bool:
+    if Reason.CONFIG_NOT_FOUND.encode() not in record.body:
+        return False
+    conditions = orjson.loads(record.body)["status"].get("conditions", ())
+    return any(
+        each["type"] == ConditionType.READY
+        and each["reason"] == Reason.CONFIG_NOT_FOUND
+        and f'secret "{secret}" not found' in each["message"]
+        for each in conditions
+    )
 
 
 async def remove_connector(namespace: str, name: str, tools: ConnectorTools) -> float | None:

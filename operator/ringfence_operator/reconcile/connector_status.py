@@ -16,7 +16,7 @@ from ringfence_operator.api.connector import Connector, ConnectorStatus, Endpoin
 from ringfence_operator.api.security_policy import GatewayStatus
 from ringfence_operator.reconcile.gateway import Force, Standing, explain
 from ringfence_operator.reconcile.sidecars import ConnectorHealth, EndpointHealth
-from ringfence_operator.resources.sidecar_configuration import Way
+from ringfence_operator.resources.sidecar_configuration import Way, secret_keys
 
 _FACTOR, _MILLISECONDS = 2, 5
 """A latency is told anew when it is so many times what was told, and so much more or less."""
@@ -30,6 +30,8 @@ class Found:
     agents: int = 0
     health: ConnectorHealth = field(default_factory=ConnectorHealth)
     missing_services: tuple[str, ...] = ()
+    lacks_secret: bool = False
+    """Whether an agent waits for the connector's Secret."""
     refusal: tuple[Reason, str] | None = None
     """Why its endpoints outside cannot be reached, where only somebody's change helps."""
     way: Way | None = None
@@ -51,7 +53,7 @@ def connector_status(connector: Connector, found: Found, *, now: datetime) -> Co
     before = {each.name: each for each in connector.status.endpoints}
     names = [each.name for each in connector.endpoints]
     endpoints = tuple(_endpoint(name, found.health.endpoints, before.get(name)) for name in names)
-    verdict = _verdict(found, endpoints)
+    verdict = _verdict(connector, found, endpoints)
     return ConnectorStatus(
         observed_generation=connector.metadata.generation,
         conditions=_conditions(connector, verdict, found.health.cache_reachable, now),
@@ -93,7 +95,7 @@ def _is_healthy(endpoint: EndpointStatus) -> bool:
     return endpoint.healthy > 0 and not endpoint.unhealthy
 
 
-def _verdict(found: Found, endpoints: tuple[EndpointStatus, ...]) -> _Verdict:
+def _verdict(connector: Connector, found: Found, endpoints: tuple[EndpointStatus, ...]) -> _Verdict:
     if found.refusal:
         return _Verdict(Status.FALSE, *found.refusal, is_stalled=True)
     if found.missing_services:
@@ -104,11 +106,18 @@ def _verdict(found: Found, endpoints: tuple[EndpointStatus, ...]) -> _Verdict:
         return _Verdict(Status.FALSE, *explain(found.standing), is_stalled=found.standing.force is Force.REFUSED)
     if not found.agents:
         return _Verdict(Status.TRUE, Reason.NO_AGENTS, "no agent uses it, so nobody has looked at its endpoints")
-    return _by_health(endpoints)
+    has_report = any(each.healthy or each.unhealthy for each in endpoints)
+    if found.lacks_secret and not has_report:
+        keys = " and ".join(secret_keys(connector))
+        message = (
+            f"Secret {connector.secret} does not exist in the namespace, and agents wait for it: create it with {keys}"
+        )
+        return _Verdict(Status.FALSE, Reason.SECRET_NOT_FOUND, message)
+    return _by_health(endpoints, has_report=has_report)
 
 
-def _by_health(endpoints: tuple[EndpointStatus, ...]) -> _Verdict:
-    if not any(each.healthy or each.unhealthy for each in endpoints):
+def _by_health(endpoints: tuple[EndpointStatus, ...], *, has_report: bool) -> _Verdict:
+    if not has_report:
         message = "no sidecar has reported yet; see the agents' pods, whose sidecars may be starting"
         return _Verdict(Status.UNKNOWN, Reason.HEALTH_UNKNOWN, message)
     ill = [each for each in endpoints if not _is_healthy(each)]

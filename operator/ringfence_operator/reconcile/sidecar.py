@@ -12,10 +12,19 @@ from ringfence_operator.resources.sidecar_configuration import Bound, build_side
 
 SharedCache = Callable[[str], Mapping[str, Any] | None]
 """Returns a namespace's shared cache, with its credentials, as the sidecar decodes it; None without one."""
+Telemetry = Callable[[], Mapping[str, Any]]
+"""Returns where audit lines and traces go, with the credentials for it, as the sidecar decodes it."""
 
 
 def publish_sidecar(
-    context: Context, decision: Decision, view: View, *, sidecars: Sidecars, ways: Ways | None, shared: SharedCache
+    context: Context,
+    decision: Decision,
+    view: View,
+    *,
+    sidecars: Sidecars,
+    ways: Ways | None,
+    shared: SharedCache,
+    telemetry: Telemetry,
 ) -> None:
     """Have the sidecar of the agent's pod served what the agent may use now; nothing, if it may have no pod at all."""
     pod = context.own_pod
@@ -29,5 +38,7 @@ def publish_sidecar(
             for each in context.bindings.bound
         ]
         redis = shared(context.agent.metadata.namespace)
-        configuration = build_sidecar_configuration(context.agent, bound, policy=context.policy, redis=redis)
+        configuration = build_sidecar_configuration(
+            context.agent, bound, policy=context.policy, redis=redis, telemetry=telemetry()
+        )
         sidecars.publish(pod.meta.uid, pod.address, configuration)

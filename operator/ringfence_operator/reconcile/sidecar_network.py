@@ -3,7 +3,7 @@
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.connector import Connector
-from ringfence_operator.reconcile.binding import collector_of, redis_of, services_of
+from ringfence_operator.reconcile.binding import redis_of, services_of, sinks_of
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.kept import Kept
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw
@@ -79,7 +79,7 @@ class SidecarNetworks:
                 namespace,
                 operator_namespace=view.settings.namespace,
                 redis=redis_of(view),
-                collector=collector_of(view),
+                sinks=sinks_of(view),
             )
         )
 

@@ -55,7 +55,7 @@ def build_connector_policy(
 
 
 @dataclass(frozen=True, slots=True)
-class Collector:
+class Sink:
     """Where traces and audit lines go: a Service, and its port."""
 
     service: Service
@@ -63,7 +63,7 @@ class Collector:
 
 
 def build_sidecars_policy(
-    namespace: str, *, operator_namespace: str, redis: Redis, collector: Collector | None = None
+    namespace: str, *, operator_namespace: str, redis: Redis, sinks: Sequence[Sink] = ()
 ) -> dict[str, Any]:
     """Return the NetworkPolicy of what every sidecar in `namespace` may reach, and who may ask it for metrics."""
     control = {
@@ -76,8 +76,8 @@ def build_sidecars_policy(
     if redis.cidrs:
         blocks = [{"ipBlock": {"cidr": each}} for each in redis.cidrs]
         egress.append({"to": blocks, "ports": [{"port": redis.port, "protocol": "TCP"}]})
-    if collector is not None:
-        egress += _behind(collector.service, collector.port)
+    for sink in sinks:
+        egress += _behind(sink.service, sink.port)
     scrapers = {"namespaceSelector": {"matchLabels": {SCRAPES_METRICS: "true"}}}
     ingress = [{"from": [scrapers], "ports": [{"port": HEALTH_PORT, "protocol": "TCP"}]}]
     selector = {labels.CONFINED: "true", labels.SIDECAR: "true"}

@@ -38,6 +38,8 @@ class Sidecar:
     connectors: tuple[Connector, ...]
     collector: str = ""
     """`http://address:port` of the collector of traces and audit lines, or nothing."""
+    has_stream: bool = False
+    """Whether audit lines go to a stream; which one, the control server says."""
 
     @property
     def hash(self) -> str:
@@ -124,12 +126,11 @@ def looks_inside(way_out: WayOut | None) -> list[dict[str, Any]]:
 
 
 def _telemetry(sidecar: Sidecar) -> list[dict[str, Any]]:
-    if not sidecar.collector:
+    if not sidecar.collector and not sidecar.has_stream:
         return []
-    return [
-        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": sidecar.collector},
-        {"name": "RINGFENCE_SIDECAR_AUDIT", "value": "stdout,otlp"},
-    ]
+    exporters = ["stdout", *(["otlp"] if sidecar.collector else []), *(["stream"] if sidecar.has_stream else [])]
+    endpoint = [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": sidecar.collector}] if sidecar.collector else []
+    return [*endpoint, {"name": "RINGFENCE_SIDECAR_AUDIT", "value": ",".join(exporters)}]
 
 
 def _mounts(sidecar: Sidecar) -> list[dict[str, Any]]:

@@ -70,18 +70,21 @@ def build_sidecar_configuration(
     *,
     policy: SecurityPolicy | None = None,
     redis: Mapping[str, Any] | None = None,
+    telemetry: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the sidecar of `agent` is to have; `redis` is the namespace's shared cache, with its credentials.
 
+    `telemetry` says where audit lines and traces go, and what is shown there.
     An endpoint that cannot be reached, since its Service or its way out is not there, is left out. `version` tells one
     content from another.
     """
     meta = agent.metadata
     found: dict[str, Any] = {
-        "agent": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid},
+        "agent": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid, "generation": meta.generation},
         "connectors": [_connector(each) for each in sorted(bound, key=lambda it: it.connector.metadata.name)],
         **({"redis": dict(redis)} if redis else {}),
         **(_cache_of(policy) if policy else {}),
+        **(telemetry or {}),
     }
     return found | {"version": digest(found)}
 
@@ -208,6 +211,11 @@ def _auth(connector: Connector) -> dict[str, Any]:
     return {"method": method, "directory": f"{SECRETS}/{name}", "files": files, "settings": settings}
 
 
+def secret_keys(connector: Connector) -> list[str]:
+    """Return the keys that the connector's Secret is to have."""
+    return sorted(set(_auth(connector).get("files", {}).values())) if connector.secret else []
+
+
 _FILES = ("privateKey", "passphrase", "password", "clientSecret", "token", "authority")
 
 
@@ -220,6 +228,8 @@ def _limits(limits: Limits) -> dict[str, Any]:
             "statementTimeoutSeconds": limits.statement_timeout,
             "batchStatements": limits.batch,
             "sampleRows": limits.sample_rows,
+            "openResults": limits.open_results,
+            "openResultSeconds": limits.open_result_timeout,
         }
     if isinstance(limits, RabbitMQLimits):
         found |= {

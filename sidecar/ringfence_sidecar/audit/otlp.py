@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,8 +17,12 @@ class OtlpRefusedError(Exception):
     """The collector did not take the lines."""
 
 
+async def _nothing() -> str:
+    return ""
+
+
 class OtlpLogs:
-    """Posts to `<endpoint>/v1/logs`.
+    """Posts to `<endpoint>/v1/logs`; `token` returns what is shown there, and is asked for each time.
 
     https://opentelemetry.io/docs/specs/otlp/#otlphttp
     """
@@ -30,6 +34,7 @@ class OtlpLogs:
         endpoint: str,
         *,
         headers: Mapping[str, str] | None = None,
+        token: Callable[[], Awaitable[str]] = _nothing,
         authority: str | None = None,
         timeout_seconds: float = 5.0,
     ) -> None:
@@ -40,23 +45,26 @@ class OtlpLogs:
         self._host, self._port = parts.hostname, parts.port
         self._path = f"{parts.path.rstrip('/')}/v1/logs"
         self._headers = {"Content-Type": "application/json", **(headers or {})}
+        self._token = token
         self._timeout = timeout_seconds
 
     async def export(self, lines: list[bytes]) -> None:
         """See Exporter. Raises OSError or OtlpRefusedError."""
-        await asyncio.to_thread(self._post, _body(lines))
+        token = await self._token()
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        await asyncio.to_thread(self._post, _body(lines), {**self._headers, **shown})
 
     async def close(self) -> None:
         """See Exporter."""
 
-    def _post(self, body: bytes) -> None:
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
         connection = (
             http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
             if self._tls is None
             else http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         )
         try:
-            connection.request("POST", self._path, body, self._headers)
+            connection.request("POST", self._path, body, dict(headers))
             answer = connection.getresponse()
             said = answer.read()
         except http.client.HTTPException as error:

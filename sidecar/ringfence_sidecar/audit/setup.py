@@ -1,9 +1,9 @@
 """The exporters that the environment names."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ringfence_sidecar.audit.exporter import Exporter
+from ringfence_sidecar.audit.given import Given
 from ringfence_sidecar.audit.stdout import Stdout
 
 EXPORTERS = "RINGFENCE_SIDECAR_AUDIT"
@@ -11,20 +11,20 @@ EXPORTERS = "RINGFENCE_SIDECAR_AUDIT"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 OTLP_AUTHORITY = "OTEL_EXPORTER_OTLP_CERTIFICATE"
-STREAM_URL_FILE = "RINGFENCE_SIDECAR_AUDIT_STREAM_URL_FILE"
-"""A file with the broker's URL, credentials included: a mounted Secret."""
-STREAM_NAME = "RINGFENCE_SIDECAR_AUDIT_STREAM"
 
 
-def from_env(environment: Mapping[str, str]) -> tuple[Exporter, ...]:
-    """Return the exporters. Raises ValueError, which says what to set instead."""
+def from_env(environment: Mapping[str, str], given: Given) -> tuple[Exporter, ...]:
+    """Return the exporters, which have from `given` what the environment does not say.
+
+    Raises ValueError, which says what to set instead.
+    """
     names = [name.strip() for name in environment.get(EXPORTERS, "stdout").split(",") if name.strip()]
     if not names:
         raise ValueError(f"{EXPORTERS} names no exporter: set stdout, otlp or stream")
-    return tuple(_exporter(name, environment) for name in dict.fromkeys(names))
+    return tuple(_exporter(name, environment, given) for name in dict.fromkeys(names))
 
 
-def _exporter(name: str, environment: Mapping[str, str]) -> Exporter:
+def _exporter(name: str, environment: Mapping[str, str], given: Given) -> Exporter:
     match name:
         case "stdout":
             return Stdout()
@@ -34,13 +34,12 @@ def _exporter(name: str, environment: Mapping[str, str]) -> Exporter:
             pairs = (pair.partition("=") for pair in environment.get(OTLP_HEADERS, "").split(","))
             headers = {key.strip(): value.strip() for key, equals, value in pairs if equals}
             endpoint = _need(environment, OTLP_ENDPOINT, "otlp")
-            return OtlpLogs(endpoint, headers=headers, authority=environment.get(OTLP_AUTHORITY) or None)
+            authority = environment.get(OTLP_AUTHORITY) or None
+            return OtlpLogs(endpoint, headers=headers, token=given.collector_token, authority=authority)
         case "stream":
             from ringfence_sidecar.audit.stream import Stream  # noqa: PLC0415 - only if used
 
-            return Stream(
-                Path(_need(environment, STREAM_URL_FILE, "stream")), environment.get(STREAM_NAME) or "ringfence-audit"
-            )
+            return Stream(given.stream)
     raise ValueError(f"{EXPORTERS} names {name!r}, which is no exporter: set stdout, otlp or stream")
 
 

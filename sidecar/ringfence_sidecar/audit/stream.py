@@ -1,8 +1,10 @@
 """Audit lines in a RabbitMQ stream: a log that readers do not empty."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from ringfence_sidecar.configuration import AuditStream
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -10,38 +12,34 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 10.0
 
 
+class NoStreamError(Exception):
+    """The operator does not know where the stream is."""
+
+
 class Stream:
-    """Publishes to a stream queue, with confirms. `url` is read anew for each connection: its Secret rotates."""
+    """Publishes to a stream queue, with confirms; declares it where it is missing, and leaves it alone otherwise.
+
+    `place` is asked each time: its credential rotates. Where it says that there is no stream any longer, nothing is to
+    be kept there.
+    """
 
     name = "stream"
 
-    def __init__(self, url_file: Path, queue: str) -> None:
-        self._url_file = url_file
-        self._queue = queue
+    def __init__(self, place: Callable[[], Awaitable[AuditStream | None]]) -> None:
+        self._place = place
+        self._connected: AuditStream | None = None
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
 
     async def export(self, lines: list[bytes]) -> None:
-        """See Exporter. Raises OSError, or aio_pika's own errors."""
-        import aio_pika  # noqa: PLC0415 - only where a stream is configured
-
+        """See Exporter. Raises NoStreamError, OSError, or aio_pika's own errors."""
+        place = await self._place()
+        if place is None:
+            await self.close()
+            return
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                channel = await self._ready()
-                await asyncio.gather(
-                    *(
-                        channel.default_exchange.publish(
-                            aio_pika.Message(
-                                line,
-                                content_type="application/json",
-                                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                            ),
-                            routing_key=self._queue,
-                            mandatory=True,
-                        )
-                        for line in lines
-                    )
-                )
+                await self._publish(place, lines)
         except BaseException:
             await self.close()
             raise
@@ -52,12 +50,50 @@ class Stream:
         if connection is not None:
             await asyncio.wait([asyncio.ensure_future(connection.close())], timeout=_TIMEOUT_SECONDS)
 
-    async def _ready(self) -> "AbstractChannel":
+    async def _publish(self, place: AuditStream, lines: list[bytes]) -> None:
         import aio_pika  # noqa: PLC0415 - only where a stream is configured
 
-        if self._channel is None or self._channel.is_closed:
-            url = (await asyncio.to_thread(self._url_file.read_text)).strip()
-            self._connection = await aio_pika.connect(url, timeout=_TIMEOUT_SECONDS)
-            self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            await self._channel.declare_queue(self._queue, durable=True, arguments={"x-queue-type": "stream"})
+        channel = await self._ready(place)
+        messages = (
+            aio_pika.Message(line, content_type="application/json", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            for line in lines
+        )
+        published = (
+            channel.default_exchange.publish(each, routing_key=place.name, mandatory=True) for each in messages
+        )
+        await asyncio.gather(*published)
+
+    async def _ready(self, place: AuditStream) -> "AbstractChannel":
+        if self._channel is None or self._channel.is_closed or self._connected != place:
+            await self.close()
+            self._connection = await _connect(place)
+            self._channel, self._connected = await _channel(self._connection, place.name), place
         return self._channel
+
+
+async def _connect(place: AuditStream) -> "AbstractConnection":
+    import aio_pika  # noqa: PLC0415 - only where a stream is configured
+
+    if not place.address:
+        raise NoStreamError("the operator does not know the address of the audit's stream")
+    return await aio_pika.connect(
+        host=place.address,
+        port=place.port,
+        login=place.username,
+        password=place.password,
+        virtualhost=place.virtual_host,
+        timeout=_TIMEOUT_SECONDS,
+    )
+
+
+async def _channel(connection: "AbstractConnection", queue: str) -> "AbstractChannel":
+    """Return a channel, with the stream there: one that somebody has declared may have arguments of its own."""
+    from aio_pika.exceptions import ChannelNotFoundEntity  # noqa: PLC0415 - only where a stream is configured
+
+    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+    try:
+        await channel.declare_queue(queue, passive=True)
+    except ChannelNotFoundEntity:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "stream"})
+    return channel

@@ -9,7 +9,9 @@ from tests.e2e.world import AgentHandle, World
 
 BACKENDS = "ringfence-backends"
 BROKER_PASSWORD = "demo-broker"
-API = "http://127.0.0.1:8811/v1"
+API, MCP = "http://127.0.0.1:8811/v1", "http://127.0.0.1:8811/mcp"
+REVISION = "2026-07-28"
+ABOUT = "io.modelcontextprotocol/"
 PERMISSIONS = {
     "statements": ["Select", "Insert", "CreateTable"],
     "tables": ["*.PUBLIC.*"],
@@ -69,6 +71,22 @@ def do(agent: AgentHandle, name: str, operation: str, arguments: Body, **headers
     """Return the envelope of a call, however it ended: a problem document calls its status `outcome`."""
     answer = ask(agent, f"connectors/{name}/{operation}", arguments, **headers)[1]
     return {**answer, "status": answer.get("outcome", answer.get("status"))}
+
+
+def ask_by_mcp(agent: AgentHandle, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the envelope of a call of a tool, however it ended."""
+    about = {f"{ABOUT}protocolVersion": REVISION, f"{ABOUT}clientCapabilities": {}}
+    params = {"name": tool, "arguments": arguments, "_meta": about}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": REVISION,
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": tool,
+    }
+    _, _, text = agent.pod.script("call", MCP, body, headers, container="agent", seconds=40)
+    found: dict[str, Any] = json.loads(text)["result"]["structuredContent"]
+    return found
 
 
 def filled(agent: AgentHandle, name: str) -> None:

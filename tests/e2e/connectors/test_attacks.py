@@ -1,7 +1,6 @@
 """From the seat of an agent that wants more than it was given: each door is there, and each stays shut."""
 
-import struct
-
+from tests.e2e.connectors.amqp import HELLO, TUNE, knock, method_of, start_ok
 from tests.e2e.connectors.backend import until, using
 from tests.e2e.connectors.calls import (
     BROKER_PASSWORD,
@@ -13,21 +12,9 @@ from tests.e2e.connectors.calls import (
     snowflake,
 )
 from tests.e2e.kube import address
-from tests.e2e.world import AgentHandle, World
+from tests.e2e.world import World
 
 SYSTEM = "ringfence-system"
-HELLO = b"AMQP\x00\x00\x09\x01"
-TUNE = (10, 30)
-"""Class and method of what a broker says to whom it lets in (AMQP 0-9-1)."""
-
-
-def knock(agent: AgentHandle, host: str, port: int, *said: bytes) -> bytes | str:
-    """Return what the address answered to the agent's container, or the name of what went wrong."""
-    answer = agent.pod.script("say", host, port, [each.hex() for each in said], container="agent")
-    try:
-        return bytes.fromhex(answer)
-    except ValueError:
-        return str(answer)
 
 
 def test_redis_is_in_reach_and_says_nothing_without_the_namespaces_password(world: World) -> None:
@@ -55,21 +42,6 @@ def test_the_broker_lets_nobody_in_without_the_password(world: World) -> None:
 
     assert method_of(admitted) == TUNE
     assert [method_of(each) == TUNE for each in refused] == [False, False]
-
-
-def start_ok(user: str, password: str) -> bytes:
-    """Return the frame by which a client logs in."""
-    response = f"\0{user}\0{password}".encode()
-    body = struct.pack(">HHI", 10, 11, 0) + b"\x05PLAIN" + struct.pack(">I", len(response)) + response + b"\x05en_US"
-    return struct.pack(">BHI", 1, 0, len(body)) + body + b"\xce"
-
-
-def method_of(answer: bytes | str) -> tuple[int, int] | None:
-    """Return class and method of a frame."""
-    if not isinstance(answer, bytes) or len(answer) < 11 or answer[0] != 1:
-        return None
-    found: tuple[int, int] = struct.unpack(">HH", answer[7:11])
-    return found
 
 
 def test_the_control_server_tells_nothing_without_the_sidecars_token(world: World) -> None:

@@ -5,29 +5,12 @@ import secrets
 from typing import Any
 
 from tests.e2e.connectors.backend import until, using
-from tests.e2e.connectors.calls import ask, do, filled, queue_with_a_message, rabbitmq, snowflake
+from tests.e2e.connectors.calls import ask, ask_by_mcp, do, filled, queue_with_a_message, rabbitmq, snowflake
 from tests.e2e.installation import DEPLOYMENTS, OPERATOR, Installation
 from tests.e2e.kube import address
 from tests.e2e.world import AgentHandle, PodHandle, World, is_ready
 
 QUESTION = {"sql": "SELECT COUNT(*) AS n FROM orders"}
-REVISION = "2026-07-28"
-ABOUT = "io.modelcontextprotocol/"
-
-
-def ask_by_mcp(agent: AgentHandle, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    about = {f"{ABOUT}protocolVersion": REVISION, f"{ABOUT}clientCapabilities": {}}
-    params = {"name": tool, "arguments": arguments, "_meta": about}
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    headers = {
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": REVISION,
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": tool,
-    }
-    _, _, text = agent.pod.script("call", "http://127.0.0.1:8811/mcp", body, headers, container="agent", seconds=40)
-    found: dict[str, Any] = json.loads(text)["result"]["structuredContent"]
-    return found
 
 
 def test_mcp_and_rest_give_the_same_answer_and_only_the_first_asks_the_warehouse(world: World) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.connectors.backend import (
     usual,
 )
 from tests.e2e.kube import Body, address
-from tests.e2e.world import World
+from tests.e2e.world import World, message_of
 
 LOOK = (
     "import json, os, pathlib, sys\n"
@@ -118,15 +118,19 @@ def test_a_connector_tells_how_the_sidecars_find_its_backend(world: World) -> No
     until_told(world, found["metadata"]["uid"], "EndpointsUnhealthy")
 
 
-def test_a_secret_that_does_not_exist_is_told_by_the_agent_that_waits_for_it(world: World) -> None:
+def test_a_secret_that_does_not_exist_is_told_by_the_agent_that_waits_for_it_and_by_its_connector(world: World) -> None:
     name = connector(world, rabbitmq(backend(world)["metadata"]["name"], f"missing-{world.tag}"))
     agent = using(world, name)
 
     waiting = agent.until_reason("ConfigNotFound")
+    told = until(world, "Connector", name, "SecretNotFound", seconds=120)
     world.named("Secret", "missing", type="Opaque", data={"password": "eA=="})
 
     assert f"missing-{world.tag}" in str(waiting["status"]["conditions"])
+    assert f"Secret missing-{world.tag} does not exist" in message_of(told)
+    assert "create it with password" in message_of(told)
     agent.until_ready(seconds=180)
+    until(world, "Connector", name, "EndpointsUnhealthy")
 
 
 def test_an_agent_waits_for_its_connector_and_goes_on_without_it(world: World) -> None:

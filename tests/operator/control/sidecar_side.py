@@ -42,8 +42,10 @@ def _part(value: Any) -> str:
     return urlsafe_b64encode(orjson.dumps(value)).rstrip(b"=").decode()
 
 
-def configuration(version: str = "v1", *, connectors: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
-    """Return a configuration; `connectors` are UIDs and generations."""
+def configuration(
+    version: str = "v1", *, connectors: dict[str, int] | None = None, agent: int = 1, **more: Any
+) -> dict[str, Any]:
+    """Return a configuration; `connectors` are UIDs and generations, `agent` is the agent's generation."""
     bound = [
         {
             "name": uid,
@@ -55,8 +57,8 @@ def configuration(version: str = "v1", *, connectors: dict[str, int] | None = No
         }
         for uid, generation in (connectors or {}).items()
     ]
-    agent = {"namespace": "team", "name": "a", "uid": "agent"}
-    return {"version": version, "agent": agent, "connectors": bound, **more}
+    whose = {"namespace": "team", "name": "a", "uid": "agent", "generation": agent}
+    return {"version": version, "agent": whose, "connectors": bound, **more}
 
 
 @dataclass(slots=True)

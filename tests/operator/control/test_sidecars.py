@@ -81,6 +81,18 @@ async def test_nothing_older_than_what_a_sidecar_has_is_served(at: Door) -> None
     assert orjson.loads((await line.hear()).body)["version"] == "newer"
 
 
+async def test_what_was_made_from_an_older_agent_is_not_served(at: Door) -> None:
+    at.publish(version="old", agent=4)
+    line = await at.line()
+
+    reply = await line.poll(token(), version="new", generations={"agent": 5}, waitSeconds=0)
+    at.publish(version="newer", agent=5)
+    served = await line.poll(token(), version="new", generations={"agent": 5}, waitSeconds=0)
+
+    assert reply.status == 204
+    assert orjson.loads(served.body)["version"] == "newer"
+
+
 async def test_a_connector_that_is_taken_away_is_news(at: Door) -> None:
     at.publish(version="without", connectors={})
 

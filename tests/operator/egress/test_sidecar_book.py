@@ -124,16 +124,6 @@ def test_who_was_not_published_is_not_believed(book: Book) -> None:
     assert book.changed == []
 
 
-def test_a_configuration_is_in_force_once_its_sidecar_says_that_it_has_it(book: Book) -> None:
-    book.publish("a", version="v2")
-    before = book.it.is_in_force("a")
-    book.report("a", version="v1")
-    older = book.it.is_in_force("a")
-    book.report("a", version="v2")
-
-    assert (before, older, book.it.is_in_force("a")) == (False, False, True)
-
-
 def test_a_new_leader_knows_nothing(book: Book) -> None:
     book.publish("a")
     book.report("a", seen())

@@ -110,6 +110,19 @@ def test_the_next_agent_of_the_namespace_costs_two_writes_and_none_once_it_runs(
     assert as_new == world.api.writes == ["create pods", "replace agents/status"]
 
 
+def test_the_broker_of_the_audits_stream_is_opened_to_sidecars_and_told_to_them() -> None:
+    stream = {"audit_stream_service": "data/rabbit", "audit_stream_port": 5671, "audit_stream_credential": "/x"}
+    world = Connected(settings=SETTINGS.model_copy(update=stream))
+
+    world.run()
+
+    assert world.pod is not None
+    env = world.pod["spec"]["initContainers"][0]["env"]
+    egress = world.api.objects["networkpolicies", "team", "ringfence-sidecars"]["spec"]["egress"]
+    assert {"name": "RINGFENCE_SIDECAR_AUDIT", "value": "stdout,stream"} in env
+    assert [each["to"][0].get("podSelector") for each in egress][1:] == [{"matchLabels": {"app": "rabbit"}}]
+
+
 def test_the_sidecar_is_served_once_its_pod_has_an_address() -> None:
     world = Connected()
 

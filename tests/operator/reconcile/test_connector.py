@@ -7,6 +7,7 @@ import pytest
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.reconcile.connector import (
     FIGURES_SECONDS,
+    UNKNOWN_SECONDS,
     ConnectorTools,
     reconcile_connector,
     remove_connector,
@@ -225,6 +226,30 @@ async def test_a_redis_that_a_sidecar_does_not_reach_is_told(cluster: Connected)
     assert away == ("False", "RedisUnreachable")
     assert back == ("True", "RedisReached")
     assert cluster.condition("CacheReachable") is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [("rabbit", ("False", "SecretNotFound")), ("other", ("Unknown", "HealthUnknown"))]
+)
+async def test_a_secret_that_an_agent_waits_for_is_told_with_its_keys_until_a_sidecar_reports(
+    cluster: Connected, missing: str, told: tuple[str, str]
+) -> None:
+    message = f'MountVolume.SetUp failed for volume "connector-0" : secret "{missing}" not found'
+    waiting = {"type": "Ready", "status": "False", "reason": "ConfigNotFound", "message": message}
+    cluster.have_connector(agents=0)
+    cluster.have("agents", {**agent_body("a0", connectors=USES), "status": {"conditions": [waiting]}})
+
+    await cluster.reconcile()
+    cluster.now += timedelta(seconds=UNKNOWN_SECONDS)
+    again = await cluster.reconcile()
+    said, words = cluster.condition(), cluster.status["conditions"][0]["message"]
+    cluster.report(main=WELL)
+    await cluster.reconcile()
+
+    assert said == told
+    assert ("Secret rabbit does not exist" in words and "create it with password" in words) == (missing == "rabbit")
+    assert again == (UNKNOWN_SECONDS if missing == "other" else None)
+    assert cluster.condition() == ("True", "EndpointsHealthy")
 
 
 async def test_a_service_that_is_not_there_is_told(cluster: Connected) -> None:

@@ -1,8 +1,8 @@
 from typing import Any
 
 from ringfence_operator.resources.connector_network import (
-    Collector,
     Redis,
+    Sink,
     build_connector_policy,
     build_sidecars_policy,
 )
@@ -98,9 +98,9 @@ def test_redis_is_open_as_a_service_or_by_its_addresses() -> None:
     }
 
 
-def test_a_collector_is_open_as_the_service_that_the_settings_name() -> None:
+def test_a_sink_of_audit_lines_is_open_as_the_service_that_the_settings_name() -> None:
     found = build_sidecars_policy(
-        "team", operator_namespace="ringfence-system", redis=NOWHERE, collector=Collector(BROKER, BROKER.ports[0].port)
+        "team", operator_namespace="ringfence-system", redis=NOWHERE, sinks=[Sink(BROKER, BROKER.ports[0].port)]
     )
 
     (opened,) = found["spec"]["egress"][1:]

@@ -96,19 +96,29 @@ def test_traces_and_audit_lines_go_to_the_collector_where_there_is_one() -> None
     assert not [each for each in without if "OTLP" in each["name"]]
 
 
+def test_audit_lines_go_to_a_stream_where_there_is_one() -> None:
+    alone = build_sidecar(Sidecar("i", "10.96.0.44", (), has_stream=True))["env"]
+    both = build_sidecar(Sidecar("i", "10.96.0.44", (), "http://10.96.0.50:4318", has_stream=True))["env"]
+
+    assert {"name": "RINGFENCE_SIDECAR_AUDIT", "value": "stdout,stream"} in alone
+    assert not [each for each in alone if "OTLP" in each["name"]]
+    assert {"name": "RINGFENCE_SIDECAR_AUDIT", "value": "stdout,otlp,stream"} in both
+
+
 @pytest.mark.parametrize(
     "other",
     [
         Sidecar("registry.example/sidecar:2", "10.96.0.44", (MQ, SNOW)),
         Sidecar("registry.example/sidecar:1", "10.96.0.45", (MQ, SNOW)),
         Sidecar("registry.example/sidecar:1", "10.96.0.44", (MQ, SNOW), "http://10.96.0.50:4318"),
+        Sidecar("registry.example/sidecar:1", "10.96.0.44", (MQ, SNOW), has_stream=True),
         Sidecar(
             "registry.example/sidecar:1",
             "10.96.0.44",
             (make_connector("mq", rabbitmq(auth={"secretName": "new", "password": {"user": "u"}})), SNOW),
         ),
     ],
-    ids=["image", "control server", "collector", "Secret"],
+    ids=["image", "control server", "collector", "stream", "Secret"],
 )
 def test_what_a_running_sidecar_cannot_be_given_makes_another_hash(other: Sidecar) -> None:
     assert other.hash != SIDECAR.hash

@@ -38,6 +38,7 @@ def test_the_agent_and_its_connectors_are_told_in_the_order_of_their_names() -> 
     found = decoded(Bound(connector=make_connector("b")), Bound(connector=make_connector("a")))
 
     assert (found.agent.namespace, found.agent.name, found.agent.uid) == ("team", "a", "agent-uid")
+    assert found.agent.generation == make_agent().metadata.generation > 0
     assert [each.name for each in found.connectors] == ["a", "b"]
     assert found.redis is None
 
@@ -137,6 +138,7 @@ def test_a_workload_identity_names_the_token_and_no_secret() -> None:
 def test_what_snowflake_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> None:
     permissions = {"statements": ["Select"], "tables": ["SALES.*.*"]}
     limits = {"rows": 10, "bytes": "1Mi", "statementTimeout": "90s", "timeout": "2m", "concurrency": 3}
+    limits |= {"openResults": 2, "openResultTimeout": "1m"}
 
     found = only(snowflake(permissions=permissions, limits=limits, cache={"ttl": "1m", "staleIfError": "1h"}))
 
@@ -147,6 +149,8 @@ def test_what_snowflake_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> 
         "statementTimeoutSeconds": 90,
         "batchStatements": 20,
         "sampleRows": 10_000,
+        "openResults": 2,
+        "openResultSeconds": 60,
         "timeoutSeconds": 120,
         "concurrency": 3,
     }

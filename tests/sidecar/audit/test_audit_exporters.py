@@ -1,16 +1,18 @@
 import asyncio
 import os
-from pathlib import Path
 
 import msgspec
 import pytest
 
+from ringfence_sidecar.audit.given import Given
 from ringfence_sidecar.audit.otlp import OtlpLogs, OtlpRefusedError
 from ringfence_sidecar.audit.setup import from_env
 from ringfence_sidecar.audit.stdout import Stdout
+from ringfence_sidecar.configuration import Configuration
 from tests.ports import free_port
 from tests.sidecar.audit.collector import collector
 from tests.sidecar.audit.records import lines
+from tests.sidecar.plugin.bed import AGENT
 
 
 async def test_a_collector_gets_each_line_as_a_log_record() -> None:
@@ -25,6 +27,21 @@ async def test_a_collector_gets_each_line_as_a_log_record() -> None:
     assert path == "/v1/logs"
     assert headers["Authorization"] == "Bearer t"
     assert [each["body"]["stringValue"].encode() for each in records] == made
+
+
+async def test_lines_wait_for_the_token_that_the_operator_gives_for_the_collector() -> None:
+    given, environment = Given(), {"RINGFENCE_SIDECAR_AUDIT": "otlp"}
+
+    with collector() as (url, taken):
+        (exporter,) = from_env({**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": url}, given)
+        exporting = asyncio.create_task(exporter.export(lines(1)))
+        await asyncio.sleep(0)
+        given.apply(Configuration(version="1", agent=AGENT, collector_token="first"))
+        await exporting
+        given.apply(Configuration(version="2", agent=AGENT, collector_token="second"))
+        await exporter.export(lines(1))
+
+    assert [headers["Authorization"] for _, headers, _ in taken.taken] == ["Bearer first", "Bearer second"]
 
 
 async def test_lines_that_a_collector_refuses_are_not_taken_for_kept() -> None:
@@ -97,18 +114,17 @@ async def test_standard_output_that_nobody_reads_any_longer_is_an_error() -> Non
 
 
 def test_lines_go_to_standard_output_unless_something_else_is_set() -> None:
-    assert [exporter.name for exporter in from_env({})] == ["stdout"]
+    assert [exporter.name for exporter in from_env({}, Given())] == ["stdout"]
 
 
-def test_several_exporters_may_be_set(tmp_path: Path) -> None:
+def test_several_exporters_may_be_set() -> None:
     environment = {
         "RINGFENCE_SIDECAR_AUDIT": "stdout, otlp,stream",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer t,x-team=a",
-        "RINGFENCE_SIDECAR_AUDIT_STREAM_URL_FILE": str(tmp_path / "url"),
     }
 
-    assert [exporter.name for exporter in from_env(environment)] == ["stdout", "otlp", "stream"]
+    assert [exporter.name for exporter in from_env(environment, Given())] == ["stdout", "otlp", "stream"]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +133,9 @@ def test_several_exporters_may_be_set(tmp_path: Path) -> None:
         ({"RINGFENCE_SIDECAR_AUDIT": "syslog"}, "set stdout, otlp or stream"),
         ({"RINGFENCE_SIDECAR_AUDIT": ""}, "set stdout, otlp or stream"),
         ({"RINGFENCE_SIDECAR_AUDIT": "otlp"}, "needs OTEL_EXPORTER_OTLP_ENDPOINT"),
-        ({"RINGFENCE_SIDECAR_AUDIT": "stream"}, "needs RINGFENCE_SIDECAR_AUDIT_STREAM_URL_FILE"),
         ({"RINGFENCE_SIDECAR_AUDIT": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "write http://"),
     ],
 )
 def test_a_wrong_setting_says_what_to_set_instead(environment: dict[str, str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        from_env(environment)
+        from_env(environment, Given())

@@ -1,17 +1,22 @@
-"""The backend of the example kind: a real server on loopback, which can be killed, slowed down and made to hang."""
+"""The backend of the example kind: a real server on loopback, which can be killed, slowed down and made to hang.
+
+Run as a program, which needs nothing but this file, it serves every address: `server.py PORT PASSWORD`.
+"""
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable
-
-from tests.ports import free_port
 
 
 class Server:
     """Keys and values. `store` may be shared with another server."""
 
-    def __init__(self, store: dict[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self, store: dict[str, str] | None = None, *, host: str | None = "127.0.0.1", port: int | None = None
+    ) -> None:
+        self.host = host
+        self.port = _free_port() if port is None else port
         self.store = {} if store is None else store
         self.password = "-"
         self.delay = 0.0
@@ -43,7 +48,7 @@ class Server:
         return len(self._writers)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
 
     async def kill(self) -> None:
         """Stop as a process does that is killed: every connection breaks at once."""
@@ -151,3 +156,21 @@ async def running(*servers: Server) -> AsyncIterator[None]:
     finally:
         for server in servers:
             await server.kill()
+
+
+async def serve(port: int, password: str) -> None:
+    """Serve until the process is ended."""
+    server = Server(host=None, port=port)
+    server.password = password
+    await server.start()
+    await asyncio.Event().wait()
+
+
+def _free_port() -> int:
+    from tests.ports import free_port  # noqa: PLC0415 - in a pod, there is nothing beside this file
+
+    return free_port()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), sys.argv[2]))
