@@ -65,6 +65,13 @@ class SecurityPolicyRef(Model):
     """Name of the SecurityPolicy."""
 
 
+class QuotaRef(Model):
+    """Names a Quota in the agent's namespace."""
+
+    name: Label
+    """Name of the Quota."""
+
+
 class ImagePullSecret(Model):
     """Names a Secret in the agent's namespace."""
 
