@@ -190,6 +190,8 @@ class Process:
                 return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
             case "Gateway":
                 return await self._egress.reconcile(now) if self._egress else None
+            case "Quota":
+                return None
             case "NetworkProbe":
                 return await self._probe.reconcile(now)
             case _:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
@@ -122,6 +123,7 @@ class View:
     agents: Table[AgentRecord]
     policies: Table[SecurityPolicy]
     connectors: Table[Connector]
+    quotas: Table[Quota]
     pods: Table[Pod]
     network_policies: Table[NetworkPolicy]
     services: Table[Service]
