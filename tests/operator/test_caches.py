@@ -321,7 +321,7 @@ async def test_where_nothing_is_probed_the_probes_pods_are_nobodys(watched: Watc
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 15
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:
