@@ -21,7 +21,9 @@ SECONDS: Mapping[Window, int] = {
 """How long a sliding window is."""
 _MILLI, _WHOLE, _TENTH = Decimal("0.001"), Decimal(1), Decimal("0.1")
 _PLAIN = 10_000
-_UNITS = tuple((Decimal(1024) ** power, unit) for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")))
+_Units = tuple[tuple[Decimal, str], ...]
+_BINARY: _Units = tuple((Decimal(1024) ** power, unit) for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")))
+_DECIMAL: _Units = tuple((Decimal(1000) ** power, unit) for power, unit in ((4, "T"), (3, "G"), (2, "M"), (1, "k")))
 
 
 def limit_status(limit: Limit, use: Use | None, before: LimitStatus | None, *, now: datetime) -> LimitStatus:
@@ -62,15 +64,16 @@ def tightest_of(rows: tuple[LimitStatus, ...]) -> LimitStatus | None:
 def describe(row: LimitStatus) -> str:
     """Return a limit and its use in few words, such as `queries 80/100 per Hour`."""
     window = "" if row.window is Window.NONE else f" per {row.window}"
-    return f"{row.resource} {_short(row.used or '0')}/{_short(row.max)}{window}"
+    units = _BINARY if row.max.endswith("i") else _DECIMAL
+    return f"{row.resource} {_short(row.used or '0', units)}/{_short(row.max, units)}{window}"
 
 
-def _short(quantity: str) -> str:
+def _short(quantity: str, units: _Units) -> str:
     """Return a quantity as people read it: large amounts with a unit and at most one digit behind the point."""
     value = parse_quantity(quantity)
-    if value < _PLAIN or not value % 1000:
+    if value < _PLAIN:
         return quantity
-    size, unit = next((size, unit) for size, unit in _UNITS if value >= size)
+    size, unit = next((size, unit) for size, unit in units if value >= size)
     return f"{(value / size).quantize(_TENTH).normalize():f}{unit}"
 
 

@@ -79,6 +79,10 @@ def test_a_quota_that_is_being_deleted_holds_no_more_and_one_that_is_named_is_mi
 LABELS = st.dictionaries(st.sampled_from("xyz"), st.sampled_from("123"), max_size=3)
 
 
+def _selecting(name: str, labels: Raw | None) -> Raw:
+    return quota_body(name) if labels is None else quota_body(name, selector={"matchLabels": labels})
+
+
 @given(
     agents=st.lists(st.tuples(LABELS, st.sampled_from(["", "q0", "q1"])), min_size=1, max_size=6),
     selectors=st.lists(st.none() | LABELS, min_size=1, max_size=4),
@@ -90,10 +94,7 @@ def test_both_directions_agree_with_each_other_and_with_a_search_of_everything(
         labelled(f"a{number}", labels, **({"quotaRef": {"name": ref}} if ref else {}))
         for number, (labels, ref) in enumerate(agents)
     ]
-    quotas = [
-        quota_body(f"q{number}", **({} if each is None else {"selector": {"matchLabels": each}}))
-        for number, each in enumerate(selectors)
-    ]
+    quotas = [_selecting(f"q{number}", each) for number, each in enumerate(selectors)]
     view = view_of(agents=bodies, quotas=quotas)
 
     forth = {(each["metadata"]["name"], name) for each in bodies for name in names_for(each, view)}
