@@ -30,6 +30,7 @@ class AgentRecord:
     body: bytes
     connectors: tuple[str, ...] = ()
     quota: str = ""
+    uid: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
@@ -51,6 +52,7 @@ class AgentRecord:
             state=intern(status.get("state", "Pending")),
             body=orjson.dumps({"metadata": kept, "spec": spec, "status": status}),
             connectors=connectors,
+            uid=meta.get("uid", ""),
             quota=intern(spec.get("quotaRef", {}).get("name", "")),
             labels=interned(meta.get("labels")),
             secrets=tuple(sorted({intern(name) for name in _secrets(spec)})),
