@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,8 @@ class Bed:
         self.client = client
         self._view = view
 
-    def write(self, key: str, *, touches: bool = True, **fields: Any) -> None:
-        named = {name.replace("_", ":", 1): value for name, value in fields.items()}
-        self.client.hset(key, mapping=named)
+    def write(self, key: str, fields: Mapping[Any, Any], *, touches: bool = True) -> None:
+        self.client.hset(key, mapping=fields)
         if touches:
             self.client.sadd(f"{PREFIX}quota:touched", key)
 
@@ -87,8 +86,8 @@ async def reading(server: RedisServer, folder: Path, *limits: Raw) -> AsyncItera
 
 async def test_what_was_there_before_is_read_at_once(server: RedisServer, tmp_path: Path) -> None:
     async with reading(server, tmp_path) as bed:
-        slot = f"s_{bed.slot()}"
-        bed.write(SHARED_KEY, touches=False, **{slot: 30, "r": 5, "a_x-uid": 20, "a_y-uid": 10})
+        slot = f"s:{bed.slot()}"
+        bed.write(SHARED_KEY, {slot: 30, "r": 5, "a:x-uid": 20, "a:y-uid": 10}, touches=False)
 
     async with reading(server, tmp_path) as bed:
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 35, "35 are used")
@@ -104,8 +103,8 @@ async def test_what_is_touched_is_read_and_told_and_nothing_else(server: RedisSe
     async with reading(server, tmp_path) as bed:
         await bed.until(lambda: bed.client.info("stats")["total_commands_processed"] > 50, "it has looked")
         quiet = list(bed.told)
-        slot = f"s_{bed.slot()}"
-        bed.write(SHARED_KEY, **{slot: 80, "n": 3, "nt": 1_795_435_200, "na": "y-uid"})
+        slot = f"s:{bed.slot()}"
+        bed.write(SHARED_KEY, {slot: 80, "n": 3, "nt": 1_795_435_200, "na": "y-uid"})
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 80, "80 are used")
         use = bed.use("queries/Hour/Shared")
 
@@ -118,9 +117,9 @@ async def test_what_is_touched_is_read_and_told_and_nothing_else(server: RedisSe
 
 async def test_of_each_agents_own_the_one_that_used_most_is_told(server: RedisServer, tmp_path: Path) -> None:
     async with reading(server, tmp_path) as bed:
-        slot = f"s_{bed.slot()}"
+        slot = f"s:{bed.slot()}"
         for uid, used, refused in (("x-uid", 4, 100), ("y-uid", 9, 50), ("stranger", 99, 999)):
-            bed.write(f"{PREFIX}quota:q-uid:apiCalls:Hour:{uid}", **{slot: used, "n": 2, "nt": refused, "na": uid})
+            bed.write(f"{PREFIX}quota:q-uid:apiCalls:Hour:{uid}", {slot: used, "n": 2, "nt": refused, "na": uid})
         await bed.until(lambda: bed.use("apiCalls/Hour/PerAgent").used == 9, "9 are used")
         use = bed.use("apiCalls/Hour/PerAgent")
 
@@ -132,7 +131,7 @@ async def test_a_server_that_does_not_answer_is_told_of_after_a_while_and_what_i
     server: RedisServer, tmp_path: Path
 ) -> None:
     async with reading(server, tmp_path) as bed:
-        bed.write(SHARED_KEY, **{f"s_{bed.slot()}": 80})
+        bed.write(SHARED_KEY, {f"s:{bed.slot()}": 80})
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 80, "80 are used")
         bed.told.clear()
         server.kill()
@@ -172,7 +171,7 @@ async def test_a_store_that_has_lost_something_counts_as_away_until_sidecars_hav
 async def test_another_epoch_is_read_anew(server: RedisServer, tmp_path: Path) -> None:
     async with reading(server, tmp_path) as bed:
         bed.client.hset(f"{PREFIX}quota:epoch", mapping={"id": "1", "state": "ready"})
-        bed.write(SHARED_KEY, **{f"s_{bed.slot()}": 80})
+        bed.write(SHARED_KEY, {f"s:{bed.slot()}": 80})
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 80, "80 are used")
         bed.client.delete(SHARED_KEY)
         bed.client.hset(f"{PREFIX}quota:epoch", "id", "2")
@@ -182,7 +181,7 @@ async def test_another_epoch_is_read_anew(server: RedisServer, tmp_path: Path) -
 
 async def test_everything_is_read_now_and_then_although_nobody_touches_it(server: RedisServer, tmp_path: Path) -> None:
     async with reading(server, tmp_path) as bed:
-        bed.write(SHARED_KEY, **{f"s_{bed.slot()}": 80})
+        bed.write(SHARED_KEY, {f"s:{bed.slot()}": 80})
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 80, "80 are used")
         bed.client.hset(SHARED_KEY, f"s:{bed.slot()}", 90)
 

@@ -155,7 +155,7 @@ def use(used: float, quota: str = "q") -> Raw:
 
 def test_what_a_sidecar_used_is_kept_and_told_when_it_is_other(book: Book) -> None:
     book.publish("a")
-    base = {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": []}
+    base: Raw = {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": []}
 
     for uses in ([use(1)], [use(1)], [use(2)], [use(2, "other")]):
         book.it.hear({**base, "uses": uses})
