@@ -37,6 +37,7 @@ from ringfence_operator.reconcile.view import (
     BY_NAMESPACE,
     BY_NODE,
     BY_POD_POLICY,
+    BY_POD_QUOTA,
     BY_POLICY,
     BY_SERVICE,
     FOREIGN,
@@ -48,6 +49,7 @@ from ringfence_operator.reconcile.view import (
     index_by_namespace,
     index_by_node,
     index_by_pod_policy,
+    index_by_pod_quota,
     index_by_policy,
     index_by_service,
     index_foreign,
@@ -143,7 +145,11 @@ class Caches:
                 observe_pod,
                 changes.pod_changed,
                 selector=labels.AGENT,
-                index={BY_NODE: index_by_node, BY_POD_POLICY: index_by_pod_policy},
+                index={
+                    BY_NODE: index_by_node,
+                    BY_POD_POLICY: index_by_pod_policy,
+                    BY_POD_QUOTA: index_by_pod_quota,
+                },
             ),
             network_policies=self._informer(
                 "networkpolicies",

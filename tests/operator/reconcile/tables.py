@@ -109,7 +109,11 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     "quotas": {quota_index.BY_SELECTOR: quota_index.index_by_selector},
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},
     "services": {view.PORT_SETS: view.index_port_sets},
-    "pods": {view.BY_NODE: view.index_by_node, view.BY_POD_POLICY: view.index_by_pod_policy},
+    "pods": {
+        view.BY_NODE: view.index_by_node,
+        view.BY_POD_POLICY: view.index_by_pod_policy,
+        view.BY_POD_QUOTA: view.index_by_pod_quota,
+    },
     "networkpolicies": {view.FOREIGN: view.index_foreign},
     "nodes": {view.LACKING: view.index_lacking},
 }
