@@ -1,6 +1,6 @@
 """What a change in one of the caches makes the operator look at again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringfence_operator import labels
@@ -138,6 +138,11 @@ class Changes:
     def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
         """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
         self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
+
+    def agents_later(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Have these agents looked at when nobody waits for anything."""
+        for key in keys:
+            self._queue.add(Task("Agent", *key), LATER)
 
     def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
         """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""

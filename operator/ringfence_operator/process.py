@@ -11,25 +11,25 @@ from typing import Any
 import structlog
 
 from ringfence_operator.caches import Caches
-from ringfence_operator.changes import LATER, SOON
+from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
-from ringfence_operator.kube.kubelet import Kubelet
 from ringfence_operator.kube.lease import LeaderElector
+from ringfence_operator.quota_watches import QuotaWatches
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
 from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
-from ringfence_operator.reconcile.memory_watch import MemoryWatch
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
-from ringfence_operator.reconcile.quota_admission import begin
-from ringfence_operator.reconcile.run_time_watch import RunTimeWatch
+from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
+from ringfence_operator.reconcile.quota_sources import NodeLimits, OperatorLimits
+from ringfence_operator.reconcile.quota_use import LimitSource
 from ringfence_operator.reconcile.security_policy import (
     PolicyTools,
     reconcile_port_set,
@@ -93,16 +93,15 @@ class Process:
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
-        self._kubelet = Kubelet(credentials, authority=settings.kubelet_authority)
-        on_use = self._caches.changes.quota_stands_otherwise
-        self._memory_watch = MemoryWatch(view, self._kubelet, on_use=on_use)
-        self._run_time_watch = RunTimeWatch(view, on_use=on_use)
-        view.memory.on_use = on_use
-        view.places.wake = lambda key: self._queue.add(Task("Agent", *key), SOON)
-        self._watches: list[asyncio.Task[None]] = []
+        self._quota_watches = QuotaWatches(view, self._caches.changes, self._queue, credentials)
+        self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
+
+    def _limit_sources(self) -> tuple[LimitSource, ...]:
+        view = self._caches.view
+        return NodeLimits(view), OperatorLimits(view)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -122,6 +121,7 @@ class Process:
         """Begin to follow the API server and to compete for the Lease."""
         self._metrics.expose_queue("ringfence", self._queue)
         self._metrics.expose_agents(self._states)
+        self._metrics.expose_quotas(self._caches.view.quota_knowledge)
         if self._settings.probe_image:
             self._metrics.expose_network(self._caches.view.network.enforced)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
@@ -140,7 +140,7 @@ class Process:
     async def stop(self) -> None:
         """Finish the passes under way, release the Lease, and close every connection."""
         self._queue.close()
-        self._stop_watches()
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None
@@ -153,7 +153,7 @@ class Process:
             with suppress(asyncio.CancelledError, Exception):
                 await task
         await self._health.stop()
-        await self._kubelet.close()
+        await self._quota_watches.close()
         await self._client.close()
         await self._lease_client.close()
 
@@ -175,11 +175,7 @@ class Process:
     def _lead(self) -> None:
         if self._egress:
             self._egress.lead().add_done_callback(self._ended)
-        begin(self._caches.view)
-        for name, watch in (("memory", self._memory_watch.run()), ("run-time", self._run_time_watch.run())):
-            task = asyncio.create_task(watch, name=name)
-            task.add_done_callback(self._ended)
-            self._watches.append(task)
+        self._quota_watches.start(self._ended)
         self._caches.changes.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
@@ -187,15 +183,8 @@ class Process:
         self._workers = asyncio.create_task(passes, name="workers")
         self._workers.add_done_callback(self._workers_ended)
 
-    def _stop_watches(self) -> None:
-        """Only a leader counts; the next one begins with what the statuses say."""
-        self._caches.view.run_times.rest()
-        for task in self._watches:
-            task.cancel()
-        self._watches.clear()
-
     def _follow(self) -> None:
-        self._stop_watches()
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None
@@ -207,6 +196,7 @@ class Process:
         ours = {
             "Agent": self._reconcile_agent,
             "Connector": self._reconcile_connector,
+            "Quota": self._reconcile_quota,
             "SecurityPolicy": self._reconcile_policy,
         }
         if task.kind in ours:
@@ -216,8 +206,6 @@ class Process:
                 return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
             case "Gateway":
                 return await self._egress.reconcile(now) if self._egress else None
-            case "Quota":
-                return None
             case "NetworkProbe":
                 return await self._probe.reconcile(now)
             case _:
@@ -234,6 +222,13 @@ class Process:
         finally:
             if self._egress:
                 self._egress.looked_at(f"{namespace}/{name}")
+
+    async def _reconcile_quota(self, namespace: str, name: str, now: datetime) -> float | None:
+        quota = self._caches.view.quotas.get(namespace, name)
+        if quota is None:
+            remove_quota(namespace, name, self._quota_tools)
+            return None
+        return await reconcile_quota(quota, self._quota_tools, now=now)
 
     async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
         connector = self._caches.view.connectors.get(namespace, name)

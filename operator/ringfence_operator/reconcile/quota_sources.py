@@ -32,7 +32,7 @@ class NodeLimits:
         """Return the use of each of the quota's limits that the node keeps and of which something is known."""
         found = {}
         for limit in quota.spec.limits:
-            if limit.resource is Resource.MEMORY:
+            if limit.resource is Resource.MEMORY and limit.warn_at:
                 found[limit.id] = self._memory(quota, limit)
             elif limit.resource is Resource.NETWORK_BANDWIDTH and not self.view.settings.bandwidth_annotations:
                 found[limit.id] = Use(used=0, trouble=(Reason.NOT_SUPPORTED, why_no_bandwidth(quota.metadata.name)))
@@ -49,13 +49,11 @@ class NodeLimits:
             refusals=memory.counts.get(quota.key, 0),
             refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
             refused_agent=last.agent if last else "",
-            trouble=self._silence(quota, limit),
+            trouble=self._silence(quota),
         )
 
-    def _silence(self, quota: Quota, limit: Limit) -> tuple[Reason, str] | None:
+    def _silence(self, quota: Quota) -> tuple[Reason, str] | None:
         silent = self.view.memory.silent
-        if not limit.warn_at or not silent:
-            return None
         nodes = sorted({pod.node for pod in watched_pods(quota, self.view).values()} & silent.keys())
         if not nodes:
             return None

@@ -15,6 +15,7 @@ from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.reconcile.quota_places import Places
 from ringfence_operator.reconcile.shared_run_time import SharedRunTimes
+from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.resources.authority import Authority
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
@@ -171,6 +172,8 @@ class View:
         keys = [*self.pods.keys_by(BY_POD_QUOTA, (*quota.key, True))]
         keys += self.pods.keys_by(BY_POD_QUOTA, (*quota.key, False))
         return [self.pods.cache[key] for key in keys]
+
+    quota_knowledge: QuotaKnowledge = field(default_factory=QuotaKnowledge)
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""
