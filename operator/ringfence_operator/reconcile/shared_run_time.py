@@ -18,6 +18,8 @@ from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.run_time import Frame, Slots, add, counted, overlap, total
 
 Key = tuple[str, str]
+_Gone = tuple[Key, float, float]
+"""A quota, and from when to when a pod ran that counted for it."""
 STEPS = 100
 """In so many steps a limit's use is told, so that what only grows is not always worth a write."""
 
@@ -49,7 +51,7 @@ class SharedRunTimes:
         self.pods: Callable[[Quota], Iterable[Pod]] = lambda _: ()
         """Returns the pods that count for a quota, ended ones too."""
         self._accounts: dict[Key, _Account] = {}
-        self._gone: list[tuple[str, str, float, float]] = []
+        self._gone: list[_Gone] = []
         self._leads = False
 
     def begin(self) -> None:
@@ -68,7 +70,8 @@ class SharedRunTimes:
             began = datetime.fromisoformat(pod.started).timestamp()
             for key in pod.labels:
                 if key.startswith(labels.QUOTAS):
-                    self._gone.append((pod.meta.namespace, key.removeprefix(labels.QUOTAS), began, now.timestamp()))
+                    quota = (pod.meta.namespace, key.removeprefix(labels.QUOTAS))
+                    self._gone.append((quota, began, now.timestamp()))
 
     def settle(self, quotas: Iterable[Quota], now: datetime) -> list[Quota]:
         """Count up to now, and return the quotas of which something else is to be said than before."""
@@ -83,6 +86,7 @@ class SharedRunTimes:
         account = self._account(quota)
         slots = dict(account.slots.get(frame, {}))
         self._run_on(slots, frame, quota, account.as_of, now.timestamp())
+        self._add_gone(slots, frame, quota, account.as_of, self._gone)
         return counted(slots, frame, now.timestamp())
 
     def running(self, quota: Quota) -> int:
@@ -107,15 +111,12 @@ class SharedRunTimes:
         self._accounts[quota.key] = account
         return account
 
-    def _settle(self, quota: Quota, gone: list[tuple[str, str, float, float]], now: float) -> bool:
+    def _settle(self, quota: Quota, gone: list[_Gone], now: float) -> bool:
         account = self._account(quota)
         for frame in frames_of(quota):
             slots = account.slots.setdefault(frame, {})
             self._run_on(slots, frame, quota, account.as_of, now)
-            for namespace, name, began, ended in gone:
-                if (namespace, name) == quota.key:
-                    add(slots, frame, *overlap(began, ended, account.as_of))
-                    account.has_ended = True
+            account.has_ended |= self._add_gone(slots, frame, quota, account.as_of, gone)
             account.slots[frame] = counted(slots, frame, now)
         account.as_of = now
         return self._is_news(quota, account, now)
@@ -133,6 +134,13 @@ class SharedRunTimes:
             else:
                 add(slots, frame, *overlap(began, ended, since))
         add(slots, frame, since, now, pods=whole)
+
+    def _add_gone(self, slots: Slots, frame: Frame, quota: Quota, since: float, gone: list[_Gone]) -> bool:
+        """Add what pods that are gone ran since; True if there were any."""
+        runs = [(began, ended) for key, began, ended in gone if key == quota.key]
+        for began, ended in runs:
+            add(slots, frame, *overlap(began, ended, since))
+        return bool(runs)
 
     def _is_news(self, quota: Quota, account: _Account, now: float) -> bool:
         steps = {}

@@ -13,9 +13,9 @@ from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
 from ringfence_operator.reconcile.memory_use import MemoryUse
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
+from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.reconcile.quota_places import Places
 from ringfence_operator.reconcile.shared_run_time import SharedRunTimes
-from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.resources.authority import Authority
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings

@@ -57,6 +57,11 @@ class Frame:
         """Return the moment from which on what ran in a slot counts no more."""
         return self.end(slot) if self.alignment is Alignment.CALENDAR else (slot + SLOTS + 1) * self._width
 
+    def reaches_back(self, now: float) -> float:
+        """Return the moment before which nothing counts at `now`."""
+        slot = self.slot(now)
+        return float(slot) if self.alignment is Alignment.CALENDAR else (slot - SLOTS) * self._width
+
     @property
     def _width(self) -> float:
         return _SECONDS[self.window] / SLOTS
@@ -77,7 +82,8 @@ class Frame:
 
 
 def add(slots: Slots, frame: Frame, start: float, end: float, *, pods: int = 1) -> None:
-    """Put the time from `start` to `end`, during which so many pods ran, into the slots that it fell in."""
+    """Put the time from `start` to `end`, during which so many pods ran, into the slots that still count at `end`."""
+    start = max(start, frame.reaches_back(end))
     while start < end:
         slot = frame.slot(start)
         until = min(end, frame.end(slot))
