@@ -23,6 +23,7 @@ from ringfence_operator.reconcile.connector_index import (
     index_by_own_secret,
 )
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, index_by_pod_quota
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.quota_index import (
     BY_LABEL,
@@ -37,7 +38,6 @@ from ringfence_operator.reconcile.view import (
     BY_NAMESPACE,
     BY_NODE,
     BY_POD_POLICY,
-    BY_POD_QUOTA,
     BY_POLICY,
     BY_SERVICE,
     FOREIGN,
@@ -49,7 +49,6 @@ from ringfence_operator.reconcile.view import (
     index_by_namespace,
     index_by_node,
     index_by_pod_policy,
-    index_by_pod_quota,
     index_by_policy,
     index_by_service,
     index_foreign,

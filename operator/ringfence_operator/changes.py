@@ -11,7 +11,7 @@ from ringfence_operator.kube.informer import Change, Key
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.ports import Task
-from ringfence_operator.reconcile.quota_admission import leave_line, wake_next
+from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
 from ringfence_operator.reconcile.quotas import agents_of, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
@@ -22,7 +22,6 @@ from ringfence_operator.reconcile.view import (
     BY_SERVICE,
     PORT_SETS,
     View,
-    is_live,
 )
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
@@ -78,8 +77,7 @@ class Changes:
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
         if new is None:
-            leave_line(change.key, self.view)
-            self.view.refused_shares.pop(change.key, None)
+            agent_gone(change.key, self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
         self.view.places.unsettle(change.key.namespace)
@@ -159,17 +157,9 @@ class Changes:
         old, new = change.old, change.new
         if old is not None and (new is None or new.meta.uid != old.meta.uid):
             self.pod_gone(old.meta.uid)
-            self.view.run_times.pod_gone(old, utc_now())
         self.child_changed(change)
-        self._places_changed(change)
-
-    def _places_changed(self, change: Change[Pod]) -> None:
-        """Fewer pods may count for a quota, or more: who waits, and what its status says."""
-        before, after = (_counting(pod) for pod in change[1:])
-        if before - after:
-            wake_next(change.key.namespace, self.view)
-        for name in before ^ after:
-            self.quota_stands_otherwise((change.key.namespace, name))
+        for quota in counted_otherwise(old, new, self.view, now=utc_now()):
+            self.quota_stands_otherwise(quota)
 
     def child_changed(self, change: Change[Any]) -> None:
         """A pod or a Service has its agent's name."""
@@ -312,13 +302,6 @@ class Changes:
         self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
-
-
-def _counting(pod: Pod | None) -> set[str]:
-    """Return the names of the quotas that a pod counts for, as long as it has not ended."""
-    if pod is None or not is_live(pod):
-        return set()
-    return {key.removeprefix(labels.QUOTAS) for key in pod.labels if key.startswith(labels.QUOTAS)}
 
 
 def _says_the_same(old: Quota, new: Quota) -> bool:

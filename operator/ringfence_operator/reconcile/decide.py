@@ -10,6 +10,7 @@ from ringfence_operator.api.sidecar import SidecarUpdate
 from ringfence_operator.reconcile.checks import Refusal, refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
+from ringfence_operator.reconcile.pause import spent_allowance, was_paused
 from ringfence_operator.reconcile.pod_seconds import Allowance
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.observed_pod import Pod
@@ -60,7 +61,7 @@ def decide(context: Context) -> Decision:
     found = refusal(context)
     if found and (found.stops_pod or context.own_pod is None):
         return _refused(context, found)
-    if spent := _spent(context):
+    if spent := spent_allowance(context):
         return _paused(context, spent)
     decision = _without_pod(context) if context.pod is None else _with_pod(context, context.pod)
     if decision.is_ready and not decision.is_finished and context.allowances:
@@ -121,17 +122,6 @@ def _suspended(context: Context) -> Decision:
     return _leaving(context, pod, Reason.STOPPING, "the pod is stopping, because the agent is suspended")
 
 
-def _spent(context: Context) -> Allowance | None:
-    """Return the limit on pods' seconds that is used up, of several the one that is so longest.
-
-    A pod that has ended by itself is dealt with first.
-    """
-    if context.own_pod and context.own_pod.phase in ("Succeeded", "Failed") and not context.own_pod.deleting_since:
-        return None
-    spent = [each for each in context.allowances if each.is_spent]
-    return max(spent, key=lambda each: each.free_at, default=None)
-
-
 def _paused(context: Context, spent: Allowance) -> Decision:
     pod = context.own_pod
     wait = (spent.free_at - context.now).total_seconds()
@@ -141,14 +131,6 @@ def _paused(context: Context, spent: Allowance) -> Decision:
         reason=Reason.QUOTA_EXCEEDED,
         message=spent.words(),
         look_again=max(wait, 1.0),
-    )
-
-
-def _was_paused(context: Context) -> bool:
-    """True if the pod that is going was ended by a quota, whatever it makes of that."""
-    status = context.agent.status
-    return status.state is AgentState.SUSPENDED and any(
-        each.reason == Reason.QUOTA_EXCEEDED for each in status.conditions
     )
 
 
@@ -192,7 +174,7 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
     is_lost = context.is_node_gone and bool(pod.deleting_since)
     if context.is_counted(pod) and not is_lost:
         return _after_failure(context, pod)
-    if pod.deleting_since and _was_paused(context):
+    if pod.deleting_since and was_paused(context):
         return _leaving(context, pod, Reason.REPLACING, "the pod is being deleted; another one follows")
     stale = _why_stale(context, pod)
     if stale:

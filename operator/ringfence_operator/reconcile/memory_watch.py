@@ -9,8 +9,9 @@ import structlog
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.errors import UnavailableError
 from ringfence_operator.reconcile.memory_use import is_watched, percents
+from ringfence_operator.reconcile.pod_index import is_live
 from ringfence_operator.reconcile.quotas import agents_of
-from ringfence_operator.reconcile.view import View, is_live
+from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod
 
 INTERVAL = 5.0

@@ -1,5 +1,6 @@
 """An agent gets a pod only where its quotas leave a place for it."""
 
+from datetime import datetime
 from urllib.parse import urlencode
 
 import structlog
@@ -11,10 +12,12 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision, Step
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, is_live, quotas_on
 from ringfence_operator.reconcile.ports import CORE, Kube, path
 from ringfence_operator.reconcile.quota_places import Key, agent_limit, most_agents, refuses
 from ringfence_operator.reconcile.quotas import agents_of, quotas_of
-from ringfence_operator.reconcile.view import BY_POD_QUOTA, View, is_live
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.observed_pod import Pod
 
 WAIT_SECONDS = 60.0
 """Who waits is woken when its turn comes; this is for what nobody foresaw."""
@@ -87,6 +90,25 @@ def wake_next(namespace: str, view: View) -> None:
     if not view.places.is_empty:
         for key in view.places.next_in_line(namespace, lambda where, name: _free(where, name, view)):
             view.places.wake(key)
+
+
+def agent_gone(key: Key, view: View) -> None:
+    """Forget an agent that is deleted."""
+    leave_line(key, view)
+    view.refused_shares.pop(key, None)
+
+
+def counted_otherwise(old: Pod | None, new: Pod | None, view: View, *, now: datetime) -> set[Key]:
+    """A pod has changed: let those have its place who waited for it, and return the quotas with another count."""
+    pod = new or old
+    if pod is None:
+        return set()
+    if old is not None and (new is None or new.meta.uid != old.meta.uid):
+        view.run_times.pod_gone(old, now)
+    before, after = (quotas_on(each) if each and is_live(each) else set() for each in (old, new))
+    if before - after:
+        wake_next(pod.meta.namespace, view)
+    return {(pod.meta.namespace, name) for name in before ^ after}
 
 
 def begin(view: View) -> None:

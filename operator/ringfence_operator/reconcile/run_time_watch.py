@@ -8,8 +8,9 @@ from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import Enforcement, Scope
 from ringfence_operator.reconcile.clock import utc_now
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA
 from ringfence_operator.reconcile.run_time import second_limits
-from ringfence_operator.reconcile.view import BY_POD_QUOTA, View
+from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.run_time import Frame, total
 
 INTERVAL = 5.0

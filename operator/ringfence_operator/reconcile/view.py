@@ -12,6 +12,7 @@ from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
 from ringfence_operator.reconcile.memory_use import MemoryUse
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.reconcile.quota_places import Places
@@ -37,7 +38,6 @@ LACKING = "lacking"
 PORT_SETS = "portSets"
 BY_POD_POLICY = "podPolicy"
 BY_SERVICE = "service"
-BY_POD_QUOTA = "podQuota"
 _EVERY = ""
 
 
@@ -94,18 +94,6 @@ def index_by_service(policy: SecurityPolicy) -> Iterable[tuple[str, str]]:
     for each in policy.spec.network.destinations:
         if each.service:
             yield each.service.namespace or policy.metadata.namespace, each.service.name
-
-
-def index_by_pod_quota(pod: Pod) -> Iterable[tuple[str, str, bool]]:
-    """Yield the quotas that a pod counts for, by namespace and name, and whether it has not ended."""
-    for key in pod.labels:
-        if key.startswith(labels.QUOTAS):
-            yield pod.meta.namespace, key.removeprefix(labels.QUOTAS), is_live(pod)
-
-
-def is_live(pod: Pod) -> bool:
-    """Return True if a pod runs, or is to run, or is on its way out."""
-    return pod.phase not in ("Succeeded", "Failed")
 
 
 def index_foreign(policy: NetworkPolicy) -> Iterable[str]:
