@@ -29,9 +29,11 @@ from ringfence_operator.reconcile.quota_index import (
     BY_LABEL,
     BY_QUOTA,
     BY_SELECTOR,
+    BY_UID,
     index_by_label,
     index_by_quota,
     index_by_selector,
+    index_by_uid,
 )
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -136,7 +138,7 @@ class Caches:
                 f"{RINGFENCE}/quotas",
                 _quota,
                 changes.quota_changed,
-                index={BY_SELECTOR: index_by_selector},
+                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid},
             ),
             pods=self._informer(
                 "pods",

@@ -13,6 +13,7 @@ import structlog
 from ringfence_operator.caches import Caches
 from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
+from ringfence_operator.egress.quota_reports import NoSidecars
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
@@ -101,7 +102,8 @@ class Process:
 
     def _limit_sources(self) -> tuple[LimitSource, ...]:
         view = self._caches.view
-        return NodeLimits(view), OperatorLimits(view)
+        calls: LimitSource = self._egress.call_limits if self._egress else NoSidecars()
+        return calls, NodeLimits(view), OperatorLimits(view)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -113,6 +115,7 @@ class Process:
             on_change=changes.holder_stands_otherwise,
             on_health=changes.connector_stands_otherwise,
             on_identity=changes.all_with_sidecars,
+            on_use=changes.quota_stands_otherwise,
         )
         changes.pod_gone = made.feed.sidecars.withdraw
         return made

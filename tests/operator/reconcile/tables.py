@@ -106,7 +106,10 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         view.BY_SERVICE: connector_index.index_by_backend,
         connector_index.BY_SECRET: connector_index.index_by_own_secret,
     },
-    "quotas": {quota_index.BY_SELECTOR: quota_index.index_by_selector},
+    "quotas": {
+        quota_index.BY_SELECTOR: quota_index.index_by_selector,
+        quota_index.BY_UID: quota_index.index_by_uid,
+    },
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},
     "services": {view.PORT_SETS: view.index_port_sets},
     "pods": {
