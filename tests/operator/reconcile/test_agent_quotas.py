@@ -29,7 +29,10 @@ def world(spec: Raw, *limits: Raw, settings: Settings = SETTINGS, selector: Raw 
 
 
 def have(at: Connected, *limits: Raw, selector: Raw | None = None) -> None:
-    at.api.add("quotas", quota_body("q", *limits, **({} if selector is None else {"selector": selector})), "team")
+    body = quota_body("q", *limits)
+    if selector is not None:
+        body["spec"]["selector"] = selector
+    at.api.add("quotas", body, "team")
     look(at)
 
 
