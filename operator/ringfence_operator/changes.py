@@ -80,7 +80,8 @@ class Changes:
             agent_gone(change.key, self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
-        self.view.places.unsettle(change.key.namespace)
+        if self.view.pods.get(*change.key):
+            self.view.places.unsettle(change.key.namespace)
         for agent in (old, new):
             if agent is not None:
                 self._count_later(agent)

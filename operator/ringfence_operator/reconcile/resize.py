@@ -77,7 +77,7 @@ def lagging(context: Context, refused: RefusedShare | None) -> tuple[Reason, str
         words = f"the API server refuses cpu {refused.share.cpu}, memory {refused.share.memory}: {refused.why}"
         return Reason.RESIZE_REFUSED, f"{words}; {_NEXT}"
     if pod.resize_trouble:
-        reason = Reason.RESIZE_DEFERRED if pod.resize_trouble == "Deferred" else Reason.RESIZE_INFEASIBLE
+        reason = Reason.RESIZE_INFEASIBLE if pod.resize_trouble == "Infeasible" else Reason.RESIZE_DEFERRED
         return (
             reason,
             f"the kubelet says: {pod.resize_message or pod.resize_trouble}; until then the former limit holds",

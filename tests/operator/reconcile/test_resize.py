@@ -188,7 +188,7 @@ async def test_another_limit_is_asked_for_though_one_was_refused(fleet: Fleet) -
     [
         ("PodResizePending", "Deferred", "ResizeDeferred"),
         ("PodResizePending", "Infeasible", "ResizeInfeasible"),
-        ("PodResizeInProgress", "Error", "ResizeInfeasible"),
+        ("PodResizeInProgress", "Error", "ResizeDeferred"),
     ],
 )
 async def test_what_the_kubelet_says_of_a_resize_is_told(fleet: Fleet, kind: str, word: str, reason: str) -> None:
