@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.kube import Body, RefusedError
+from tests.e2e.kube import Body, Holds, RefusedError
 from tests.e2e.world import AgentHandle, World, condition, is_ready, is_true, limit_row, message_of, reason_of
 
 MEBI = 2**20
@@ -32,7 +32,7 @@ def row(body: Body | None, name: str) -> tuple[str, str, str | None]:
     return found["value"], found["source"], found.get("object")
 
 
-def has_row(name: str, value: str, source: str) -> object:
+def has_row(name: str, value: str, source: str) -> Holds:
     return lambda body: body is not None and is_ready(body) and row(body, name)[:2] == (value, source)
 
 

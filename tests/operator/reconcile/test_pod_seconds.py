@@ -15,7 +15,7 @@ Raw = dict[str, Any]
 
 
 def seconds(most: int, **more: Any) -> Raw:
-    return quota_body(**{"resource": "podSeconds", "max": most, "window": "Hour"} | more)
+    return quota_body(resource="podSeconds", max=most, window="Hour", **more)
 
 
 @pytest.fixture
