@@ -8,6 +8,8 @@ from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Resource
 
 Key = tuple[str, str]
+MOST_KILLS = 1_000
+"""Of so many agents of a quota it is remembered that they were killed."""
 STEP = 5
 """Use is told in so many per cent of the limit: it never stands still, and each word of it is a write."""
 
@@ -34,11 +36,19 @@ class MemoryUse:
     on_use: Callable[[Key], None] = lambda _: None
     """Hears of each quota of which something else is to be said."""
 
+    def forget(self, quota: Key) -> None:
+        """The quota is gone."""
+        for kept in (self.kills, self.counts, self.told):
+            kept.pop(quota, None)
+
     def killed(self, quota: Key, agent_uid: str, kill: Kill) -> None:
         """Take note of a kill; a known one counts once."""
         known = self.kills.setdefault(quota, {})
         if known.get(agent_uid) != kill:
+            known.pop(agent_uid, None)
             known[agent_uid] = kill
+            if len(known) > MOST_KILLS:
+                del known[next(iter(known))]
             self.counts[quota] = self.counts.get(quota, 0) + 1
             self.on_use(quota)
 

@@ -69,6 +69,8 @@ def remove_quota(namespace: str, name: str, tools: QuotaTools) -> None:
     tools.told.pop(key, None)
     tools.teller.forget(key)
     tools.view.quota_knowledge.forget(key)
+    tools.view.memory.forget(key)
+    tools.view.places.forget(key)
 
 
 def _share_out(quota: Quota, agents: set[Key], tools: QuotaTools) -> None:

@@ -84,6 +84,11 @@ class Places:
         """True if nobody waits."""
         return not self._waiting
 
+    def forget(self, quota: Key) -> None:
+        """The quota is gone."""
+        self.refusals.pop(quota, None)
+        self.settled.pop(quota, None)
+
     def unsettle(self, namespace: str) -> None:
         """Another agent may be under a quota of `namespace` than before, whose pod does not carry its name yet."""
         self.settled = {key: version for key, version in self.settled.items() if key[0] != namespace}
