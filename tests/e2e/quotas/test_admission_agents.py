@@ -91,7 +91,6 @@ def test_agents_that_run_already_go_on_under_a_quota_that_comes_later_and_count(
 def test_an_agent_whose_seconds_are_used_up_is_ended_and_says_until_when(world: World) -> None:
     quota = world.quota(seconds(15))
     agent = world.agent(quotaRef=quota.ref)
-    agent.until_ready()
 
     found = agent.until(lambda body: reason_of(body) == "QuotaExceeded" and is_suspended(body))
 
