@@ -8,8 +8,10 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
+from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
 from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
@@ -74,8 +76,12 @@ class Changes:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
+        if new is None:
+            agent_gone(change.key, self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
+        if self.view.pods.get(*change.key):
+            self.view.places.unsettle(change.key.namespace)
         for agent in (old, new):
             if agent is not None:
                 self._count_later(agent)
@@ -150,6 +156,8 @@ class Changes:
         if old is not None and (new is None or new.meta.uid != old.meta.uid):
             self.pod_gone(old.meta.uid)
         self.child_changed(change)
+        for quota in counted_otherwise(old, new, self.view, now=utc_now()):
+            self.quota_stands_otherwise(quota)
 
     def child_changed(self, change: Change[Any]) -> None:
         """A pod or a Service has its agent's name."""

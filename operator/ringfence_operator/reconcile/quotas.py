@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.quota import Limit, Quota
-from ringfence_operator.api.quota_matrix import MATRIX, Enforcer
+from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
 from ringfence_operator.reconcile.quota_index import BY_LABEL, BY_QUOTA, BY_SELECTOR, keys_of
 from ringfence_operator.reconcile.quota_knowledge import share_of
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View
@@ -70,6 +70,12 @@ def limits_of(quotas: Iterable[Quota], enforcer: Enforcer) -> list[tuple[Quota, 
     found = [(quota, limit) for quota in quotas for limit in quota.spec.limits]
     kept = [(quota, limit) for quota, limit in found if MATRIX[limit.resource].enforcer is enforcer]
     return sorted(kept, key=lambda it: (it[0].metadata.name, it[1].id))
+
+
+def counted(quotas: Iterable[Quota]) -> tuple[str, ...]:
+    """Return the names of the quotas that an agent's pod carries, since it counts for them while it runs."""
+    kept = (Resource.AGENTS, Resource.POD_SECONDS)
+    return tuple(each.metadata.name for each in quotas if any(limit.resource in kept for limit in each.spec.limits))
 
 
 def has_call_limits(quotas: Iterable[Quota]) -> bool:
