@@ -9,6 +9,7 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
+from ringfence_operator.reconcile.meters import limits_network
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quotas import agents_of, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
@@ -125,12 +126,20 @@ class Changes:
         old, new = change.old, change.new
         if old and new and _says_the_same(old, new):
             return
+        if _limits_network(old) != _limits_network(new):
+            # Connections under its policies are to be counted from now on, or no more.
+            self.all_policies(None)
+            self.all_agents(None, SOON)
         for key in {key for each in (old, new) if each is not None for key in agents_of(each, self.view)}:
             self._queue.add(Task("Agent", *key), NOW)
 
     def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
         """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
         self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
+
+    def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
+        """Have the agent (namespace and name) looked at: it has used something up, or there is more of it."""
+        self._queue.add(Task("Agent", *agent), SOON)
 
     def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
         """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
@@ -290,6 +299,10 @@ class Changes:
         self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
+
+
+def _limits_network(quota: Quota | None) -> bool:
+    return quota is not None and limits_network(quota)
 
 
 def _says_the_same(old: Quota, new: Quota) -> bool:

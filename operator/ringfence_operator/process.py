@@ -85,6 +85,7 @@ class Process:
             claims=Locks(),
             gateway=gateway,
             sidecars=sidecars,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
             shared_cache=shared,
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
@@ -103,8 +104,10 @@ class Process:
             on_change=changes.holder_stands_otherwise,
             on_health=changes.connector_stands_otherwise,
             on_identity=changes.all_with_sidecars,
+            on_use=changes.quota_stands_otherwise,
+            on_spent=changes.agent_stands_otherwise,
         )
-        changes.pod_gone = made.feed.sidecars.withdraw
+        changes.pod_gone = made.pod_gone
         return made
 
     async def start(self) -> None:

@@ -56,7 +56,7 @@ class Talk:
     async def is_cut(self) -> bool:
         async with asyncio.timeout(SECONDS):
             try:
-                return await self.reader.read(1) == b""
+                return not await self.reader.read(1)
             except REFUSED:
                 return True
 
@@ -79,9 +79,10 @@ async def opened(made: Gateway, source: str) -> Talk | None:
 async def in_time(made: Gateway, source: str) -> Talk:
     """Return a connection that is open at last: a meter takes a moment to start."""
     async with asyncio.timeout(SECONDS):
-        while (talk := await opened(made, source)) is None:
-            await asyncio.sleep(0.05)
-    return talk
+        while True:
+            talk = await opened(made, source)
+            if talk is not None:
+                return talk
 
 
 async def counted(made: Gateway, agent: str, **wanted: int) -> dict[str, Any]:
@@ -106,7 +107,7 @@ async def test_who_uses_up_what_is_left_is_cut_and_refused_and_who_is_under_the_
         at_the_limit = await one.say(200_000)
         again = await opened(made, ONE)
         goes_on = await other.say(200_000)
-        told = await counted(made, "one", cut=1, refused=1)
+        told = await counted(made, "one", cut=2)
         await other.say(10)
         of_other = await counted(made, "other", total=200_000)
         one.close()
@@ -116,7 +117,7 @@ async def test_who_uses_up_what_is_left_is_cut_and_refused_and_who_is_under_the_
     assert told["total"] == 100_000
     assert told["open"] == 0
     assert of_other["cut"] == 0
-    assert {sum(slots.values()) for slots in of_other["slots"].values()} == {of_other["total"]}
+    assert list(of_other["slots"]["Month/Calendar"].values()) == [of_other["total"]]
 
 
 async def test_the_way_opens_again_once_there_is_more(tmp_path: Path) -> None:
@@ -144,7 +145,8 @@ async def test_what_was_counted_before_the_orders_were_made_is_not_counted_again
         last = await counted(made, "one", cut=1)
         talk.close()
 
-    assert goes_on and is_cut
+    assert goes_on
+    assert is_cut
     assert last["total"] == told["total"] + 300_000
 
 
@@ -184,7 +186,6 @@ async def test_a_connection_waits_for_word_of_its_pod(tmp_path: Path) -> None:
         await made.apply("a.example", is_metered=True)
         first = await in_time(made, ONE)
         opening = asyncio.create_task(opened(made, OTHER))
-        await asyncio.sleep(0)
         made.operator.say("meter", **orders("other", OTHER))
         talk = await opening
         for each in (first, talk):
@@ -203,7 +204,8 @@ async def test_the_connections_of_a_pod_that_is_gone_are_cut(tmp_path: Path) -> 
         goes_on = await other.say(10)
         other.close()
 
-    assert is_cut and goes_on
+    assert is_cut
+    assert goes_on
 
 
 async def test_a_proxy_request_is_refused_in_words(tmp_path: Path) -> None:

@@ -106,7 +106,11 @@ async def gateway(folder: Path, *, is_filtering: bool) -> AsyncIterator[Gateway]
         stack.callback(serving.close)
         log = await serve_access_log(AccessLog(record, serving.port_sets), folder / "als.sock")
         stack.push_async_callback(log.stop, 0)
-        metering = Metering(REPLICA, folder / "run/meter.sock", lambda message: subscription.metered(message))
+
+        async def send(message: bytes) -> None:
+            await subscription.metered(message)
+
+        metering = Metering(REPLICA, folder / "run/meter.sock", send)
         kinds = {
             SETTINGS_TYPE: Kind(serving.put_settings, serving.remove_settings),
             PORT_SET_TYPE: Kind(serving.put_port_set, serving.remove_port_set),

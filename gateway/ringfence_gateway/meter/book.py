@@ -21,9 +21,9 @@ class Account:
     """Bytes since this meter began."""
     open: int = 0
     refused: int = 0
-    """Connections that were not let in."""
+    """Connections that were not let in because too many were open."""
     cut: int = 0
-    """Connections that were closed for what had been used."""
+    """Connections that were closed, or not let in, for what had been used."""
     history: History = field(default_factory=History)
     counted: int = 0
     """Of `total`, what is in `history`."""
@@ -83,7 +83,10 @@ class Book:
         account = self.accounts[orders.agent]
         account.is_changed = True
         share = orders.share(self.meter.partition("/")[0])
-        if self.room(orders) == 0 or account.open >= min(MOST_OPEN, MOST_OPEN if share is None else share):
+        if self.room(orders) == 0:
+            account.cut += 1
+            return False
+        if account.open >= min(MOST_OPEN, MOST_OPEN if share is None else share):
             account.refused += 1
             return False
         account.open += 1

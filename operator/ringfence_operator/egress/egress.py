@@ -13,6 +13,7 @@ from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_a
 from ringfence_operator.egress.token_review import TokenReviewer
 from ringfence_operator.reconcile.binding import has_outside
 from ringfence_operator.reconcile.issuer import Issuer
+from ringfence_operator.reconcile.meters import is_metered, publish_meter
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.view import View
@@ -31,7 +32,7 @@ class Egress:
     """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
 
     `on_health` hears of connectors of which sidecars report something else, `on_identity` of another authority or other
-    credentials.
+    credentials, `on_use` and `on_spent` of quotas and agents (see `MeterBook`).
     """
 
     def __init__(
@@ -44,12 +45,16 @@ class Egress:
         on_change: Callable[[str], None],
         on_health: Callable[[tuple[str, str]], None] = lambda _: None,
         on_identity: Callable[[], None] = lambda: None,
+        on_use: Callable[[tuple[str, str]], None] = lambda _: None,
+        on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
     ) -> None:
         self.feed = Feed(
             view.settings.control_socket,
             on_change=on_change,
             on_seen=self._seen,
             on_health=on_health,
+            on_use=on_use,
+            on_spent=on_spent,
             review=TokenReviewer(kube).review,
         )
         self._on_identity = on_identity
@@ -71,6 +76,10 @@ class Egress:
         Returns what feeds, which only `follow` ends.
         """
         self.feed.reset()
+        # All at once: a gateway that comes back with what it has would cut those of whom nobody has spoken.
+        if is_metered("", self._view, is_cluster=True):
+            for agent in self._view.agents.cache.values():
+                publish_meter(agent, self._view, self.feed.meters)
         policies = ["/".join(key) for key in self._view.policies.cache] if self._view.has_gateway else []
         connectors = [each for each in self._view.connectors.cache.values() if has_outside(each)]
         holders = [connector_holder(*each.key) for each in connectors] if self._view.has_gateway else []
@@ -84,6 +93,7 @@ class Egress:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.feed.run())
+            group.create_task(self.feed.meters.run())
             if self._redis is not None:
                 group.create_task(self._redis.run())
 
@@ -99,6 +109,11 @@ class Egress:
     def _address_of(self, namespace: str, name: str) -> str:
         service = self._view.services.get(namespace, name)
         return service.address if service else ""
+
+    def pod_gone(self, uid: str) -> None:
+        """Serve the pod of this UID nothing any more."""
+        self.feed.sidecars.withdraw(uid)
+        self.feed.meters.withdraw(uid)
 
     def follow(self) -> None:
         """End it: the control process stops serving."""

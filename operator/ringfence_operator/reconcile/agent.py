@@ -16,6 +16,7 @@ from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Gateway
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.meters import Meters, publish_meter
 from ringfence_operator.reconcile.network import Enforced, Networks, enforcement, settles_in
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
@@ -71,6 +72,8 @@ class Tools:
     gateway: Gateway | None = None
     sidecars: Sidecars | None = None
     """None where no control process is fed."""
+    meters: Meters | None = None
+    """None without an egress gateway."""
     shared_cache: SharedCache = lambda _: None
 
 
@@ -101,6 +104,9 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     if tools.sidecars:
         ways = tools.networks.sidecars.ways
         publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
+    record = view.agents.get(*agent.key)
+    if tools.meters and record is not None:
+        publish_meter(record, view, tools.meters)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
