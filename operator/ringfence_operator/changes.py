@@ -1,6 +1,6 @@
 """What a change in one of the caches makes the operator look at again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringfence_operator import labels
@@ -140,6 +140,11 @@ class Changes:
     def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
         """Have the agent (namespace and name) looked at: it has used something up, or there is more of it."""
         self._queue.add(Task("Agent", *agent), SOON)
+
+    def agents_later(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Have these agents looked at when nobody waits for anything."""
+        for key in keys:
+            self._queue.add(Task("Agent", *key), LATER)
 
     def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
         """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""

@@ -22,10 +22,13 @@ from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
 from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.meters import NoMeters
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
+from ringfence_operator.reconcile.quota_use import LimitSource
 from ringfence_operator.reconcile.security_policy import (
     PolicyTools,
     reconcile_port_set,
@@ -90,9 +93,15 @@ class Process:
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
+        self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
+
+    def _limit_sources(self) -> tuple[LimitSource, ...]:
+        if self._egress and self._caches.view.has_gateway:
+            return (self._egress.feed.meters,)
+        return (NoMeters(),)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -114,6 +123,7 @@ class Process:
         """Begin to follow the API server and to compete for the Lease."""
         self._metrics.expose_queue("ringfence", self._queue)
         self._metrics.expose_agents(self._states)
+        self._metrics.expose_quotas(self._caches.view.quota_knowledge)
         if self._settings.probe_image:
             self._metrics.expose_network(self._caches.view.network.enforced)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
@@ -184,6 +194,7 @@ class Process:
         ours = {
             "Agent": self._reconcile_agent,
             "Connector": self._reconcile_connector,
+            "Quota": self._reconcile_quota,
             "SecurityPolicy": self._reconcile_policy,
         }
         if task.kind in ours:
@@ -193,8 +204,6 @@ class Process:
                 return await reconcile_port_set(task.namespace, task.name, self._policy_tools)
             case "Gateway":
                 return await self._egress.reconcile(now) if self._egress else None
-            case "Quota":
-                return None
             case "NetworkProbe":
                 return await self._probe.reconcile(now)
             case _:
@@ -211,6 +220,13 @@ class Process:
         finally:
             if self._egress:
                 self._egress.looked_at(f"{namespace}/{name}")
+
+    async def _reconcile_quota(self, namespace: str, name: str, now: datetime) -> float | None:
+        quota = self._caches.view.quotas.get(namespace, name)
+        if quota is None:
+            remove_quota(namespace, name, self._quota_tools)
+            return None
+        return await reconcile_quota(quota, self._quota_tools, now=now)
 
     async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
         connector = self._caches.view.connectors.get(namespace, name)

@@ -197,7 +197,8 @@ def _while_in_force(decision: Decision, enforced: Enforced) -> Decision:
 async def _report(context: Context, decision: Decision, enforced: Enforced, tools: Tools) -> float | None:
     """Write the status if it differs, and an Event for a transition that somebody may want to know of."""
     agent = context.agent
-    status = agent_status(context, decision, enforced=enforced)
+    network = tools.meters.allowed(agent.metadata.uid) if tools.meters else None
+    status = agent_status(context, decision, enforced=enforced, network=network)
     if status == agent.status:
         return decision.look_again
     wait = _patience(context, status)

@@ -1,12 +1,14 @@
 """Which agents' connections are led through a meter at the gateway, and what each is told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer
 from ringfence_operator.reconcile.network_quota import Allowed, Held
+from ringfence_operator.reconcile.quota_use import Use
 from ringfence_operator.reconcile.quotas import limits_of, quotas_of_record
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod
@@ -93,3 +95,13 @@ def publish_meter(agent: AgentRecord, view: View, meters: Meters) -> None:
         meters.publish(found)
     elif pod is not None:
         meters.withdraw(pod.meta.uid)
+
+
+class NoMeters:
+    """A `LimitSource` in place of the gateway's meters, where there is no gateway."""
+
+    def uses(self, quota: Quota) -> Mapping[str, Use]:
+        """Return that none of the gateway's limits is kept."""
+        message = "limits on the network are kept at the egress gateway: set RINGFENCE_OPERATOR_EGRESS_BACKEND to envoy"
+        kept = (each for each in quota.spec.limits if MATRIX[each.resource].enforcer is Enforcer.GATEWAY)
+        return {each.id: Use(used=0, trouble=(Reason.NOT_SUPPORTED, f"{each.resource}: {message}")) for each in kept}

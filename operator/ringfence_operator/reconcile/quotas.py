@@ -6,6 +6,7 @@ from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer
 from ringfence_operator.reconcile.quota_index import BY_LABEL, BY_QUOTA, BY_SELECTOR, keys_of
+from ringfence_operator.reconcile.quota_knowledge import share_of
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.selector import selects
@@ -44,13 +45,12 @@ def agents_of(quota: Quota, view: View) -> set[Key]:
     return found | {key for key in candidates if selects(body, view.agents.cache[key].labels)}
 
 
-def holds_for_one(quota: Quota, agent: AgentRecord) -> bool:
-    """Return True if the quota holds for the agent."""
-    if quota.metadata.namespace != agent.namespace:
-        return False
-    selector = quota.spec.selector
-    is_selected = selector is not None and selects(selector.to_body(), agent.labels)
-    return is_selected or agent.quota == quota.metadata.name
+def share_among(quota: Quota, view: View) -> int:
+    """Return among how many agents the quota is shared out; counted once, and then by each pass over the quota."""
+    shares = view.quota_knowledge.shares
+    if quota.key not in shares:
+        shares[quota.key] = share_of(len(agents_of(quota, view)))
+    return shares[quota.key]
 
 
 def limits_of(quotas: Iterable[Quota], enforcer: Enforcer) -> list[tuple[Quota, Limit]]:

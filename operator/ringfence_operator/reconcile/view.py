@@ -12,6 +12,7 @@ from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
+from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.resources.authority import Authority
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
@@ -139,6 +140,7 @@ class View:
     cilium: Cilium | None = None
     """None unless Cilium judges names."""
     control: ControlKnowledge = field(default_factory=ControlKnowledge)
+    quota_knowledge: QuotaKnowledge = field(default_factory=QuotaKnowledge)
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""

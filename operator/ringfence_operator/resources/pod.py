@@ -142,7 +142,8 @@ def build_pod(
 
     `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
     SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
-    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors, or a quota limits calls.
+    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors, or a quota
+    limits calls.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),

@@ -50,7 +50,9 @@ def test_what_is_used_up_says_which_limit_and_when_there_is_more() -> None:
 
 
 def test_warn_limits_nothing() -> None:
-    found = judge(held("soft", enforcement="Warn"), held("few", "networkConnections", "1", enforcement="Warn"), soft=9_999)
+    found = judge(
+        held("soft", enforcement="Warn"), held("few", "networkConnections", "1", enforcement="Warn"), soft=9_999
+    )
 
     assert (found.bytes, found.connections) == (None, None)
 
