@@ -83,8 +83,10 @@ class Reason(Documented):
     WORKSPACE_EXISTS = "WorkspaceExists", "A claim of the workspace's name exists and is not this agent's."
     WORKSPACE_NOT_FOUND = "WorkspaceNotFound", "The claim to adopt is not a workspace that an agent left behind."
     NAME_TAKEN = "NameTaken", "A pod or Service of the agent's name exists and is not this agent's."
-    QUOTA_USED_UP = "QuotaUsedUp", "What a Quota leaves the agent in the present window is used up."
-    QUOTA_EXCEEDED = "QuotaExceeded", "A Quota, or a ResourceQuota of the namespace, leaves no room for the pod."
+    QUOTA_EXCEEDED = (
+        "QuotaExceeded",
+        "A Quota is used up, or it or a ResourceQuota of the namespace leaves no room for the pod.",
+    )
     ADMISSION_REFUSED = "AdmissionRefused", "An admission check of the cluster refuses the pod."
     POD_INVALID = "PodInvalid", "The API server refuses the pod; the message says which field."
     INVALID_SPEC = "InvalidSpec", "The object does not fit this operator's models: install the matching CRDs."

@@ -58,8 +58,8 @@ class _Told:
 class MeterBook:
     """A `reconcile.meters.Meters` and a `reconcile.quota_use.LimitSource`.
 
-    `send` takes messages to the control process, while there is one; `on_use` hears of each quota (namespace and name) of which more or less is used than before, `on_spent` of each
-    agent to which nothing is left, or something again.
+    `send` takes messages to the control process, while there is one; `on_use` hears of each quota (namespace and name)
+    of which more or less is used than before, `on_spent` of each agent to which nothing is left, or something again.
     """
 
     def __init__(

@@ -104,7 +104,7 @@ def _conditions(
     advice = "it stays so until the pod is replaced; write spec.sidecar.update: Immediately to replace it now"
     say(ConditionType.SIDECAR_OUTDATED, bool(lacks) or None, Reason.SIDECAR_OUTDATED, f"{lacks}; {advice}")
     is_closed = network is not None and network.is_spent and context.own_pod is not None
-    say(ConditionType.NETWORK_CLOSED, is_closed or None, Reason.QUOTA_USED_UP, network.words if network else "")
+    say(ConditionType.NETWORK_CLOSED, is_closed or None, Reason.QUOTA_EXCEEDED, network.words if network else "")
     say(ConditionType.SUSPENDED, is_suspended or None, reason, message)
     complete = decision.state is AgentState.SUCCEEDED if decision.is_finished else None
     say(ConditionType.COMPLETE, complete, reason, message)
