@@ -19,7 +19,7 @@ HTTP = 1
 MOST_BYTES = 64 << 10
 """Read at once, and unsent at most before nothing more is read."""
 MOST_CONNECTIONS = 2_048
-UNKNOWN_SECONDS = 3.0
+UNKNOWN_SECONDS = 10.0
 """How long a connection waits for word of the pod that it comes from."""
 HEADER_SECONDS = 3.0
 GOODBYE_SECONDS = 1.0
