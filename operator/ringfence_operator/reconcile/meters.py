@@ -72,9 +72,9 @@ def metered(agent: AgentRecord, pod: Pod | None, view: View) -> Metered | None:
     """Return what the agent's pod is to be told, None if its connections are not led through a meter."""
     if pod is None or not pod.address or not pod.owner_uid:
         return None
-    default = view.settings.default_policy
-    is_cluster = not agent.policy or f"{agent.namespace}/{agent.policy}" == default
-    if not is_metered(agent.namespace, view, is_cluster=is_cluster):
+    policy = f"{agent.namespace}/{agent.policy}" if agent.policy else view.settings.default_policy
+    is_cluster = policy == view.settings.default_policy
+    if policy is None or not is_metered(agent.namespace, view, is_cluster=is_cluster):
         return None
     limits = limits_of(quotas_of_record(agent, view), Enforcer.GATEWAY)
     return Metered(
