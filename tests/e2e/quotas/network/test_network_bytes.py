@@ -148,7 +148,7 @@ def test_what_was_used_before_the_gateway_restarted_is_used(alone: World, instal
     team.row("networkBytes", lambda it: it["percent"] >= 66)
 
     for pod in installed.pods(GATEWAY):
-        pod.exec("kill", "1", container="names")
+        pod.exec("/app/bin/python", "-c", "import os; os.kill(1, 15)", container="names")
         alone.kube.until(address("Pod", pod.namespace, pod.name), _has_restarted, seconds=60)
     until_open(one)
     beyond = download(one, 20 * MEGA)
