@@ -1,4 +1,6 @@
-"""Get bytes from a host by TLS, on one connection; print how many came, and how it ended: whole, cut, or refused.
+"""Get bytes from a host by TLS, on one connection; print how many came, when it ended, and how.
+
+Whole, cut, or refused.
 
 Takes host and number of bytes.
 """
@@ -7,6 +9,7 @@ import json
 import socket
 import ssl
 import sys
+import time
 
 host, wanted = map(json.loads, sys.argv[1:3])
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -25,4 +28,4 @@ try:
             received += len(chunk)
 except OSError:
     pass
-json.dump({"received": received, "ended": "whole" if received == wanted else ended}, sys.stdout)
+json.dump({"received": received, "ended": "whole" if received == wanted else ended, "at": time.time()}, sys.stdout)

@@ -26,11 +26,11 @@ class Team:
         made = world.named("Quota", "net", namespace=self.namespace, api="ringfence.dev/v1alpha1", spec=spec)
         self.quota = address("Quota", self.namespace, made["metadata"]["name"])
 
-    def agent(self, name: str, **labels: str) -> AgentHandle:
+    def agent(self, name: str, *, team: str = "net", **spec: Any) -> AgentHandle:
         """Return an agent that runs, and from which the outside can be reached."""
-        metadata = {"labels": labels or {"team": "net"}}
+        metadata = {"labels": {"team": team}}
         made = self.world.agent(
-            name, namespace=self.namespace, metadata=metadata, securityPolicyRef={"name": self.policy}
+            name, namespace=self.namespace, metadata=metadata, securityPolicyRef={"name": self.policy}, **spec
         )
         made.until_ready()
         self.world.kube.until(
@@ -69,8 +69,8 @@ def on_connections(most: int, **more: Any) -> Body:
 
 def download(agent: AgentHandle, count: int = MEGA) -> Body:
     """Return what came of a download from inside the agent's container: bytes received, and how it ended."""
-    found: Body = agent.pod.script("download", "api.test", count, seconds=90)
-    return found
+    found = agent.pod.script("download", "api.test", count, seconds=90)
+    return {"received": found["received"], "ended": found["ended"]}
 
 
 def until_open(agent: AgentHandle, *, seconds: float = 100) -> None:
