@@ -8,9 +8,11 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
+from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.meters import limits_network
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
 from ringfence_operator.reconcile.quotas import agents_of, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
@@ -75,8 +77,11 @@ class Changes:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
+        if new is None:
+            agent_gone(change.key, self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
+        self.view.places.unsettle(change.key.namespace)
         for agent in (old, new):
             if agent is not None:
                 self._count_later(agent)
@@ -162,6 +167,8 @@ class Changes:
         if old is not None and (new is None or new.meta.uid != old.meta.uid):
             self.pod_gone(old.meta.uid)
         self.child_changed(change)
+        for quota in counted_otherwise(old, new, self.view, now=utc_now()):
+            self.quota_stands_otherwise(quota)
 
     def child_changed(self, change: Change[Any]) -> None:
         """A pod or a Service has its agent's name."""

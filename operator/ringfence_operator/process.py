@@ -13,10 +13,12 @@ import structlog
 from ringfence_operator.caches import Caches
 from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
+from ringfence_operator.egress.quota_reports import NoSidecars
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
+from ringfence_operator.quota_watches import QuotaWatches
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
@@ -28,6 +30,7 @@ from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
+from ringfence_operator.reconcile.quota_sources import NodeLimits, OperatorLimits
 from ringfence_operator.reconcile.quota_use import LimitSource
 from ringfence_operator.reconcile.security_policy import (
     PolicyTools,
@@ -93,15 +96,17 @@ class Process:
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
+        self._quota_watches = QuotaWatches(view, self._caches.changes, self._queue, credentials)
         self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
 
     def _limit_sources(self) -> tuple[LimitSource, ...]:
-        if self._egress and self._caches.view.has_gateway:
-            return (self._egress.feed.meters,)
-        return (NoMeters(),)
+        view = self._caches.view
+        calls: LimitSource = self._egress.call_limits if self._egress else NoSidecars()
+        network: LimitSource = self._egress.feed.meters if self._egress and view.has_gateway else NoMeters()
+        return calls, network, NodeLimits(view), OperatorLimits(view)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -142,6 +147,7 @@ class Process:
     async def stop(self) -> None:
         """Finish the passes under way, release the Lease, and close every connection."""
         self._queue.close()
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None
@@ -154,6 +160,7 @@ class Process:
             with suppress(asyncio.CancelledError, Exception):
                 await task
         await self._health.stop()
+        await self._quota_watches.close()
         await self._client.close()
         await self._lease_client.close()
 
@@ -175,6 +182,7 @@ class Process:
     def _lead(self) -> None:
         if self._egress:
             self._egress.lead().add_done_callback(self._ended)
+        self._quota_watches.start(self._ended)
         self._caches.changes.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
@@ -183,6 +191,7 @@ class Process:
         self._workers.add_done_callback(self._workers_ended)
 
     def _follow(self) -> None:
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None

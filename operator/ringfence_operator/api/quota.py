@@ -14,6 +14,7 @@ from ringfence_operator.api.network import LabelSelector
 from ringfence_operator.api.quantity import Quantity
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcement, Enforcer, Resource, Scope, Window, resources_of
 from ringfence_operator.api.rule import ListMap, Rule
+from ringfence_operator.api.run_time import SharedRunTime
 
 SOFT_DEADLINE_SECONDS = 30
 
@@ -236,6 +237,9 @@ class QuotaStatus(Model):
 
     tightest: Short = ""
     """The limit that is nearest its end, such as queries 80/100 per Hour."""
+
+    run_time: SharedRunTime | None = None
+    """How long its agents' pods ran, where it has a Shared limit on that."""
 
     limits: Annotated[Items[LimitStatus], Field(max_length=32), ListMap(("resource", "window", "scope"))] = ()
     """Every limit, and where it stands."""

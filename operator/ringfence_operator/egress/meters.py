@@ -58,15 +58,15 @@ class _Told:
 class MeterBook:
     """A `reconcile.meters.Meters` and a `reconcile.quota_use.LimitSource`.
 
-    `send` takes messages to the control process, while there is one; `on_use` hears of each quota (namespace and name)
-    of which more or less is used than before, `on_spent` of each agent to which nothing is left, or something again.
+    `send` takes messages to the control process, while there is one; `on_use` hears the UID of each quota of
+    which more or less is used than before, `on_spent` of each agent to which nothing is left, or something again.
     """
 
     def __init__(
         self,
         *,
         send: Callable[[Message], None],
-        on_use: Callable[[Key], None] = lambda _: None,
+        on_use: Callable[[str], None] = lambda _: None,
         on_spent: Callable[[Key], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -119,7 +119,7 @@ class MeterBook:
     def allowed(self, agent_uid: str) -> Allowed | None:
         """Return what was left to the agent when that was looked at last, None if nothing limits it."""
         found = [self._told[pod] for pod in self._pods.get(agent_uid, ())]
-        return next((each.allowed for each in found if each.metered.limits), None)
+        return next((each.allowed for each in found if each.metered.limits or each.metered.missing), None)
 
     def messages(self) -> Iterator[Message]:
         """Yield what a control process has to be told that knows nothing yet."""
@@ -150,18 +150,18 @@ class MeterBook:
         concerned = set(touched)
         for agent in touched:
             for held in self._limits(agent):
-                quotas.add((held.namespace, held.quota))
+                quotas.add(held.uid)
                 if held.limit.scope is Scope.SHARED:
                     concerned |= self._members[held.uid]
         if self._turn % FREED_TURNS == 0:
             concerned |= {agent for agent in self._pods if self._use.has(agent)}
         if self._turn == 0:
-            quotas |= {(held.namespace, held.quota) for agent in concerned for held in self._limits(agent)}
+            quotas |= {held.uid for agent in concerned for held in self._limits(agent)}
         used = _Usage(self._use, self._members)
         for agent in concerned:
             for pod in self._pods.get(agent, ()):
                 told = self._told[pod]
-                if told.metered.limits:
+                if told.metered.limits and not told.metered.missing:
                     self._judge(told, allowed(told.metered.limits, agent, used, now=now))
         for quota in quotas:
             self._on_use(quota)
@@ -180,6 +180,8 @@ class MeterBook:
         self._send(fresh.message())
 
     def _allowed(self, metered: Metered, now: datetime) -> Allowed:
+        if metered.missing:
+            return Allowed(bytes=0, words=f"Quota {metered.missing} does not exist: create it, or name another one")
         return allowed(metered.limits, metered.agent_uid, _Usage(self._use, self._members), now=now)
 
     def _limits(self, agent: str) -> Iterable[Held]:

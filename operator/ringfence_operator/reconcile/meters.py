@@ -9,7 +9,7 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer
 from ringfence_operator.reconcile.network_quota import Allowed, Held
 from ringfence_operator.reconcile.quota_use import Use
-from ringfence_operator.reconcile.quotas import limits_of, quotas_of_record
+from ringfence_operator.reconcile.quotas import limits_of, missing_quota_of, quotas_of_record
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.record import AgentRecord
@@ -42,6 +42,8 @@ class Metered:
     pod_uid: str
     address: str
     limits: tuple[Held, ...]
+    missing: str = ""
+    """The Quota that the agent names and that does not exist: then nothing is let through."""
     replicas: tuple[str, ...]
     """Of the gateway: they share what may be open."""
 
@@ -83,6 +85,7 @@ def metered(agent: AgentRecord, pod: Pod | None, view: View) -> Metered | None:
         pod_uid=pod.meta.uid,
         address=pod.address,
         limits=tuple(Held(*quota.key, quota.metadata.uid, limit) for quota, limit in limits),
+        missing=missing_quota_of(agent, view) or "",
         replicas=tuple(view.gateway_replicas()),
     )
 

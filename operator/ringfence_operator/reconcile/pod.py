@@ -15,6 +15,7 @@ from ringfence_operator.reconcile.create import TakenError, create_own, is_owned
 from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
+from ringfence_operator.reconcile.quotas import counted
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
 from ringfence_operator.resources.way_out import WayOut, cluster_dns, way_out
@@ -54,6 +55,7 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         seconds_left=None if left is None else int(left),
         way_out=_way_out(context),
         sidecar=context.sidecar,
+        quotas=counted(context.quotas),
     )
     answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
     if answer is None:
@@ -105,6 +107,7 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
         cluster_policy=_cluster_policy(context),
         connectors=context.bindings.names,
         has_sidecar=bool(pod.sidecar_hash),
+        quotas=counted(context.quotas),
     )
     changed = _differing(wanted, pod.labels)
     if changed:

@@ -8,6 +8,7 @@ from ringfence_operator.resources.record import AgentRecord
 BY_QUOTA = "quota"
 BY_LABEL = "label"
 BY_SELECTOR = "selector"
+BY_UID = "uid"
 _ANY = ("", "")
 
 LabelOf = tuple[str, str, str]
@@ -31,6 +32,11 @@ def index_by_selector(quota: Quota) -> Iterable[LabelOf]:
     selector = quota.spec.selector
     if selector is not None:
         yield quota.metadata.namespace, *min(selector.match_labels.items(), default=_ANY)
+
+
+def index_by_uid(quota: Quota) -> Iterable[str]:
+    """Yield the UID of a quota."""
+    yield quota.metadata.uid
 
 
 def keys_of(namespace: str, labels: Iterable[tuple[str, str]]) -> Iterable[LabelOf]:

@@ -7,7 +7,10 @@ from ringfence_operator.api.conditions import Condition, ConditionType, Reason, 
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.network_quota import Allowed
+from ringfence_operator.reconcile.resize import lagging
+from ringfence_operator.reconcile.run_time import run_time
 from ringfence_operator.resources.observed_pod import Exit
+from ringfence_operator.resources.present import present_rows
 from ringfence_operator.resources.volumes import claim_name
 
 
@@ -38,9 +41,10 @@ def agent_status(
         last_exit=_last_exit(context),
         workspace_claim=claim_name(context.agent),
         # A pod keeps what it was made with: a setting changed since then holds for the next one.
-        effective=before.effective
+        effective=present_rows(before, context.effective, pod)
         if pod and before.pod_uid == pod.meta.uid and before.effective
         else context.effective.rows(),
+        run_time=run_time(before.run_time, context.own_pod, context.quotas, context.now),
         spec_hash=context.spec_hash,
     )
 
@@ -64,7 +68,8 @@ def _last_exit(context: Context) -> LastExit | None:
     found = context.own_pod.exit if context.own_pod else None
     if found is None:
         return context.agent.status.last_exit
-    return _exit(found)
+    last = _exit(found)
+    return last.model_copy(update={"memory_limit": context.memory_limit}) if last.oom_killed else last
 
 
 def _exit(found: Exit) -> LastExit:
@@ -105,7 +110,9 @@ def _conditions(
     say(ConditionType.SIDECAR_OUTDATED, bool(lacks) or None, Reason.SIDECAR_OUTDATED, f"{lacks}; {advice}")
     is_closed = network is not None and network.is_spent and context.own_pod is not None
     say(ConditionType.NETWORK_CLOSED, is_closed or None, Reason.QUOTA_EXCEEDED, network.words if network else "")
-    say(ConditionType.SUSPENDED, is_suspended or None, reason, message)
+    lags = lagging(context, context.refused_share)
+    say(ConditionType.LIMITS_OUTDATED, bool(lags) or None, *(lags or (Reason.IN_FORCE, "")))
+    say(ConditionType.SUSPENDED, decision.state is AgentState.SUSPENDED or None, reason, message)
     complete = decision.state is AgentState.SUCCEEDED if decision.is_finished else None
     say(ConditionType.COMPLETE, complete, reason, message)
     has_pod = context.own_pod is not None and decision.step is not Step.FORGET

@@ -32,7 +32,7 @@ class Book:
     def __init__(self) -> None:
         self.now = NOW
         self.sent: list[dict[str, Any]] = []
-        self.used: list[tuple[str, str]] = []
+        self.used: list[str] = []
         self.spent: list[tuple[str, str]] = []
         self.book = MeterBook(
             send=self.sent.append, on_use=self.used.append, on_spent=self.spent.append, clock=lambda: self.now
@@ -175,7 +175,7 @@ def test_a_quota_is_told_who_used_what_and_when_there_is_more() -> None:
     assert of_bytes.resets_at is not None
     assert NOW < of_bytes.resets_at <= NOW + timedelta(seconds=63)
     assert (of_connections.used, of_connections.refusals, of_connections.refused_agent) == (3, 4, "two")
-    assert made.used == [("team", "net")] * 2
+    assert made.used == ["quota-1"] * 2
 
 
 def test_a_shared_limit_is_used_by_all_together() -> None:
@@ -199,3 +199,14 @@ def test_what_was_forgotten_is_told_again_by_meters() -> None:
     made.hear(MEGA)
 
     assert [each["left"] for each in made.sent] == [MEGA, 0, MEGA, 0]
+
+
+def test_an_agent_whose_quota_does_not_exist_gets_nothing_through() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), missing="gone"))
+    made.hear(7)
+    left = made.book.allowed("one")
+
+    assert [each["left"] for each in made.sent] == [0]
+    assert left is not None
+    assert left.words.startswith("Quota gone does not exist")

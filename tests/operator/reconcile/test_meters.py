@@ -62,6 +62,13 @@ def test_what_limits_an_agent_is_what_its_quotas_say_of_the_network() -> None:
     assert [(each.quota, each.limit.resource) for each in found.limits] == [("reds", "networkBytes")]
 
 
+def test_a_quota_that_is_named_and_missing_is_told() -> None:
+    found = told(view(quota_body("q", BYTES, selector={}), quotaRef={"name": "gone"}))
+
+    assert found is not None
+    assert found.missing == "gone"
+
+
 @pytest.mark.parametrize(
     "made",
     [
