@@ -96,7 +96,13 @@ class Process:
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
-        self._quota_watches = QuotaWatches(view, self._caches.changes, self._queue, credentials)
+        self._quota_watches = QuotaWatches(
+            view,
+            self._caches.changes,
+            self._queue,
+            credentials,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
+        )
         self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []

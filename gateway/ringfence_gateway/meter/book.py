@@ -27,6 +27,8 @@ class Account:
     history: History = field(default_factory=History)
     counted: int = 0
     """Of `total`, what is in `history`."""
+    pods: dict[str, int] = field(default_factory=dict)
+    """Of `total`, by the UID of the pods that are there."""
     is_changed: bool = True
 
 
@@ -62,6 +64,7 @@ class Book:
         orders = self._pods.pop(uid, None)
         if orders is not None:
             del self._by_address[orders.address]
+            self.accounts[orders.agent].pods.pop(uid, None)
             self.on_spent(uid)
 
     def orders(self, uid: str) -> Orders | None:
@@ -108,6 +111,7 @@ class Book:
         passing = count if room is None else min(count, room)
         account = self.accounts[orders.agent]
         account.total += passing
+        account.pods[uid] = account.pods.get(uid, 0) + passing
         account.is_changed = True
         if passing == room:
             self.on_spent(uid)
@@ -130,6 +134,7 @@ class Book:
                     "open": account.open,
                     "refused": account.refused,
                     "cut": account.cut,
+                    "pods": dict(account.pods),
                     "slots": account.history.take(is_whole=is_whole),
                 }
             )

@@ -50,9 +50,10 @@ def _agent(entry: Any) -> dict[str, Any]:
         str(window): {str(int(slot)): int(count) for slot, count in found.items()}
         for window, found in entry["slots"].items()
     }
-    if sum(len(found) for found in slots.values()) > MOST_SLOTS:
-        raise InvalidReportError(f"an agent has at most {MOST_SLOTS} slots")
-    return {**_typed(entry, _AGENT_FIELDS), "slots": slots}
+    pods = {str(pod): int(total) for pod, total in entry.get("pods", {}).items()}
+    if sum(len(found) for found in (*slots.values(), pods)) > MOST_SLOTS:
+        raise InvalidReportError(f"an agent has at most {MOST_SLOTS} slots and pods")
+    return {**_typed(entry, _AGENT_FIELDS), "slots": slots, "pods": pods}
 
 
 def _typed(entry: Any, fields: Mapping[str, type]) -> dict[str, Any]:

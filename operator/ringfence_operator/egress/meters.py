@@ -126,6 +126,28 @@ class MeterBook:
         for told in self._told.values():
             yield told.message()
 
+    def is_closed(self, agent_uid: str) -> bool:
+        """Return True if nothing is left to an agent that has ways past the gateway, which are to be closed, too."""
+        found = (self._told[pod] for pod in self._pods.get(agent_uid, ()))
+        return any(each.metered.is_direct and each.allowed.is_spent for each in found)
+
+    def direct(self) -> dict[str, Metered]:
+        """Return those pods that have ways past the gateway, by UID."""
+        return {pod: told.metered for pod, told in self._told.items() if told.metered.is_direct}
+
+    def measured(self, pod_uid: str, count: int) -> None:
+        """Take what a pod has sent and received altogether, in bytes.
+
+        What of it is no news to meters has passed elsewhere. The kubelet tells late, so it may be less than they know.
+        """
+        told = self._told.get(pod_uid)
+        if told is None:
+            return
+        agent = told.metered.agent_uid
+        past = count - self._use.total_of_pod(agent, pod_uid)
+        if self._use.measured(agent, pod_uid, past, now=self._clock()):
+            self._touched.add(agent)
+
     # What the meters say.
 
     def hear(self, message: Mapping[str, Any]) -> None:

@@ -105,7 +105,8 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await delete_pod(context, decision, view, kube)
             context = build_context(agent, view, now=now)
         case Step.KEEP:
-            await confine_pod(context, view, kube, tools.networks)
+            is_closed = tools.meters is not None and tools.meters.is_closed(agent.metadata.uid)
+            await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
             decision = await ask_why_stuck(context, decision, kube)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
-from ringfence_operator.api.quota_matrix import MATRIX, Enforcer
+from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
 from ringfence_operator.reconcile.network_quota import Allowed, Held
 from ringfence_operator.reconcile.quota_use import Use
 from ringfence_operator.reconcile.quotas import limits_of, missing_quota_of, quotas_of_record
@@ -44,6 +44,8 @@ class Metered:
     limits: tuple[Held, ...]
     missing: str = ""
     """The Quota that the agent names and that does not exist: then nothing is let through."""
+    is_direct: bool = False
+    """True if its policy opens what does not lead through the gateway, and a limit is on bytes."""
     replicas: tuple[str, ...]
     """Of the gateway: they share what may be open."""
 
@@ -56,6 +58,9 @@ class Meters(Protocol):
 
     def withdraw(self, pod_uid: str) -> None:
         """The pod is gone, or nothing of it is counted any more."""
+
+    def is_closed(self, agent_uid: str) -> bool:
+        """Return True if nothing is left to an agent that has ways past the gateway, which are to be closed, too."""
 
     def allowed(self, agent_uid: str) -> Allowed | None:
         """Return what was left to the agent when that was looked at last, None if nothing limits it."""
@@ -85,9 +90,15 @@ def metered(agent: AgentRecord, pod: Pod | None, view: View) -> Metered | None:
         pod_uid=pod.meta.uid,
         address=pod.address,
         limits=tuple(Held(*quota.key, quota.metadata.uid, limit) for quota, limit in limits),
+        is_direct=_is_direct(policy, view) and any(it.resource is Resource.NETWORK_BYTES for _, it in limits),
         missing=missing_quota_of(agent, view) or "",
         replicas=tuple(view.gateway_replicas()),
     )
+
+
+def _is_direct(policy: str, view: View) -> bool:
+    found = view.policies.get(*policy.split("/", 1))
+    return found is not None and bool(found.spec.network.destinations or found.spec.network.cidrs)
 
 
 def publish_meter(agent: AgentRecord, view: View, meters: Meters) -> None:

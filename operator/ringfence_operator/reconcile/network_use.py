@@ -25,11 +25,17 @@ def window_of(limit: Limit) -> str:
 
 def first_slot(limit: Limit, now: datetime) -> int:
     """Return the first of the slots that count now."""
-    if limit.alignment is Alignment.CALENDAR:
-        if limit.window is Window.MONTH:
-            return now.year * 12 + now.month - 1
-        return int(now.timestamp()) // _CALENDAR_SECONDS[limit.window]
-    return int(now.timestamp()) // _SLOT_SECONDS[limit.window] - KEPT + 1
+    present = present_slots(now)[window_of(limit)]
+    return present if limit.alignment is Alignment.CALENDAR else present - KEPT + 1
+
+
+def present_slots(now: datetime) -> dict[str, int]:
+    """Return the slot of each window that now lies in, by what meters call the window."""
+    seconds = int(now.timestamp())
+    found = {str(window): seconds // length for window, length in _SLOT_SECONDS.items()}
+    of_calendar = {window: seconds // length for window, length in _CALENDAR_SECONDS.items()}
+    of_calendar[Window.MONTH] = now.year * 12 + now.month - 1
+    return found | {f"{window}/{Alignment.CALENDAR}": slot for window, slot in of_calendar.items()}
 
 
 def free_at(limit: Limit, oldest: int) -> datetime:
@@ -50,11 +56,15 @@ def _until_next_month(month: int) -> timedelta:
 class _Count:
     """What one meter has counted of one agent."""
 
+    is_meter: bool = True
+    """False for what kubelets tell, which no meter knows of."""
     total: int = 0
     open: int = 0
     refused: int = 0
     cut: int = 0
     slots: dict[str, dict[int, int]] = field(default_factory=dict)
+    pods: dict[str, int] = field(default_factory=dict)
+    """Of the total, by the UID of the pod that is there."""
 
 
 @dataclass(slots=True)
@@ -83,10 +93,25 @@ class NetworkUse:
             if cut > count.cut:
                 self._refused_at[agent, Resource.NETWORK_BYTES] = now
             count.total, count.open, count.refused, count.cut = int(each["total"]), int(each["open"]), refused, cut
+            count.pods = dict(each.get("pods", {}))
             for window, slots in each["slots"].items():
                 _merge(count.slots.setdefault(window, {}), slots, keep=1 if "/" in window else KEPT)
             touched.append(agent)
         return touched
+
+    def measured(self, agent: str, meter: str, total: int, *, now: datetime) -> bool:
+        """Take a total that somebody tells who keeps no slots, as used now; return whether it is more than before."""
+        if agent not in self._counts and len(self._counts) >= MOST_AGENTS:
+            return False
+        count = self._counts.setdefault(agent, {}).setdefault(meter, _Count(is_meter=False))
+        fresh = total - count.total
+        if fresh <= 0:
+            return False
+        count.total = total
+        for window, slot in present_slots(now).items():
+            slots = count.slots.setdefault(window, {})
+            _merge(slots, {str(slot): slots.get(slot, 0) + fresh}, keep=1 if "/" in window else KEPT)
+        return True
 
     def left(self, replica: str) -> list[str]:
         """The gateway's pod is gone, and with it what was open; what was used is remembered. Returns whose it was."""
@@ -127,7 +152,11 @@ class NetworkUse:
 
     def totals(self, agent: str) -> dict[str, int]:
         """Return what each meter has counted of the agent since that meter began."""
-        return {meter: count.total for meter, count in self._counts.get(agent, {}).items()}
+        return {meter: count.total for meter, count in self._counts.get(agent, {}).items() if count.is_meter}
+
+    def total_of_pod(self, agent: str, pod: str) -> int:
+        """Return what meters have counted of one pod of the agent."""
+        return sum(count.pods.get(pod, 0) for count in self._counts.get(agent, {}).values())
 
     def open(self, agent: str) -> int:
         """Return how many connections the agent has open."""

@@ -210,3 +210,44 @@ def test_an_agent_whose_quota_does_not_exist_gets_nothing_through() -> None:
     assert [each["left"] for each in made.sent] == [0]
     assert left is not None
     assert left.words.startswith("Quota gone does not exist")
+
+
+def test_what_a_pod_moves_past_the_gateway_counts_as_well_and_nothing_twice() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), is_direct=True))
+    made.hear(MEGA // 4, pods={"pod-one": MEGA // 4})
+
+    # The kubelet tells late: less than meters know at first, and then what passed elsewhere, too.
+    for moved in (0, MEGA // 4, MEGA // 2):
+        made.book.measured("pod-one", moved)
+    made.book.look()
+    half = made.book.uses(quota(limit()))[limit().id].used
+    made.book.measured("pod-one", MEGA)
+    made.book.look()
+
+    assert half == MEGA // 2
+    assert made.sent[-1]["left"] == 0
+    assert made.sent[-1]["totals"] == {"gateway-0/a": MEGA // 4}
+    assert made.book.is_closed("one")
+
+
+def test_only_agents_with_ways_past_the_gateway_have_them_closed() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA)
+
+    assert not made.book.is_closed("one")
+    assert made.book.direct() == {}
+
+
+def test_what_was_moved_by_an_earlier_pod_is_not_taken_off_a_later_ones() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), is_direct=True))
+    made.hear(MEGA // 4, pods={"pod-one": MEGA // 4})
+    made.book.withdraw("pod-one")
+    made.book.publish(metered(limit(), is_direct=True, pod_uid="pod-two"))
+    made.hear(MEGA // 4, pods={})
+
+    made.book.measured("pod-two", MEGA // 8)
+
+    assert made.book.uses(quota(limit()))[limit().id].used == MEGA // 4 + MEGA // 8

@@ -1,5 +1,6 @@
 """Whose connections are led through a meter, and what each pod of them is told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from ringfence_operator.reconcile.view import View
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.gateways import Gated
 from tests.operator.reconcile.tables import view_of
-from tests.operator.resources.objects import AGENT_UID, agent_body, make_quota, pod_body, quota_body
+from tests.operator.reconcile.world import World
+from tests.operator.resources.objects import AGENT_UID, agent_body, make_quota, pod_body, policy_body, quota_body
 
 Raw = dict[str, Any]
 BYTES: Raw = {"resource": "networkBytes", "max": "1M", "window": "Hour"}
@@ -24,12 +26,16 @@ class Told:
 
     def __init__(self) -> None:
         self.pods: dict[str, Metered] = {}
+        self.closed = False
 
     def publish(self, metered: Metered) -> None:
         self.pods[metered.pod_uid] = metered
 
     def withdraw(self, pod_uid: str) -> None:
         self.pods.pop(pod_uid, None)
+
+    def is_closed(self, agent_uid: str) -> bool:  # noqa: ARG002 - the port's
+        return self.closed
 
     def allowed(self, agent_uid: str) -> Allowed | None:  # noqa: ARG002 - the port's
         return None
@@ -67,6 +73,41 @@ def test_a_quota_that_is_named_and_missing_is_told() -> None:
 
     assert found is not None
     assert found.missing == "gone"
+
+
+@pytest.mark.parametrize(
+    ("network", "is_direct"),
+    [
+        ({"allowedDomains": [{"name": "a.io"}]}, False),
+        ({"destinations": [{"service": {"name": "db"}}]}, True),
+        ({"cidrs": [{"cidr": "203.0.113.0/24"}]}, True),
+    ],
+)
+def test_ways_past_the_gateway_are_what_the_policy_opens_besides_names(network: Raw, is_direct: bool) -> None:
+    pods, quotas = [pod_body(podIP="10.0.0.1")], [quota_body("q", BYTES, selector={})]
+    agents, policies = [agent_body(securityPolicyRef={"name": "p"})], [policy_body("p", network=network)]
+    found = told(view_of(Settings(), agents=agents, quotas=quotas, pods=pods, securitypolicies=policies))
+
+    assert found is not None
+    assert found.is_direct is is_direct
+
+
+def test_a_pod_with_ways_past_the_gateway_loses_its_policys_label_while_nothing_is_left() -> None:
+    world = World({"securityPolicyRef": {"name": "p"}})
+    world.api.add("securitypolicies", {"metadata": {"name": "p", "namespace": "team"}, "spec": {}}, "team")
+    meters = Told()
+    world.tools = replace(world.tools, meters=meters)
+    found = []
+
+    for meters.closed in (False, True, False):
+        world.dirty = True
+        world.settle()
+        found.append(dict(world.pod["metadata"]["labels"]) if world.pod else {})
+
+    before, closed, again = found
+    assert before["ringfence.dev/policy"] == "p"
+    assert closed == {key: value for key, value in before.items() if key != "ringfence.dev/policy"}
+    assert again == before
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from tests.e2e.kube import Body, address
 from tests.e2e.world import AgentHandle, World, condition, is_true
 
 MEGA = 1_000_000
+NAMES = {"allowedDomains": [{"name": "api.test"}]}
 
 
 @dataclass
@@ -16,12 +17,13 @@ class Team:
 
     world: World
     limits: list[Body]
-    agents: dict[str, AgentHandle] = field(default_factory=dict)
+    network: Body = field(default_factory=dict)
+    """Of the policy, besides a name."""
 
     def __post_init__(self) -> None:
         world = self.world
         self.namespace = world.new_namespace("net")
-        self.policy = world.policy(namespace=self.namespace, network={"allowedDomains": [{"name": "api.test"}]})
+        self.policy = world.policy(namespace=self.namespace, network={**NAMES, **self.network})
         spec = {"selector": {"matchLabels": {"team": "net"}}, "limits": self.limits}
         made = world.named("Quota", "net", namespace=self.namespace, api="ringfence.dev/v1alpha1", spec=spec)
         self.quota = address("Quota", self.namespace, made["metadata"]["name"])
@@ -67,16 +69,16 @@ def on_connections(most: int, **more: Any) -> Body:
     return {"resource": "networkConnections", "max": str(most), **more}
 
 
-def download(agent: AgentHandle, count: int = MEGA) -> Body:
+def download(agent: AgentHandle, count: int = MEGA, *, host: str = "api.test") -> Body:
     """Return what came of a download from inside the agent's container: bytes received, and how it ended."""
-    found = agent.pod.script("download", "api.test", count, seconds=90)
+    found = agent.pod.script("download", host, count, seconds=90)
     return {"received": found["received"], "ended": found["ended"]}
 
 
-def until_open(agent: AgentHandle, *, seconds: float = 100) -> None:
+def until_open(agent: AgentHandle, *, seconds: float = 100, host: str = "api.test") -> None:
     """Wait until a small download goes through."""
     deadline = time.monotonic() + seconds
-    while (found := download(agent, 1_000))["ended"] != "whole":
+    while (found := download(agent, 1_000, host=host))["ended"] != "whole":
         assert time.monotonic() < deadline, f"still closed: {found}"
 
 
