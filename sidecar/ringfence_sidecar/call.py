@@ -7,6 +7,7 @@ from typing import Any
 
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.errors import DeadlineError
+from ringfence_sidecar.grants import UNLIMITED, Grants
 
 Progress = Callable[[float, str], Awaitable[None]]
 
@@ -80,3 +81,5 @@ class Context:
     tags: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
     """The caller's; equal for a repetition of the same call."""
+    grants: Grants = UNLIMITED
+    """What quotas let the call use: a connector uses no more, and says in a warning what it has cut."""

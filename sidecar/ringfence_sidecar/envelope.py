@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence_sidecar.errors import CallError, Status
+from ringfence_sidecar.errors import CallError, LimitedError, Status
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -20,6 +20,13 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The argument at fault, as a path such as `arguments.sql`."""
     index: int | None = None
     """Which part of a batch."""
+    quota: str = ""
+    """Name of the Quota that refused; so it is with those below."""
+    resource: str = ""
+    limit: float | None = None
+    used: float | None = None
+    window: str = ""
+    scope: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -27,6 +34,9 @@ class Notice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     code: str
     message: str
+    quota: str = ""
+    """Name of the Quota that has something to say."""
+    resource: str = ""
 
 
 class CacheInfo(msgspec.Struct, frozen=True, rename="camel"):
@@ -78,7 +88,7 @@ def encode(envelope: Envelope) -> bytes:
 
 def problem_of(error: CallError, *, index: int | None = None) -> Problem:
     """Return the envelope's form of an error."""
-    return Problem(
+    problem = Problem(
         code=error.reason,
         message=error.message,
         retryable=error.is_retryable,
@@ -86,6 +96,18 @@ def problem_of(error: CallError, *, index: int | None = None) -> Problem:
         rule=error.rule,
         field=error.field,
         index=index,
+    )
+    if not isinstance(error, LimitedError) or error.budget is None:
+        return problem
+    budget = error.budget
+    return msgspec.structs.replace(
+        problem,
+        quota=budget.quota,
+        resource=budget.resource,
+        limit=budget.limit,
+        used=budget.used,
+        window=budget.window,
+        scope=budget.scope,
     )
 
 

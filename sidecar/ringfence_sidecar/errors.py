@@ -1,7 +1,10 @@
 """Everything that can go wrong with a call, as one tree. The class decides the status, the HTTP code and the retry."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from ringfence_sidecar.quota import Budget
 
 
 class Status(StrEnum):
@@ -107,12 +110,16 @@ class ConflictError(CallError):
 
 
 class LimitedError(CallError):
-    """A quota is used up."""
+    """A quota is used up, or another limit is; `budget` says where a quota's limit stood."""
 
     status = Status.LIMITED
     http = 429
     code = "QuotaExceeded"
     retryable = True
+
+    def __init__(self, message: str, *, budget: "Budget | None" = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.budget = budget
 
 
 class DeadlineError(CallError):

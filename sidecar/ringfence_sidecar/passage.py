@@ -1,23 +1,41 @@
 """One call's way through the pipeline: what is known of it so far, whatever becomes of it."""
 
+import asyncio
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+import msgspec
 
 from ringfence_sidecar.answer import Answer
 from ringfence_sidecar.audit.record import SUMMARY_CHARACTERS, Record, Who, digest
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, Notice, failed
-from ringfence_sidecar.errors import CallError, Status
-from ringfence_sidecar.quota import Reservation
+from ringfence_sidecar.errors import CallError, LimitedError, Status
+from ringfence_sidecar.quota import HELD, Reservation
 from ringfence_sidecar.routing.plan import Track
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _FRAMES = 8
 _REFUSED = frozenset({Status.INVALID, Status.REFUSED, Status.LIMITED})
+_DIGITS = 6
+"""Of what is used: millionths of a second, and whole bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What has been taken of quotas, and is to be settled."""
+
+    reservation: Reservation
+    asked: Mapping[str, float]
+    """What was asked for: of these resources it is told what was used."""
+    is_piece: bool = False
+    """True for what the next piece of a stream costs."""
 
 
 class Passage:
@@ -32,13 +50,20 @@ class Passage:
         """Empty until it is known to exist: only then is it a label."""
         self.operation = ""
         self.prepared: Prepared | None = None
-        self.reservation: Reservation | None = None
+        self.reservations: list[Reserved] = []
+        """What is to be settled."""
+        self.settled: dict[str, float] = {}
+        """What was used of quotas, as they were told: by resource."""
+        self.asking: asyncio.Future[None] | None = None
+        """Done once the backend is not asked any more, which may be after the caller has gone."""
         self.invalidates: frozenset[str] = frozenset()
         """Tags to drop once it has been done, or may have been,"""
         self.related: tuple[str, ...] = ()
         """of these connectors: another of the same kind may read the same backend."""
         self.decision = "none"
         self.rule = ""
+        self.quota = ""
+        """The quota that refused."""
         self.cache: CacheInfo | None = None
         self.used: Mapping[str, float] | None = None
         """What the backend said was used, once it has."""
@@ -59,10 +84,58 @@ class Passage:
         return time.monotonic() - self.started
 
     def to_settle(self) -> Mapping[str, float]:
-        """Return what was used: nothing if no backend was asked, the estimate where it did not say."""
+        """Return what was used of backends: nothing if none was asked, the estimate where nobody knows."""
         if self.prepared is None or not (self.track.sent or self.used is not None):
             return _NOTHING
-        return {**self.prepared.estimate, **(self.used or _NOTHING)}
+        estimate = {each: amount for each, amount in self.prepared.estimate.items() if each not in HELD}
+        if self.used is not None:
+            return {**estimate, **self.used}
+        if self.outcome_unknown:
+            return estimate
+        # It has failed, or nobody waits for it: it was asked, it took its time, and it gave nothing.
+        return {"queries": estimate.get("queries", 0), "querySeconds": self.track.seconds}
+
+    def due(self) -> Sequence[tuple[Reservation, Mapping[str, float]]]:
+        """Return what each reservation is to be told, once; from then on the audit line has it, too."""
+        taken, self.reservations = self.reservations, []
+        if not taken:
+            return ()
+        used = {**self.to_settle(), **({} if self.decision == "refused" else {"apiCalls": 1, "toolCalls": 1})}
+        due = []
+        for each in taken:
+            mine = {resource: round(used.get(resource, 0), _DIGITS) for resource in each.asked}
+            self._note(mine)
+            due.append((each.reservation, mine))
+        return due
+
+    def piece(self, used: Mapping[str, float]) -> Sequence[tuple[Reservation, Mapping[str, float]]]:
+        """Return what the reservation of a stream's piece is to be told."""
+        due = []
+        for each in [each for each in self.reservations if each.is_piece]:
+            self.reservations.remove(each)
+            mine = {resource: round(used.get(resource, 0), _DIGITS) for resource in each.asked}
+            self._note(mine)
+            due.append((each.reservation, mine))
+        return due
+
+    def _note(self, used: Mapping[str, float]) -> None:
+        for resource, amount in used.items():
+            if amount:
+                self.settled[resource] = round(self.settled.get(resource, 0) + amount, _DIGITS)
+
+    @contextmanager
+    def asks(self) -> Iterator[None]:
+        """Ask the backend in the block."""
+        asking = self.asking = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            asking.set_result(None)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the backend is asked, even though the caller may have gone."""
+        return self.asking is not None and not self.asking.done()
 
     def served(self, answer: Answer) -> Envelope:
         """Return the envelope of an answer."""
@@ -79,6 +152,9 @@ class Passage:
         self.backend_id = error.backend_id or self.backend_id
         if error.rule:
             self.rule = error.rule
+        if isinstance(error, LimitedError) and error.budget is not None:
+            self.quota = error.budget.quota
+            self.rule = error.rule or f"{error.budget.resource}/{error.budget.window}/{error.budget.scope}"
         if error.status in _REFUSED and not self.track.sent:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
@@ -88,6 +164,12 @@ class Passage:
         self.status = envelope.status
         self.code = envelope.errors[0].code if envelope.errors else ""
         self.decision = "refused" if envelope.status in _REFUSED else "allowed"
+
+    def warn(self, envelope: Envelope) -> Envelope:
+        """Return the envelope with the warnings of this call besides its own."""
+        if not self.warnings:
+            return envelope
+        return msgspec.structs.replace(envelope, warnings=(*envelope.warnings, *self.warnings))
 
     def again(self) -> "Passage":
         """Return the passage of the same question, asked by the cache."""
@@ -136,6 +218,8 @@ class Passage:
             outcome=self.status,
             code=self.code,
             outcome_unknown=self.outcome_unknown,
+            used=self.settled,
+            quota=self.quota,
         )
 
     def _cache_state(self) -> str:

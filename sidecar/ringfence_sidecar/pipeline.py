@@ -15,13 +15,15 @@ from ringfence_sidecar.cache.port import AnswerCache
 from ringfence_sidecar.cached import cacheable, read
 from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
-from ringfence_sidecar.connectors.base import Operation, Prepared
+from ringfence_sidecar.connectors.base import Operation, Outcome, Prepared
 from ringfence_sidecar.envelope import Envelope
-from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedError
+from ringfence_sidecar.errors import CallError, DeadlineError, InvalidArgumentsError
+from ringfence_sidecar.grants import UNLIMITED, Grants
+from ringfence_sidecar.metering import Metering
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
 from ringfence_sidecar.policy import context_of, identified, judged
-from ringfence_sidecar.quota import Quota, Reservation
+from ringfence_sidecar.quota import Quota
 from ringfence_sidecar.routing import figures
 from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.registry import Registry
@@ -31,6 +33,8 @@ from ringfence_sidecar.tracing import Tracer
 LONGEST_STREAM_SECONDS = 3600.0
 BATCH_CONCURRENCY = 8
 GRACE_SECONDS = 5.0
+OWN_SECONDS = 60.0
+"""How long a call that needs no connector may wait for a quota."""
 
 log = structlog.get_logger()
 
@@ -51,19 +55,20 @@ class Pipeline:
     ) -> None:
         self._cache = cache
         self._audit = audit
-        self._quota = quota
         self._tracer = tracer or Tracer()
         self._registry = Registry(draw=draw, tracer=self._tracer)
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
-        self._settlement = Settlement(cache)
         self.metrics = metrics or Metrics()
+        self._metering = Metering(quota, self.metrics.quotas)
+        self._settlement = Settlement(cache, self._metering)
         self.metrics.read = self._figures
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force. Calls that have begun end as they began."""
         before = set(self._registry.names)
         agent = configuration.agent
+        self._metering.apply(configuration.limits)
         self._who = Who(agent.namespace, agent.name, agent.uid, self._who.pod)
         await self._registry.apply(configuration)
         self._agent = agent
@@ -127,7 +132,7 @@ class Pipeline:
     async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
         """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
 
-        `serve` is not called if there is no room for its line.
+        `serve` is not called if there is no room for its line, or if no call is left of a quota.
         """
         passage = Passage(call, self._who)
         try:
@@ -135,10 +140,15 @@ class Pipeline:
         except CallError as error:
             return self._unaudited(passage, error)
         try:
+            await self._metering.begin(passage, Deadline.after(OWN_SECONDS))
             envelope = await serve()
             passage.judged(envelope)
+            await self._settlement.clear(passage)
+            envelope = passage.warn(envelope)
+        except CallError as error:
+            return await self._failed(passage, error)
         except asyncio.CancelledError:
-            passage.left()
+            self._settlement.leave(passage)
             raise
         except Exception as error:  # noqa: BLE001 - as in run
             return await self._broken(passage, error)
@@ -162,12 +172,13 @@ class Pipeline:
         agent, bound = identified(passage, self._registry, self._agent)
         context = context_of(passage.call, agent, bound.longest_seconds)
         prepared = judged(passage, self._registry, bound, context)
-        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         if self._cache is not None and cacheable(bound, prepared):
-            answer = await read(self._cache, self._ask, passage, bound, prepared, context)
+            await self._metering.begin(passage, context.deadline)
+            answer = await read(self._cache, self._load, passage, bound, prepared, context)
             self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
         else:
-            answer, _ = await self._ask(passage, bound, prepared, context)
+            grants = await self._metering.begin(passage, context.deadline, prepared)
+            answer, _ = await self._ask(passage, bound, prepared, granted(context, grants))
         await self._settlement.clear(passage)
         return passage.served(answer)
 
@@ -177,32 +188,53 @@ class Pipeline:
         prepared = judged(passage, self._registry, bound, context)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
-        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
-        used: dict[str, float] = {}
-        async with aclosing(bound.stream(prepared, context, passage.track)) as pieces:
+        await self._metering.begin(passage, context.deadline)
+        grants = await self._metering.work(passage, prepared, context.deadline)
+        mine = granted(context, replace(grants, amounts=dict(grants.amounts)))
+        async with aclosing(bound.stream(prepared, mine, passage.track)) as pieces:
             async for piece in pieces:
-                for resource, amount in piece.used.items():
-                    used[resource] = used.get(resource, 0) + amount
-                passage.used = used
+                await self._piece(passage, prepared, piece)
                 yield passage.served(encoded(piece))
+                if not piece.last:
+                    await self._renew(passage, prepared, mine)
         passage.ended()
         await self._settlement.clear(passage)
 
-    async def _reserve(self, call: Call, prepared: Prepared, deadline: Deadline) -> Reservation | None:
-        if self._quota is None:
-            return None
-        try:
-            async with asyncio.timeout(deadline.remaining):
-                return await self._quota.reserve(call, prepared.estimate)
-        except TimeoutError:
-            raise LimitedError(
-                "the quota had nothing left until the call's deadline", code="QuotaWaitExceeded"
-            ) from None
+    async def _piece(self, passage: Passage, prepared: Prepared, piece: Outcome) -> None:
+        """Note what a stream's piece has used; it is settled at once if the next one has to ask again."""
+        if any(each.is_piece for each in passage.reservations) and self._metering.can_renew(prepared):
+            await self._settlement.piece(passage, piece.used)
+            passage.used = dict.fromkeys(prepared.estimate, 0)
+            return
+        used = dict(passage.used or {})
+        for resource, amount in piece.used.items():
+            used[resource] = used.get(resource, 0) + amount
+        passage.used = used
 
-    async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+    async def _renew(self, passage: Passage, prepared: Prepared, context: Context) -> None:
+        """Take what a stream's next piece costs if its last one was settled; the connector looks at its grants anew."""
+        if not self._metering.can_renew(prepared) or any(each.is_piece for each in passage.reservations):
+            return
+        grants = await self._metering.renew(passage, prepared, context.deadline)
+        amounts = context.grants.amounts
+        assert isinstance(amounts, dict)  # noqa: S101 - made so, in _stream
+        amounts.clear()
+        amounts.update(grants.amounts)
+
+    async def _load(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+        """Ask the backend because no cache has the answer."""
         if passage.is_answered:
             return await self._revalidate(passage, bound, prepared, context)
-        outcome = await bound.serve(prepared, context, passage.track)
+        # The cache may go on with it for others when the caller has gone.
+        with passage.asks():
+            grants = await self._metering.work(passage, prepared, context.deadline)
+            return await self._ask(passage, bound, prepared, granted(context, grants))
+
+    async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+        try:
+            outcome = await bound.serve(prepared, context, passage.track)
+        except DeadlineError as error:
+            raise self._metering.late(error, prepared, context.grants) from None
         passage.used = outcome.used
         return encoded(outcome), outcome.cacheable
 
@@ -214,8 +246,8 @@ class Pipeline:
         place = await self._audit.reserve()
         mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
         try:
-            passage.reservation = await self._reserve(passage.call, prepared, mine.deadline)
-            answer, keep = await self._ask(passage, bound, prepared, mine)
+            grants = await self._metering.work(passage, prepared, mine.deadline)
+            answer, keep = await self._ask(passage, bound, prepared, granted(mine, grants))
             await self._settlement.clear(passage)
             passage.served(answer)
         except CallError as error:
@@ -254,6 +286,13 @@ class Pipeline:
         return envelope
 
     def _finish(self, passage: Passage, place: Place) -> None:
+        if passage.is_asking:
+            # The line says what was used, and that is not known yet.
+            self._settlement.after(passage, lambda: self._record(passage, place))
+        else:
+            self._record(passage, place)
+
+    def _record(self, passage: Passage, place: Place) -> None:
         place.write(passage.record())
         seconds = passage.seconds
         self.metrics.observe(
@@ -270,3 +309,13 @@ class Pipeline:
     def _figures(self) -> Figures:
         bound = self._registry.bound.values()
         return Figures(figures.of_endpoints(bound), figures.of_kinds(bound), self._audit.queued, self._audit.refused)
+
+
+def granted(context: Context, grants: Grants) -> Context:
+    """Return what the connector knows of the call, with what quotas let it use; its time, too."""
+    if grants is UNLIMITED:
+        return context
+    deadline = context.deadline
+    if "querySeconds" in grants:
+        deadline = min(deadline, Deadline.after(grants.amounts["querySeconds"]), key=lambda each: each.at)
+    return replace(context, grants=grants, deadline=deadline)

@@ -7,8 +7,14 @@ from typing import Protocol
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.envelope import Notice
 
-DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceived"})
+DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceived", "unackedLeases"})
 """Of these a call may be granted less than it asks for, and is cut to it; of others, all or nothing."""
+
+HELD = frozenset({"concurrentCalls", "connectorConnections", "unackedLeases", "cacheBytes"})
+"""These are given back, and not added up."""
+
+CALLS = frozenset({"apiCalls", "toolCalls", "concurrentCalls"})
+"""What a call costs whether a backend is asked for it or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,13 @@ class Quota(Protocol):
         """Give back some of what was held."""
 
     async def budgets(self) -> tuple[Budget, ...]:
-        """Return where every limit stands for this agent."""
+        """Return where every limit stands for this agent. Raises LimitedError if the counters cannot be read."""
+
+    def seen(self) -> tuple[Budget, ...]:
+        """Return where the limits on `apiCalls` and `toolCalls` that have a window stood when they were last asked.
+
+        Asks nothing: it goes into the headers of every answer.
+        """
 
 
 @dataclass(frozen=True, slots=True)
