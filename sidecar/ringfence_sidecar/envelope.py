@@ -79,6 +79,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _ENCODER = msgspec.json.Encoder()
+_OF_A_LIMIT = ("quota", "resource", "limit", "used", "window", "scope")
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -97,18 +98,10 @@ def problem_of(error: CallError, *, index: int | None = None) -> Problem:
         field=error.field,
         index=index,
     )
-    if not isinstance(error, LimitedError) or error.budget is None:
+    if not isinstance(error, LimitedError) or not error.details:
         return problem
-    budget = error.budget
-    return msgspec.structs.replace(
-        problem,
-        quota=budget.quota,
-        resource=budget.resource,
-        limit=budget.limit,
-        used=budget.used,
-        window=budget.window,
-        scope=budget.scope,
-    )
+    said = {name: error.details[name] for name in _OF_A_LIMIT if name in error.details}
+    return msgspec.structs.replace(problem, **said)
 
 
 def failed(error: CallError, metadata: Metadata, *, warnings: tuple[Notice, ...] = ()) -> Envelope:

@@ -1,10 +1,7 @@
 """Everything that can go wrong with a call, as one tree. The class decides the status, the HTTP code and the retry."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from ringfence_sidecar.quota import Budget
+from typing import Any, ClassVar
 
 
 class Status(StrEnum):
@@ -110,16 +107,33 @@ class ConflictError(CallError):
 
 
 class LimitedError(CallError):
-    """A quota is used up, or another limit is; `budget` says where a quota's limit stood."""
+    """A quota is used up. `details` say which: quota, resource, window, scope, enforcement, limit, used."""
 
     status = Status.LIMITED
     http = 429
     code = "QuotaExceeded"
     retryable = True
 
-    def __init__(self, message: str, *, budget: "Budget | None" = None, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.budget = budget
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        rule: str = "",
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+        outcome_unknown: bool = False,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            code=code,
+            rule=rule,
+            retry_after=retry_after,
+            retryable=retryable,
+            outcome_unknown=outcome_unknown,
+        )
+        self.details = details or {}
 
 
 class DeadlineError(CallError):

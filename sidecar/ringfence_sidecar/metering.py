@@ -98,11 +98,12 @@ class Metering:
             self._metrics.waited(time.monotonic() - begun)
         passage.reservations.append(Reserved(reservation, asked, is_piece))
         self.warn(passage, reservation.warnings)
-        return Grants(dict(reservation.grants), self._quotas) if reservation.grants else UNLIMITED
+        short = {each for each, amount in reservation.grants.items() if amount < asked.get(each, 0)}
+        return Grants(reservation.grants, short=short, quotas=self._quotas)
 
-    def late(self, error: DeadlineError, prepared: Prepared, grants: Grants) -> CallError:
+    def late(self, error: DeadlineError, grants: Grants) -> CallError:
         """Return the error of a call whose time was over: a quota's, if that was what left it no longer."""
-        if not grants.cuts("querySeconds", prepared.estimate.get("querySeconds", 0)):
+        if not grants.is_short("querySeconds"):
             return error
         return LimitedError(
             f"{grants.said('querySeconds')}, and it would have taken longer",
@@ -113,8 +114,7 @@ class Metering:
 
     def refused(self, error: LimitedError) -> None:
         """Count a refusal of a quota's."""
-        if error.budget is not None:
-            self._metrics.refused(error.budget)
+        self._metrics.refused(error)
 
     def warn(self, passage: Passage, warnings: Iterable[Notice]) -> None:
         """Pass on what limits that only warn have to say, each once in a call, and count it."""

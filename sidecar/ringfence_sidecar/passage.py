@@ -1,13 +1,13 @@
 """One call's way through the pipeline: what is known of it so far, whatever becomes of it."""
 
 import asyncio
+import math
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 
@@ -17,10 +17,10 @@ from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, Notice, failed
 from ringfence_sidecar.errors import CallError, LimitedError, Status
-from ringfence_sidecar.quota import HELD, Reservation
+from ringfence_sidecar.quota import CALLS, GIVEN, HELD, Reservation
 from ringfence_sidecar.routing.plan import Track
 
-_NOTHING: Mapping[str, float] = MappingProxyType({})
+Due = Sequence[tuple[Reservation, Mapping[str, float]]]
 _FRAMES = 8
 _REFUSED = frozenset({Status.INVALID, Status.REFUSED, Status.LIMITED})
 _DIGITS = 6
@@ -83,40 +83,47 @@ class Passage:
         """How long it has taken."""
         return time.monotonic() - self.started
 
-    def to_settle(self) -> Mapping[str, float]:
-        """Return what was used of backends: nothing if none was asked, the estimate where nobody knows."""
-        if self.prepared is None or not (self.track.sent or self.used is not None):
-            return _NOTHING
-        estimate = {each: amount for each, amount in self.prepared.estimate.items() if each not in HELD}
-        if self.used is not None:
-            return {**estimate, **self.used}
-        if self.outcome_unknown:
-            return estimate
-        # It has failed, or nobody waits for it: it was asked, it took its time, and it gave nothing.
-        return {"queries": estimate.get("queries", 0), "querySeconds": self.track.seconds}
-
-    def due(self) -> Sequence[tuple[Reservation, Mapping[str, float]]]:
+    def due(self) -> Due:
         """Return what each reservation is to be told, once; from then on the audit line has it, too."""
         taken, self.reservations = self.reservations, []
-        if not taken:
-            return ()
-        used = {**self.to_settle(), **({} if self.decision == "refused" else {"apiCalls": 1, "toolCalls": 1})}
-        due = []
-        for each in taken:
-            mine = {resource: round(used.get(resource, 0), _DIGITS) for resource in each.asked}
-            self._note(mine)
-            due.append((each.reservation, mine))
+        due = [
+            (each.reservation, {resource: self._used_of(resource, each) for resource in each.asked}) for each in taken
+        ]
+        for _, used in due:
+            self._note(used)
         return due
 
-    def piece(self, used: Mapping[str, float]) -> Sequence[tuple[Reservation, Mapping[str, float]]]:
+    def piece(self, used: Mapping[str, float]) -> Due:
         """Return what the reservation of a stream's piece is to be told."""
-        due = []
-        for each in [each for each in self.reservations if each.is_piece]:
-            self.reservations.remove(each)
-            mine = {resource: round(used.get(resource, 0), _DIGITS) for resource in each.asked}
+        taken = [each for each in self.reservations if each.is_piece]
+        self.reservations = [each for each in self.reservations if not each.is_piece]
+        due = [(each.reservation, {name: round(used.get(name, 0), _DIGITS) for name in each.asked}) for each in taken]
+        for _, mine in due:
             self._note(mine)
-            due.append((each.reservation, mine))
         return due
+
+    def _used_of(self, resource: str, reserved: Reserved) -> float:
+        """Return what was used of one resource: as the backend said, and as far as nobody knows, all of it."""
+        if resource in CALLS:
+            return float(resource not in HELD and self.decision != "refused")
+        if not (self.track.sent or self.used is not None):
+            return 0
+        if self.used is not None and resource in self.used:
+            return round(self.used[resource], _DIGITS)
+        amount = min(reserved.asked[resource], reserved.reservation.grants.get(resource, math.inf))
+        if resource in HELD:
+            return 0
+        if self.used is not None or (self._is_unknown and resource not in GIVEN):
+            return round(amount, _DIGITS)
+        # It has failed, or nobody waits for it: it was asked, and it took its time.
+        return {"queries": amount, "querySeconds": round(self.track.seconds, _DIGITS)}.get(resource, 0)
+
+    @property
+    def _is_unknown(self) -> bool:
+        """Whether nobody knows if the backend has done it: for quotas, what may be done twice is no other matter."""
+        may_go_on = self.status in {Status.CANCELLED, Status.TIMEOUT}
+        writes = self.prepared is not None and self.prepared.effect is not Effect.READ
+        return self.outcome_unknown or (may_go_on and writes)
 
     def _note(self, used: Mapping[str, float]) -> None:
         for resource, amount in used.items():
@@ -152,9 +159,8 @@ class Passage:
         self.backend_id = error.backend_id or self.backend_id
         if error.rule:
             self.rule = error.rule
-        if isinstance(error, LimitedError) and error.budget is not None:
-            self.quota = error.budget.quota
-            self.rule = error.rule or f"{error.budget.resource}/{error.budget.window}/{error.budget.scope}"
+        if isinstance(error, LimitedError):
+            self.quota = str(error.details.get("quota", ""))
         if error.status in _REFUSED and not self.track.sent:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))

@@ -18,7 +18,8 @@ from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
 from ringfence_sidecar.connectors.base import Operation, Outcome, Prepared
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import CallError, DeadlineError, InvalidArgumentsError
-from ringfence_sidecar.grants import UNLIMITED, Grants
+from ringfence_sidecar.grants import Grants
+from ringfence_sidecar.holding import Holding
 from ringfence_sidecar.metering import Metering
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
@@ -56,12 +57,13 @@ class Pipeline:
         self._cache = cache
         self._audit = audit
         self._tracer = tracer or Tracer()
-        self._registry = Registry(draw=draw, tracer=self._tracer)
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
         self.metrics = metrics or Metrics()
         self._metering = Metering(quota, self.metrics.quotas)
         self._settlement = Settlement(cache, self._metering)
+        self._holding = Holding(quota, self.metrics.quotas)
+        self._registry = Registry(draw=draw, tracer=self._tracer, holding=self._holding)
         self.metrics.read = self._figures
 
     async def apply(self, configuration: Configuration) -> None:
@@ -87,6 +89,7 @@ class Pipeline:
         """End: calls that run have `grace` seconds. The audit trail stays, for its owner to close after this."""
         await self._registry.close(grace=grace)
         await self._settlement.close()
+        await self._holding.close()
 
     async def run(self, call: Call) -> Envelope:
         """Return the call's envelope; what goes wrong is in it. Only cancellation is raised."""
@@ -178,7 +181,7 @@ class Pipeline:
             self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
         else:
             grants = await self._metering.begin(passage, context.deadline, prepared)
-            answer, _ = await self._ask(passage, bound, prepared, granted(context, grants))
+            answer, _ = await self._ask(passage, bound, prepared, context.within(grants))
         await self._settlement.clear(passage)
         return passage.served(answer)
 
@@ -190,13 +193,18 @@ class Pipeline:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
         await self._metering.begin(passage, context.deadline)
         grants = await self._metering.work(passage, prepared, context.deadline)
-        mine = granted(context, replace(grants, amounts=dict(grants.amounts)))
-        async with aclosing(bound.stream(prepared, mine, passage.track)) as pieces:
-            async for piece in pieces:
-                await self._piece(passage, prepared, piece)
-                yield passage.served(encoded(piece))
-                if not piece.last:
-                    await self._renew(passage, prepared, mine)
+        # Of its own: what it grants is another thing for each piece, and so is the time.
+        mine = replace(context, grants=Grants())
+        mine.grants.renew(grants)
+        try:
+            async with aclosing(bound.stream(prepared, mine, passage.track)) as pieces:
+                async for piece in pieces:
+                    await self._piece(passage, prepared, piece)
+                    yield passage.served(encoded(piece))
+                    if not piece.last:
+                        await self._renew(passage, prepared, mine)
+        except DeadlineError as error:
+            raise self._metering.late(error, mine.grants) from None
         passage.ended()
         await self._settlement.clear(passage)
 
@@ -215,11 +223,7 @@ class Pipeline:
         """Take what a stream's next piece costs if its last one was settled; the connector looks at its grants anew."""
         if not self._metering.can_renew(prepared) or any(each.is_piece for each in passage.reservations):
             return
-        grants = await self._metering.renew(passage, prepared, context.deadline)
-        amounts = context.grants.amounts
-        assert isinstance(amounts, dict)  # noqa: S101 - made so, in _stream
-        amounts.clear()
-        amounts.update(grants.amounts)
+        context.grants.renew(await self._metering.renew(passage, prepared, context.deadline))
 
     async def _load(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
         """Ask the backend because no cache has the answer."""
@@ -228,13 +232,13 @@ class Pipeline:
         # The cache may go on with it for others when the caller has gone.
         with passage.asks():
             grants = await self._metering.work(passage, prepared, context.deadline)
-            return await self._ask(passage, bound, prepared, granted(context, grants))
+            return await self._ask(passage, bound, prepared, context.within(grants))
 
     async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
         try:
             outcome = await bound.serve(prepared, context, passage.track)
         except DeadlineError as error:
-            raise self._metering.late(error, prepared, context.grants) from None
+            raise self._metering.late(error, context.grants) from None
         passage.used = outcome.used
         return encoded(outcome), outcome.cacheable
 
@@ -247,7 +251,7 @@ class Pipeline:
         mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
         try:
             grants = await self._metering.work(passage, prepared, mine.deadline)
-            answer, keep = await self._ask(passage, bound, prepared, granted(mine, grants))
+            answer, keep = await self._ask(passage, bound, prepared, mine.within(grants))
             await self._settlement.clear(passage)
             passage.served(answer)
         except CallError as error:
@@ -309,13 +313,3 @@ class Pipeline:
     def _figures(self) -> Figures:
         bound = self._registry.bound.values()
         return Figures(figures.of_endpoints(bound), figures.of_kinds(bound), self._audit.queued, self._audit.refused)
-
-
-def granted(context: Context, grants: Grants) -> Context:
-    """Return what the connector knows of the call, with what quotas let it use; its time, too."""
-    if grants is UNLIMITED:
-        return context
-    deadline = context.deadline
-    if "querySeconds" in grants:
-        deadline = min(deadline, Deadline.after(grants.amounts["querySeconds"]), key=lambda each: each.at)
-    return replace(context, grants=grants, deadline=deadline)

@@ -13,6 +13,9 @@ DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceive
 HELD = frozenset({"concurrentCalls", "connectorConnections", "unackedLeases", "cacheBytes"})
 """These are given back, and not added up."""
 
+GIVEN = frozenset({"rows", "bytesReturned", "messagesReceived"})
+"""What an agent is given: nothing, by a call that has no answer, whatever became of it at the backend."""
+
 CALLS = frozenset({"apiCalls", "toolCalls", "concurrentCalls"})
 """What a call costs whether a backend is asked for it or not."""
 
@@ -48,10 +51,13 @@ class Budget:
 class Reservation(Protocol):
     """What a call has been granted until it is settled."""
 
-    grants: Mapping[str, float]
-    """Resource → the most that may be used; resources without a limit are not in it."""
-    warnings: tuple[Notice, ...]
-    """What limits with enforcement Warn have to say."""
+    @property
+    def grants(self) -> Mapping[str, float]:
+        """Resource → the most that may be used; resources without a limit are not in it."""
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What limits with enforcement Warn have to say, and percentages of `warnAt`."""
 
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
         """Replace what was granted by what was really used; nothing, for a call that did nothing.
@@ -76,13 +82,10 @@ class Quota(Protocol):
         """Give back some of what was held."""
 
     async def budgets(self) -> tuple[Budget, ...]:
-        """Return where every limit stands for this agent. Raises LimitedError if the counters cannot be read."""
+        """Return where every limit stands for this agent."""
 
-    def seen(self) -> tuple[Budget, ...]:
-        """Return where the limits on `apiCalls` and `toolCalls` that have a window stood when they were last asked.
-
-        Asks nothing: it goes into the headers of every answer.
-        """
+    def known(self) -> tuple[Budget, ...]:
+        """Return the same as of this pod's last answer, without asking anybody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.quota import Budget
+from ringfence_sidecar.errors import LimitedError
 
+_LABELS = ("quota", "resource", "enforcement")
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5, 15, 30, 60)
 
 
@@ -15,7 +16,7 @@ class QuotaMetrics:
         self._refused = Counter(
             "ringfence_sidecar_quota_refused",
             "Calls that a quota refused.",
-            ["quota", "resource", "enforcement"],
+            _LABELS,
             registry=registry,
         )
         self._warned = Counter(
@@ -30,12 +31,14 @@ class QuotaMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._refusals: set[tuple[str, str, str]] = set()
+        self._refusals: set[tuple[str, ...]] = set()
         self._warnings: set[tuple[str, str]] = set()
 
-    def refused(self, budget: Budget) -> None:
-        """Count a refusal."""
-        key = (budget.quota, budget.resource, budget.enforcement)
+    def refused(self, error: LimitedError) -> None:
+        """Count a refusal, if it is a quota's."""
+        key = tuple(str(error.details.get(each, "")) for each in _LABELS)
+        if not key[0]:
+            return
         self._refusals.add(key)
         self._refused.labels(*key).inc()
 

@@ -1,7 +1,7 @@
 """What follows a call: its quota is settled, and what a write has made untrue is dropped from the cache."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -9,10 +9,7 @@ import structlog
 from ringfence_sidecar.cache.port import AnswerCache
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.metering import Metering
-from ringfence_sidecar.passage import Passage
-from ringfence_sidecar.quota import Reservation
-
-Due = Sequence[tuple[Reservation, Mapping[str, float]]]
+from ringfence_sidecar.passage import Due, Passage
 
 CLOSE_SECONDS = 5.0
 

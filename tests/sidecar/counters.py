@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
@@ -69,14 +69,10 @@ class Counters:
             self.used[resource] -= amount
 
     async def budgets(self) -> tuple[Budget, ...]:
-        return tuple(self._now(each) for each in self.limited.values())
+        return self.known()
 
-    def seen(self) -> tuple[Budget, ...]:
-        return tuple(
-            self._now(each)
-            for each in self.limited.values()
-            if each.resource in {"apiCalls", "toolCalls"} and each.window != "None"
-        )
+    def known(self) -> tuple[Budget, ...]:
+        return tuple(self._now(each) for each in self.limited.values())
 
     def add(self, amounts: Mapping[str, float]) -> None:
         for resource, amount in amounts.items():
@@ -95,7 +91,10 @@ class Counters:
         least = min(amount, 1) if resource in DIVISIBLE else amount
         if limit.remaining < least:
             raise LimitedError(
-                f"quota {limit.quota} leaves no {resource}", budget=limit, retry_after=limit.reset_seconds
+                f"quota {limit.quota} leaves no {resource}",
+                rule=f"{resource}/{limit.window}/{limit.scope}",
+                retry_after=limit.reset_seconds,
+                details=asdict(limit),
             )
         return min(amount, limit.remaining), []
 

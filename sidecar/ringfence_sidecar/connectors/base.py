@@ -12,6 +12,7 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.configuration import Connector as Configuration
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.envelope import Notice
+from ringfence_sidecar.holding import Holding
 
 S = TypeVar("S")
 """A session of a kind with an endpoint: a connection, or whatever it keeps for one."""
@@ -120,6 +121,8 @@ class Connector(ABC, Generic[S]):
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
+        self.holding = Holding()
+        """What it holds of quotas outside of calls; the framework puts the agent's there before the first session."""
 
     @abstractmethod
     def operations(self) -> tuple[Operation, ...]:

@@ -42,7 +42,7 @@ class Analyze(Action):
 
     operation = OPERATION
 
-    def prepare(self, arguments: AnalyzeArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: AnalyzeArguments, context: Context) -> Prepared:
         """Judge the table."""
         name = self.bound.table(arguments.table)
         most = self.bound.limits.sample_rows
@@ -56,7 +56,11 @@ class Analyze(Action):
             payload=_Look(table=Table(name=name, timeout_seconds=timeout), sample_rows=sample),
             rule="sql.tables",
             summary=f"analyze {table}",
-            estimate={"queries": 3, "rows": 1},
+            estimate={
+                "queries": 3,
+                "rows": 1,
+                "querySeconds": self.bound.seconds(arguments.timeout_seconds, context, 3),
+            },
             cache=Cacheable(material=material, tags=frozenset({table})),
         )
 
@@ -85,7 +89,7 @@ class Analyze(Action):
             warnings=_warnings(profile, len(columns)),
             partial=len(columns) > len(looked),
             backend_id=query_id,
-            used={"queries": 3, "rows": 1, "seconds": time.monotonic() - started},
+            used={"queries": 3, "rows": 1, "querySeconds": time.monotonic() - started},
         )
 
 
