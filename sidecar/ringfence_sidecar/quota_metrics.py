@@ -48,6 +48,13 @@ class QuotaMetrics:
             self._warnings.add((notice.quota, notice.resource))
             self._warned.labels(notice.quota, notice.resource).inc()
 
+    def tell(self, told: LimitedError | Notice) -> None:
+        """Count a refusal or a warning."""
+        if isinstance(told, LimitedError):
+            self.refused(told)
+        else:
+            self.warned(told)
+
     def waited(self, seconds: float) -> None:
         """Count the time that a call waited."""
         self._waited.observe(seconds)
