@@ -12,6 +12,7 @@ from ringfence_sidecar.connectors.snowflake.arguments import BatchArguments, Bat
 from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
+from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError, InvalidArgumentsError
@@ -80,12 +81,13 @@ class Batch(Action):
                 _explain(error, len(answers), len(payload))
             raise
         query_id = await self._commit(session, context)
+        scan = await scanned(session, [each.query_id for each in answers], context)
         return Outcome(
             data=BatchAnswer(statements=answers),
             warnings=tuple(warnings),
             partial=bool(warnings),
             backend_id=query_id,
-            used={"queries": len(answers), "querySeconds": time.monotonic() - started, **_read(answers)},
+            used={"queries": len(answers), "querySeconds": time.monotonic() - started, **_read(answers), **scan},
         )
 
     def _judge(self, at: int, each: BatchStatement) -> Verdict:
@@ -107,6 +109,7 @@ class Batch(Action):
             "queries": len(parts),
             "rows": reading * self.bound.limits.rows,
             "bytesReturned": reading * self.bound.limits.bytes,
+            "bytesScanned": 1,
             "querySeconds": self.bound.seconds(timeout, context, len(parts)),
         }
 

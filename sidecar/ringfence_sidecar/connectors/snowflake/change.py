@@ -7,6 +7,7 @@ from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepar
 from ringfence_sidecar.connectors.snowflake.answers import ExecuteAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import ExecuteArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
+from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import InvalidArgumentsError
@@ -51,6 +52,7 @@ class Execute(Action):
             estimate={
                 "queries": 1,
                 "bytesReturned": 0 if verdict.kind in _COUNTING else self.bound.limits.bytes,
+                "bytesScanned": 1,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
             },
             invalidates=verdict.writes,
@@ -68,13 +70,14 @@ class Execute(Action):
             finally:
                 cursor.close()
         text = str(row[0]).encode() if row and row[0] is not None else b""
+        read = await scanned(session, [cursor.sfqid], context)
         shown, warnings = self._cut(text, context)
         return Outcome(
             data=ExecuteAnswer(statement=kind, rows_affected=affected, message=shown.decode(errors="ignore")),
             warnings=warnings,
             partial=bool(warnings),
             backend_id=cursor.sfqid,
-            used={"queries": 1, "bytesReturned": len(shown), "querySeconds": time.monotonic() - started},
+            used={"queries": 1, "bytesReturned": len(shown), "querySeconds": time.monotonic() - started, **read},
         )
 
     def _cut(self, text: bytes, context: Context) -> tuple[bytes, tuple[Notice, ...]]:

@@ -1,7 +1,7 @@
 """`query`: one reading statement, or the next page of an open result."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ringfence_sidecar.connectors.snowflake.arguments import QueryArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
+from ringfence_sidecar.connectors.snowflake.scanned import RESOURCE, scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.errors import InvalidArgumentsError
 
@@ -90,8 +91,9 @@ class Query(Action):
                 more = reading.can_go_on
                 # What a quota cuts of one page comes with the next, as long as it grants more.
                 cut = () if more else tuple(each for each in warnings if each.code not in {"BytesCut", "QuotaCut"})
-                now = time.monotonic()
-                yield _outcome(answer, cut, reading, seconds=now - started, queries=queries, last=not more)
+                read = await scanned(session, [reading.query_id], context) if queries else {RESOURCE: 0.0}
+                took = time.monotonic() - started
+                yield _outcome(answer, cut, reading, seconds=took, queries=queries, last=not more, more=read)
                 started, queries = time.monotonic(), 0
         finally:
             reading.close()
@@ -120,8 +122,9 @@ class Query(Action):
             handle = self.bound.pages.keep(reading, session)
             details["page"] = {"handle": handle, "expiresInSeconds": self.bound.limits.open_result_seconds}
         queries = 0 if isinstance(payload, _Page) else 1
+        read = await scanned(session, [reading.query_id], context) if queries else {}
         took = time.monotonic() - started
-        return _outcome(answer, warnings, reading, seconds=took, queries=queries, details=details)
+        return _outcome(answer, warnings, reading, seconds=took, queries=queries, details=details, more=read)
 
     def _ask(self, arguments: QueryArguments, context: Context) -> Prepared:
         limits = self.bound.limits
@@ -143,6 +146,7 @@ class Query(Action):
                 "queries": 1,
                 "rows": rows,
                 "bytesReturned": limits.bytes,
+                "bytesScanned": 1,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
             },
             cache=None if arguments.paged else self._cacheable(verdict, binds, rows),
@@ -184,6 +188,7 @@ def _outcome(
     queries: int,
     details: Any = None,
     last: bool = False,
+    more: Mapping[str, float],
 ) -> Outcome:
     return Outcome(
         data=answer,
@@ -195,6 +200,7 @@ def _outcome(
             "rows": answer.row_count,
             "bytesReturned": len(memoryview(answer.rows)),
             "querySeconds": seconds,
+            **more,
         },
         details=details or {},
         cacheable=not warnings and not details,
