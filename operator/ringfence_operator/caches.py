@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ringfence_operator import labels
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.changes import Changes
 from ringfence_operator.errors import InvalidSpecError
@@ -23,6 +24,16 @@ from ringfence_operator.reconcile.connector_index import (
 )
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
+from ringfence_operator.reconcile.quota_index import (
+    BY_LABEL,
+    BY_QUOTA,
+    BY_SELECTOR,
+    BY_UID,
+    index_by_label,
+    index_by_quota,
+    index_by_selector,
+    index_by_uid,
+)
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
     BY_NAMESPACE,
@@ -65,6 +76,13 @@ def _policy(raw: dict[str, Any]) -> SecurityPolicy:
         raise ValueError(str(error)) from error
 
 
+def _quota(raw: dict[str, Any]) -> Quota:
+    try:
+        return Quota.from_body(raw)
+    except InvalidSpecError as error:
+        raise ValueError(str(error)) from error
+
+
 def _connector(raw: dict[str, Any]) -> Connector:
     try:
         found = Connector.from_body(raw)
@@ -96,6 +114,8 @@ class Caches:
                     BY_NAMESPACE: index_by_namespace,
                     BY_CONNECTOR: index_by_connector,
                     BY_SECRET: index_by_named_secret,
+                    BY_QUOTA: index_by_quota,
+                    BY_LABEL: index_by_label,
                 },
             ),
             policies=self._informer(
@@ -111,6 +131,13 @@ class Caches:
                 _connector,
                 changes.connector_changed,
                 index={BY_SERVICE: index_by_backend, BY_SECRET: index_by_own_secret},
+            ),
+            quotas=self._informer(
+                "quotas",
+                f"{RINGFENCE}/quotas",
+                _quota,
+                changes.quota_changed,
+                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid},
             ),
             pods=self._informer(
                 "pods",

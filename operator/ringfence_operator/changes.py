@@ -1,14 +1,16 @@
 """What a change in one of the caches makes the operator look at again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringfence_operator import labels
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quotas import agents_of, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -51,6 +53,8 @@ class Changes:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
         for key in self.view.connectors.cache:
             self._queue.add(Task("Connector", *key), NOW)
+        for key in self.view.quotas.cache:
+            self._queue.add(Task("Quota", *key), SOON)
         self._mark_gateway(NOW)
         self._mark_probe()
         for service in self.view.port_sets():
@@ -82,6 +86,8 @@ class Changes:
         """Have the counts of agents brought up to date, and not for each agent of a burst."""
         for name in agent.connectors:
             self._queue.add_after(Task("Connector", agent.namespace, name), COUNT_SECONDS, LATER)
+        for quota in quotas_of_record(agent, self.view):
+            self._queue.add_after(Task("Quota", *quota.key), COUNT_SECONDS, LATER)
         default = self.view.cluster_policy()
         key = (agent.namespace, agent.policy) if agent.policy else (default.key if default else None)
         if key is not None:
@@ -113,6 +119,24 @@ class Changes:
             for key in self.view.agents.keys_by(BY_SECRET, (change.key.namespace, secret)):
                 self._queue.add(Task("Agent", *key), NOW)
 
+    def quota_changed(self, change: Change[Quota]) -> None:
+        """A quota, and the agents that it holds for, before and after."""
+        self._queue.add(Task("Quota", *change.key), NOW)
+        old, new = change.old, change.new
+        if old and new and _says_the_same(old, new):
+            return
+        for key in {key for each in (old, new) if each is not None for key in agents_of(each, self.view)}:
+            self._queue.add(Task("Agent", *key), NOW)
+
+    def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
+        """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
+        self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
+
+    def agents_later(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Have these agents looked at when nobody waits for anything."""
+        for key in keys:
+            self._queue.add(Task("Agent", *key), LATER)
+
     def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
         """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
         self._queue.add_after(Task("Connector", *connector), HEALTH_SECONDS, LATER)
@@ -120,7 +144,7 @@ class Changes:
     def authority_changed(self, change: Change[Any]) -> None:
         """Somebody changed or deleted a namespace's copy of the control server's authority."""
         for key in self.view.agents.keys_by(BY_NAMESPACE, change.key.namespace):
-            if self.view.agents.cache[key].connectors:
+            if has_sidecar(self.view.agents.cache[key], self.view):
                 self._queue.add(Task("Agent", *key), SOON)
 
     def pod_changed(self, change: Change[Pod]) -> None:
@@ -169,11 +193,11 @@ class Changes:
             self.all_with_sidecars()
 
     def all_with_sidecars(self) -> None:
-        """Have every connector looked at, and every agent that names some."""
+        """Have every connector looked at, and every agent with a sidecar."""
         for key in self.view.connectors.cache:
             self._queue.add(Task("Connector", *key), SOON)
         for key, agent in self.view.agents.cache.items():
-            if agent.connectors:
+            if has_sidecar(agent, self.view):
                 self._queue.add(Task("Agent", *key), SOON)
 
     def holder_stands_otherwise(self, holder: str) -> None:
@@ -271,3 +295,8 @@ class Changes:
         self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
+
+
+def _says_the_same(old: Quota, new: Quota) -> bool:
+    one, other = old.metadata, new.metadata
+    return (one.uid, one.generation, one.deletion_timestamp) == (other.uid, other.generation, other.deletion_timestamp)

@@ -13,6 +13,7 @@ import structlog
 from ringfence_operator.caches import Caches
 from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
+from ringfence_operator.egress.quota_reports import NoSidecars
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
@@ -26,6 +27,8 @@ from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
+from ringfence_operator.reconcile.quota_use import LimitSource
 from ringfence_operator.reconcile.security_policy import (
     PolicyTools,
     reconcile_port_set,
@@ -89,9 +92,14 @@ class Process:
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
+        self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
+
+    def _limit_sources(self) -> tuple[LimitSource, ...]:
+        calls: LimitSource = self._egress.call_limits if self._egress else NoSidecars()
+        return (calls,)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -103,6 +111,7 @@ class Process:
             on_change=changes.holder_stands_otherwise,
             on_health=changes.connector_stands_otherwise,
             on_identity=changes.all_with_sidecars,
+            on_use=changes.quota_stands_otherwise,
         )
         changes.pod_gone = made.feed.sidecars.withdraw
         return made
@@ -111,6 +120,7 @@ class Process:
         """Begin to follow the API server and to compete for the Lease."""
         self._metrics.expose_queue("ringfence", self._queue)
         self._metrics.expose_agents(self._states)
+        self._metrics.expose_quotas(self._caches.view.quota_knowledge)
         if self._settings.probe_image:
             self._metrics.expose_network(self._caches.view.network.enforced)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
@@ -181,6 +191,7 @@ class Process:
         ours = {
             "Agent": self._reconcile_agent,
             "Connector": self._reconcile_connector,
+            "Quota": self._reconcile_quota,
             "SecurityPolicy": self._reconcile_policy,
         }
         if task.kind in ours:
@@ -206,6 +217,13 @@ class Process:
         finally:
             if self._egress:
                 self._egress.looked_at(f"{namespace}/{name}")
+
+    async def _reconcile_quota(self, namespace: str, name: str, now: datetime) -> float | None:
+        quota = self._caches.view.quotas.get(namespace, name)
+        if quota is None:
+            remove_quota(namespace, name, self._quota_tools)
+            return None
+        return await reconcile_quota(quota, self._quota_tools, now=now)
 
     async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
         connector = self._caches.view.connectors.get(namespace, name)

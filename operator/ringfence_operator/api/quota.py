@@ -197,13 +197,13 @@ class LimitStatus(Model):
     max: Quantity
     """The most that may be used."""
 
-    used: Quantity
-    """What is used, as of the last look."""
+    used: Quantity | None = None
+    """What is used, as of the last look; absent where nobody measures it, or has yet."""
 
-    remaining: Quantity
+    remaining: Quantity | None = None
     """What is left."""
 
-    percent: Count
+    percent: Count | None = None
     """Used of max."""
 
     warned: Count = 0

@@ -8,7 +8,10 @@ from typing import Any
 TOGETHER_SECONDS = 1.0
 MOST_ENDPOINTS = 128
 MOST_TEXT = 256
+MOST_USES = 512
+"""Limits of as many quotas as hold for one agent."""
 PROTOCOL = 1
+MOST_AMOUNT = 1e18
 _STEP = 1.25
 """A latency that is less than this much other is no news."""
 
@@ -91,6 +94,7 @@ def _report(wire: Mapping[str, Any]) -> dict[str, Any]:
         "sidecarVersion": _text(wire, "sidecarVersion"),
         "cacheReachable": reachable,
         "health": [_health(each) for each in health],
+        "uses": _uses(wire.get("uses", [])),
     }
 
 
@@ -102,6 +106,23 @@ def _health(wire: Any) -> dict[str, Any]:
         raise BadPollError("an entry of health lacks generation or healthy, or its latencyMs is no number")
     texts = {name: _text(wire, name) for name in ("connector", "endpoint", "reason", "message")}
     return {**texts, "generation": generation, "healthy": healthy, "latencyMs": round(float(latency), 3)}
+
+
+def _uses(wire: Any) -> list[dict[str, Any]]:
+    if not isinstance(wire, list) or len(wire) > MOST_USES:
+        raise BadPollError(f"uses is no list of at most {MOST_USES} limits")
+    return [_use(each) for each in wire]
+
+
+def _use(wire: Any) -> dict[str, Any]:
+    if not isinstance(wire, dict):
+        raise BadPollError("an entry of uses is no JSON object")
+    shared, refusals = wire.get("shared"), wire.get("refusals", 0)
+    used, at = wire.get("used", -1), wire.get("refusedAt", 0)
+    if not isinstance(shared, bool) or not isinstance(refusals, int) or not _is_amount(used) or not _is_amount(at):
+        raise BadPollError("an entry of uses lacks shared or used, or its refusals or refusedAt is no number")
+    texts = {name: _text(wire, name) for name in ("quotaUid", "resource", "window")}
+    return {**texts, "shared": shared, "used": float(used), "refusals": max(0, refusals), "refusedAt": float(at)}
 
 
 def _text(wire: Mapping[str, Any], name: str) -> str:
@@ -121,6 +142,10 @@ def _generations(wire: Any) -> dict[str, int]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < MOST_AMOUNT
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

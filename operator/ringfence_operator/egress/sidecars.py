@@ -30,17 +30,26 @@ class _Report:
     cache_reachable: bool | None
     health: dict[tuple[str, int], list[Mapping[str, Any]]]
     """Connector's name and generation → its endpoints."""
+    uses: tuple[Mapping[str, Any], ...] = ()
 
 
 class SidecarBook:
     """A `reconcile.sidecars.Sidecars`; `send` takes messages to the control process, while there is one.
 
-    `on_change` hears of each connector (namespace and name) of which a sidecar reports something else than before.
+    `on_change` hears of each connector (namespace and name) of which a sidecar reports something else than before, and
+    `on_use` of each quota, by its UID.
     """
 
-    def __init__(self, *, send: Callable[[Message], None], on_change: Callable[[ConnectorKey], None]) -> None:
+    def __init__(
+        self,
+        *,
+        send: Callable[[Message], None],
+        on_change: Callable[[ConnectorKey], None],
+        on_use: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._send: Final = send
         self._on_change: Final = on_change
+        self._on_use: Final = on_use
         self._published: dict[str, _Published] = {}
         self._reports: dict[str, _Report] = {}
         self._reporting: defaultdict[ConnectorKey, set[str]] = defaultdict(set)
@@ -105,7 +114,7 @@ class SidecarBook:
         health: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
         for each in message["health"]:
             health.setdefault((str(each["connector"]), int(each["generation"])), []).append(each)
-        report = _Report(str(message["version"]), message["cacheReachable"], health)
+        report = _Report(str(message["version"]), message["cacheReachable"], health, tuple(message.get("uses", ())))
         self._replace(uid, published.namespace, report)
 
     def _replace(self, uid: str, namespace: str, report: _Report | None) -> None:
@@ -122,6 +131,15 @@ class SidecarBook:
             self._reporting[namespace, name].add(uid)
         for name in sorted(had | has):
             self._on_change((namespace, name))
+        used, uses = before.uses if before else (), report.uses if report else ()
+        if used != uses:
+            for quota in sorted({str(each["quotaUid"]) for each in (*used, *uses)}):
+                self._on_use(quota)
+
+    def uses(self, pod_uid: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what the pod's sidecar reported last of limits that no Redis has."""
+        report = self._reports.get(pod_uid)
+        return report.uses if report else ()
 
 
 def _endpoint_health(found: list[Mapping[str, Any]]) -> EndpointHealth:

@@ -44,6 +44,7 @@ _QUIET: dict[str, float] = {
     Reason.NETWORK_UNVERIFIED: QUIET_SECONDS,
     Reason.POLICY_NOT_FOUND: POLICY_SECONDS,
     Reason.CONNECTOR_NOT_FOUND: POLICY_SECONDS,
+    Reason.QUOTA_NOT_FOUND: POLICY_SECONDS,
     Reason.SIDECAR_UNAVAILABLE: POLICY_SECONDS,
 }
 """For how long after the beginning each is not worth a write."""

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringfence_operator.api.agent import Agent, Mode
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
+from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.network_probe import Verdict
@@ -39,6 +41,10 @@ class Context:
     rivals: tuple[str, ...]
     """Other agents that the workspace's claim is to be left to."""
     runtime_classes: frozenset[str]
+    quotas: tuple[Quota, ...]
+    """Those that hold for the agent, by name."""
+    missing_quota: str | None
+    """The Quota that it names and that does not exist."""
     bindings: Bindings
     sidecar: Sidecar | None
     """What the agent's sidecar would be made from now; None without one, or while something of it is missing."""
@@ -50,6 +56,11 @@ class Context:
     spec_hash: str
     pod_hash: str
     now: datetime
+
+    @property
+    def wants_sidecar(self) -> bool:
+        """True if a pod that were made now would have a sidecar: for connectors, or for a quota that limits calls."""
+        return bool(self.agent.spec.connectors) or has_call_limits(self.quotas)
 
     @property
     def is_node_gone(self) -> bool:
@@ -144,6 +155,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     pod = view.pods.get(namespace, name)
     claim = claim_name(agent)
     found = bindings(agent, view) if agent.spec.connectors else Bindings()
+    quotas = quotas_of(agent, view)
     return Context(
         agent=agent,
         policy=policy,
@@ -156,8 +168,10 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         gateway_address=view.name_server(policy) if policy else None,
         rivals=tuple(sorted(view.rivals(agent))),
         runtime_classes=around.runtime_classes,
+        quotas=quotas,
+        missing_quota=missing_quota(agent, view),
         bindings=found,
-        sidecar=sidecar_of(found, view),
+        sidecar=sidecar_of(found, view, has_call_limits=has_call_limits(quotas)),
         has_authority=bool(view.control.authority),
         reserved_secret=reserved_secret(namespace, secrets_of(agent), view),
         settings=view.settings,

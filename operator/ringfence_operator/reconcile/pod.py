@@ -104,6 +104,7 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
         context.effective,
         cluster_policy=_cluster_policy(context),
         connectors=context.bindings.names,
+        has_sidecar=bool(pod.sidecar_hash),
     )
     changed = _differing(wanted, pod.labels)
     if changed:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.ports import Table
+from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.resources.authority import Authority
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
@@ -122,6 +124,7 @@ class View:
     agents: Table[AgentRecord]
     policies: Table[SecurityPolicy]
     connectors: Table[Connector]
+    quotas: Table[Quota]
     pods: Table[Pod]
     network_policies: Table[NetworkPolicy]
     services: Table[Service]
@@ -137,6 +140,7 @@ class View:
     cilium: Cilium | None = None
     """None unless Cilium judges names."""
     control: ControlKnowledge = field(default_factory=ControlKnowledge)
+    quota_knowledge: QuotaKnowledge = field(default_factory=QuotaKnowledge)
 
     def agent(self, namespace: str, name: str) -> Agent | None:
         """Return one agent, or None. Raises InvalidSpecError where it does not fit the models."""

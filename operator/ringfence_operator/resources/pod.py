@@ -30,6 +30,7 @@ _KEEPS_POD: Any = {
     "ttl_after_finished": True,
     "backoff": True,
     "security_policy_ref": True,
+    "quota_ref": True,
     "sidecar": True,
     "workspace": {"reclaim_policy"},
 }
@@ -52,11 +53,17 @@ def pod_hash(agent: Agent, policy: SecurityPolicy | None) -> str:
 
 
 def pod_labels(
-    agent: Agent, effective: Effective, *, cluster_policy: str | None, connectors: Sequence[str] = ()
+    agent: Agent,
+    effective: Effective,
+    *,
+    cluster_policy: str | None,
+    connectors: Sequence[str] = (),
+    has_sidecar: bool = False,
 ) -> dict[str, str]:
     """Return the labels of the agent's pod; the operator's own win over the user's.
 
     `connectors` are those that it may reach now: of those that it names, the ones that exist and permit it.
+    `has_sidecar`: it has a sidecar without naming any, since a quota counts its calls.
     """
     result = {
         **agent.spec.pod_metadata.labels,
@@ -69,7 +76,7 @@ def pod_labels(
         result[labels.POLICY] = agent.spec.security_policy_ref.name
     elif cluster_policy:
         result[labels.CLUSTER_POLICY] = cluster_policy
-    if agent.spec.connectors:
+    if agent.spec.connectors or has_sidecar:
         result |= sidecar_labels(connectors)
     return result
 
@@ -135,7 +142,8 @@ def build_pod(
 
     `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
     SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
-    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors.
+    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors, or a quota
+    limits calls.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -167,7 +175,11 @@ def build_pod(
             "name": agent.metadata.name,
             "namespace": agent.metadata.namespace,
             "labels": pod_labels(
-                agent, effective, cluster_policy=cluster_policy, connectors=sidecar.names if sidecar else ()
+                agent,
+                effective,
+                cluster_policy=cluster_policy,
+                connectors=sidecar.names if sidecar else (),
+                has_sidecar=sidecar is not None,
             ),
             "annotations": _annotations(agent, policy, way_out, sidecar),
             "ownerReferences": [owner_reference(agent)],

@@ -70,9 +70,11 @@ def build_sidecar_configuration(
     *,
     policy: SecurityPolicy | None = None,
     redis: Mapping[str, Any] | None = None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what the sidecar of `agent` is to have; `redis` is the namespace's shared cache, with its credentials.
 
+    `limits` are those of the quotas that hold (`sidecar_limits`).
     An endpoint that cannot be reached, since its Service or its way out is not there, is left out. `version` tells one
     content from another.
     """
@@ -82,6 +84,7 @@ def build_sidecar_configuration(
         "connectors": [_connector(each) for each in sorted(bound, key=lambda it: it.connector.metadata.name)],
         **({"redis": dict(redis)} if redis else {}),
         **(_cache_of(policy) if policy else {}),
+        **({"limits": [dict(each) for each in limits]} if limits else {}),
     }
     return found | {"version": digest(found)}
 

@@ -21,7 +21,7 @@ from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Ref
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.packing import LEASE_SECONDS, Packer
 from ringfence_sidecar.quotas.server import Server, connected
-from ringfence_sidecar.quotas.wire import Wire
+from ringfence_sidecar.quotas.wire import RedisError, Wire
 
 _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one attempt to the next; the last one repeats."""
@@ -194,6 +194,8 @@ class Store:
             answer: list[Any] = await answering
         except OSError as error:
             self._gave_up = isinstance(error, TimeoutError) or self._gave_up
+            if isinstance(error, RedisError):
+                _log.warning("quota.store_refuses", error=str(error))
             self._lost(server.wire)
             raise StoreAwayError(f"Redis does not answer: {type(error).__name__}") from error
         finally:

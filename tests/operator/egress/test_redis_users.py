@@ -13,7 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ringfence_operator.egress.derived import Derived
-from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_addresses
+from ringfence_operator.egress.redis_place import RedisPlace, with_addresses
+from ringfence_operator.egress.redis_users import RedisUsers
 from tests.backends.certificates import issue
 from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
 from tests.backends.waiting import until

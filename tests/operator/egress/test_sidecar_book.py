@@ -11,7 +11,8 @@ class Book:
     def __init__(self) -> None:
         self.sent: list[Raw] = []
         self.changed: list[tuple[str, str]] = []
-        self.it = SidecarBook(send=self.sent.append, on_change=self.changed.append)
+        self.used: list[str] = []
+        self.it = SidecarBook(send=self.sent.append, on_change=self.changed.append, on_use=self.used.append)
 
     def publish(self, uid: str, *, version: str = "v1", address: str = "10.0.0.1", namespace: str = "team") -> None:
         agent = {"namespace": namespace, "name": "a", "uid": "u"}
@@ -146,3 +147,30 @@ def test_an_endpoint_that_a_sidecar_has_not_looked_at_yet_is_neither_healthy_nor
 
     assert (found.endpoints["e"].healthy, found.endpoints["e"].unhealthy) == (0, 1)
     assert found.cache_reachable is True
+
+
+def use(used: float, quota: str = "q") -> Raw:
+    return {"quotaUid": quota, "resource": "apiCalls", "window": "Hour", "shared": False, "used": used}
+
+
+def test_what_a_sidecar_used_is_kept_and_told_when_it_is_other(book: Book) -> None:
+    book.publish("a")
+    base: Raw = {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": []}
+
+    for uses in ([use(1)], [use(1)], [use(2)], [use(2, "other")]):
+        book.it.hear({**base, "uses": uses})
+
+    assert book.used == ["q", "q", "other", "q"]
+    assert book.it.uses("a") == (use(2, "other"),)
+
+
+def test_a_pod_that_is_gone_has_used_nothing(book: Book) -> None:
+    book.publish("a")
+    book.it.hear(
+        {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": [], "uses": [use(1)]}
+    )
+    book.used.clear()
+
+    book.it.withdraw("a")
+
+    assert (book.used, book.it.uses("a")) == (["q"], ())
