@@ -6,13 +6,15 @@ from typing import Any
 
 import structlog
 
+from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
-from ringfence_sidecar.quota import Quota
+from ringfence_sidecar.quota import Budget, Quota
 from ringfence_sidecar.quota_metrics import QuotaMetrics
 
 CLOSE_SECONDS = 2.0
 CONNECTIONS = "connectorConnections"
 LEASES = "unackedLeases"
+_MOST_WARNINGS = 7
 
 log = structlog.get_logger()
 
@@ -24,6 +26,7 @@ class Holding:
         self._quota = quota
         self._metrics = metrics
         self._sessions: set[int] = set()
+        self._warnings: list[Notice] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def connecting(self) -> bool:
@@ -37,7 +40,15 @@ class Holding:
             if self._metrics is not None:
                 self._metrics.refused(error)
             raise
+        for each in quota.known():
+            if each.resource == CONNECTIONS and each.enforcement == "Warn" and each.used > each.limit:
+                self._warn(each)
         return True
+
+    def warnings(self) -> list[Notice]:
+        """Return what limits that only warn have said since, for a call to pass on."""
+        said, self._warnings = self._warnings, []
+        return said
 
     def connected(self, session: object) -> None:
         """Remember that the session has one of the connections that were taken."""
@@ -64,6 +75,14 @@ class Holding:
             await quota.release(resource, amount)
         except Exception as error:  # noqa: BLE001 - the quota gives back what a process that has ended held
             log.warning("quota not given back", resource=resource, amount=amount, error=type(error).__name__)
+
+    def _warn(self, budget: Budget) -> None:
+        said = f"quota {budget.quota}: {CONNECTIONS} {budget.limit:g} is passed: {budget.used:g} held"
+        notice = Notice("QuotaWarning", said, budget.quota, CONNECTIONS)
+        if self._metrics is not None:
+            self._metrics.warned(notice)
+        if notice not in self._warnings:
+            self._warnings = [*self._warnings[-_MOST_WARNINGS:], notice]
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -183,6 +183,7 @@ class Pipeline:
             grants = await self._metering.begin(passage, context.deadline, prepared)
             answer, _ = await self._ask(passage, bound, prepared, context.within(grants))
         await self._settlement.clear(passage)
+        passage.warnings += self._holding.warnings()
         return passage.served(answer)
 
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
@@ -200,6 +201,7 @@ class Pipeline:
             async with aclosing(bound.stream(prepared, mine, passage.track)) as pieces:
                 async for piece in pieces:
                     await self._piece(passage, prepared, piece)
+                    passage.warnings += self._holding.warnings()
                     yield passage.served(encoded(piece))
                     if not piece.last:
                         await self._renew(passage, prepared, mine)

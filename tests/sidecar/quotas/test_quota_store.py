@@ -175,9 +175,7 @@ async def test_a_pod_that_was_taken_for_dead_says_what_it_used_and_takes_nothing
     assert hash_of(redis_server, shared)["r"] == "0"
 
 
-async def test_a_call_that_went_away_while_it_was_granted_holds_nothing(
-    redis_server: RedisServer, pods: Pods
-) -> None:
+async def test_a_call_that_went_away_while_it_was_granted_holds_nothing(redis_server: RedisServer, pods: Pods) -> None:
     pod = await pods.pod(redis_server.configuration(), limit("rows", 100))
     redis_server.freeze()
     asking = asyncio.create_task(pod.reserve(ask(rows=60)))

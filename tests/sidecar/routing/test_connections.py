@@ -15,7 +15,7 @@ from ringfence_sidecar.routing.pool import Pool
 from ringfence_sidecar.routing.session import Held
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving
+from tests.sidecar.plugin.bed import call, connector, endpoint, serving, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -129,3 +129,20 @@ async def test_a_call_without_a_connection_is_refused_costs_nothing_and_says_not
     assert refused.errors[0].resource == "connectorConnections"
     assert [each.healthy for each in health] == [True]
     assert (quota.used["apiCalls"], quota.used["queries"]) == (1, 1)
+
+
+async def test_a_limit_that_only_warns_lets_sessions_be_opened_and_says_so_in_a_call() -> None:
+    server = Server()
+    quota = Counters(budget("connectorConnections", 1, enforcement="Warn"))
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
+        await warm(pipeline)
+        quiet = await pipeline.run(call("get", {"key": "colour"}))
+        server.may_answer.clear()
+        both = [asyncio.create_task(pipeline.run(call("get", {"key": key}))) for key in ("colour", "shape")]
+        await server.until(lambda: server.at_work == 2)
+        server.may_answer.set()
+        warned = [each for envelope in await asyncio.gather(*both) for each in envelope.warnings]
+
+    assert quiet.warnings == ()
+    assert [(each.code, each.resource) for each in warned] == [("QuotaWarning", "connectorConnections")]
