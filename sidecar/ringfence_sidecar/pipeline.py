@@ -15,14 +15,14 @@ from ringfence_sidecar.cache.port import AnswerCache
 from ringfence_sidecar.cached import cacheable, read
 from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
-from ringfence_sidecar.connectors.base import Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.base import Operation, Prepared
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import CallError, DeadlineError, InvalidArgumentsError
-from ringfence_sidecar.grants import Grants
 from ringfence_sidecar.holding import Holding
 from ringfence_sidecar.metering import Metering
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
+from ringfence_sidecar.pieces import Pieces
 from ringfence_sidecar.policy import context_of, identified, judged
 from ringfence_sidecar.quota import Quota
 from ringfence_sidecar.routing import figures
@@ -192,40 +192,19 @@ class Pipeline:
         prepared = judged(passage, self._registry, bound, context)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
-        await self._metering.begin(passage, context.deadline)
-        grants = await self._metering.work(passage, prepared, context.deadline)
-        # Of its own: what it grants is another thing for each piece, and so is the time.
-        mine = replace(context, grants=Grants())
-        mine.grants.renew(grants)
+        pieces = Pieces(self._metering, self._settlement, passage, prepared, context)
+        await pieces.begin()
         try:
-            async with aclosing(bound.stream(prepared, mine, passage.track)) as pieces:
-                async for piece in pieces:
-                    await self._piece(passage, prepared, piece)
+            async with aclosing(bound.stream(prepared, pieces.context, passage.track)) as outcomes:
+                async for piece in outcomes:
+                    await pieces.came(piece)
                     passage.warnings += self._holding.warnings()
                     yield passage.served(encoded(piece))
-                    if not piece.last:
-                        await self._renew(passage, prepared, mine)
+                    await pieces.went(piece)
         except DeadlineError as error:
-            raise self._metering.late(error, mine.grants) from None
+            raise self._metering.late(error, pieces.context.grants) from None
         passage.ended()
         await self._settlement.clear(passage)
-
-    async def _piece(self, passage: Passage, prepared: Prepared, piece: Outcome) -> None:
-        """Note what a stream's piece has used; it is settled at once if the next one has to ask again."""
-        if any(each.is_piece for each in passage.reservations) and self._metering.can_renew(prepared):
-            await self._settlement.piece(passage, piece.used)
-            passage.used = dict.fromkeys(prepared.estimate, 0)
-            return
-        used = dict(passage.used or {})
-        for resource, amount in piece.used.items():
-            used[resource] = used.get(resource, 0) + amount
-        passage.used = used
-
-    async def _renew(self, passage: Passage, prepared: Prepared, context: Context) -> None:
-        """Take what a stream's next piece costs if its last one was settled; the connector looks at its grants anew."""
-        if not self._metering.can_renew(prepared) or any(each.is_piece for each in passage.reservations):
-            return
-        context.grants.renew(await self._metering.renew(passage, prepared, context.deadline))
 
     async def _load(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
         """Ask the backend because no cache has the answer."""
