@@ -272,6 +272,30 @@ async def test_an_answer_that_others_wait_for_is_paid_for_although_who_asked_fir
     assert sorted(line["outcome"] for line in audited) == ["cancelled", "ok"]
 
 
+async def test_a_query_that_is_made_after_who_asked_first_has_gone_is_paid_for() -> None:
+    server = Server({"p-colour": "blue"})
+    server.may_answer.clear()
+    quota = Counters(budget("apiCalls", 9), budget("queries", 9))
+    bound = connector(endpoint(server), cache=CACHED, limits={"timeoutSeconds": 5, "concurrency": 1})
+
+    async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
+        before = asyncio.create_task(pipeline.run(call("get", {"key": "shape"})))
+        await server.until(lambda: server.asked == ["GET p-shape"])
+        first = asyncio.create_task(pipeline.run(call("get", {"key": "colour"})))
+        await eventually(lambda: len(quota.asked) == 4, what="the first one waits for its turn")
+        second = asyncio.create_task(pipeline.run(call("get", {"key": "colour"})))
+        await eventually(lambda: len(quota.asked) == 5, what="the second one waits for the first one's answer")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        server.may_answer.set()
+        await asyncio.gather(before, second)
+
+        audited = await lines.calls(3)
+
+    assert server.asked == ["GET p-shape", "GET p-colour"]
+    assert counted(quota) == summed(audited) == {"apiCalls": 3, "queries": 2}
+
+
 async def test_a_limit_that_only_warns_serves_and_says_so_and_both_are_counted() -> None:
     server = Server()
     quota = Counters(budget("apiCalls", 1, enforcement="Warn"), budget("queries", 1))
