@@ -74,7 +74,7 @@ check-diff: ## Fail if a generated file is not what the models say
 
 ## --- run ------------------------------------------------------------------------------------------------------------
 
-.PHONY: demo image bench-operator bench-egress bench-sidecar bench-control
+.PHONY: demo image bench-operator bench-egress bench-sidecar bench-control bench-quota
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
@@ -92,3 +92,6 @@ bench-sidecar: setup ## Measure the sidecar with real back ends, no cluster; pri
 
 bench-control: setup ## Measure the control channel, also under a flood; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.control
+
+bench-quota: setup ## Measure how quotas are counted, with a real Redis, no cluster; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.quota

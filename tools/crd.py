@@ -6,11 +6,12 @@ from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.metadata import GROUP, VERSION
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.rule import RULES
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.schema import Schema, structural_schema
 
-KINDS: tuple[type[CustomResource], ...] = (Agent, Connector, SecurityPolicy)
+KINDS: tuple[type[CustomResource], ...] = (Agent, Connector, Quota, SecurityPolicy)
 STATUS_DEFAULT = {"observedGeneration": -1, "state": "Pending"}
 """Makes kstatus, and people, see that an object is new before the operator has written anything."""
 

@@ -11,10 +11,11 @@ import yaml
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.crd import KINDS, build_crd
 from tools.rbac import build_user_roles
-from tools.reference import conditions_page, kind_page
+from tools.reference import conditions_page, kind_page, matrix_section
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Made by `make generate` from operator/ringfence_operator/api and tools: change it there.\n"
@@ -44,6 +45,7 @@ def generated_files() -> Mapping[str, str]:
         "deploy/rbac-users.yaml": manifest(*build_user_roles()),
         "docs/reference/agent.md": kind_page(Agent),
         "docs/reference/connector.md": kind_page(Connector),
+        "docs/reference/quota.md": kind_page(Quota, matrix_section()),
         "docs/reference/security-policy.md": kind_page(SecurityPolicy),
         "docs/reference/conditions.md": conditions_page(),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from ringfence_operator.api.conditions import ConditionType, Documented, Reason
 from ringfence_operator.api.custom_resource import CustomResource
 from ringfence_operator.api.metadata import API_VERSION
+from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource, Row
 from ringfence_operator.api.rule import RULES
 from tools.crd import object_schema
 from tools.schema import Schema
@@ -19,8 +20,8 @@ _RANGES = (
 )
 
 
-def kind_page(kind: type[CustomResource]) -> str:
-    """Return the reference page of `kind` in Markdown."""
+def kind_page(kind: type[CustomResource], *sections: str) -> str:
+    """Return the reference page of `kind` in Markdown; `sections` stand before what the operator says."""
     schema = object_schema(kind)
     fields = schema["properties"]
     selectable = ", ".join(f"`{path[1:]}`" for path in kind.selectable_fields)
@@ -34,6 +35,7 @@ def kind_page(kind: type[CustomResource]) -> str:
         *_refusals(schema, "the object"),
         "## What you write\n",
         *_sections("spec", fields["spec"]),
+        *sections,
         "## What the operator says\n",
         *_sections("status", fields["status"]),
         "The condition types and every reason that they may give are listed in [conditions](conditions.md).\n",
@@ -55,6 +57,25 @@ def conditions_page() -> str:
         _table(("Reason", "Means"), _meanings(Reason)),
     ]
     return HEADER + "\n".join(parts)
+
+
+def matrix_section() -> str:
+    """Return the table of what goes with which resource of a Quota."""
+    rows = [_matrix_row(resource, row) for resource, row in MATRIX.items()]
+    return "\n".join(
+        (
+            "## What goes with what\n",
+            "Every other combination is refused.\n",
+            _table(("Resource", "Kept by", "`window`", "`scope`", "`enforcement`", "`warnAt`"), rows),
+        )
+    )
+
+
+def _matrix_row(resource: Resource, row: Row) -> tuple[str, ...]:
+    if row.enforcer is Enforcer.NOTHING:
+        return f"`{resource}`", "nothing: refused", "", "", "", ""
+    words = [" ".join(f"`{each}`" for each in given) for given in (row.windows, row.scopes, row.enforcements)]
+    return f"`{resource}`", f"the {row.enforcer}", *words, "yes" if row.is_measured else "no"
 
 
 def _meanings(words: type[Documented]) -> list[tuple[str, ...]]:
@@ -133,4 +154,8 @@ def _refusals(schema: Schema, whole: str) -> list[str]:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(_cell(each) for each in line) + " |" for line in lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ringfence_operator import labels
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.changes import Changes
 from ringfence_operator.errors import InvalidSpecError
@@ -21,8 +22,20 @@ from ringfence_operator.reconcile.connector_index import (
     index_by_named_secret,
     index_by_own_secret,
 )
+from ringfence_operator.reconcile.meters import BY_METERED, index_by_metered
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, index_by_pod_quota
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
+from ringfence_operator.reconcile.quota_index import (
+    BY_LABEL,
+    BY_QUOTA,
+    BY_SELECTOR,
+    BY_UID,
+    index_by_label,
+    index_by_quota,
+    index_by_selector,
+    index_by_uid,
+)
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
     BY_NAMESPACE,
@@ -65,6 +78,13 @@ def _policy(raw: dict[str, Any]) -> SecurityPolicy:
         raise ValueError(str(error)) from error
 
 
+def _quota(raw: dict[str, Any]) -> Quota:
+    try:
+        return Quota.from_body(raw)
+    except InvalidSpecError as error:
+        raise ValueError(str(error)) from error
+
+
 def _connector(raw: dict[str, Any]) -> Connector:
     try:
         found = Connector.from_body(raw)
@@ -96,6 +116,8 @@ class Caches:
                     BY_NAMESPACE: index_by_namespace,
                     BY_CONNECTOR: index_by_connector,
                     BY_SECRET: index_by_named_secret,
+                    BY_QUOTA: index_by_quota,
+                    BY_LABEL: index_by_label,
                 },
             ),
             policies=self._informer(
@@ -112,13 +134,24 @@ class Caches:
                 changes.connector_changed,
                 index={BY_SERVICE: index_by_backend, BY_SECRET: index_by_own_secret},
             ),
+            quotas=self._informer(
+                "quotas",
+                f"{RINGFENCE}/quotas",
+                _quota,
+                changes.quota_changed,
+                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid, BY_METERED: index_by_metered},
+            ),
             pods=self._informer(
                 "pods",
                 f"{CORE}/pods",
                 observe_pod,
                 changes.pod_changed,
                 selector=labels.AGENT,
-                index={BY_NODE: index_by_node, BY_POD_POLICY: index_by_pod_policy},
+                index={
+                    BY_NODE: index_by_node,
+                    BY_POD_POLICY: index_by_pod_policy,
+                    BY_POD_QUOTA: index_by_pod_quota,
+                },
             ),
             network_policies=self._informer(
                 "networkpolicies",

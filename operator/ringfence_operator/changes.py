@@ -1,14 +1,19 @@
 """What a change in one of the caches makes the operator look at again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringfence_operator import labels
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
+from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
+from ringfence_operator.reconcile.meters import limits_network
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
+from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -51,6 +56,8 @@ class Changes:
             self._queue.add(Task("SecurityPolicy", namespace, name), NOW)
         for key in self.view.connectors.cache:
             self._queue.add(Task("Connector", *key), NOW)
+        for key in self.view.quotas.cache:
+            self._queue.add(Task("Quota", *key), SOON)
         self._mark_gateway(NOW)
         self._mark_probe()
         for service in self.view.port_sets():
@@ -70,8 +77,12 @@ class Changes:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
+        if new is None:
+            agent_gone(change.key, self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
+        if self.view.pods.get(*change.key):
+            self.view.places.unsettle(change.key.namespace)
         for agent in (old, new):
             if agent is not None:
                 self._count_later(agent)
@@ -82,6 +93,8 @@ class Changes:
         """Have the counts of agents brought up to date, and not for each agent of a burst."""
         for name in agent.connectors:
             self._queue.add_after(Task("Connector", agent.namespace, name), COUNT_SECONDS, LATER)
+        for quota in quotas_of_record(agent, self.view):
+            self._queue.add_after(Task("Quota", *quota.key), COUNT_SECONDS, LATER)
         default = self.view.cluster_policy()
         key = (agent.namespace, agent.policy) if agent.policy else (default.key if default else None)
         if key is not None:
@@ -113,6 +126,29 @@ class Changes:
             for key in self.view.agents.keys_by(BY_SECRET, (change.key.namespace, secret)):
                 self._queue.add(Task("Agent", *key), NOW)
 
+    def quota_changed(self, change: Change[Quota]) -> None:
+        """A quota, and the agents that it holds for, before and after."""
+        self._queue.add(Task("Quota", *change.key), NOW)
+        if _limits_network(change.old) != _limits_network(change.new):
+            # Connections under its policies are to be counted from now on, or no more.
+            self.all_policies(None)
+            self.all_agents(None, SOON)
+        for key in concerned(change.old, change.new, self.view):
+            self._queue.add(Task("Agent", *key), NOW)
+
+    def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
+        """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
+        self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
+
+    def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
+        """Have the agent (namespace and name) looked at: it has used something up, or there is more of it."""
+        self._queue.add(Task("Agent", *agent), SOON)
+
+    def agents_later(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Have these agents looked at when nobody waits for anything."""
+        for key in keys:
+            self._queue.add(Task("Agent", *key), LATER)
+
     def connector_stands_otherwise(self, connector: tuple[str, str]) -> None:
         """Have the connector (namespace and name) looked at soon: sidecars report something else of it."""
         self._queue.add_after(Task("Connector", *connector), HEALTH_SECONDS, LATER)
@@ -124,7 +160,7 @@ class Changes:
     def authority_changed(self, change: Change[Any]) -> None:
         """Somebody changed or deleted a namespace's copy of the control server's authority."""
         for key in self.view.agents.keys_by(BY_NAMESPACE, change.key.namespace):
-            if self.view.agents.cache[key].connectors:
+            if has_sidecar(self.view.agents.cache[key], self.view):
                 self._queue.add(Task("Agent", *key), SOON)
 
     def pod_changed(self, change: Change[Pod]) -> None:
@@ -133,6 +169,8 @@ class Changes:
         if old is not None and (new is None or new.meta.uid != old.meta.uid):
             self.pod_gone(old.meta.uid)
         self.child_changed(change)
+        for quota in counted_otherwise(old, new, self.view, now=utc_now()):
+            self.quota_stands_otherwise(quota)
 
     def child_changed(self, change: Change[Any]) -> None:
         """A pod or a Service has its agent's name."""
@@ -173,11 +211,11 @@ class Changes:
             self.all_with_sidecars()
 
     def all_with_sidecars(self) -> None:
-        """Have every connector looked at, and every agent that names some."""
+        """Have every connector looked at, and every agent with a sidecar."""
         for key in self.view.connectors.cache:
             self._queue.add(Task("Connector", *key), SOON)
         for key, agent in self.view.agents.cache.items():
-            if agent.connectors:
+            if has_sidecar(agent, self.view):
                 self._queue.add(Task("Agent", *key), SOON)
 
     def holder_stands_otherwise(self, holder: str) -> None:
@@ -275,3 +313,7 @@ class Changes:
         self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
+
+
+def _limits_network(quota: Quota | None) -> bool:
+    return quota is not None and limits_network(quota)

@@ -13,19 +13,25 @@ import structlog
 from ringfence_operator.caches import Caches
 from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
+from ringfence_operator.egress.quota_reports import NoSidecars
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
+from ringfence_operator.quota_watches import QuotaWatches
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
 from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.meters import NoMeters
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
+from ringfence_operator.reconcile.quota_sources import NodeLimits, OperatorLimits
+from ringfence_operator.reconcile.quota_use import LimitSource
 from ringfence_operator.reconcile.security_policy import (
     PolicyTools,
     reconcile_port_set,
@@ -86,14 +92,29 @@ class Process:
             claims=Locks(),
             gateway=gateway,
             sidecars=sidecars,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
             shared_cache=shared,
             telemetry=telemetry,
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
+        self._quota_watches = QuotaWatches(
+            view,
+            self._caches.changes,
+            self._queue,
+            credentials,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
+        )
+        self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
+
+    def _limit_sources(self) -> tuple[LimitSource, ...]:
+        view = self._caches.view
+        calls: LimitSource = self._egress.call_limits if self._egress else NoSidecars()
+        network: LimitSource = self._egress.feed.meters if self._egress and view.has_gateway else NoMeters()
+        return calls, network, NodeLimits(view), OperatorLimits(view)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -106,14 +127,17 @@ class Process:
             on_health=changes.connector_stands_otherwise,
             on_inside=changes.agent_stands_otherwise,
             on_identity=changes.all_with_sidecars,
+            on_use=changes.quota_stands_otherwise,
+            on_spent=changes.agent_stands_otherwise,
         )
-        changes.pod_gone = made.feed.sidecars.withdraw
+        changes.pod_gone = made.pod_gone
         return made
 
     async def start(self) -> None:
         """Begin to follow the API server and to compete for the Lease."""
         self._metrics.expose_queue("ringfence", self._queue)
         self._metrics.expose_agents(self._states)
+        self._metrics.expose_quotas(self._caches.view.quota_knowledge)
         if self._settings.probe_image:
             self._metrics.expose_network(self._caches.view.network.enforced)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)
@@ -132,6 +156,7 @@ class Process:
     async def stop(self) -> None:
         """Finish the passes under way, release the Lease, and close every connection."""
         self._queue.close()
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None
@@ -144,6 +169,7 @@ class Process:
             with suppress(asyncio.CancelledError, Exception):
                 await task
         await self._health.stop()
+        await self._quota_watches.close()
         await self._client.close()
         await self._lease_client.close()
 
@@ -165,6 +191,7 @@ class Process:
     def _lead(self) -> None:
         if self._egress:
             self._egress.lead().add_done_callback(self._ended)
+        self._quota_watches.start(self._ended)
         self._caches.changes.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
@@ -173,6 +200,7 @@ class Process:
         self._workers.add_done_callback(self._workers_ended)
 
     def _follow(self) -> None:
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None
@@ -184,6 +212,7 @@ class Process:
         ours = {
             "Agent": self._reconcile_agent,
             "Connector": self._reconcile_connector,
+            "Quota": self._reconcile_quota,
             "SecurityPolicy": self._reconcile_policy,
         }
         if task.kind in ours:
@@ -209,6 +238,13 @@ class Process:
         finally:
             if self._egress:
                 self._egress.looked_at(f"{namespace}/{name}")
+
+    async def _reconcile_quota(self, namespace: str, name: str, now: datetime) -> float | None:
+        quota = self._caches.view.quotas.get(namespace, name)
+        if quota is None:
+            remove_quota(namespace, name, self._quota_tools)
+            return None
+        return await reconcile_quota(quota, self._quota_tools, now=now)
 
     async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
         connector = self._caches.view.connectors.get(namespace, name)

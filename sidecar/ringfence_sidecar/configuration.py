@@ -141,6 +141,31 @@ class AuditStream(_Wire, frozen=True, kw_only=True):
     password: str
 
 
+class Limit(_Wire, frozen=True, kw_only=True):
+    """A limit of a Quota that holds for the agent and that sidecars keep."""
+
+    quota: str
+    """Name of the Quota."""
+    quota_uid: str
+    resource: str
+    max: float
+    window: str = "None"
+    """None, Second, Minute, Hour, Day or Month."""
+    calendar: bool = False
+    """True for whole windows of the calendar in UTC; False for any span as long."""
+    shared: bool = False
+    """True for one that all agents of the quota have together."""
+    enforcement: str = "Hard"
+    """Hard, Soft or Warn."""
+    soft_deadline_seconds: float = 30
+    on_store_unavailable: str = ""
+    """Deny, Local or Allow; empty for Deny where a call writes or costs, and Local where it reads."""
+    warn_at: tuple[int, ...] = ()
+    """Percentages of `max`."""
+    agents: int = 1
+    """How many agents the quota holds for: a pod's share while the store is away."""
+
+
 class Configuration(_Wire, frozen=True, kw_only=True):
     """All that a sidecar has from the operator."""
 
@@ -154,6 +179,8 @@ class Configuration(_Wire, frozen=True, kw_only=True):
     collector_token: str = ""
     """Shown to the collector of traces and audit lines."""
     audit_stream: AuditStream | None = None
+    limits: tuple[Limit, ...] = ()
+    """By quota's name, resource, window."""
 
 
 class Inside(_Wire, frozen=True, kw_only=True):
@@ -163,6 +190,21 @@ class Inside(_Wire, frozen=True, kw_only=True):
     """True if the canary, which nothing permits, could not be reached."""
     way_out: bool | None = None
     """Whether the policy's port set on the egress gateway answers; None without one."""
+
+
+class LimitUse(_Wire, frozen=True, kw_only=True):
+    """What this pod has used of a limit, for a status where no shared store says it."""
+
+    quota_uid: str
+    resource: str
+    window: str
+    shared: bool
+    used: float
+    """In the present window, or held."""
+    refusals: int = 0
+    """Since the sidecar started."""
+    refused_at: float = 0
+    """Seconds since the epoch of the last one; 0 for never."""
 
 
 class EndpointHealth(_Wire, frozen=True, kw_only=True):
@@ -188,6 +230,8 @@ class Poll(_Wire, frozen=True, kw_only=True):
     """None without Redis."""
     inside: Inside | None = None
     """None until it has been looked at."""
+    uses: tuple[LimitUse, ...] = ()
+    """Without Redis only: with it, the operator reads the counters there."""
     generations: dict[str, int] = {}
     """UID of the agent and of each connector → the generation that `version` was made from: nothing older is sent."""
     wait_seconds: float | None = None

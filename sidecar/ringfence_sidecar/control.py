@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, Poll, decode
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, LimitUse, Poll, decode
 from ringfence_sidecar.https import Answer, Channel
 
 PATH = "/v1/sidecar/poll"
@@ -30,6 +31,8 @@ FINAL_SECONDS = 60.0
 HEALTH_SECONDS = 1.0
 """How often health is looked at for what cannot wait for the next poll."""
 TOGETHER_SECONDS = 5.0
+USES_SECONDS = 5.0
+"""How often at most it is told what was used of limits, where no Redis says it."""
 _FINAL = (401, 403)
 
 log = structlog.get_logger(__name__)
@@ -54,6 +57,7 @@ class ControlClient:
         health: Callable[[], Sequence[EndpointHealth]] = tuple,
         cache_reachable: Callable[[], bool | None] = lambda: None,
         inside: Callable[[], Inside | None] = lambda: None,
+        uses: Callable[[], Sequence[LimitUse]] = tuple,
         sidecar_version: str = "",
     ) -> None:
         parts = urlsplit(url)
@@ -67,6 +71,9 @@ class ControlClient:
         self._health: Final = health
         self._cache_reachable: Final = cache_reachable
         self._inside: Final = inside
+        self._uses: Final = uses
+        self._told_uses: tuple[LimitUse, ...] = ()
+        self._next_uses = 0.0
         self._sidecar_version: Final = sidecar_version
         self._hurry: Final = asyncio.Event()
         self._told: tuple[object, ...] = ()
@@ -108,7 +115,7 @@ class ControlClient:
         channel = self._channel()
         while True:
             await self._pause(HEALTH_SECONDS)
-            if self._is_connected and self._told != self._state():
+            if self._is_connected and (self._told != self._state() or self._has_used()):
                 try:
                     await self._post(channel, self._poll(wait_seconds=0.0))
                 except OSError as error:
@@ -144,12 +151,15 @@ class ControlClient:
         generations = {each.uid: each.generation for each in current.connectors} if current else {}
         if current:
             generations[current.agent.uid] = current.agent.generation
+        self._told_uses = tuple(self._uses())
+        self._next_uses = time.monotonic() + USES_SECONDS
         return Poll(
             version=current.version if current else "",
             sidecar_version=self._sidecar_version,
             health=tuple(self._health()),
             cache_reachable=self._cache_reachable(),
             inside=self._inside(),
+            uses=self._told_uses,
             generations=generations,
             wait_seconds=wait_seconds,
         )
@@ -189,6 +199,10 @@ class ControlClient:
         if self._is_connected or failures == QUICK_TRIES:
             log.warning("control.away", error=error, has_configuration=self.current is not None)
         self._is_connected = False
+
+    def _has_used(self) -> bool:
+        """Return True if there is news of what was used of limits, and the last is some time ago."""
+        return time.monotonic() >= self._next_uses and self._told_uses != tuple(self._uses())
 
     def _state(self) -> tuple[object, ...]:
         """Return what cannot wait: who is well, and who is not."""

@@ -1,21 +1,100 @@
-"""The pipeline's quota step. Without a Quota, the step is left out."""
+"""The pipeline's quota step. Where no limit holds, the step is left out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from ringfence_sidecar.call import Call
+from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.envelope import Notice
+
+DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceived", "unackedLeases"})
+"""Of these a call may be granted less than it asks for, and is cut to it; of others, all or nothing."""
+
+HELD = frozenset({"concurrentCalls", "connectorConnections", "unackedLeases", "cacheBytes"})
+"""These are given back, and not added up."""
+
+GIVEN = frozenset({"rows", "bytesReturned", "messagesReceived"})
+"""What an agent is given: nothing, by a call that has no answer, whatever became of it at the backend."""
+
+CALLS = frozenset({"apiCalls", "toolCalls", "concurrentCalls"})
+"""What a call costs whether a backend is asked for it or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a call wants to use."""
+
+    amounts: Mapping[str, float]
+    """Resource → how much, at most."""
+    writes: bool
+    """Whether it changes a backend: that decides what happens while the store is away, where the limit does not say."""
+    deadline: Deadline
+    """A Soft limit lets the call wait until its own deadline or this one, whichever is sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Where one limit stands for this agent."""
+
+    quota: str
+    resource: str
+    window: str
+    scope: str
+    enforcement: str
+    limit: float
+    used: float
+    remaining: float
+    reset_seconds: float | None = None
+    """Seconds until something of it is free again; None for what is held and not added up."""
 
 
 class Reservation(Protocol):
     """What a call has been granted until it is settled."""
 
+    @property
+    def grants(self) -> Mapping[str, float]:
+        """Resource → the most that may be used; resources without a limit are not in it."""
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What limits with enforcement Warn have to say, and percentages of `warnAt`."""
+
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
-        """Replace the estimate by what was really used; nothing, for a call that did nothing."""
+        """Replace what was granted by what was really used; nothing, for a call that did nothing.
+
+        Of what is held (`unackedLeases`), `used` stays held until `Quota.release`.
+        """
 
 
 class Quota(Protocol):
     """Grants what calls may use."""
 
-    async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:
-        """Grant all of `estimate`, or raise LimitedError and grant nothing."""
+    def limits(self, resource: str) -> bool:
+        """Return True if any limit holds for the resource: else it need not be asked for."""
+
+    async def reserve(self, ask: Ask) -> Reservation:
+        """Grant all of what is asked, or raise LimitedError and grant nothing."""
+
+    async def hold(self, resource: str, amount: float) -> None:
+        """Take some of what is held outside a call, such as a connection of a pool. Raises LimitedError."""
+
+    async def release(self, resource: str, amount: float) -> None:
+        """Give back some of what was held."""
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        """Return where every limit stands for this agent."""
+
+    def known(self) -> tuple[Budget, ...]:
+        """Return the same as of this pod's last answer, without asking anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A reservation of nothing."""
+
+    grants: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[Notice, ...] = ()
+
+    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:  # noqa: ARG002 - the interface's
+        """Nothing was granted."""
+        return ()

@@ -44,6 +44,11 @@ def connector(namespace: str, spec: Body, *, name: str = "sample") -> Body:
     return _object("Connector", namespace, name, {"agentSelector": {}, **spec})
 
 
+def quota(namespace: str, spec: Body, *, name: str = "sample") -> Body:
+    """Return a Quota."""
+    return _object("Quota", namespace, name, spec)
+
+
 def _object(kind: str, namespace: str, name: str, spec: Body) -> Body:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "ringfence.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}

@@ -4,14 +4,17 @@ import pytest
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tests.cluster.api_server import ApiServer
 from tests.cluster.bad_agents import BAD_AGENTS
 from tests.cluster.bad_connectors import BAD_CONNECTORS
 from tests.cluster.bad_policies import BAD_POLICIES
+from tests.cluster.bad_quotas import BAD_QUOTAS
 from tests.cluster.good_connectors import GOOD_CONNECTORS
 from tests.cluster.good_objects import GOOD_AGENTS, GOOD_POLICIES
-from tests.cluster.rows import Bad, Body, Good, agent, connector, policy
+from tests.cluster.good_quotas import GOOD_QUOTAS
+from tests.cluster.rows import Bad, Body, Good, agent, connector, policy, quota
 
 pytestmark = pytest.mark.cluster
 
@@ -65,6 +68,29 @@ def test_policy_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, r
 
     assert stored["spec"] == merged(body["spec"], row.adds)
     assert SecurityPolicy.from_body(body).spec == SecurityPolicy.from_body(stored).spec
+
+
+@pytest.mark.parametrize("row", BAD_QUOTAS, ids=lambda row: row.title)
+def test_quota_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
+    assert_refused(crds, quota(namespace, row.spec, name=row.name), row)
+
+
+@pytest.mark.parametrize("row", GOOD_QUOTAS, ids=lambda row: row.title)
+def test_quota_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, row: Good) -> None:
+    body = quota(namespace, row.spec, name=row.name)
+
+    stored = crds.create(body, dry_run=True).expect()
+
+    assert stored["spec"] == merged(body["spec"], row.adds)
+    assert Quota.from_body(body).spec == Quota.from_body(stored).spec, "the model's defaults are not the CRD's"
+
+
+def test_a_quota_that_says_only_what_it_must_gets_its_defaults(crds: ApiServer, namespace: str) -> None:
+    body = quota(namespace, {"limits": [{"resource": "memory", "max": 1}]})
+
+    (limit,) = crds.create(body, dry_run=True).expect()["spec"]["limits"]
+
+    assert limit == {"resource": "memory", "max": 1, "window": "None", "scope": "PerAgent", "enforcement": "Hard"}
 
 
 def test_the_tables_hold_at_least_eighty_bad_objects() -> None:

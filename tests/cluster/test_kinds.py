@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.api_server import MERGE, TABLE, Answer, ApiServer, collection
-from tests.cluster.rows import Body, agent, policy
+from tests.cluster.rows import Body, agent, policy, quota
 
 pytestmark = pytest.mark.cluster
 
@@ -33,12 +33,13 @@ def make(crds: ApiServer, namespace: str) -> Iterator[Make]:
         ("spec.mode=Service", {"web", "open"}),
         ("spec.isolation=Secure", {"batch"}),
         ("spec.securityPolicyRef.name=wide", {"open"}),
+        ("spec.quotaRef.name=small", {"batch"}),
         ("spec.mode=Service,spec.securityPolicyRef.name!=wide", {"web"}),
     ],
 )
 def test_agents_are_found_by_field(crds: ApiServer, make: Make, namespace: str, selector: str, found: set[str]) -> None:
     make("web")
-    make("batch", mode="Task", isolation="Secure")
+    make("batch", mode="Task", isolation="Secure", quotaRef={"name": "small"})
     make("open", securityPolicyRef={"name": "wide"})
 
     listed = crds.request("GET", collection(agent(namespace, {})), fieldSelector=selector).expect()["items"]
@@ -52,11 +53,12 @@ def test_agents_are_found_by_field(crds: ApiServer, make: Make, namespace: str, 
         (
             agent("default", {}),
             ["Name", "State", "Reason", "Restarts", "Age"],
-            ["Pod", "Node", "Isolation", "Policy", "Mode", "Message"],
+            ["Pod", "Node", "Isolation", "Policy", "Quota", "Mode", "Message"],
         ),
         (policy("default", {}), ["Name", "Ready", "Agents", "Mode", "Network", "Age"], []),
+        (quota("default", {}), ["Name", "Tightest", "Ready", "Reason", "Agents", "Age"], ["Message"]),
     ],
-    ids=["Agent", "SecurityPolicy"],
+    ids=["Agent", "SecurityPolicy", "Quota"],
 )
 def test_columns_are_those_that_people_look_for(
     crds: ApiServer, body: Body, narrow: list[str], wide: list[str]
@@ -79,7 +81,9 @@ def test_columns_show_what_the_agent_says(crds: ApiServer, make: Make, namespace
     assert {"Name": "row", "Isolation": "Container", "Policy": "wide", "Mode": "Task"}.items() <= shown.items()
 
 
-@pytest.mark.parametrize(("plural", "short"), [("agents", "rfagent"), ("securitypolicies", "rfpolicy")])
+@pytest.mark.parametrize(
+    ("plural", "short"), [("agents", "rfagent"), ("quotas", "rfquota"), ("securitypolicies", "rfpolicy")]
+)
 def test_kind_has_its_short_name_and_category(crds: ApiServer, plural: str, short: str) -> None:
     resources = crds.request("GET", "/apis/ringfence.dev/v1alpha1").expect()["resources"]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.cluster.api_server import INSTALLER, MERGE, Answer, ApiServer, collection
-from tests.cluster.rows import Body, agent, policy
+from tests.cluster.rows import Body, agent, policy, quota
 
 pytestmark = pytest.mark.cluster
 
@@ -44,15 +44,20 @@ def stored(people: ApiServer, namespace: str) -> Iterator[Body]:
     ("person", "may"),
     [
         ("stranger", {}),
-        ("viewer", {"agents": "read", "securitypolicies": "read"}),
-        ("editor", {"agents": "write", "securitypolicies": "read"}),
-        ("administrator", {"agents": "write", "securitypolicies": "write"}),
+        ("viewer", {"agents": "read", "quotas": "read", "securitypolicies": "read"}),
+        ("editor", {"agents": "write", "quotas": "read", "securitypolicies": "read"}),
+        ("administrator", {"agents": "write", "quotas": "write", "securitypolicies": "write"}),
     ],
 )
 def test_person_may_read_and_write_what_the_role_says(
     people: ApiServer, namespace: str, person: str, may: Body
 ) -> None:
-    objects = {"agents": agent(namespace, {}), "securitypolicies": policy(namespace, {})}
+    limits = [{"resource": "memory", "max": "1Gi"}]
+    objects = {
+        "agents": agent(namespace, {}),
+        "quotas": quota(namespace, {"limits": limits}),
+        "securitypolicies": policy(namespace, {}),
+    }
 
     read = {kind for kind, body in objects.items() if people.request("GET", collection(body), user=person).is_ok}
     written = {kind for kind, body in objects.items() if people.create(body, dry_run=True, user=person).is_ok}

@@ -11,7 +11,7 @@ from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.resources.gateway import build_port_set_service
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
-from tests.operator.resources.objects import SETTINGS, agent_body, node_body, pod_body, policy_body
+from tests.operator.resources.objects import SETTINGS, agent_body, node_body, pod_body, policy_body, quota_body
 from tests.operator.runtime.clock import FakeClock
 
 Raw = dict[str, Any]
@@ -318,10 +318,99 @@ async def test_where_nothing_is_probed_the_probes_pods_are_nobodys(watched: Watc
     assert await watched.marked() == []
 
 
+Q, R = Task("Quota", "team", "q"), Task("Quota", "team", "r")
+
+
+def labelled(name: str, team: str, **spec: Any) -> Raw:
+    body = agent_body(name, **spec)
+    body["metadata"]["labels"] = {"team": team}
+    return body
+
+
+def selecting(name: str, team: str) -> Raw:
+    return quota_body(name, selector={"matchLabels": {"team": team}})
+
+
+async def test_a_new_a_changed_and_a_deleted_quota_concern_the_agents_that_it_holds_for(watched: Watched) -> None:
+    watched.see("agents", labelled("a", "red"))
+    watched.see("agents", agent_body("b", quotaRef={"name": "q"}))
+    watched.see("agents", labelled("c", "blue"))
+    await watched.marked(after=10)
+    raw = watched.see("quotas", selecting("q", "red"))
+    new = await watched.marked()
+    changed = selecting("q", "blue")
+    changed["metadata"]["generation"] = 2
+    watched.see("quotas", changed)
+    other = await watched.marked()
+    watched.lose("quotas", raw)
+
+    c = Task("Agent", "team", "c")
+    assert [set(new), set(other), set(await watched.marked())] == [{Q, A, B}, {Q, A, B, c}, {Q, B, c}]
+
+
+async def test_the_first_and_the_last_limit_on_the_network_concern_every_policy_and_agent(watched: Watched) -> None:
+    watched.see("securitypolicies", policy_body())
+    watched.see("agents", agent_body("b"))
+    await watched.marked()
+    limit = {"resource": "networkBytes", "max": "1M", "window": "Hour"}
+
+    raw = watched.see("quotas", quota_body("q", limit, selector={"matchLabels": {"team": "red"}}))
+    first = set(await watched.marked())
+    watched.lose("quotas", raw)
+    last = set(await watched.marked())
+
+    assert first >= {P, B}
+    assert last >= {P, B}
+
+
+async def test_a_quotas_status_concerns_no_agent(watched: Watched) -> None:
+    watched.see("agents", labelled("a", "red"))
+    watched.see("quotas", selecting("q", "red"))
+    await watched.marked(after=10)
+
+    watched.see("quotas", selecting("q", "red") | {"status": {"agents": 3}})
+
+    assert await watched.marked() == [Q]
+
+
+async def test_another_label_or_another_name_concerns_the_quotas_before_and_after(watched: Watched) -> None:
+    for quota in (selecting("q", "red"), selecting("r", "blue"), quota_body("named")):
+        watched.see("quotas", quota)
+    watched.see("agents", labelled("a", "red"))
+    await watched.marked(after=10)
+
+    watched.see("agents", labelled("a", "blue"))
+    relabelled = await watched.marked(), set(await watched.marked(after=10))
+    named = labelled("a", "blue", quotaRef={"name": "named"})
+    named["metadata"]["generation"] = 2
+    watched.see("agents", named)
+
+    assert relabelled == ([A], {Q, R})
+    assert set(await watched.marked(after=10)) == {A, R, Task("Quota", "team", "named")}
+
+
+async def test_what_is_used_of_a_quota_is_looked_at_together(watched: Watched) -> None:
+    for _ in range(50):
+        watched.caches.changes.quota_stands_otherwise(("team", "q"))
+
+    now, later = await watched.marked(), await watched.marked(after=5)
+
+    assert (now, later) == ([], [Q])
+
+
+async def test_a_new_leader_looks_at_every_quota(watched: Watched) -> None:
+    watched.see("quotas", quota_body())
+    await watched.marked(after=10)
+
+    watched.caches.changes.mark_all()
+
+    assert Q in await watched.marked()
+
+
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 15
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:

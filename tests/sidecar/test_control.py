@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar import control
-from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, LimitUse
 from ringfence_sidecar.control import ControlClient
 from tests.operator.control.sidecar_side import HERE, NAMES, POD, Door, door, token
 
@@ -26,6 +26,7 @@ class End:
     authority: Path
     health: list[EndpointHealth] = field(default_factory=list)
     inside: Inside | None = None
+    uses: list[LimitUse] = field(default_factory=list)
     configured: asyncio.Queue[tuple[float, Configuration]] = field(default_factory=asyncio.Queue)
     running: asyncio.Task[None] | None = None
 
@@ -65,6 +66,7 @@ async def end(at: Door, folder: Path, *, runs: bool = True) -> AsyncIterator[End
         on_change=changed,
         health=lambda: tuple(found.health),
         inside=lambda: found.inside,
+        uses=lambda: tuple(found.uses),
         sidecar_version="1.2.3",
     )
     found = End(client, folder / "token", folder / "ca.crt")
@@ -192,6 +194,25 @@ async def test_how_the_pod_finds_its_network_is_told_at_once_when_it_is_in_a_hur
         report = await at.seen(sidecarVersion="1.2.3", version="v1")
 
     assert report["inside"] == {"closed": True, "wayOut": True}
+
+
+async def test_what_was_used_of_limits_is_told_before_the_poll_under_way_is_over(
+    at: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "USES_SECONDS", 0.1)
+    at.publish(connectors={"c": 1})
+    async with end(at, tmp_path / "end") as sidecar:
+        await sidecar.next()
+        await at.seen(version="v1")
+
+        use = LimitUse(quota_uid="q-1", resource="queries", window="Hour", shared=False, used=3, refusals=1)
+        sidecar.uses.append(use)
+        async with asyncio.timeout(BOUND):
+            while not (report := await at.seen(version="v1"))["uses"]:
+                pass
+
+        [found] = report["uses"]
+        assert (found["quotaUid"], found["resource"], found["used"], found["refusals"]) == ("q-1", "queries", 3, 1)
 
 
 async def test_what_cannot_be_decoded_leaves_what_is_there_and_shows_no_secret(

@@ -93,9 +93,11 @@ def test_operator_writes_no_more_of_our_kinds_than_statuses_and_ends() -> None:
     assert ours == {
         "agents": ["list", "watch", "delete"],
         "connectors": ["list", "watch"],
+        "quotas": ["list", "watch"],
         "securitypolicies": ["list", "watch"],
         "agents/status": ["update"],
         "connectors/status": ["update"],
+        "quotas/status": ["update"],
         "securitypolicies/status": ["update"],
         "agents/finalizers": ["update"],
     }

@@ -65,6 +65,13 @@ class SecurityPolicyRef(Model):
     """Name of the SecurityPolicy."""
 
 
+class QuotaRef(Model):
+    """Names a Quota in the agent's namespace."""
+
+    name: Label
+    """Name of the Quota."""
+
+
 class ImagePullSecret(Model):
     """Names a Secret in the agent's namespace."""
 
@@ -192,6 +199,9 @@ class AgentSpec(Model):
     security_policy_ref: SecurityPolicyRef | None = None
     """What the agent may touch; without it, nothing beyond its own pod."""
 
+    quota_ref: QuotaRef | None = None
+    """How much the agent may use; the Quotas whose selector matches its labels hold besides."""
+
     connectors: ConnectorRefs = ()
     """Connectors that the agent uses, through a sidecar that alone holds their credentials."""
 
@@ -259,7 +269,12 @@ class Agent(CustomResource):
     kind: ClassVar[str] = "Agent"
     plural: ClassVar[str] = "agents"
     short_name: ClassVar[str] = "rfagent"
-    selectable_fields: ClassVar[tuple[str, ...]] = (".spec.securityPolicyRef.name", ".spec.mode", ".spec.isolation")
+    selectable_fields: ClassVar[tuple[str, ...]] = (
+        ".spec.securityPolicyRef.name",
+        ".spec.quotaRef.name",
+        ".spec.mode",
+        ".spec.isolation",
+    )
     columns: ClassVar[tuple[Column, ...]] = (
         Column("State", ".status.state", "One word for the agent's state."),
         Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why the agent is or is not ready."),
@@ -269,6 +284,7 @@ class Agent(CustomResource):
         Column("Node", ".status.nodeName", "Node that its pod runs on.", wide=True),
         Column("Isolation", ".spec.isolation", "How far it is confined.", wide=True),
         Column("Policy", ".spec.securityPolicyRef.name", "SecurityPolicy that it names.", wide=True),
+        Column("Quota", ".spec.quotaRef.name", "Quota that it names.", wide=True),
         Column("Mode", ".spec.mode", "Service or Task.", wide=True),
         Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The reason as a sentence.", wide=True),
     )

@@ -52,7 +52,7 @@ def _envoy_resources(port_set: PortSet, settings: GatewaySettings, wiring: Wirin
     plain = build_plain_listener(port_set, settings, wiring)
     if plain is not None:
         yield message_resource(LISTENER, plain.name, plain)
-    http = build_http_listener(port_set.block)
+    http = build_http_listener(port_set.block, is_metered=port_set.is_metered)
     yield message_resource(LISTENER, http.name, http)
     for port, offset in tls_ports(port_set).items():
         tls = build_tls_listener(port_set, port, offset, settings, wiring)

@@ -10,7 +10,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
 from ringfence_operator.control.envoy_filters import http_log, packed
-from ringfence_operator.control.envoy_listener import listening, most_connections
+from ringfence_operator.control.envoy_listener import lead_through_meter, listening, most_connections
 from ringfence_operator.control.envoy_routes import MARK
 from ringfence_operator.resources.port_set import HTTP, block_name
 
@@ -18,17 +18,20 @@ CLOSING_NANOSECONDS = 200_000_000
 """How long a client may take to read the last of an answer and close, before it is closed to."""
 
 
-def build_http_listener(block: int) -> listener_pb2.Listener:
+def build_http_listener(block: int, *, is_metered: bool = False) -> listener_pb2.Listener:
     """Return the listener. It says nothing of names, so that a change of names cuts no connection of a client."""
     manager = packed(_manager(block))
     chain = listener_components_pb2.FilterChain(
         name="http", filters=[most_connections(block), {"name": "http", "typed_config": manager}]
     )
-    return listener_pb2.Listener(
+    listener = listener_pb2.Listener(
         name=f"{block_name(block)}-http",
         filter_chains=[chain],
-        **listening(block, HTTP),
+        **listening(block, HTTP, is_metered=is_metered),
     )
+    if is_metered:
+        lead_through_meter(listener, block)
+    return listener
 
 
 def _manager(block: int) -> manager_pb2.HttpConnectionManager:

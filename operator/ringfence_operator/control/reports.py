@@ -9,7 +9,10 @@ FIRST_SECONDS, TOGETHER_SECONDS = 0.05, 1.0
 """What a pod reports first is waited for: whether its network is what it should be."""
 MOST_ENDPOINTS = 128
 MOST_TEXT = 256
+MOST_USES = 256
+"""Of so many limits at most a status can tell; what a poll says of more is passed over."""
 PROTOCOL = 1
+MOST_AMOUNT = 1e18
 _STEP = 1.25
 """A latency that is less than this much other is no news."""
 
@@ -94,6 +97,7 @@ def _report(wire: Mapping[str, Any]) -> dict[str, Any]:
         "cacheReachable": reachable,
         "inside": _inside(wire.get("inside")),
         "health": [_health(each) for each in health],
+        "uses": _uses(wire.get("uses", [])),
     }
 
 
@@ -117,6 +121,23 @@ def _health(wire: Any) -> dict[str, Any]:
     return {**texts, "generation": generation, "healthy": healthy, "latencyMs": round(float(latency), 3)}
 
 
+def _uses(wire: Any) -> list[dict[str, Any]]:
+    if not isinstance(wire, list):
+        raise BadPollError("uses is no list")
+    return [_use(each) for each in wire[:MOST_USES]]
+
+
+def _use(wire: Any) -> dict[str, Any]:
+    if not isinstance(wire, dict):
+        raise BadPollError("an entry of uses is no JSON object")
+    shared, refusals = wire.get("shared"), wire.get("refusals", 0)
+    used, at = wire.get("used", -1), wire.get("refusedAt", 0)
+    if not isinstance(shared, bool) or not isinstance(refusals, int) or not _is_amount(used) or not _is_amount(at):
+        raise BadPollError("an entry of uses lacks shared or used, or its refusals or refusedAt is no number")
+    texts = {name: _text(wire, name) for name in ("quotaUid", "resource", "window")}
+    return {**texts, "shared": shared, "used": float(used), "refusals": max(0, refusals), "refusedAt": float(at)}
+
+
 def _text(wire: Mapping[str, Any], name: str) -> str:
     text = wire.get(name, "")
     if not isinstance(text, str):
@@ -134,6 +155,10 @@ def _generations(wire: Any) -> dict[str, int]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < MOST_AMOUNT
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

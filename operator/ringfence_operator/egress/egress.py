@@ -1,6 +1,7 @@
 """The egress gateway from the leader's side: its certificates, its settings, and the feed of its control process."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +10,19 @@ from typing import Any
 from ringfence_operator.egress.derived import Derived
 from ringfence_operator.egress.feed import Feed
 from ringfence_operator.egress.identity import CHECK_SECONDS, Identities
-from ringfence_operator.egress.redis_users import RedisPlace, RedisUsers, with_addresses
+from ringfence_operator.egress.quota_reports import NoSidecars, QuotaReports
+from ringfence_operator.egress.quota_store import QuotaStore
+from ringfence_operator.egress.redis_place import RedisPlace, with_addresses
+from ringfence_operator.egress.redis_users import RedisUsers
 from ringfence_operator.egress.telemetry import Telemetry
 from ringfence_operator.egress.token_review import TokenReviewer
 from ringfence_operator.reconcile.binding import has_outside
 from ringfence_operator.reconcile.issuer import Issuer
+from ringfence_operator.reconcile.meters import is_metered, publish_meter
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
+from ringfence_operator.reconcile.quota_index import BY_UID
+from ringfence_operator.reconcile.quota_use import LimitSource, OnUse
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.port_set import connector_holder, connector_of
 from ringfence_operator.runtime.queue import WorkQueue
@@ -32,7 +39,8 @@ class Egress:
     """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
 
     `on_health` hears of connectors of which sidecars report something else, `on_inside` of agents whose pod's network
-    is found to be another, `on_identity` of another authority or other credentials.
+    is found to be another, `on_identity` of another authority or other credentials, `on_use` of quotas of which
+    something was used, `on_spent` of agents to which nothing is left of the network, or something again.
     """
 
     def __init__(
@@ -46,6 +54,8 @@ class Egress:
         on_health: Callable[[tuple[str, str]], None] = lambda _: None,
         on_inside: Callable[[tuple[str, str]], None] = lambda _: None,
         on_identity: Callable[[], None] = lambda: None,
+        on_use: OnUse = lambda _: None,
+        on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
     ) -> None:
         self.feed = Feed(
             view.settings.control_socket,
@@ -53,16 +63,21 @@ class Egress:
             on_seen=self._seen,
             on_health=on_health,
             on_inside=on_inside,
+            on_use=self._used,
+            on_spent=on_spent,
             review=TokenReviewer(kube).review,
         )
         self._on_identity = on_identity
+        self._on_use = on_use
         self._view = view
         self._networks = networks
         self._queue = queue
         self._identities = Identities(kube, view.settings.namespace)
         self._issuer = Issuer(kube)
         self.credentials = Derived()
-        self._redis = _redis_users(view.settings, self.credentials)
+        place = _redis_place(view.settings)
+        self._redis = RedisUsers(place, self.credentials.redis) if place else None
+        self._quota_store = QuotaStore(view, place, on_use=on_use, clock=time.time) if place else None
         self.telemetry = Telemetry(view, on_change=on_identity)
         self._unpublished: set[str] = set()
         """Whose port sets are not published yet, as `PortSet.policy` has it."""
@@ -75,6 +90,10 @@ class Egress:
         Returns what feeds, which only `follow` ends.
         """
         self.feed.reset()
+        # All at once: a gateway that comes back with what it has would cut those of whom nobody has spoken.
+        if is_metered("", self._view, is_cluster=True):
+            for agent in self._view.agents.cache.values():
+                publish_meter(agent, self._view, self.feed.meters)
         policies = ["/".join(key) for key in self._view.policies.cache] if self._view.has_gateway else []
         connectors = [each for each in self._view.connectors.cache.values() if has_outside(each)]
         holders = [connector_holder(*each.key) for each in connectors] if self._view.has_gateway else []
@@ -89,8 +108,22 @@ class Egress:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.feed.run())
             group.create_task(self.telemetry.run())
+            group.create_task(self.feed.meters.run())
             if self._redis is not None:
                 group.create_task(self._redis.run())
+            if self._quota_store is not None:
+                group.create_task(self._quota_store.run())
+
+    @property
+    def call_limits(self) -> LimitSource:
+        """What is known of the limits that sidecars keep."""
+        if not self._view.settings.sidecar_image:
+            return NoSidecars()
+        return self._quota_store or QuotaReports(self._view, self.feed.sidecars.uses)
+
+    def _used(self, quota_uid: str) -> None:
+        for namespace, name in self._view.quotas.keys_by(BY_UID, quota_uid):
+            self._on_use((namespace, name))
 
     def shared_cache(self, namespace: str) -> Mapping[str, Any] | None:
         """Return the namespace's Redis, with its credentials, as the sidecar decodes it; None if there is none.
@@ -104,6 +137,11 @@ class Egress:
     def _address_of(self, namespace: str, name: str) -> str:
         service = self._view.services.get(namespace, name)
         return service.address if service else ""
+
+    def pod_gone(self, uid: str) -> None:
+        """Serve the pod of this UID nothing any more."""
+        self.feed.sidecars.withdraw(uid)
+        self.feed.meters.withdraw(uid)
 
     def follow(self) -> None:
         """End it: the control process stops serving."""
@@ -161,10 +199,9 @@ class Egress:
         self._queue.add_after(Task("SecurityPolicy", namespace, name), TOGETHER_SECONDS, _LATER)
 
 
-def _redis_users(settings: Settings, credentials: Derived) -> RedisUsers | None:
+def _redis_place(settings: Settings) -> RedisPlace | None:
     if settings.redis_url is None:
         return None
     authority = Path(settings.redis_authority).read_text() if settings.redis_authority else ""
     administrator = Path(settings.redis_administrator or "")
-    place = RedisPlace(url=settings.redis_url, administrator=administrator, authority=authority)
-    return RedisUsers(place, credentials.redis)
+    return RedisPlace(url=settings.redis_url, administrator=administrator, authority=authority)

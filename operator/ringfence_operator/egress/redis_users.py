@@ -5,50 +5,38 @@ has lost them. So they are made on every server, and again on each new connectio
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 
+from ringfence_operator.egress.redis_place import CLUSTER, SENTINEL, Place, RedisPlace, logged_in, prefix_of, told_by
 from ringfence_operator.egress.resp import Resp, RespError
 
 LOOK_SECONDS = 1.0
 """How often servers are asked whether they are still there."""
 LONGEST_SECONDS = 15.0
 """How seldom, at most, one is tried that cannot be reached."""
-SENTINEL, CLUSTER = "redis+sentinel", "redis+cluster"
-SCHEMES = ("redis", "rediss", SENTINEL, CLUSTER)
-_PORTS = {SENTINEL: 26_379}
-_PORT = 6_379
-_NAME_WORDS = 2
-"""Of `name.namespace.svc`, those before the last."""
 
 COMMANDS = (
     *("get", "set", "mget", "del", "exists", "expire", "pexpire", "ttl", "pttl", "incr", "incrby"),
+    *("hget", "hmget", "hgetall", "hset", "hdel", "hincrby", "hincrbyfloat"),
+    *("sadd", "srem", "scard", "zadd", "zrem", "zscore", "zrange", "zrangebyscore", "zrevrange"),
+    *("persist", "time", "info|server", "info|persistence", "info|memory"),
     *("eval", "evalsha", "script|load", "script|exists", "subscribe", "unsubscribe", "publish"),
     *("ping", "client|setname", "client|id", "command", "readonly", "asking"),
     *("cluster|slots", "cluster|shards", "cluster|nodes", "cluster|info", "cluster|myid"),
 )
-"""What a namespace's user may do; AUTH and HELLO need no permission."""
+"""What a namespace's user may do; AUTH and HELLO need no permission. Of INFO, what tells nothing of others' keys."""
 LATER_COMMANDS = ("client|setinfo",)
 """Likewise, where the server knows them: Redis refuses a user with a command that it does not know."""
 
-Place = tuple[str, int]
 Credential = Callable[[str], tuple[str, str] | None]
 """Returns user and password of a namespace; None while they are not known."""
 
 log = structlog.get_logger()
-
-
-def prefix_of(namespace: str) -> str:
-    """Return how the namespace's keys and channels begin; the braces keep them on one shard of Redis Cluster."""
-    return f"rf:{{{namespace}}}:"
 
 
 def rights_of(namespace: str, password: str) -> list[str]:
@@ -56,65 +44,6 @@ def rights_of(namespace: str, password: str) -> list[str]:
     own = f"{prefix_of(namespace)}*"
     digest = sha256(password.encode()).hexdigest()
     return ["reset", "on", f"#{digest}", f"~{own}", f"&{own}", "-@all", *(f"+{each}" for each in COMMANDS)]
-
-
-def with_addresses(url: str, address_of: Callable[[str, str], str]) -> str | None:
-    """Return `url` with the address of each Service in place of its name; None if one has no address.
-
-    `address_of` takes a Service's namespace and name.
-    """
-    parts = urlsplit(url)
-    hosts = []
-    for part in parts.netloc.split(","):
-        host, colon, port = part.partition(":")
-        words = host.split(".")
-        if len(words) > _NAME_WORDS and words[2] == "svc":
-            host = address_of(words[1], words[0])
-            if not host:
-                return None
-        hosts.append(f"{host}{colon}{port}")
-    return parts._replace(netloc=",".join(hosts)).geturl()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisPlace:
-    """Where the Redis is, and who may make users there."""
-
-    url: str
-    """Of one of SCHEMES, without credentials; the query `tls` has Sentinel and Cluster speak TLS."""
-    administrator: Path
-    """A file: user, colon and password, or the password of the default user alone; read at each connection."""
-    authority: str = ""
-    """PEM of the authority that certificates come from; empty means those that the system trusts."""
-
-    @property
-    def scheme(self) -> str:
-        """One of SCHEMES."""
-        return urlsplit(self.url).scheme
-
-    @property
-    def hosts(self) -> list[Place]:
-        """The places that the URL names."""
-        usual = _PORTS.get(self.scheme, _PORT)
-        parts = urlsplit(self.url).netloc.split(",")
-        found = [part.rpartition(":") if ":" in part else (part, ":", str(usual)) for part in parts]
-        return [(host.strip("[]"), int(port)) for host, _, port in found]
-
-    @property
-    def master(self) -> str:
-        """How Sentinel calls the server."""
-        return urlsplit(self.url).path.strip("/").partition("/")[0]
-
-    def context(self) -> ssl.SSLContext | None:
-        """Return what TLS is made with, None without."""
-        if self.scheme != "rediss" and urlsplit(self.url).query != "tls":
-            return None
-        return ssl.create_default_context(cadata=self.authority or None)
-
-    def credentials(self) -> list[str]:
-        """Return the arguments of AUTH, none without a password. Raises OSError."""
-        user, colon, password = self.administrator.read_text().strip().partition(":")
-        return [user, password] if colon else [user] if user else []
 
 
 class RedisUsers:
@@ -178,7 +107,7 @@ class RedisUsers:
             return set(self._place.hosts)
         for host in [*self._place.hosts, *self._servers]:
             try:
-                found = await _told_by(host, self._place)
+                found = await told_by(host, self._place)
             except OSError as error:
                 log.debug("redis.does_not_tell", error=type(error).__name__)
                 continue
@@ -205,7 +134,7 @@ class _Server:
             return
         try:
             if self._connection is None:
-                self._connection = await _logged_in(self._address, self._place)
+                self._connection = await logged_in(self._address, self._place)
                 self._made.clear()
                 log.info("redis.connected", host=self._address[0], port=self._address[1])
             await self._make(self._connection, rights)
@@ -235,44 +164,3 @@ class _Server:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-async def _logged_in(address: Place, place: RedisPlace) -> Resp:
-    connection = await Resp.connect(*address, context=place.context())
-    try:
-        credentials = place.credentials()
-        if credentials:
-            await connection.ask("AUTH", *credentials)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-async def _told_by(host: Place, place: RedisPlace) -> set[Place]:
-    """Return the servers that a Sentinel, or a node of a cluster, knows of. Raises OSError."""
-    is_cluster = place.scheme == CLUSTER
-    connection = await (_logged_in(host, place) if is_cluster else Resp.connect(*host, context=place.context()))
-    try:
-        if is_cluster:
-            return _nodes(str(await connection.ask("CLUSTER", "NODES")), host)
-        master = await connection.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", place.master)
-        replicas = await connection.ask("SENTINEL", "REPLICAS", place.master)
-    finally:
-        connection.close()
-    pairs = [dict(zip(each[::2], each[1::2], strict=False)) for each in replicas or ()]
-    found = {(str(each["ip"]), int(each["port"])) for each in pairs if "down" not in each.get("flags", "")}
-    return found | ({(str(master[0]), int(master[1]))} if master else set())
-
-
-def _nodes(text: str, host: Place) -> set[Place]:
-    """Return the places that CLUSTER NODES tells of; a node that does not know its own address is `host`."""
-    found = set()
-    for line in text.splitlines():
-        words = line.split(" ")
-        flags = words[2].split(",")
-        if "fail" in flags or "noaddr" in flags or "handshake" in flags:
-            continue
-        address, _, port = words[1].partition("@")[0].rpartition(":")
-        found.add((address or host[0], int(port)))
-    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 CONNECT_SECONDS = 2.0
@@ -12,6 +13,10 @@ MOST_ITEMS = 100_000
 
 class RespError(OSError):
     """Redis says no, or does not speak RESP; the text is its own, and holds no argument of the command."""
+
+
+class RefusedError(RespError):
+    """Redis says no; the connection is as good as before."""
 
 
 class Resp:
@@ -29,14 +34,34 @@ class Resp:
 
     async def ask(self, *words: str) -> Any:
         """Return the answer to a command: text, number, None or a list. Raises RespError and other OSErrors."""
-        encoded = [word.encode() for word in words]
-        self._writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(each), each) for each in encoded))
+        await self._send(_packed(words))
+        return await self._answer(words[0])
+
+    async def _send(self, encoded: bytes) -> None:
+        self._writer.write(encoded)
         async with asyncio.timeout(ANSWER_SECONDS):
             await self._writer.drain()
+
+    async def _answer(self, command: str) -> Any:
+        async with asyncio.timeout(ANSWER_SECONDS):
             try:
                 return await self._read()
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-                raise RespError(f"the answer to {words[0]} is none: {type(error).__name__}") from error
+                raise RespError(f"the answer to {command} is none: {type(error).__name__}") from error
+
+    async def ask_all(self, commands: Sequence[Sequence[str]]) -> list[Any]:
+        """Return the answers to many commands, sent together; one that Redis refuses is a RespError in its place.
+
+        Raises OSErrors other than that.
+        """
+        await self._send(b"".join(_packed(words) for words in commands))
+        answers: list[Any] = []
+        for words in commands:
+            try:
+                answers.append(await self._answer(words[0]))
+            except RefusedError as error:
+                answers.append(error)
+        return answers
 
     def close(self) -> None:
         """Close the connection."""
@@ -49,7 +74,7 @@ class Resp:
             case "+":
                 return rest
             case "-":
-                raise RespError(rest[:256])
+                raise RefusedError(rest[:256])
             case ":":
                 return int(rest)
             case "$":
@@ -64,3 +89,8 @@ class Resp:
                 return None if count < 0 else [await self._read() for _ in range(count)]
             case _:
                 raise ValueError("no type of RESP2")
+
+
+def _packed(words: Sequence[str]) -> bytes:
+    encoded = [word.encode() for word in words]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(each), each) for each in encoded)

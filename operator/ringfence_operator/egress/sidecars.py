@@ -32,13 +32,14 @@ class _Report:
     health: dict[tuple[str, int], list[Mapping[str, Any]]]
     """Connector's name and generation → its endpoints."""
     inside: Inside | None
+    uses: tuple[Mapping[str, Any], ...] = ()
 
 
 class SidecarBook:
     """A `reconcile.sidecars.Sidecars`; `send` takes messages to the control process, while there is one.
 
     `on_change` hears of each connector (namespace and name) of which a sidecar reports something else than before,
-    `on_inside` of each agent whose pod's network is found to be another.
+    `on_inside` of each agent whose pod's network is found to be another, `on_use` of each quota, by its UID.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class SidecarBook:
         send: Callable[[Message], None],
         on_change: Callable[[ConnectorKey], None],
         on_inside: Callable[[AgentKey], None] = lambda _: None,
+        on_use: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._send: Final = send
         self._on_change: Final = on_change
         self._on_inside: Final = on_inside
+        self._on_use: Final = on_use
         self._published: dict[str, _Published] = {}
         self._reports: dict[str, _Report] = {}
         self._reporting: defaultdict[ConnectorKey, set[str]] = defaultdict(set)
@@ -123,7 +126,8 @@ class SidecarBook:
         wire = message["inside"]
         inside = Inside(closed=bool(wire["closed"]), way_out=wire["wayOut"]) if wire else None
         before = self._reports.get(uid)
-        self._replace(uid, published.namespace, _Report(message["cacheReachable"], health, inside))
+        uses = tuple(message.get("uses", ()))
+        self._replace(uid, published.namespace, _Report(message["cacheReachable"], health, inside, uses))
         if before is None or before.inside != inside:
             self._on_inside((published.namespace, published.agent))
 
@@ -141,6 +145,15 @@ class SidecarBook:
             self._reporting[namespace, name].add(uid)
         for name in sorted(had | has):
             self._on_change((namespace, name))
+        used, uses = before.uses if before else (), report.uses if report else ()
+        if used != uses:
+            for quota in sorted({str(each["quotaUid"]) for each in (*used, *uses)}):
+                self._on_use(quota)
+
+    def uses(self, pod_uid: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what the pod's sidecar reported last of limits that no Redis has."""
+        report = self._reports.get(pod_uid)
+        return report.uses if report else ()
 
 
 def _endpoint_health(found: list[Mapping[str, Any]]) -> EndpointHealth:

@@ -125,10 +125,13 @@ def control_address(view: View) -> str:
     return service.address if service else ""
 
 
-def sidecar_of(found: Bindings, view: View) -> Sidecar | None:
-    """Return what the agent's sidecar is made from; None without connectors, or while something of it is missing."""
+def sidecar_of(found: Bindings, view: View, *, has_call_limits: bool = False) -> Sidecar | None:
+    """Return what the agent's sidecar is made from; None while something of it is missing.
+
+    So it is without connectors, unless `has_call_limits`: a quota holds that sidecars keep.
+    """
     image, control = view.settings.sidecar_image, control_address(view)
-    if not found.bound or found.missing or found.refused or not image or not control:
+    if not (found.bound or has_call_limits) or found.missing or found.refused or not image or not control:
         return None
     collector = collector_of(view)
     return Sidecar(

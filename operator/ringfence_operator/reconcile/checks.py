@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.sidecar import API_PORT, HEALTH_PORT
 from ringfence_operator.reconcile.cilium import explain_no_dns
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.network_verdict import why_open
@@ -72,6 +73,14 @@ def _policy(context: Context) -> Refusal | None:
     return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
 
 
+def _quota(context: Context) -> Refusal | None:
+    """Whoever runs already goes on, and its calls are refused."""
+    if context.missing_quota is None:
+        return None
+    message = f"Quota {context.missing_quota} does not exist: create it, or name another one, or leave quotaRef out"
+    return Refusal(Reason.QUOTA_NOT_FOUND, message, is_stalled=False)
+
+
 def _port_set(context: Context) -> Refusal | None:
     """A pod cannot be given its name server later, so it waits for the one of its policy."""
     policy = context.policy
@@ -112,10 +121,21 @@ def _connectors(context: Context) -> Refusal | None:
 
 def _sidecar(context: Context) -> Refusal | None:
     """One that runs goes on: what it was made with it has."""
-    if not context.agent.spec.connectors or context.own_pod or (context.sidecar and context.has_authority):
+    if not context.wants_sidecar or context.own_pod:
+        return None
+    taken = [each.name for each in context.agent.spec.ports if each.port in (API_PORT, HEALTH_PORT)]
+    if taken:
+        message = (
+            f"a Quota limits calls, so the agent has a sidecar with ports {API_PORT} and {HEALTH_PORT}: "
+            f"write another port for {', '.join(taken)}"
+        )
+        return Refusal(Reason.PORT_RESERVED, message)
+    if context.sidecar and context.has_authority:
         return None
     if not context.settings.sidecar_image:
-        message = "agents with connectors need a sidecar: start the operator with RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+        message = (
+            "connectors and limits on calls need a sidecar: start the operator with RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+        )
         return Refusal(Reason.SIDECAR_UNAVAILABLE, message)
     message = (
         "the control server is not known yet"
@@ -124,6 +144,23 @@ def _sidecar(context: Context) -> Refusal | None:
         "deploy/operator.yaml"
     )
     return Refusal(Reason.SIDECAR_UNAVAILABLE, message, is_stalled=False)
+
+
+def _bandwidth(context: Context) -> Refusal | None:
+    """Nobody can ask a network plug-in whether it heeds the annotation, so whoever installs the operator says so."""
+    limit = context.effective.bandwidth
+    if limit is None or context.settings.bandwidth_annotations:
+        return None
+    return Refusal(Reason.NOT_SUPPORTED, why_no_bandwidth(limit.object), is_stalled=False)
+
+
+def why_no_bandwidth(quota: str) -> str:
+    """Return why a limit on bandwidth is not kept, and what to do."""
+    return (
+        f"Quota {quota} limits networkBandwidth, and nobody has said that the network plug-in heeds the annotations "
+        "kubernetes.io/ingress-bandwidth and egress-bandwidth: if it does, start the operator with "
+        "RINGFENCE_OPERATOR_BANDWIDTH_ANNOTATIONS=true, else leave the limit out"
+    )
 
 
 def _runtime_class(context: Context) -> Refusal | None:
@@ -176,9 +213,11 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _secret,
     _network,
     _policy,
+    _quota,
     _connectors,
     _sidecar,
     _port_set,
+    _bandwidth,
     _runtime_class,
     _deadline,
     _workspace,

@@ -7,6 +7,7 @@ from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.conditions import Condition, Reason, find_condition
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 
 _QUIET = {
@@ -21,6 +22,7 @@ _QUIET = {
     Reason.NOT_CONFINED,
     Reason.ENDPOINTS_HEALTHY,
     Reason.NO_AGENTS,
+    Reason.ENFORCED,
     Reason.HEALTH_UNKNOWN,
     Reason.REDIS_REACHED,
 }
@@ -30,7 +32,7 @@ _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
 def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> list[Condition]:
     """Return the conditions whose reason changed into one that is worth an Event."""
     found = []
-    for kind in ("Ready", "Suspended", "Enforced", "CacheReachable"):
+    for kind in ("Ready", "Suspended", "Enforced", "CacheReachable", "NetworkClosed"):
         old, new = find_condition(before, kind), find_condition(after, kind)
         if new and new.reason not in _QUIET and (old is None or old.reason != new.reason):
             found.append(new)
@@ -38,9 +40,23 @@ def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> 
 
 
 def build_event(
-    about: Agent | Connector | SecurityPolicy, condition: Condition, *, now: datetime, unique: str
+    about: Agent | Connector | Quota | SecurityPolicy, condition: Condition, *, now: datetime, unique: str
 ) -> dict[str, Any]:
     """Return the core/v1 Event that tells of `condition`; `unique` tells it from others of the same object."""
+    is_warning = condition.reason not in _NORMAL
+    return build_news(about, condition.reason, condition.message, is_warning=is_warning, now=now, unique=unique)
+
+
+def build_news(
+    about: Agent | Connector | Quota | SecurityPolicy,
+    reason: str,
+    message: str,
+    *,
+    is_warning: bool,
+    now: datetime,
+    unique: str,
+) -> dict[str, Any]:
+    """Return the core/v1 Event that tells of something that is no condition."""
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
@@ -53,9 +69,9 @@ def build_event(
             "namespace": about.metadata.namespace,
             "uid": about.metadata.uid,
         },
-        "type": "Normal" if condition.reason in _NORMAL else "Warning",
-        "reason": condition.reason,
-        "message": condition.message[:1024],
+        "type": "Warning" if is_warning else "Normal",
+        "reason": reason,
+        "message": message[:1024],
         "source": {"component": "ringfence-operator"},
         "firstTimestamp": moment,
         "lastTimestamp": moment,

@@ -9,6 +9,7 @@ from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_status import AgentStatus
 from ringfence_operator.api.connector import Connector, ConnectorStatus
+from ringfence_operator.api.quota import Quota, QuotaStatus
 from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
 from ringfence_operator.errors import KubeError
 from ringfence_operator.reconcile.events import build_event, transitions
@@ -18,8 +19,8 @@ log = structlog.get_logger()
 
 
 async def report(
-    about: Agent | Connector | SecurityPolicy,
-    status: AgentStatus | ConnectorStatus | SecurityPolicyStatus,
+    about: Agent | Connector | Quota | SecurityPolicy,
+    status: AgentStatus | ConnectorStatus | QuotaStatus | SecurityPolicyStatus,
     *,
     kube: Kube,
     now: datetime,

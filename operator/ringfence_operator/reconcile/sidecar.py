@@ -6,9 +6,11 @@ from typing import Any
 from ringfence_operator.reconcile.binding import services_of
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision
+from ringfence_operator.reconcile.quotas import share_among
 from ringfence_operator.reconcile.sidecars import Sidecars, Ways
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.sidecar_configuration import Bound, build_sidecar_configuration
+from ringfence_operator.resources.sidecar_limits import build_limits
 
 SharedCache = Callable[[str], Mapping[str, Any] | None]
 """Returns a namespace's shared cache, with its credentials, as the sidecar decodes it; None without one."""
@@ -38,7 +40,13 @@ def publish_sidecar(
             for each in context.bindings.bound
         ]
         redis = shared(context.agent.metadata.namespace)
+        held = [(quota, share_among(quota, view)) for quota in context.quotas]
         configuration = build_sidecar_configuration(
-            context.agent, bound, policy=context.policy, redis=redis, telemetry=telemetry()
+            context.agent,
+            bound,
+            policy=context.policy,
+            redis=redis,
+            telemetry=telemetry(),
+            limits=build_limits(held, missing=context.missing_quota),
         )
         sidecars.publish(pod.meta.uid, pod.address, configuration)

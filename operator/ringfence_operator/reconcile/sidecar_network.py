@@ -7,6 +7,7 @@ from ringfence_operator.reconcile.binding import redis_of, services_of, sinks_of
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.kept import Kept
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw
+from ringfence_operator.reconcile.quotas import has_sidecar
 from ringfence_operator.reconcile.sidecars import Ways
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View
 from ringfence_operator.resources.authority import authority_digest, build_authority
@@ -29,8 +30,9 @@ class SidecarNetworks:
 
     async def prepare(self, context: Context) -> None:
         """Have in place what the agent's sidecar needs before its pod is made; writes nothing when it is there."""
-        agent, namespace = context.agent, context.agent.metadata.namespace
-        if not agent.spec.connectors:
+        namespace = context.agent.metadata.namespace
+        pod = context.own_pod
+        if not context.wants_sidecar and not (pod and pod.sidecar_hash):
             return
         await self._tell_authority(namespace)
         if context.effective.isolation.value is Isolation.NONE:
@@ -57,7 +59,7 @@ class SidecarNetworks:
     async def restore(self, namespace: str, name: str) -> bool:
         """Have one of ours as it should be; returns False if a NetworkPolicy of that name is none of these."""
         if name == labels.SIDECARS:
-            if any(self._view.agents.cache[key].connectors for key in self._in(namespace)):
+            if any(has_sidecar(self._view.agents.cache[key], self._view) for key in self._in(namespace)):
                 await self._open_sidecars(namespace)
             return True
         if not name.startswith(labels.CONNECTOR_POLICY_PREFIX):

@@ -31,6 +31,7 @@ _KEEPS_POD: Any = {
     "ttl_after_finished": True,
     "backoff": True,
     "security_policy_ref": True,
+    "quota_ref": True,
     "sidecar": True,
     "workspace": {"reclaim_policy"},
 }
@@ -53,11 +54,18 @@ def pod_hash(agent: Agent, policy: SecurityPolicy | None) -> str:
 
 
 def pod_labels(
-    agent: Agent, effective: Effective, *, cluster_policy: str | None, connectors: Sequence[str] = ()
+    agent: Agent,
+    effective: Effective,
+    *,
+    cluster_policy: str | None,
+    connectors: Sequence[str] = (),
+    has_sidecar: bool = False,
+    quotas: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the labels of the agent's pod; the operator's own win over the user's.
 
     `connectors` are those that it may reach now: of those that it names, the ones that exist and permit it.
+    `has_sidecar`: it has a sidecar without naming any, since a quota counts its calls.
     """
     result = {
         **agent.spec.pod_metadata.labels,
@@ -70,8 +78,9 @@ def pod_labels(
         result[labels.POLICY] = agent.spec.security_policy_ref.name
     elif cluster_policy:
         result[labels.CLUSTER_POLICY] = cluster_policy
-    if agent.spec.connectors:
+    if agent.spec.connectors or has_sidecar:
         result |= sidecar_labels(connectors)
+    result |= {labels.QUOTAS + name: "true" for name in quotas}
     return result
 
 
@@ -88,10 +97,11 @@ def owner_reference(agent: Agent) -> dict[str, Any]:
 
 
 def _annotations(
-    agent: Agent, policy: SecurityPolicy | None, way_out: WayOut | None, sidecar: Sidecar | None
+    agent: Agent, policy: SecurityPolicy | None, effective: Effective, way_out: WayOut | None, sidecar: Sidecar | None
 ) -> dict[str, str]:
     return {
         **agent.spec.pod_metadata.annotations,
+        **(dict.fromkeys(labels.BANDWIDTH, effective.bandwidth.value) if effective.bandwidth else {}),
         **volumes.file_annotations(agent),
         labels.SPEC_HASH: pod_hash(agent, policy),
         **({labels.GATEWAY_ADDRESS: way_out.address} if way_out else {}),
@@ -131,12 +141,14 @@ def build_pod(
     seconds_left: int | None = None,
     way_out: WayOut | None = None,
     sidecar: Sidecar | None = None,
+    quotas: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the pod that runs `agent`, confined as `effective` says.
 
     `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
     SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
-    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors.
+    ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors, or a quota
+    limits calls. `quotas` are those that it counts for while it runs.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -169,9 +181,14 @@ def build_pod(
             "name": agent.metadata.name,
             "namespace": agent.metadata.namespace,
             "labels": pod_labels(
-                agent, effective, cluster_policy=cluster_policy, connectors=sidecar.names if sidecar else ()
+                agent,
+                effective,
+                cluster_policy=cluster_policy,
+                connectors=sidecar.names if sidecar else (),
+                has_sidecar=sidecar is not None,
+                quotas=quotas,
             ),
-            "annotations": _annotations(agent, policy, way_out, sidecar),
+            "annotations": _annotations(agent, policy, effective, way_out, sidecar),
             "ownerReferences": [owner_reference(agent)],
         },
         "spec": spec,

@@ -18,7 +18,7 @@ from ringfence_operator.resources.observed import interned
 class AgentRecord:
     """One Agent. `claim` is the workspace's claim and `policy` the SecurityPolicy named, empty without one.
 
-    `labels` are kept only where it names connectors, whose selectors ask for them. `secrets` are those that it names.
+    `quota` is the Quota named, empty without one, and `secrets` are those that it names.
     """
 
     namespace: str
@@ -29,6 +29,10 @@ class AgentRecord:
     state: str
     body: bytes
     connectors: tuple[str, ...] = ()
+    quota: str = ""
+    waits: bool = False
+    """True if its status says that a quota leaves no room for it."""
+    uid: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
@@ -50,7 +54,10 @@ class AgentRecord:
             state=intern(status.get("state", "Pending")),
             body=orjson.dumps({"metadata": kept, "spec": spec, "status": status}),
             connectors=connectors,
-            labels=interned(meta.get("labels")) if connectors else {},
+            uid=meta.get("uid", ""),
+            quota=intern(spec.get("quotaRef", {}).get("name", "")),
+            labels=interned(meta.get("labels")),
+            waits=any(each.get("reason") == "QuotaExceeded" for each in status.get("conditions", ())),
             secrets=tuple(sorted({intern(name) for name in _secrets(spec)})),
         )
 

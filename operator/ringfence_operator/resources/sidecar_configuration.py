@@ -71,10 +71,12 @@ def build_sidecar_configuration(
     policy: SecurityPolicy | None = None,
     redis: Mapping[str, Any] | None = None,
     telemetry: Mapping[str, Any] | None = None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what the sidecar of `agent` is to have; `redis` is the namespace's shared cache, with its credentials.
 
-    `telemetry` says where audit lines and traces go, and what is shown there.
+    `telemetry` says where audit lines and traces go, and what is shown there; `limits` are those of the quotas that
+    hold (`sidecar_limits`).
     An endpoint that cannot be reached, since its Service or its way out is not there, is left out. `version` tells one
     content from another.
     """
@@ -85,6 +87,7 @@ def build_sidecar_configuration(
         **({"redis": dict(redis)} if redis else {}),
         **(_cache_of(policy) if policy else {}),
         **(telemetry or {}),
+        **({"limits": [dict(each) for each in limits]} if limits else {}),
     }
     return found | {"version": digest(found)}
 

@@ -5,7 +5,7 @@ from math import nan
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -24,6 +24,13 @@ class Depth(Protocol):
 
     def longest_seconds(self) -> float:
         """Return the age of the oldest pass under way."""
+
+
+class Quotas(Protocol):
+    """What is known of quotas, as far as it is measured when somebody asks."""
+
+    def series(self) -> Iterable[tuple[tuple[str, ...], float, int, int]]:
+        """Yield each limit's labels, used of max, how often it came to a warnAt, and how often it refused."""
 
 
 class QueueMetrics:
@@ -117,6 +124,10 @@ class Metrics:
         """Publish agents by namespace and state, counted whenever the metrics are read."""
         self.registry.register(_Agents(counts))
 
+    def expose_quotas(self, quotas: Quotas) -> None:
+        """Publish where limits of quotas stand, whenever the metrics are read."""
+        self.registry.register(_QuotaFigures(quotas))
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
@@ -136,3 +147,19 @@ class _Agents(Collector):
         for (namespace, state), number in self._counts().items():
             family.add_metric([namespace, state], number)
         yield family
+
+
+class _QuotaFigures(Collector):
+    def __init__(self, quotas: Quotas) -> None:
+        self._quotas = quotas
+
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        names = ["namespace", "quota", "resource", "window", "scope"]
+        ratio = GaugeMetricFamily("ringfence_quota_used_ratio", "Used of max; of the agent with the most", labels=names)
+        warnings = CounterMetricFamily("ringfence_quota_warnings", "How often use came to a warnAt", labels=names)
+        refusals = CounterMetricFamily("ringfence_quota_refusals", "How often the limit refused", labels=names)
+        for labels, used, warned, refused in self._quotas.series():
+            ratio.add_metric(labels, used)
+            warnings.add_metric(labels, warned)
+            refusals.add_metric(labels, refused)
+        yield from (ratio, warnings, refusals)

@@ -336,6 +336,20 @@ async def test_how_a_sidecar_finds_its_network_is_told_and_again_when_it_is_othe
     assert second["inside"] == {"closed": True, "wayOut": True}
 
 
+async def test_what_sidecars_used_of_limits_is_told(at: Door) -> None:
+    at.publish()
+    line = await at.line()
+    use = {"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": 3, "refusals": 1}
+
+    await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "refusedAt": 5.5, "more": "ignored"}])
+    first = await at.seen()
+    await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "used": 4}])
+    second = await at.seen()
+
+    assert first["uses"] == [{**use, "used": 3.0, "refusedAt": 5.5}]
+    assert second["uses"] == [{**use, "used": 4.0, "refusedAt": 0.0}]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -348,6 +362,11 @@ async def test_how_a_sidecar_finds_its_network_is_told_and_again_when_it_is_othe
         {"inside": True},
         {"inside": {"closed": "yes"}},
         {"inside": {"closed": True, "wayOut": 1}},
+        {"uses": {}},
+        {"uses": [1]},
+        {"uses": [{"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False}]},
+        {"uses": [{"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": -1}]},
+        {"uses": [{"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": 1e300}]},
         {"generations": {"c": "1"}},
         {"waitSeconds": "1"},
     ],

@@ -13,7 +13,13 @@ class Book:
         self.sent: list[Raw] = []
         self.changed: list[tuple[str, str]] = []
         self.looked: list[tuple[str, str]] = []
-        self.it = SidecarBook(send=self.sent.append, on_change=self.changed.append, on_inside=self.looked.append)
+        self.used: list[str] = []
+        self.it = SidecarBook(
+            send=self.sent.append,
+            on_change=self.changed.append,
+            on_inside=self.looked.append,
+            on_use=self.used.append,
+        )
 
     def publish(self, uid: str, *, version: str = "v1", address: str = "10.0.0.1", namespace: str = "team") -> None:
         agent = {"namespace": namespace, "name": "a", "uid": "u"}
@@ -172,3 +178,30 @@ def test_a_sidecar_that_does_not_look_has_reported_all_the_same(book: Book) -> N
 
     assert book.it.has_reported("a")
     assert book.it.inside("a") is None
+
+
+def use(used: float, quota: str = "q") -> Raw:
+    return {"quotaUid": quota, "resource": "apiCalls", "window": "Hour", "shared": False, "used": used}
+
+
+def test_what_a_sidecar_used_is_kept_and_told_when_it_is_other(book: Book) -> None:
+    book.publish("a")
+    base: Raw = {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": []}
+
+    for uses in ([use(1)], [use(1)], [use(2)], [use(2, "other")]):
+        book.it.hear({**base, "uses": uses})
+
+    assert book.used == ["q", "q", "other", "q"]
+    assert book.it.uses("a") == (use(2, "other"),)
+
+
+def test_a_pod_that_is_gone_has_used_nothing(book: Book) -> None:
+    book.publish("a")
+    book.it.hear(
+        {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": [], "uses": [use(1)]}
+    )
+    book.used.clear()
+
+    book.it.withdraw("a")
+
+    assert (book.used, book.it.uses("a")) == (["q"], ())

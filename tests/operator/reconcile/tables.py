@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
 from ringfence_operator.api.connector import Connector
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.reconcile import connector_index, view
+from ringfence_operator.reconcile import connector_index, meters, pod_index, quota_index, view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
@@ -77,6 +78,7 @@ SLIM: dict[str, Callable[[Raw], Any]] = {
     "agents": AgentRecord.of,
     "securitypolicies": SecurityPolicy.from_body,
     "connectors": Connector.from_body,
+    "quotas": Quota.from_body,
     "configmaps": observe_authority,
     "pods": observe_pod,
     "networkpolicies": observed.observe_network_policy,
@@ -97,14 +99,25 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         view.BY_NAMESPACE: view.index_by_namespace,
         connector_index.BY_CONNECTOR: connector_index.index_by_connector,
         connector_index.BY_SECRET: connector_index.index_by_named_secret,
+        quota_index.BY_QUOTA: quota_index.index_by_quota,
+        quota_index.BY_LABEL: quota_index.index_by_label,
     },
     "connectors": {
         view.BY_SERVICE: connector_index.index_by_backend,
         connector_index.BY_SECRET: connector_index.index_by_own_secret,
     },
+    "quotas": {
+        quota_index.BY_SELECTOR: quota_index.index_by_selector,
+        meters.BY_METERED: meters.index_by_metered,
+        quota_index.BY_UID: quota_index.index_by_uid,
+    },
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},
     "services": {view.PORT_SETS: view.index_port_sets},
-    "pods": {view.BY_NODE: view.index_by_node, view.BY_POD_POLICY: view.index_by_pod_policy},
+    "pods": {
+        view.BY_NODE: view.index_by_node,
+        view.BY_POD_POLICY: view.index_by_pod_policy,
+        pod_index.BY_POD_QUOTA: pod_index.index_by_pod_quota,
+    },
     "networkpolicies": {view.FOREIGN: view.index_foreign},
     "nodes": {view.LACKING: view.index_lacking},
 }
@@ -121,6 +134,7 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings, *, missing
         agents=tables["agents"],
         policies=tables["securitypolicies"],
         connectors=tables["connectors"],
+        quotas=tables["quotas"],
         authorities=tables["configmaps"],
         pods=tables["pods"],
         network_policies=tables["networkpolicies"],

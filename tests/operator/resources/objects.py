@@ -6,6 +6,7 @@ from typing import Any
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.model import format_timestamp
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.effective import Effective, Surroundings, effective
 from ringfence_operator.settings import Settings
@@ -54,6 +55,26 @@ def policy_body(name: str = "p", *, namespace: str = "team", **spec: Any) -> Raw
 
 def make_policy(name: str = "p", *, namespace: str = "team", **spec: Any) -> SecurityPolicy:
     return SecurityPolicy.from_body(policy_body(name, namespace=namespace, **spec))
+
+
+def quota_body(name: str = "q", *limits: Raw, namespace: str = "team", status: Raw | None = None, **spec: Any) -> Raw:
+    """Return a Quota of 100 calls an hour, unless `limits` say otherwise; `spec` is in the API's own names."""
+    body: Raw = {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"{name}-uid",
+            "resourceVersion": "1",
+            "generation": 1,
+            "creationTimestamp": format_timestamp(NOW),
+        },
+        "spec": {"limits": list(limits) or [{"resource": "apiCalls", "max": 100, "window": "Hour"}]} | spec,
+    }
+    return body | ({"status": status} if status is not None else {})
+
+
+def make_quota(name: str = "q", *limits: Raw, status: Raw | None = None, **spec: Any) -> Quota:
+    return Quota.from_body(quota_body(name, *limits, status=status, **spec))
 
 
 def effective_of(

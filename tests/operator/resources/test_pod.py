@@ -137,6 +137,7 @@ AGENT_FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
     ("connectors", [{"name": "c"}], {"metadata.labels.ringfence.dev/sidecar": "true"}),
     ("sidecar", {"update": "Immediately"}, {}),
     ("securityPolicyRef", {"name": "p"}, {"metadata.labels.ringfence.dev/policy": "p"}),
+    ("quotaRef", {"name": "q"}, {}),
     (
         "workspace",
         {"size": "1Gi", "mountPath": "/w"},
@@ -202,7 +203,7 @@ AGENT_FIELDS: list[tuple[str, Any, dict[str, Any]]] = [
         for kind in ("startup", "readiness", "liveness")
     ),
 ]
-KEEPS_POD = {"backoff", "sidecar", "suspend", "ttlAfterFinished", "securityPolicyRef"}
+KEEPS_POD = {"backoff", "sidecar", "suspend", "ttlAfterFinished", "securityPolicyRef", "quotaRef"}
 
 
 @pytest.mark.parametrize(("field", "value", "expected"), AGENT_FIELDS)

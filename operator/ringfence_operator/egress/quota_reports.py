@@ -1,0 +1,73 @@
+"""Limits on calls where there is no Redis: each sidecar keeps its agent's own, and reports of them when it polls."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.quota import Limit, Quota
+from ringfence_operator.api.quota_matrix import Enforcer, Scope
+from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quotas import agents_of, limits_of
+from ringfence_operator.reconcile.view import View
+
+UsesOf = Callable[[str], tuple[Mapping[str, Any], ...]]
+"""Returns what the sidecar of the pod with this UID has reported of limits."""
+_NO_STORE = (
+    "agents that share a limit count in Redis, and the operator has none: start it with RINGFENCE_OPERATOR_REDIS_URL "
+    "or write scope PerAgent; until then onStoreUnavailable decides"
+)
+
+
+class QuotaReports:
+    """A `reconcile.quota_use.LimitSource` of the limits that sidecars keep, without a Redis."""
+
+    def __init__(self, view: View, uses_of: UsesOf) -> None:
+        self._view = view
+        self._uses_of = uses_of
+
+    def uses(self, quota: Quota) -> Mapping[str, Use]:
+        """Return where the quota's limits stand that sidecars keep, as they reported last."""
+        reports = self._reports(quota)
+        return {limit.id: _use(limit, reports) for _, limit in limits_of([quota], Enforcer.SIDECAR)}
+
+    def _reports(self, quota: Quota) -> dict[str, list[Mapping[str, Any]]]:
+        found = {}
+        for key in agents_of(quota, self._view):
+            pod = self._view.pods.get(*key)
+            if pod is not None:
+                uses = self._uses_of(pod.meta.uid)
+                found[key[1]] = [each for each in uses if each["quotaUid"] == quota.metadata.uid]
+        return found
+
+
+def _use(limit: Limit, reports: Mapping[str, list[Mapping[str, Any]]]) -> Use:
+    is_shared = limit.scope is Scope.SHARED
+    what = (limit.resource.value, limit.window.value, is_shared)
+    own = {
+        name: each
+        for name, said in reports.items()
+        for each in said
+        if (each["resource"], each["window"], each["shared"]) == what
+    }
+    used = {name: float(each["used"]) for name, each in own.items()}
+    last = max(own, key=lambda name: float(own[name]["refusedAt"]), default="")
+    refused_at = float(own[last]["refusedAt"]) if last else 0.0
+    return Use(
+        used=sum(used.values()) if is_shared else max(used.values(), default=0.0),
+        per_agent=used,
+        refusals=sum(int(each["refusals"]) for each in own.values()),
+        refused_at=datetime.fromtimestamp(refused_at, UTC) if refused_at else None,
+        refused_agent=last if refused_at else "",
+        trouble=(Reason.NO_STORE, _NO_STORE) if is_shared else None,
+    )
+
+
+class NoSidecars:
+    """A `reconcile.quota_use.LimitSource` that says of limits on calls that nobody keeps them."""
+
+    def uses(self, quota: Quota) -> Mapping[str, Use]:
+        """Return the same for each of them."""
+        message = "sidecars keep it, and the operator has none: start it with RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+        trouble = (Reason.NOT_SUPPORTED, message)
+        return {limit.id: Use(used=0.0, trouble=trouble) for _, limit in limits_of([quota], Enforcer.SIDECAR)}

@@ -1,0 +1,44 @@
+"""What is known of the use of a quota's limits: what the parts of the system that keep them say, in one form."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.quota import Quota
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """Where one limit stands."""
+
+    used: float
+    """What is compared with `max`, in its unit: of a Shared limit all of it, else that of the agent with the most."""
+    per_agent: Mapping[str, float] = field(default_factory=dict)
+    """Name of the agent → what it has used."""
+    resets_at: datetime | None = None
+    """When something of it is free again, where that is known."""
+    refusals: int = 0
+    """How often it has refused, as far as is known; it only grows."""
+    refused_at: datetime | None = None
+    """When it refused last."""
+    refused_agent: str = ""
+    """Name of the agent that it refused last."""
+    trouble: tuple[Reason, str] | None = None
+    """Why the limit is not kept as it is written, and what to do about it; None where it is."""
+
+
+class LimitSource(Protocol):
+    """One part of the system that keeps limits: the node, the operator, the gateway, or the sidecars."""
+
+    def uses(self, quota: Quota) -> Mapping[str, Use]:
+        """Return `Limit.id` → use, for those of the quota's limits that this part keeps and knows of.
+
+        Asked on each pass over a quota, at most once in some seconds: it answers from memory and asks nobody.
+        """
+
+
+OnUse = Callable[[tuple[str, str]], None]
+"""To be called by a source with namespace and name of each quota of which it would answer something else than before;
+`Changes.quota_stands_otherwise` is one. Many calls cost one pass."""
