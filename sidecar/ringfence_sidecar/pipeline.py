@@ -143,7 +143,7 @@ class Pipeline:
         except CallError as error:
             return self._unaudited(passage, error)
         try:
-            await self._metering.begin(passage, Deadline.after(OWN_SECONDS))
+            await self._metering.begin(passage, Deadline.after(min(call.timeout_seconds or OWN_SECONDS, OWN_SECONDS)))
             envelope = await serve()
             passage.judged(envelope)
             await self._settlement.clear(passage)
