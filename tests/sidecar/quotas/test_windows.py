@@ -95,5 +95,5 @@ def test_time_that_goes_back_frees_nothing() -> None:
         ("Month", True, "M"),
     ],
 )
-def test_scripts_are_told_the_shape(window: str, calendar: bool, code: str) -> None:  # noqa: FBT001
+def test_scripts_are_told_the_shape(window: str, calendar: bool, code: str) -> None:
     assert Shape(window, calendar).code == code

@@ -46,14 +46,14 @@ async def run(setting: Setting) -> None:
     quotas = Quotas(Times(patience=setting.patience, lease=setting.lease, beat=setting.beat))
     agent = Agent(namespace="team-a", name=setting.agent, uid=f"uid-{setting.agent}")
     await quotas.apply(setting.limits, agent, setting.redis)
-    with Path(setting.log).open("ab", buffering=0) as log:
-        async with asyncio.TaskGroup() as group:
-            for number in range(setting.callers):
-                group.create_task(_call(quotas, setting, random.Random(f"{setting.seed}-{number}"), log.fileno(), end))
+    async with asyncio.TaskGroup() as group:
+        for number in range(setting.callers):
+            group.create_task(_call(quotas, setting, random.Random(f"{setting.seed}-{number}"), end))
     await quotas.close()
 
 
-async def _call(quotas: Quotas, setting: Setting, chance: random.Random, log: int, end: asyncio.Event) -> None:
+async def _call(quotas: Quotas, setting: Setting, chance: random.Random, end: asyncio.Event) -> None:
+    log = os.open(setting.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     while not end.is_set():
         await asyncio.sleep(chance.random() * setting.pause_seconds)
         asked = chance.choice(
