@@ -92,8 +92,13 @@ def write_cni(cluster: Cluster) -> None:
         "ranges": ranges,
         "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
     }
-    plugins: list[dict[str, object]] = [{"type": "no-dad"}, {"type": "ptp", "ipMasq": False, "ipam": ipam}]
-    programs = {name: CNI_PLUGINS / name for name in ("ptp", "host-local")}
+    plugins: list[dict[str, object]] = [
+        {"type": "no-dad"},
+        {"type": "ptp", "ipMasq": False, "ipam": ipam},
+        # Heeds kubernetes.io/ingress-bandwidth and egress-bandwidth; pods without them are left as they are.
+        {"type": "bandwidth", "capabilities": {"bandwidth": True}},
+    ]
+    programs = {name: CNI_PLUGINS / name for name in ("ptp", "host-local", "bandwidth")}
     programs["no-dad"] = REPOSITORY / "devcluster/cni/no-dad"
     if binary("netpol-cni").exists():
         plugins.append({"type": "netpol-cni", "socket": str(cluster.run / "node-agent.sock")})

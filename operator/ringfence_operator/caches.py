@@ -22,7 +22,9 @@ from ringfence_operator.reconcile.connector_index import (
     index_by_named_secret,
     index_by_own_secret,
 )
+from ringfence_operator.reconcile.meters import BY_METERED, index_by_metered
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, index_by_pod_quota
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.quota_index import (
     BY_LABEL,
@@ -137,7 +139,7 @@ class Caches:
                 f"{RINGFENCE}/quotas",
                 _quota,
                 changes.quota_changed,
-                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid},
+                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid, BY_METERED: index_by_metered},
             ),
             pods=self._informer(
                 "pods",
@@ -145,7 +147,11 @@ class Caches:
                 observe_pod,
                 changes.pod_changed,
                 selector=labels.AGENT,
-                index={BY_NODE: index_by_node, BY_POD_POLICY: index_by_pod_policy},
+                index={
+                    BY_NODE: index_by_node,
+                    BY_POD_POLICY: index_by_pod_policy,
+                    BY_POD_QUOTA: index_by_pod_quota,
+                },
             ),
             network_policies=self._informer(
                 "networkpolicies",

@@ -8,9 +8,12 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
+from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
+from ringfence_operator.reconcile.meters import limits_network
 from ringfence_operator.reconcile.ports import Task
-from ringfence_operator.reconcile.quotas import agents_of, has_sidecar, quotas_of_record
+from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
+from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -74,8 +77,12 @@ class Changes:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
+        if new is None:
+            agent_gone(change.key, self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
+        if self.view.pods.get(*change.key):
+            self.view.places.unsettle(change.key.namespace)
         for agent in (old, new):
             if agent is not None:
                 self._count_later(agent)
@@ -122,15 +129,20 @@ class Changes:
     def quota_changed(self, change: Change[Quota]) -> None:
         """A quota, and the agents that it holds for, before and after."""
         self._queue.add(Task("Quota", *change.key), NOW)
-        old, new = change.old, change.new
-        if old and new and _says_the_same(old, new):
-            return
-        for key in {key for each in (old, new) if each is not None for key in agents_of(each, self.view)}:
+        if _limits_network(change.old) != _limits_network(change.new):
+            # Connections under its policies are to be counted from now on, or no more.
+            self.all_policies(None)
+            self.all_agents(None, SOON)
+        for key in concerned(change.old, change.new, self.view):
             self._queue.add(Task("Agent", *key), NOW)
 
     def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
         """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
         self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
+
+    def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
+        """Have the agent (namespace and name) looked at: it has used something up, or there is more of it."""
+        self._queue.add(Task("Agent", *agent), SOON)
 
     def agents_later(self, keys: Iterable[tuple[str, str]]) -> None:
         """Have these agents looked at when nobody waits for anything."""
@@ -153,6 +165,8 @@ class Changes:
         if old is not None and (new is None or new.meta.uid != old.meta.uid):
             self.pod_gone(old.meta.uid)
         self.child_changed(change)
+        for quota in counted_otherwise(old, new, self.view, now=utc_now()):
+            self.quota_stands_otherwise(quota)
 
     def child_changed(self, change: Change[Any]) -> None:
         """A pod or a Service has its agent's name."""
@@ -297,6 +311,5 @@ class Changes:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
 
 
-def _says_the_same(old: Quota, new: Quota) -> bool:
-    one, other = old.metadata, new.metadata
-    return (one.uid, one.generation, one.deletion_timestamp) == (other.uid, other.generation, other.deletion_timestamp)
+def _limits_network(quota: Quota | None) -> bool:
+    return quota is not None and limits_network(quota)

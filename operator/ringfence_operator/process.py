@@ -18,16 +18,19 @@ from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
+from ringfence_operator.quota_watches import QuotaWatches
 from ringfence_operator.reconcile.agent import Tools, reconcile_agent
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
 from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.meters import NoMeters
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
+from ringfence_operator.reconcile.quota_sources import NodeLimits, OperatorLimits
 from ringfence_operator.reconcile.quota_use import LimitSource
 from ringfence_operator.reconcile.security_policy import (
     PolicyTools,
@@ -88,18 +91,28 @@ class Process:
             claims=Locks(),
             gateway=gateway,
             sidecars=sidecars,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
             shared_cache=shared,
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
+        self._quota_watches = QuotaWatches(
+            view,
+            self._caches.changes,
+            self._queue,
+            credentials,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
+        )
         self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
 
     def _limit_sources(self) -> tuple[LimitSource, ...]:
+        view = self._caches.view
         calls: LimitSource = self._egress.call_limits if self._egress else NoSidecars()
-        return (calls,)
+        network: LimitSource = self._egress.feed.meters if self._egress and view.has_gateway else NoMeters()
+        return calls, network, NodeLimits(view), OperatorLimits(view)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -112,8 +125,9 @@ class Process:
             on_health=changes.connector_stands_otherwise,
             on_identity=changes.all_with_sidecars,
             on_use=changes.quota_stands_otherwise,
+            on_spent=changes.agent_stands_otherwise,
         )
-        changes.pod_gone = made.feed.sidecars.withdraw
+        changes.pod_gone = made.pod_gone
         return made
 
     async def start(self) -> None:
@@ -139,6 +153,7 @@ class Process:
     async def stop(self) -> None:
         """Finish the passes under way, release the Lease, and close every connection."""
         self._queue.close()
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None
@@ -151,6 +166,7 @@ class Process:
             with suppress(asyncio.CancelledError, Exception):
                 await task
         await self._health.stop()
+        await self._quota_watches.close()
         await self._client.close()
         await self._lease_client.close()
 
@@ -172,6 +188,7 @@ class Process:
     def _lead(self) -> None:
         if self._egress:
             self._egress.lead().add_done_callback(self._ended)
+        self._quota_watches.start(self._ended)
         self._caches.changes.mark_all()
         instruments = Instruments(observer=self._metrics.passes("ringfence"))
         pace = Pace(workers=self._settings.workers, drain_seconds=self._settings.lease_seconds / 2)
@@ -180,6 +197,7 @@ class Process:
         self._workers.add_done_callback(self._workers_ended)
 
     def _follow(self) -> None:
+        self._quota_watches.stop()
         if self._egress:
             self._egress.follow()
         workers, self._workers = self._workers, None

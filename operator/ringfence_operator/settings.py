@@ -121,6 +121,13 @@ class Settings(BaseModel):
     redis_authority: str | None = None
     """Path of a PEM file with the authorities that its certificate may come from."""
 
+    bandwidth_annotations: bool = False
+    """Says that the cluster's network plug-in heeds kubernetes.io/ingress-bandwidth and egress-bandwidth. Without it,
+    agents under a Quota that limits networkBandwidth are refused."""
+    kubelet_authority: str | None = None
+    """Path of a PEM file with the authorities that kubelets' certificates may come from, where that is not the API
+    server's own. Kubelets are asked how much memory agents use."""
+
     http_port: int = Field(default=8080, ge=1, le=65535)
     """Port of /metrics, /healthz and /readyz."""
     workers: int = Field(default=16, ge=1, le=256)

@@ -27,6 +27,7 @@ WATCH_SECONDS = 5
 PLURALS = {
     "Agent": "/apis/ringfence.dev/v1alpha1/agents",
     "Connector": "/apis/ringfence.dev/v1alpha1/connectors",
+    "Quota": "/apis/ringfence.dev/v1alpha1/quotas",
     "SecurityPolicy": "/apis/ringfence.dev/v1alpha1/securitypolicies",
     "Pod": "/api/v1/pods",
     "Namespace": "/api/v1/namespaces",

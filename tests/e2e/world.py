@@ -76,6 +76,12 @@ class World:
     def change_policy(self, name: str, *, namespace: str = "", **spec: Any) -> Body:
         return self.kube.merge(address("SecurityPolicy", namespace or self.namespace, name), {"spec": spec})
 
+    def quota(self, *limits: Body, name: str = "quota", namespace: str = "", **spec: Any) -> "QuotaHandle":
+        """Create a Quota; without a selector, it holds for those that name it."""
+        body = {"limits": list(limits), **spec}
+        made = self.named("Quota", name, namespace=namespace, api="ringfence.dev/v1alpha1", spec=body)
+        return QuotaHandle(self.kube, made["metadata"]["namespace"], made["metadata"]["name"])
+
     def pod(self, name: str, *, namespace: str = "", labels: Body | None = None, **container: Any) -> "PodHandle":
         """Create a pod that is nobody's agent, and wait until it is ready."""
         spec = {
@@ -183,6 +189,31 @@ class AgentHandle(_Handle):
 
     def change(self, **spec: Any) -> Body:
         return self.kube.merge(self.path, {"spec": spec})
+
+
+class QuotaHandle(_Handle):
+    """A Quota."""
+
+    kind = "Quota"
+
+    @property
+    def ref(self) -> Body:
+        """What an Agent names it by."""
+        return {"name": self.name}
+
+    def change(self, *limits: Body) -> Body:
+        """Have these limits instead."""
+        return self.kube.merge(self.path, {"spec": {"limits": list(limits)}})
+
+    def row(self, resource: str) -> Body:
+        """Return where a limit stands."""
+        return limit_row(self.get(), resource)
+
+
+def limit_row(quota: Body | None, resource: str) -> Body:
+    """Return where a quota's limit stands, as its status says; an empty one before it does."""
+    rows = (quota or {}).get("status", {}).get("limits") or ()
+    return next((each for each in rows if each["resource"] == resource), {})
 
 
 def namespace_body(name: str, **labels: str) -> Body:

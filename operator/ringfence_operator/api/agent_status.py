@@ -8,6 +8,7 @@ from pydantic import Field
 from ringfence_operator.api.conditions import Condition
 from ringfence_operator.api.model import Items, Model, Timestamp
 from ringfence_operator.api.rule import ListMap
+from ringfence_operator.api.run_time import RunTime
 
 Short = Annotated[str, Field(max_length=253)]
 Conditions = Annotated[Items[Condition], Field(max_length=16), ListMap(("type",))]
@@ -36,6 +37,7 @@ class Source(StrEnum):
     CEILING = "Ceiling"
     ISOLATION = "Isolation"
     CLUSTER = "Cluster"
+    QUOTA = "Quota"
 
 
 class EffectiveValue(Model):
@@ -49,6 +51,9 @@ class EffectiveValue(Model):
 
     source: Source
     """Who set it: the strictest of those who had a say."""
+
+    object: Short | None = None
+    """Name of the Quota, where one set it."""
 
 
 class LastFailure(Model):
@@ -81,6 +86,9 @@ class LastExit(Model):
 
     message: Annotated[str, Field(max_length=4096)] | None = None
     """What the container left in its termination message."""
+
+    memory_limit: EffectiveValue | None = None
+    """The memory limit that it passed, and who set it, where it was killed for that."""
 
 
 class AgentStatus(Model):
@@ -127,6 +135,9 @@ class AgentStatus(Model):
 
     effective: Annotated[Items[EffectiveValue], Field(max_length=32), ListMap(("name",))] = ()
     """The limits in force, and where each came from."""
+
+    run_time: RunTime | None = None
+    """How long the agent's pods ran, where a Quota limits that for each agent."""
 
     spec_hash: Annotated[str, Field(max_length=128)] | None = None
     """Hash of those fields of the spec that the running pod was made from."""

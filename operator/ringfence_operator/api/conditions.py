@@ -39,6 +39,8 @@ class ConditionType(Documented):
         "SidecarOutdated",
         "The pod's sidecar would be made otherwise now; absent otherwise. spec.sidecar.update says what comes of it.",
     )
+    NETWORK_CLOSED = "NetworkClosed", "A Quota's networkBytes are used up, and nothing goes out; absent otherwise."
+    LIMITS_OUTDATED = "LimitsOutdated", "A Quota's limit is not the running pod's yet; absent otherwise."
     SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
     COMPLETE = "Complete", "The agent has come to its end: True if it succeeded, False if it failed; absent before."
 
@@ -82,7 +84,10 @@ class Reason(Documented):
     WORKSPACE_EXISTS = "WorkspaceExists", "A claim of the workspace's name exists and is not this agent's."
     WORKSPACE_NOT_FOUND = "WorkspaceNotFound", "The claim to adopt is not a workspace that an agent left behind."
     NAME_TAKEN = "NameTaken", "A pod or Service of the agent's name exists and is not this agent's."
-    QUOTA_EXCEEDED = "QuotaExceeded", "A ResourceQuota of the namespace refuses the pod."
+    QUOTA_EXCEEDED = (
+        "QuotaExceeded",
+        "A Quota is used up, or it or a ResourceQuota of the namespace leaves no room for the pod.",
+    )
     ADMISSION_REFUSED = "AdmissionRefused", "An admission check of the cluster refuses the pod."
     POD_INVALID = "PodInvalid", "The API server refuses the pod; the message says which field."
     INVALID_SPEC = "InvalidSpec", "The object does not fit this operator's models: install the matching CRDs."
@@ -117,6 +122,12 @@ class Reason(Documented):
     NO_STORE = "NoStore", "A limit that agents share needs a Redis, and the operator was started without one."
     STORE_UNAVAILABLE = "StoreUnavailable", "The shared counters cannot be read; onStoreUnavailable decides meanwhile."
     NOT_SUPPORTED = "NotSupported", "This cluster cannot keep a limit as it is written; the message says which and why."
+
+    KUBELET_UNREACHABLE = "KubeletUnreachable", "A kubelet does not say how much memory agents use; the limit is kept."
+    RESIZE_REFUSED = "ResizeRefused", "The API server does not let the running pod have what a Quota leaves it."
+    RESIZE_DEFERRED = "ResizeDeferred", "The kubelet gives the running pod what a Quota leaves it later."
+    RESIZE_INFEASIBLE = "ResizeInfeasible", "The kubelet cannot give the running pod what a Quota leaves it."
+    NEEDS_NEW_POD = "NeedsNewPod", "A Quota limits what a running pod keeps; the next pod is made with it."
 
     UNSCHEDULABLE = "Unschedulable", "No node can take the pod; the message is the scheduler's."
     IMAGE_NOT_FOUND = "ImageNotFound", "The image cannot be pulled."

@@ -14,6 +14,7 @@ from ringfence_operator.api.network import LabelSelector
 from ringfence_operator.api.quantity import Quantity
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcement, Enforcer, Resource, Scope, Window, resources_of
 from ringfence_operator.api.rule import ListMap, Rule
+from ringfence_operator.api.run_time import SharedRunTime
 
 SOFT_DEADLINE_SECONDS = 30
 
@@ -68,6 +69,12 @@ def _matrix_rules() -> tuple[Rule, ...]:
 _WHOLE = tuple(resource for resource in MATRIX if resource is not Resource.CPU)
 _UNMEASURED = tuple(resource for resource, row in MATRIX.items() if not row.is_measured)
 _MAX = "string(self.max)"
+_FLOAT = f"quantity({_MAX}).asApproximateFloat()"
+_IS_WHOLE = (
+    f"quantity({_MAX}).isInteger()"
+    # For isInteger, 1.5Gi is none.
+    f" || (quantity({_MAX}).isLessThan(quantity('1E')) && double(int({_FLOAT})) == {_FLOAT})"
+)
 
 
 class Limit(Model):
@@ -87,7 +94,7 @@ class Limit(Model):
             ".max",
         ),
         Rule(
-            f"!(self.resource in {_names(_WHOLE)}) || !isQuantity({_MAX}) || quantity({_MAX}).isInteger()",
+            f"!(self.resource in {_names(_WHOLE)}) || !isQuantity({_MAX}) || {_IS_WHOLE}",
             "write a whole number, such as 100, 5k or 10Gi",
             ".max",
         ),
@@ -236,6 +243,9 @@ class QuotaStatus(Model):
 
     tightest: Short = ""
     """The limit that is nearest its end, such as queries 80/100 per Hour."""
+
+    run_time: SharedRunTime | None = None
+    """How long its agents' pods ran, where it has a Shared limit on that."""
 
     limits: Annotated[Items[LimitStatus], Field(max_length=32), ListMap(("resource", "window", "scope"))] = ()
     """Every limit, and where it stands."""

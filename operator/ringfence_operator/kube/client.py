@@ -26,6 +26,7 @@ WATCH_SECONDS = 240.0
 
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
 _THROTTLED_TRIES = 3
 _WATCH_GRACE = 15.0
 
@@ -163,6 +164,10 @@ class Client:
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         """Merge `body` into the object at `path`; with a metadata.resourceVersion in it a race raises ConflictError."""
         return await self._write("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _MERGE)
+
+    async def strategic_patch(self, path: str, body: Raw) -> Raw:
+        """Merge `body` into the object at `path`, its lists by the keys of their items; for Kubernetes' own kinds."""
+        return await self._write("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _STRATEGIC)
 
     async def delete(
         self,

@@ -9,6 +9,7 @@ import structlog
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_status import AgentState, AgentStatus
 from ringfence_operator.api.conditions import ConditionType, Reason, Status, find_condition
+from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.errors import ForbiddenError, InvalidError, NotFoundError
 from ringfence_operator.reconcile.claim import apply_reclaim_policy, create_claim
 from ringfence_operator.reconcile.context import NODE_SECONDS, Context, build_context
@@ -16,10 +17,14 @@ from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Gateway
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.memory_use import Kill
+from ringfence_operator.reconcile.meters import Meters, publish_meter
 from ringfence_operator.reconcile.network import Enforced, Networks, enforcement, settles_in
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
+from ringfence_operator.reconcile.quota_admission import ask_for_place, leave_line, wake_next
 from ringfence_operator.reconcile.report import report
+from ringfence_operator.reconcile.resize import resize_pod
 from ringfence_operator.reconcile.service import apply_service
 from ringfence_operator.reconcile.sidecar import SharedCache, publish_sidecar
 from ringfence_operator.reconcile.sidecars import Sidecars
@@ -71,6 +76,8 @@ class Tools:
     gateway: Gateway | None = None
     sidecars: Sidecars | None = None
     """None where no control process is fed."""
+    meters: Meters | None = None
+    """None without an egress gateway."""
     shared_cache: SharedCache = lambda _: None
 
 
@@ -84,6 +91,8 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     view, kube = tools.view, tools.kube
     context = build_context(agent, view, now=now)
     decision = decide(context)
+    if decision.step is not Step.CREATE:
+        leave_line(agent.key, view)
     match decision.step:
         case Step.WAIT:
             return ENDING_SECONDS
@@ -96,11 +105,12 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await delete_pod(context, decision, view, kube)
             context = build_context(agent, view, now=now)
         case Step.KEEP:
-            await confine_pod(context, view, kube, tools.networks)
+            is_closed = tools.meters is not None and tools.meters.is_closed(agent.metadata.uid)
+            await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
+            await resize_pod(context, view, kube)
+            context = replace(context, refused_share=view.refused_shares.get(agent.key))
             decision = await ask_why_stuck(context, decision, kube)
-    if tools.sidecars:
-        ways = tools.networks.sidecars.ways
-        publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
+    _publish(context, decision, tools)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
@@ -109,6 +119,16 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     settles = settles_in(context, view, tools.gateway)
     waits = (again, settles, None if context.is_node_known else NODE_SECONDS)
     return min((each for each in waits if each is not None), default=None)
+
+
+def _publish(context: Context, decision: Decision, tools: Tools) -> None:
+    """Have the pod's sidecar, and the gateway's meters, told what holds for it now."""
+    view, record = tools.view, tools.view.agents.get(*context.agent.key)
+    if tools.sidecars:
+        ways = tools.networks.sidecars.ways
+        publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
+    if tools.meters and record is not None:
+        publish_meter(record, view, tools.meters)
 
 
 async def _expire(agent: Agent, kube: Kube) -> None:
@@ -124,19 +144,20 @@ async def _expire(agent: Agent, kube: Kube) -> None:
 async def _create(context: Context, tools: Tools) -> tuple[Context, Decision]:
     """Make the pod, and before it everything that must be there first; a refusal becomes the decision."""
     agent, view = context.agent, tools.view
+    waits = await ask_for_place(context, view, tools.kube)
+    if waits is not None:
+        return context, waits
     try:
-        await tools.networks.prepare(context)
-        claim = claim_name(agent)
-        if claim is None:
-            await create_pod(context, view, tools.kube)
-        else:
-            await _create_with_claim(context, claim, tools)
-    except TakenError as error:
-        return context, _refused(error.taken, str(error), is_stalled=False)
-    except ForbiddenError as error:
-        return context, _refused(_why_forbidden(str(error)), str(error), is_stalled=False)
-    except InvalidError as error:
-        return context, _refused(Reason.POD_INVALID, str(error), is_stalled=True)
+        with view.places.held(agent.key):
+            await tools.networks.prepare(context)
+            claim = claim_name(agent)
+            if claim is None:
+                await create_pod(context, view, tools.kube)
+            else:
+                await _create_with_claim(context, claim, tools)
+    except (TakenError, ForbiddenError, InvalidError) as error:
+        wake_next(agent.metadata.namespace, view)
+        return context, _refusal(error)
     if agent.status.observed_generation < 0:
         # A new agent's status waits for what becomes of the pod: nothing of it is worth a look now.
         return context, decide(context)
@@ -152,6 +173,16 @@ async def _create_with_claim(context: Context, claim: str, tools: Tools) -> None
         if decide(context).step is Step.CREATE:
             await create_claim(context, tools.view, tools.kube)
             await create_pod(context, tools.view, tools.kube)
+
+
+def _refusal(error: TakenError | ForbiddenError | InvalidError) -> Decision:
+    match error:
+        case TakenError():
+            return _refused(error.taken, str(error), is_stalled=False)
+        case ForbiddenError():
+            return _refused(_why_forbidden(str(error)), str(error), is_stalled=False)
+        case _:
+            return _refused(Reason.POD_INVALID, str(error), is_stalled=True)
 
 
 def _refused(reason: Reason, message: str, *, is_stalled: bool) -> Decision:
@@ -191,7 +222,9 @@ def _while_in_force(decision: Decision, enforced: Enforced) -> Decision:
 async def _report(context: Context, decision: Decision, enforced: Enforced, tools: Tools) -> float | None:
     """Write the status if it differs, and an Event for a transition that somebody may want to know of."""
     agent = context.agent
-    status = agent_status(context, decision, enforced=enforced)
+    network = tools.meters.allowed(agent.metadata.uid) if tools.meters else None
+    status = agent_status(context, decision, enforced=enforced, network=network)
+    _tell_of_kill(agent, status, tools.view)
     if status == agent.status:
         return decision.look_again
     wait = _patience(context, status)
@@ -205,6 +238,17 @@ async def _report(context: Context, decision: Decision, enforced: Enforced, tool
         tools.view.agents.store(answer, wakes=not decision.is_ready or decision.is_finished)
         log.info("agent.status", state=status.state, reason=decision.reason)
     return decision.look_again
+
+
+def _tell_of_kill(agent: Agent, status: AgentStatus, view: View) -> None:
+    """A quota whose memory limit killed the agent says so, too."""
+    last = status.last_exit
+    limit = last.memory_limit if last else None
+    if last and limit and limit.object:
+        time = format_timestamp(last.time) if last.time else ""
+        view.memory.killed(
+            (agent.metadata.namespace, limit.object), agent.metadata.uid, Kill(agent.metadata.name, time)
+        )
 
 
 def _patience(context: Context, status: AgentStatus) -> float | None:

@@ -146,6 +146,23 @@ def _sidecar(context: Context) -> Refusal | None:
     return Refusal(Reason.SIDECAR_UNAVAILABLE, message, is_stalled=False)
 
 
+def _bandwidth(context: Context) -> Refusal | None:
+    """Nobody can ask a network plug-in whether it heeds the annotation, so whoever installs the operator says so."""
+    limit = context.effective.bandwidth
+    if limit is None or context.settings.bandwidth_annotations:
+        return None
+    return Refusal(Reason.NOT_SUPPORTED, why_no_bandwidth(limit.object), is_stalled=False)
+
+
+def why_no_bandwidth(quota: str) -> str:
+    """Return why a limit on bandwidth is not kept, and what to do."""
+    return (
+        f"Quota {quota} limits networkBandwidth, and nobody has said that the network plug-in heeds the annotations "
+        "kubernetes.io/ingress-bandwidth and egress-bandwidth: if it does, start the operator with "
+        "RINGFENCE_OPERATOR_BANDWIDTH_ANNOTATIONS=true, else leave the limit out"
+    )
+
+
 def _runtime_class(context: Context) -> Refusal | None:
     named = context.policy.spec.runtime_class_name if context.policy else None
     if named and named not in context.runtime_classes:
@@ -200,6 +217,7 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _connectors,
     _sidecar,
     _port_set,
+    _bandwidth,
     _runtime_class,
     _deadline,
     _workspace,

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringfence_operator.api.agent import Agent, Mode
+from ringfence_operator.api.agent_status import EffectiveValue
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
+from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
@@ -14,7 +16,10 @@ from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.observed import Claim
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.pod import pod_hash, spec_hash
+from ringfence_operator.resources.present import memory_limit
+from ringfence_operator.resources.quota_caps import caps_of
 from ringfence_operator.resources.record import secrets_of
+from ringfence_operator.resources.share import RefusedShare
 from ringfence_operator.resources.sidecar import Sidecar
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
@@ -52,6 +57,10 @@ class Context:
     """True if the control server's authority is known, which the sidecar needs."""
     reserved_secret: tuple[str, str] | None
     """A Secret that the agent names although a Connector uses it, and that Connector."""
+    allowances: tuple[Allowance, ...]
+    """How long its pods may still run, by each quota that says so."""
+    refused_share: RefusedShare | None
+    """What its running pod could not be given of its node."""
     settings: Settings
     spec_hash: str
     pod_hash: str
@@ -113,6 +122,11 @@ class Context:
         return self.pod if self.pod and self.pod.owner_uid == self.agent.metadata.uid else None
 
     @property
+    def memory_limit(self) -> EffectiveValue | None:
+        """The memory limit that the agent's pod has, and who set it; None without a pod."""
+        return memory_limit(self.agent.status, self.effective, self.own_pod) if self.own_pod else None
+
+    @property
     def is_pod_of_old_run(self) -> bool:
         """True if the pod was made from other fields of the agent than it has now."""
         return self.pod is not None and self.pod.spec_hash.partition(".")[0] != self.spec_hash
@@ -156,11 +170,12 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     claim = claim_name(agent)
     found = bindings(agent, view) if agent.spec.connectors else Bindings()
     quotas = quotas_of(agent, view)
+    own = pod if pod is not None and pod.owner_uid == agent.metadata.uid else None
     return Context(
         agent=agent,
         policy=policy,
         missing_policy=missing,
-        effective=effective(agent, policy, view.settings, around),
+        effective=effective(agent, policy, view.settings, around, caps_of(quotas)),
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
@@ -174,6 +189,8 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         sidecar=sidecar_of(found, view, has_call_limits=has_call_limits(quotas)),
         has_authority=bool(view.control.authority),
         reserved_secret=reserved_secret(namespace, secrets_of(agent), view),
+        allowances=allowances(agent, own, quotas, view.run_times, now),
+        refused_share=view.refused_shares.get(agent.key),
         settings=view.settings,
         spec_hash=spec_hash(agent),
         pod_hash=pod_hash(agent, policy),

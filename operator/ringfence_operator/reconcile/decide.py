@@ -10,6 +10,8 @@ from ringfence_operator.api.sidecar import SidecarUpdate
 from ringfence_operator.reconcile.checks import Refusal, refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
+from ringfence_operator.reconcile.pause import spent_allowance, was_paused
+from ringfence_operator.reconcile.pod_seconds import Allowance
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.observed_pod import Pod
 
@@ -59,7 +61,12 @@ def decide(context: Context) -> Decision:
     found = refusal(context)
     if found and (found.stops_pod or context.own_pod is None):
         return _refused(context, found)
+    if spent := spent_allowance(context):
+        return _paused(context, spent)
     decision = _without_pod(context) if context.pod is None else _with_pod(context, context.pod)
+    if decision.is_ready and not decision.is_finished and context.allowances:
+        lasts = min(each.lasts for each in context.allowances)
+        decision = replace(decision, look_again=min(lasts, decision.look_again or lasts))
     if found and decision.is_ready and not decision.is_finished:
         # It goes on running as it was confined, and would not be started anew.
         return replace(
@@ -115,6 +122,18 @@ def _suspended(context: Context) -> Decision:
     return _leaving(context, pod, Reason.STOPPING, "the pod is stopping, because the agent is suspended")
 
 
+def _paused(context: Context, spent: Allowance) -> Decision:
+    pod = context.own_pod
+    wait = (spent.free_at - context.now).total_seconds()
+    return Decision(
+        step=Step.KEEP if pod is None or pod.deleting_since else Step.FORGET if context.is_node_gone else Step.DELETE,
+        state=AgentState.SUSPENDED,
+        reason=Reason.QUOTA_EXCEEDED,
+        message=spent.words(),
+        look_again=max(wait, 1.0),
+    )
+
+
 def _leaving(context: Context, pod: Pod, reason: Reason, message: str) -> Decision:
     """The pod has to go first: delete it, unless it is on its way already."""
     state = AgentState.TERMINATING if reason is Reason.STOPPING else AgentState.RESTARTING
@@ -155,6 +174,8 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
     is_lost = context.is_node_gone and bool(pod.deleting_since)
     if context.is_counted(pod) and not is_lost:
         return _after_failure(context, pod)
+    if pod.deleting_since and was_paused(context):
+        return _leaving(context, pod, Reason.REPLACING, "the pod is being deleted; another one follows")
     stale = _why_stale(context, pod)
     if stale:
         return _leaving(context, pod, Reason.REPLACING, stale)
@@ -167,7 +188,7 @@ def _with_pod(context: Context, pod: Pod) -> Decision:
 def _alive(context: Context, pod: Pod) -> Decision:
     if _is_ending(context, pod):
         return Decision(step=Step.WAIT, state=AgentState.RUNNING, reason=Reason.STOPPING, message="")
-    found = diagnose(pod, context.effective)
+    found = diagnose(pod, context.effective, context.memory_limit)
     return Decision(
         step=Step.KEEP, state=found.state, reason=found.reason, message=found.message, is_ready=found.is_ready
     )
@@ -239,19 +260,20 @@ def _failed(context: Context, pod: Pod) -> Decision:
     if pod.reason == "DeadlineExceeded":
         return _over_time(context)
     if is_disrupted(pod):
-        return _leaving(context, pod, Reason.EVICTED, why_failed(pod))
+        return _leaving(context, pod, Reason.EVICTED, why_failed(pod, context.memory_limit))
     spec = context.agent.spec
     failures = context.failures_with(pod)
     if spec.effective_restart_policy is RestartPolicy.NEVER:
-        return _end(AgentState.FAILED, Reason.FAILED, why_failed(pod), failures=failures)
+        return _end(AgentState.FAILED, Reason.FAILED, why_failed(pod, context.memory_limit), failures=failures)
     if spec.mode is Mode.TASK and failures > spec.backoff.limit:
-        message = f"failed {failures} times, with backoff.limit {spec.backoff.limit}; the last time: {why_failed(pod)}"
+        why = why_failed(pod, context.memory_limit)
+        message = f"failed {failures} times, with backoff.limit {spec.backoff.limit}; the last time: {why}"
         return _end(AgentState.FAILED, Reason.BACKOFF_LIMIT_EXCEEDED, message, failures=failures)
     return Decision(
         step=Step.KEEP,
         state=AgentState.RESTARTING,
         reason=failure_reason(pod),
-        message=why_failed(pod),
+        message=why_failed(pod, context.memory_limit),
         failures=failures,
         look_again=0.0,
     )
@@ -268,6 +290,6 @@ def _after_failure(context: Context, pod: Pod) -> Decision:
         step=Step.KEEP if wait > 0 or pod.deleting_since else Step.DELETE,
         state=AgentState.RESTARTING,
         reason=failure_reason(pod),
-        message=why_failed(pod),
+        message=why_failed(pod, context.memory_limit),
         look_again=wait if wait > 0 else None,
     )

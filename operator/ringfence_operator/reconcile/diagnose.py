@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from ringfence_operator.api.agent_status import AgentState
+from ringfence_operator.api.agent_status import AgentState, EffectiveValue, Source
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.observed_pod import Exit, Pod
+from ringfence_operator.resources.present import limit_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ _HELP = {
 }
 
 
-def diagnose(pod: Pod, effective: Effective) -> Diagnosis:
-    """Return what the pod's status means for the agent."""
+def diagnose(pod: Pod, effective: Effective, memory: EffectiveValue | None = None) -> Diagnosis:
+    """Return what the pod's status means for the agent; `memory` is the limit that it has, if that is known."""
     if pod.ready:
         return Diagnosis(AgentState.RUNNING, Reason.RUNNING, f"running on node {pod.node}", is_ready=True)
     if pod.unschedulable:
@@ -53,7 +54,7 @@ def diagnose(pod: Pod, effective: Effective) -> Diagnosis:
     if found := _why_waiting(pod):
         return found
     if pod.exit and not pod.running_since:
-        return _between_runs(pod, effective)
+        return _between_runs(pod, effective, memory)
     if pod.running_since:
         message = "the container runs and is not ready yet; see probes" if pod.is_sidecar_ready else _SIDECAR_NOT_READY
         return Diagnosis(AgentState.STARTING, Reason.NOT_READY, message)
@@ -72,7 +73,11 @@ def _why_waiting(pod: Pod) -> Diagnosis | None:
     return None
 
 
-def _between_runs(pod: Pod, effective: Effective) -> Diagnosis:
+def _raise_it(limit: EffectiveValue) -> str:
+    return "raise it there" if limit.source is Source.QUOTA else "raise resources.limits.memory"
+
+
+def _between_runs(pod: Pod, effective: Effective, memory: EffectiveValue | None) -> Diagnosis:
     """The kubelet will start the container again; `pod.exit` says how it ended."""
     ended = pod.exit
     if ended is None:
@@ -81,10 +86,10 @@ def _between_runs(pod: Pod, effective: Effective) -> Diagnosis:
         message = f"{ended.message or 'the command cannot be started'}; {_HELP[Reason.START_FAILED]}"
         return Diagnosis(AgentState.RESTARTING, Reason.START_FAILED, message)
     if ended.oom_killed:
-        limit = effective.limits["memory"]
+        limit = memory or next(row for row in effective.rows() if row.name == "memory")
         message = (
-            f"killed by the kernel for passing its memory limit of {limit.value} ({limit.source}), "
-            f"restarts so far: {pod.restarts}; raise resources.limits.memory or use less"
+            f"killed by the kernel for passing its memory limit of {limit_words(limit)}, "
+            f"restarts so far: {pod.restarts}; {_raise_it(limit)}, or use less"
         )
         return Diagnosis(AgentState.RESTARTING, Reason.OUT_OF_MEMORY, message)
     message = f"the command ended with exit code {ended.code}, restarts so far: {pod.restarts}{_last_words(ended)}"
@@ -112,10 +117,12 @@ def failure_reason(pod: Pod) -> Reason:
     return Reason.EVICTED if pod.reason == "Evicted" else Reason.CRASHED
 
 
-def why_failed(pod: Pod) -> str:
-    """Return a sentence about a failed pod that helps."""
+def why_failed(pod: Pod, memory: EffectiveValue | None = None) -> str:
+    """Return a sentence about a failed pod that helps; `memory` is the limit that it had, if that is known."""
     if pod.exit and pod.exit.oom_killed:
-        return "killed by the kernel for passing its memory limit: raise resources.limits.memory or use less"
+        limit = f" of {limit_words(memory)}" if memory else ""
+        advice = _raise_it(memory) if memory else "raise resources.limits.memory"
+        return f"killed by the kernel for passing its memory limit{limit}: {advice}, or use less"
     if pod.reason or pod.disrupted:
         return f"{pod.reason or pod.disrupted}: {pod.message or 'the pod was taken off its node'}"
     if pod.exit:

@@ -15,6 +15,7 @@ from ringfence_operator.reconcile.create import TakenError, create_own, is_owned
 from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
+from ringfence_operator.reconcile.quotas import counted
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
 from ringfence_operator.resources.way_out import WayOut, cluster_dns, way_out
@@ -54,6 +55,7 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         seconds_left=None if left is None else int(left),
         way_out=_way_out(context),
         sidecar=context.sidecar,
+        quotas=counted(context.quotas),
     )
     answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
     if answer is None:
@@ -93,8 +95,11 @@ async def delete_pod(context: Context, decision: Decision, view: View, kube: Kub
         view.pods.store(answer)
 
 
-async def confine_pod(context: Context, view: View, kube: Kube, networks: Networks) -> None:
-    """Bring back what confines a running pod: the NetworkPolicies, and the labels that they select by."""
+async def confine_pod(context: Context, view: View, kube: Kube, networks: Networks, *, is_closed: bool = False) -> None:
+    """Bring back what confines a running pod: the NetworkPolicies, and the labels that they select by.
+
+    `is_closed`: nothing of the network is left to it, so the label goes by which its policy opens anything.
+    """
     pod = context.own_pod
     if pod is None or pod.deleting_since or context.agent.status.finished_at:
         return
@@ -105,7 +110,10 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
         cluster_policy=_cluster_policy(context),
         connectors=context.bindings.names,
         has_sidecar=bool(pod.sidecar_hash),
+        quotas=counted(context.quotas),
     )
+    if is_closed:
+        wanted = {key: value for key, value in wanted.items() if key not in (labels.POLICY, labels.CLUSTER_POLICY)}
     changed = _differing(wanted, pod.labels)
     if changed:
         identity = {"namespace": pod.meta.namespace, "name": pod.meta.name, "uid": pod.meta.uid}

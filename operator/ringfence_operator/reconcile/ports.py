@@ -22,6 +22,9 @@ class Kube(Protocol):
     async def merge_patch(self, path: str, body: Raw) -> Raw:
         """Merge `body` into the object at `path`."""
 
+    async def strategic_patch(self, path: str, body: Raw) -> Raw:
+        """Merge `body` into the object at `path`, its lists by the keys of their items."""
+
     async def delete(
         self,
         path: str,

@@ -50,7 +50,7 @@ async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> 
         return None
     agents = agents_of(quota, tools.view)
     _share_out(quota, agents, tools)
-    status = quota_status(quota, Found(len(agents), _uses(quota, tools)), now=now)
+    status = quota_status(quota, Found(len(agents), _uses(quota, tools), tools.view.run_times.said(quota)), now=now)
     _measure(quota, status, tools)
     again = _next_look(status, now)
     if status == quota.status:
@@ -69,6 +69,8 @@ def remove_quota(namespace: str, name: str, tools: QuotaTools) -> None:
     tools.told.pop(key, None)
     tools.teller.forget(key)
     tools.view.quota_knowledge.forget(key)
+    tools.view.memory.forget(key)
+    tools.view.places.forget(key)
 
 
 def _share_out(quota: Quota, agents: set[Key], tools: QuotaTools) -> None:

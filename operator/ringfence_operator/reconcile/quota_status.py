@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
 from ringfence_operator.api.quota import Limit, Quota, QuotaStatus
+from ringfence_operator.api.run_time import SharedRunTime
 from ringfence_operator.reconcile.quota_figures import describe, limit_status, tightest_of
 from ringfence_operator.reconcile.quota_use import Use
 
@@ -19,6 +20,8 @@ class Found:
 
     agents: int
     uses: Mapping[str, Use]
+    run_time: SharedRunTime | None = None
+    """How long the pods of its agents ran, where it limits that for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ def quota_status(quota: Quota, found: Found, *, now: datetime) -> QuotaStatus:
         agents=found.agents,
         tightest=describe(tightest) if tightest else "",
         limits=rows,
+        run_time=found.run_time,
     )
 
 

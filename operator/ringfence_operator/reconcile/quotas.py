@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.quota import Limit, Quota
-from ringfence_operator.api.quota_matrix import MATRIX, Enforcer
+from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
 from ringfence_operator.reconcile.quota_index import BY_LABEL, BY_QUOTA, BY_SELECTOR, keys_of
 from ringfence_operator.reconcile.quota_knowledge import share_of
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View
@@ -28,9 +28,12 @@ def quotas_of_record(agent: AgentRecord, view: View) -> tuple[Quota, ...]:
 def missing_quota(agent: Agent, view: View) -> str | None:
     """Return the name of the quota that `agent` names and that does not exist, or None."""
     ref = agent.spec.quota_ref
-    if ref is None or _present(agent.metadata.namespace, ref.name, view):
-        return None
-    return ref.name
+    return _missing(agent.metadata.namespace, ref.name if ref else "", view)
+
+
+def missing_quota_of(agent: AgentRecord, view: View) -> str | None:
+    """Return the same for an agent as the cache keeps it."""
+    return _missing(agent.namespace, agent.quota, view)
 
 
 def agents_of(quota: Quota, view: View) -> set[Key]:
@@ -43,6 +46,18 @@ def agents_of(quota: Quota, view: View) -> set[Key]:
     groups = [view.agents.keys_by(BY_LABEL, (namespace, *each)) for each in selector.match_labels.items()]
     candidates = min(groups, key=len) if groups else view.agents.keys_by(BY_NAMESPACE, namespace)
     return found | {key for key in candidates if selects(body, view.agents.cache[key].labels)}
+
+
+def concerned(old: Quota | None, new: Quota | None, view: View) -> set[Key]:
+    """Return the agents that a change of a quota concerns: those before and after; none, if only its status changed."""
+    if old and new and _said(old) == _said(new):
+        return set()
+    return {key for each in (old, new) if each is not None for key in agents_of(each, view)}
+
+
+def _said(quota: Quota) -> tuple[object, ...]:
+    meta = quota.metadata
+    return meta.uid, meta.generation, meta.deletion_timestamp
 
 
 def share_among(quota: Quota, view: View) -> int:
@@ -60,6 +75,12 @@ def limits_of(quotas: Iterable[Quota], enforcer: Enforcer) -> list[tuple[Quota, 
     return sorted(kept, key=lambda it: (it[0].metadata.name, it[1].id))
 
 
+def counted(quotas: Iterable[Quota]) -> tuple[str, ...]:
+    """Return the names of the quotas that an agent's pod carries, since it counts for them while it runs."""
+    kept = (Resource.AGENTS, Resource.POD_SECONDS)
+    return tuple(each.metadata.name for each in quotas if any(limit.resource in kept for limit in each.spec.limits))
+
+
 def has_call_limits(quotas: Iterable[Quota]) -> bool:
     """Return True if one of the quotas has a limit that sidecars keep."""
     return bool(limits_of(quotas, Enforcer.SIDECAR))
@@ -70,6 +91,10 @@ def has_sidecar(agent: AgentRecord, view: View) -> bool:
     pod = view.pods.get(agent.namespace, agent.name)
     has = bool(agent.connectors) or (pod is not None and bool(pod.sidecar_hash))
     return has or has_call_limits(quotas_of_record(agent, view))
+
+
+def _missing(namespace: str, named: str, view: View) -> str | None:
+    return named if named and _present(namespace, named, view) is None else None
 
 
 def _present(namespace: str, name: str, view: View) -> Quota | None:

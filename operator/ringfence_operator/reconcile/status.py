@@ -6,15 +6,21 @@ from ringfence_operator.api.agent_status import AgentState, AgentStatus, LastExi
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision, Step
+from ringfence_operator.reconcile.network_quota import Allowed
+from ringfence_operator.reconcile.resize import lagging
+from ringfence_operator.reconcile.run_time import run_time
 from ringfence_operator.resources.observed_pod import Exit
+from ringfence_operator.resources.present import present_rows
 from ringfence_operator.resources.volumes import claim_name
 
 
-def agent_status(context: Context, decision: Decision, *, enforced: tuple[bool, Reason, str] | None) -> AgentStatus:
+def agent_status(
+    context: Context, decision: Decision, *, enforced: tuple[bool, Reason, str] | None, network: Allowed | None = None
+) -> AgentStatus:
     """Return the status after this pass.
 
     `enforced` is what is known about the confinement of the pod: whether it holds, reason and message; None without
-    a pod.
+    a pod. `network` is what quotas leave it of the network; None where none limits it.
     """
     before = context.agent.status
     pod = context.own_pod if not context.is_pod_of_old_run else None
@@ -22,7 +28,7 @@ def agent_status(context: Context, decision: Decision, *, enforced: tuple[bool, 
     failures = decision.failures if decision.failures is not None else (0 if is_suspended else context.failures)
     return AgentStatus(
         observed_generation=context.agent.metadata.generation,
-        conditions=_conditions(context, decision, enforced),
+        conditions=_conditions(context, decision, enforced, network),
         state=decision.state,
         pod_name=pod.meta.name if pod else None,
         pod_uid=pod.meta.uid if pod else None,
@@ -35,9 +41,10 @@ def agent_status(context: Context, decision: Decision, *, enforced: tuple[bool, 
         last_exit=_last_exit(context),
         workspace_claim=claim_name(context.agent),
         # A pod keeps what it was made with: a setting changed since then holds for the next one.
-        effective=before.effective
+        effective=present_rows(before, context.effective, pod)
         if pod and before.pod_uid == pod.meta.uid and before.effective
         else context.effective.rows(),
+        run_time=run_time(before.run_time, context.own_pod, context.quotas, context.now),
         spec_hash=context.spec_hash,
     )
 
@@ -61,7 +68,8 @@ def _last_exit(context: Context) -> LastExit | None:
     found = context.own_pod.exit if context.own_pod else None
     if found is None:
         return context.agent.status.last_exit
-    return _exit(found)
+    last = _exit(found)
+    return last.model_copy(update={"memory_limit": context.memory_limit}) if last.oom_killed else last
 
 
 def _exit(found: Exit) -> LastExit:
@@ -76,7 +84,7 @@ def _exit(found: Exit) -> LastExit:
 
 
 def _conditions(
-    context: Context, decision: Decision, enforced: tuple[bool, Reason, str] | None
+    context: Context, decision: Decision, enforced: tuple[bool, Reason, str] | None, network: Allowed | None
 ) -> tuple[Condition, ...]:
     generation = context.agent.metadata.generation
     conditions: tuple[Condition, ...] = context.agent.status.conditions
@@ -100,7 +108,11 @@ def _conditions(
     lacks = "" if is_suspended or decision.is_finished else context.sidecar_lacks
     advice = "it stays so until the pod is replaced; write spec.sidecar.update: Immediately to replace it now"
     say(ConditionType.SIDECAR_OUTDATED, bool(lacks) or None, Reason.SIDECAR_OUTDATED, f"{lacks}; {advice}")
-    say(ConditionType.SUSPENDED, is_suspended or None, reason, message)
+    is_closed = network is not None and network.is_spent and context.own_pod is not None
+    say(ConditionType.NETWORK_CLOSED, is_closed or None, Reason.QUOTA_EXCEEDED, network.words if network else "")
+    lags = lagging(context, context.refused_share)
+    say(ConditionType.LIMITS_OUTDATED, bool(lags) or None, *(lags or (Reason.IN_FORCE, "")))
+    say(ConditionType.SUSPENDED, decision.state is AgentState.SUSPENDED or None, reason, message)
     complete = decision.state is AgentState.SUCCEEDED if decision.is_finished else None
     say(ConditionType.COMPLETE, complete, reason, message)
     has_pod = context.own_pod is not None and decision.step is not Step.FORGET

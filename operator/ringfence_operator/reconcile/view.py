@@ -10,9 +10,13 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
+from ringfence_operator.reconcile.memory_use import MemoryUse
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
+from ringfence_operator.reconcile.quota_places import Places
+from ringfence_operator.reconcile.shared_run_time import SharedRunTimes
 from ringfence_operator.resources.authority import Authority
 from ringfence_operator.resources.cilium_network_policy import CiliumPolicy
 from ringfence_operator.resources.effective import Surroundings
@@ -21,6 +25,7 @@ from ringfence_operator.resources.observed import Claim, GatewayPod, Named, Netw
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.reserved import host_cidr, reserved_cidrs
+from ringfence_operator.resources.share import RefusedShare
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
 
@@ -140,6 +145,22 @@ class View:
     cilium: Cilium | None = None
     """None unless Cilium judges names."""
     control: ControlKnowledge = field(default_factory=ControlKnowledge)
+    places: Places = field(default_factory=Places)
+    run_times: SharedRunTimes = field(default_factory=SharedRunTimes)
+    memory: MemoryUse = field(default_factory=MemoryUse)
+    refused_shares: dict[tuple[str, str], RefusedShare] = field(default_factory=dict)
+    """By agent, what its running pod could not be given of its node."""
+
+    def __post_init__(self) -> None:
+        """Let what counts pods' time see them."""
+        self.run_times.pods = self.quota_pods
+
+    def quota_pods(self, quota: Quota) -> list[Pod]:
+        """Return the pods that count for a quota while they run, those that have ended besides."""
+        keys = [*self.pods.keys_by(BY_POD_QUOTA, (*quota.key, True))]
+        keys += self.pods.keys_by(BY_POD_QUOTA, (*quota.key, False))
+        return [self.pods.cache[key] for key in keys]
+
     quota_knowledge: QuotaKnowledge = field(default_factory=QuotaKnowledge)
 
     def agent(self, namespace: str, name: str) -> Agent | None:
@@ -248,12 +269,13 @@ class View:
     def rivals(self, agent: Agent) -> Iterable[str]:
         """Yield the agents that `agent`'s claim is to be left to: whoever has a pod on it, else the oldest."""
         for namespace, name in self.other_users(agent):
-            other, pod = self._readable(namespace, name), self.pods.get(namespace, name)
+            other, pod = self.readable(namespace, name), self.pods.get(namespace, name)
             has_pod = pod is not None and pod.phase not in ("Succeeded", "Failed")
             if has_pod or (other is not None and _is_waiting(other) and _precedes(other, agent)):
                 yield name
 
-    def _readable(self, namespace: str, name: str) -> Agent | None:
+    def readable(self, namespace: str, name: str) -> Agent | None:
+        """Return one agent, or None where there is none that fits the models."""
         try:
             return self.agent(namespace, name)
         except InvalidSpecError:

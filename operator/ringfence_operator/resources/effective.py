@@ -9,6 +9,7 @@ from ringfence_operator.api.agent_status import EffectiveValue, Source
 from ringfence_operator.api.duration import format_duration
 from ringfence_operator.api.quantity import canonical_quantity, parse_quantity
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.quota_caps import NO_CAPS, Cap, Caps
 from ringfence_operator.settings import Settings
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ class Value(Generic[T]):
 
     value: T
     source: Source
+    object: str = ""
+    """Name of the quota, where one set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,12 @@ class Effective:
     runtime_class: Value[str] | None
     seccomp: Value[str]
     has_user_namespace: Value[bool]
+    bandwidth: Value[str] | None = None
+    """Bits a second, in each direction; None without a limit."""
 
     def rows(self) -> tuple[EffectiveValue, ...]:
         """Return the list that `Agent.status.effective` shows, by name."""
         rows: list[tuple[str, str, Source]] = [("isolation", self.isolation.value, self.isolation.source)]
-        rows += [(name, limit.value, limit.source) for name, limit in self.limits.items()]
         if self.deadline:
             rows.append(("maxExecutionTime", format_duration(self.deadline.value), self.deadline.source))
         for name, flag in (("readOnlyRoot", self.is_root_read_only), ("userNamespace", self.has_user_namespace)):
@@ -60,9 +64,12 @@ class Effective:
         if self.runtime_class:
             rows.append(("runtimeClass", self.runtime_class.value, self.runtime_class.source))
         rows.append(("seccompProfile", self.seccomp.value, self.seccomp.source))
-        return tuple(
-            EffectiveValue(name=name, value=value[:1024], source=source) for name, value, source in sorted(rows)
-        )
+        found = [EffectiveValue(name=name, value=value[:1024], source=source) for name, value, source in rows]
+        found += [
+            EffectiveValue(name=name, value=limit.value, source=limit.source, object=limit.object or None)
+            for name, limit in (self.limits | ({"network-bandwidth": self.bandwidth} if self.bandwidth else {})).items()
+        ]
+        return tuple(sorted(found, key=lambda row: row.name))
 
 
 def at_least(level: Isolation, floor: Isolation) -> bool:
@@ -84,7 +91,14 @@ def _limit(asked: str | None, default: str, most: str | None) -> Value[str]:
     return Value(canonical_quantity(wanted), Source.AGENT if asked is not None else Source.DEFAULT)
 
 
-def _limits(agent: Agent, settings: Settings) -> dict[str, Value[str]]:
+def _capped(limit: Value[str], cap: Cap | None) -> Value[str]:
+    """A quota that says the same as somebody else is not what holds the agent back."""
+    if cap is None or parse_quantity(cap.value) >= parse_quantity(limit.value):
+        return limit
+    return Value(canonical_quantity(cap.value), Source.QUOTA, cap.quota)
+
+
+def _limits(agent: Agent, settings: Settings, caps: Caps) -> dict[str, Value[str]]:
     requested = agent.spec.resources.requests.by_name()
     asked = agent.spec.resources.limits.by_name()
     bounds = {
@@ -98,7 +112,7 @@ def _limits(agent: Agent, settings: Settings) -> dict[str, Value[str]]:
         if wanted is None and name in requested and parse_quantity(requested[name]) > parse_quantity(default):
             # A limit that is not named is never below the request that is.
             wanted = requested[name]
-        found[name] = _limit(wanted, default, most)
+        found[name] = _capped(_limit(wanted, default, most), caps.get(name))
     return found
 
 
@@ -167,11 +181,14 @@ def _seccomp(level: Isolation, policy: SecurityPolicy | None) -> Value[str]:
     return Value("Unconfined" if level is Isolation.NONE else "RuntimeDefault", Source.ISOLATION)
 
 
-def effective(agent: Agent, policy: SecurityPolicy | None, settings: Settings, around: Surroundings) -> Effective:
-    """Return what holds for `agent` under `policy`: of two values the stricter, never above the ceiling."""
+def effective(
+    agent: Agent, policy: SecurityPolicy | None, settings: Settings, around: Surroundings, caps: Caps = NO_CAPS
+) -> Effective:
+    """Return what holds for `agent` under `policy` and its quotas' `caps`: of two values the stricter."""
     isolation = _isolation(agent, settings)
     level = isolation.value
-    limits = _limits(agent, settings)
+    limits = _limits(agent, settings, caps)
+    bandwidth = caps.get("network-bandwidth")
     root = _root(level, policy)
     wants_user_namespace = at_least(level, Isolation.CONTAINER)
     return Effective(
@@ -187,4 +204,5 @@ def effective(agent: Agent, policy: SecurityPolicy | None, settings: Settings, a
             wants_user_namespace and around.has_user_namespaces,
             Source.CLUSTER if wants_user_namespace else Source.ISOLATION,
         ),
+        bandwidth=Value(canonical_quantity(bandwidth.value), Source.QUOTA, bandwidth.quota) if bandwidth else None,
     )

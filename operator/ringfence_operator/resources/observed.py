@@ -105,6 +105,7 @@ class Node:
     addresses: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
     has_user_namespaces: bool
+    kubelet_port: int = 10250
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,7 @@ def observe_node(raw: Mapping[str, Any]) -> Node:
         addresses=tuple(a["address"] for a in status.get("addresses", ()) if a["type"] in ("InternalIP", "ExternalIP")),
         pod_cidrs=tuple(spec.get("podCIDRs") or ()),
         has_user_namespaces=supported and node_labels.get(labels.USER_NAMESPACES) != "false",
+        kubelet_port=status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or 10250,
     )
 
 

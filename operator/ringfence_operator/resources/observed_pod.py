@@ -7,6 +7,7 @@ from typing import Any
 
 from ringfence_operator import labels
 from ringfence_operator.resources.observed import Meta, condition_of, interned, owner_uid
+from ringfence_operator.resources.share import Share, read_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,15 @@ class Pod:
     sidecar_waiting: str = ""
     """Why the sidecar does not run, in one word; empty if it does, or has not been tried yet."""
     sidecar_waiting_message: str = ""
+    share: Share | None = None
+    """What the agent's container is to have of cores and memory."""
+    actual_share: Share | None = None
+    """What the kubelet says that it has."""
+    quality: str = ""
+    """The pod's class of service, such as Burstable."""
+    resize_trouble: str = ""
+    """Why the kubelet has not given the container its share: Deferred, Infeasible or Error; empty if it has."""
+    resize_message: str = ""
 
 
 def _exit(state: Mapping[str, Any]) -> Exit | None:
@@ -87,6 +97,21 @@ def _agent_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _agent_spec(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = (each for each in spec.get("containers", ()) if each["name"] == "agent")
+    return next(found, {})
+
+
+def _resize(status: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what keeps the kubelet from a resize, in a word and in its own."""
+    pending, doing = condition_of(status, "PodResizePending"), condition_of(status, "PodResizeInProgress")
+    if pending.get("status") == "True":
+        return pending.get("reason", "Deferred"), pending.get("message", "")[:1024]
+    if doing.get("status") == "True" and doing.get("reason") == "Error":
+        return "Error", doing.get("message", "")[:1024]
+    return "", ""
+
+
 def _sidecar_image(spec: Mapping[str, Any]) -> str:
     found = (each["image"] for each in spec.get("initContainers", ()) if each["name"] == "sidecar")
     return next(found, "")
@@ -109,6 +134,7 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
     annotations = meta.get("annotations", {})
     sidecar = _sidecar_status(status)
     waiting = sidecar.get("state", {}).get("waiting") or {}
+    trouble, words = _resize(status)
     return Pod(
         meta=Meta.of(raw),
         owner_uid=owner_uid(meta),
@@ -136,4 +162,9 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         is_sidecar_ready=sidecar.get("ready", True),
         sidecar_waiting=intern(waiting.get("reason", "")),
         sidecar_waiting_message=waiting.get("message", "")[:1024],
+        share=read_share(_agent_spec(raw["spec"]).get("resources")),
+        actual_share=read_share(container.get("resources")),
+        quality=intern(status.get("qosClass", "")),
+        resize_trouble=intern(trouble),
+        resize_message=words,
     )

@@ -59,6 +59,7 @@ def pod_labels(
     cluster_policy: str | None,
     connectors: Sequence[str] = (),
     has_sidecar: bool = False,
+    quotas: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the labels of the agent's pod; the operator's own win over the user's.
 
@@ -78,6 +79,7 @@ def pod_labels(
         result[labels.CLUSTER_POLICY] = cluster_policy
     if agent.spec.connectors or has_sidecar:
         result |= sidecar_labels(connectors)
+    result |= {labels.QUOTAS + name: "true" for name in quotas}
     return result
 
 
@@ -94,10 +96,11 @@ def owner_reference(agent: Agent) -> dict[str, Any]:
 
 
 def _annotations(
-    agent: Agent, policy: SecurityPolicy | None, way_out: WayOut | None, sidecar: Sidecar | None
+    agent: Agent, policy: SecurityPolicy | None, effective: Effective, way_out: WayOut | None, sidecar: Sidecar | None
 ) -> dict[str, str]:
     return {
         **agent.spec.pod_metadata.annotations,
+        **(dict.fromkeys(labels.BANDWIDTH, effective.bandwidth.value) if effective.bandwidth else {}),
         **volumes.file_annotations(agent),
         labels.SPEC_HASH: pod_hash(agent, policy),
         **({labels.GATEWAY_ADDRESS: way_out.address} if way_out else {}),
@@ -137,13 +140,14 @@ def build_pod(
     seconds_left: int | None = None,
     way_out: WayOut | None = None,
     sidecar: Sidecar | None = None,
+    quotas: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the pod that runs `agent`, confined as `effective` says.
 
     `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
     SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
     ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors, or a quota
-    limits calls.
+    limits calls. `quotas` are those that it counts for while it runs.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -180,8 +184,9 @@ def build_pod(
                 cluster_policy=cluster_policy,
                 connectors=sidecar.names if sidecar else (),
                 has_sidecar=sidecar is not None,
+                quotas=quotas,
             ),
-            "annotations": _annotations(agent, policy, way_out, sidecar),
+            "annotations": _annotations(agent, policy, effective, way_out, sidecar),
             "ownerReferences": [owner_reference(agent)],
         },
         "spec": spec,

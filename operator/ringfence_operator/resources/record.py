@@ -30,6 +30,8 @@ class AgentRecord:
     body: bytes
     connectors: tuple[str, ...] = ()
     quota: str = ""
+    waits: bool = False
+    """True if its status says that a quota leaves no room for it."""
     uid: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class AgentRecord:
             uid=meta.get("uid", ""),
             quota=intern(spec.get("quotaRef", {}).get("name", "")),
             labels=interned(meta.get("labels")),
+            waits=any(each.get("reason") == "QuotaExceeded" for each in status.get("conditions", ())),
             secrets=tuple(sorted({intern(name) for name in _secrets(spec)})),
         )
 

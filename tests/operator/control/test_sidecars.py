@@ -310,6 +310,20 @@ async def test_what_sidecars_report_is_told_once_and_again_only_when_it_is_other
     assert first["cacheReachable"] is None
 
 
+async def test_what_sidecars_used_of_limits_is_told(at: Door) -> None:
+    at.publish()
+    line = await at.line()
+    use = {"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": 3, "refusals": 1}
+
+    await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "refusedAt": 5.5, "more": "ignored"}])
+    first = await at.seen()
+    await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "used": 4}])
+    second = await at.seen()
+
+    assert first["uses"] == [{**use, "used": 3.0, "refusedAt": 5.5}]
+    assert second["uses"] == [{**use, "used": 4.0, "refusedAt": 0.0}]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -319,6 +333,11 @@ async def test_what_sidecars_report_is_told_once_and_again_only_when_it_is_other
         {"health": [{"connector": "c"}]},
         {"health": [{"connector": "c", "generation": 1, "endpoint": "e", "healthy": "yes"}]},
         {"cacheReachable": "yes"},
+        {"uses": {}},
+        {"uses": [1]},
+        {"uses": [{"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False}]},
+        {"uses": [{"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": -1}]},
+        {"uses": [{"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": 1e300}]},
         {"generations": {"c": "1"}},
         {"waitSeconds": "1"},
     ],

@@ -105,6 +105,44 @@ async def test_a_namespaces_user_does_what_the_cache_needs_under_its_own_prefix(
     assert refused == []
 
 
+async def test_a_namespaces_user_does_what_quotas_need_under_its_own_prefix(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with users(place(tmp_path, server.url)) as them:
+        told = them.configuration("team")
+        client = login(told, server.port)
+        await there(told, server.port)
+
+        bucket, members, pods = (f"rf:{{team}}:quota:{each}" for each in ("b", "touched", "pods"))
+        commands = [
+            ("HSET", bucket, "s:1", "1"),
+            ("HINCRBY", bucket, "n", "1"),
+            ("HINCRBYFLOAT", bucket, "s:1", "0.5"),
+            ("HGET", bucket, "s:1"),
+            ("HMGET", bucket, "s:1", "r"),
+            ("HGETALL", bucket),
+            ("HDEL", bucket, "s:1"),
+            ("PEXPIRE", bucket, "5000"),
+            ("PERSIST", bucket),
+            ("SADD", members, bucket),
+            ("SCARD", members),
+            ("SREM", members, bucket),
+            ("ZADD", pods, "1", "p"),
+            ("ZSCORE", pods, "p"),
+            ("ZRANGE", pods, "0", "-1"),
+            ("ZRANGEBYSCORE", pods, "-inf", "+inf", "LIMIT", "0", "4"),
+            ("ZREVRANGE", pods, "0", "0", "WITHSCORES"),
+            ("ZREM", pods, "p"),
+            ("TIME",),
+            ("INFO", "server"),
+            ("INFO", "persistence"),
+            ("INFO", "memory"),
+        ]
+        refused = [words for words in commands if not can(client, *words)]
+
+    assert refused == []
+
+
 async def test_it_reaches_no_other_namespace_and_nothing_of_the_servers(server: RedisServer, tmp_path: Path) -> None:
     async with users(place(tmp_path, server.url)) as them:
         told = them.configuration("team")
@@ -131,6 +169,13 @@ async def test_it_reaches_no_other_namespace_and_nothing_of_the_servers(server: 
             ("CLIENT", "LIST"),
             ("SCRIPT", "FLUSH"),
             ("SELECT", "1"),
+            ("INFO",),
+            ("INFO", "everything"),
+            ("INFO", "keyspace"),
+            ("INFO", "clients"),
+            ("INFO", "commandstats"),
+            ("HGETALL", "rf:{other}:quota:b"),
+            ("SPOP", "rf:{other}:quota:touched"),
         ]
         allowed = [words for words in tried if _is_served(client, *words)]
 

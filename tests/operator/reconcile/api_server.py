@@ -68,6 +68,11 @@ class FakeApiServer:
         place = place_of(path)
         return self._write(f"patch {place[0]}", lambda: self._merge(place, body))
 
+    async def strategic_patch(self, path: str, body: Raw) -> Raw:
+        """Only of containers' resources, as `pods/resize` takes it."""
+        place, part = place_of(path), subresource_of(path)
+        return self._write(f"patch {place[0]}/{part}", lambda: self._resize(place, body))
+
     async def delete(
         self,
         path: str,
@@ -168,6 +173,18 @@ class FakeApiServer:
         if place[0] == "services":
             whole["spec"].setdefault("clusterIP", self.objects[place]["spec"]["clusterIP"])
         return self.change(place, lambda raw: raw.update(whole))
+
+    def _resize(self, place: Place, body: Raw) -> Raw:
+        if body["metadata"]["uid"] != self._find(place)["metadata"]["uid"]:
+            raise ConflictError("uid does not match")
+
+        def edit(raw: Raw) -> None:
+            for patch in body["spec"]["containers"]:
+                container = next(each for each in raw["spec"]["containers"] if each["name"] == patch["name"])
+                for kind, amounts in patch["resources"].items():
+                    container["resources"][kind] = container["resources"].get(kind, {}) | amounts
+
+        return self.change(place, edit)
 
     def _merge(self, place: Place, body: Raw) -> Raw:
         if body["metadata"].get("uid", self._find(place)["metadata"]["uid"]) != self._find(place)["metadata"]["uid"]:

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.reconcile import connector_index, quota_index, view
+from ringfence_operator.reconcile import connector_index, meters, pod_index, quota_index, view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
@@ -108,11 +108,16 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     },
     "quotas": {
         quota_index.BY_SELECTOR: quota_index.index_by_selector,
+        meters.BY_METERED: meters.index_by_metered,
         quota_index.BY_UID: quota_index.index_by_uid,
     },
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},
     "services": {view.PORT_SETS: view.index_port_sets},
-    "pods": {view.BY_NODE: view.index_by_node, view.BY_POD_POLICY: view.index_by_pod_policy},
+    "pods": {
+        view.BY_NODE: view.index_by_node,
+        view.BY_POD_POLICY: view.index_by_pod_policy,
+        pod_index.BY_POD_QUOTA: pod_index.index_by_pod_quota,
+    },
     "networkpolicies": {view.FOREIGN: view.index_foreign},
     "nodes": {view.LACKING: view.index_lacking},
 }

@@ -107,7 +107,7 @@ CASES = [
         "Restarting",
         "OutOfMemory",
         "killed by the kernel for passing its memory limit of 512Mi (Default), restarts so far: 2; "
-        "raise resources.limits.memory or use less",
+        "raise resources.limits.memory, or use less",
     ),
 ]
 
@@ -151,7 +151,7 @@ FAILED: list[tuple[str, Raw, str, str, bool]] = [
         "memory",
         ended_pod(137, exit_reason="OOMKilled"),
         "OutOfMemory",
-        "killed by the kernel for passing its memory limit: raise resources.limits.memory or use less",
+        "killed by the kernel for passing its memory limit: raise resources.limits.memory, or use less",
         False,
     ),
     (

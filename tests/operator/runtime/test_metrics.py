@@ -9,6 +9,20 @@ def value(metrics: Metrics, sample: str, /, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(sample, labels)
 
 
+def test_limits_of_quotas_are_told_with_their_labels() -> None:
+    class Known:
+        def series(self) -> list[tuple[tuple[str, ...], float, int, int]]:
+            return [(("team", "q", "queries", "Hour", "Shared"), 0.8, 2, 5)]
+
+    metrics = Metrics()
+    metrics.expose_quotas(Known())
+
+    labels = {"namespace": "team", "quota": "q", "resource": "queries", "window": "Hour", "scope": "Shared"}
+    assert value(metrics, "ringfence_quota_used_ratio", **labels) == 0.8
+    assert value(metrics, "ringfence_quota_warnings_total", **labels) == 2
+    assert value(metrics, "ringfence_quota_refusals_total", **labels) == 5
+
+
 def test_a_queue_is_counted_under_the_names_of_controller_runtime() -> None:
     metrics = Metrics()
     queue: WorkQueue[str] = WorkQueue(observer=metrics.queue("agents"))

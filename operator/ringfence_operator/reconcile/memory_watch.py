@@ -1,0 +1,96 @@
+"""Asks kubelets every few seconds how much memory agents use, so that it is told before the kernel kills."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from ringfence_operator.api.quota import Quota
+from ringfence_operator.errors import UnavailableError
+from ringfence_operator.reconcile.memory_use import is_watched, percents
+from ringfence_operator.reconcile.pod_index import is_live
+from ringfence_operator.reconcile.quotas import agents_of
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.observed_pod import Pod
+
+INTERVAL = 5.0
+_AT_ONCE = 16
+
+log = structlog.get_logger()
+
+
+class Kubelets(Protocol):
+    """Who answers for nodes (see `kube.kubelet.Kubelet`)."""
+
+    async def memory(self, address: str, port: int) -> dict[str, int]:
+        """Return bytes by the UID of the pod. Raises UnavailableError."""
+
+
+class MemoryWatch:
+    """One request for each node that has agents under a quota with a memory limit and warnAt; no other is asked."""
+
+    def __init__(
+        self,
+        view: View,
+        kubelets: Kubelets,
+        *,
+        on_use: Callable[[tuple[str, str]], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._view = view
+        self._kubelets = kubelets
+        self._on_use = on_use
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await self._sleep(INTERVAL)
+
+    async def look(self) -> None:
+        """Ask each node once, and have those quotas looked at of which something else is to be said."""
+        pods = {
+            quota.key: watched_pods(quota, self._view)
+            for quota in self._view.quotas.cache.values()
+            if is_watched(quota)
+        }
+        nodes = {pod.node for found in pods.values() for pod in found.values()} - {""}
+        use, silent = self._view.memory, dict(self._view.memory.silent)
+        gate = asyncio.Semaphore(_AT_ONCE)
+        use.working.clear()
+        use.silent = {node: why for node, why in use.silent.items() if node in nodes}
+        await asyncio.gather(*(self._ask(node, gate) for node in sorted(nodes)))
+        for key, found in pods.items():
+            self._tell(key, found, silent)
+
+    async def _ask(self, node: str, gate: asyncio.Semaphore) -> None:
+        known, use = self._view.nodes.get("", node), self._view.memory
+        if known is None or not known.addresses:
+            return
+        async with gate:
+            try:
+                use.working |= await self._kubelets.memory(known.addresses[0], known.kubelet_port)
+            except UnavailableError as error:
+                if node not in use.silent:
+                    log.warning("kubelet.silent", node=node, error=str(error))
+                use.silent[node] = str(error)
+            else:
+                use.silent.pop(node, None)
+
+    def _tell(self, key: tuple[str, str], pods: dict[str, Pod], silent: dict[str, str]) -> None:
+        quota, use = self._view.quotas.get(*key), self._view.memory
+        if quota is None:
+            return
+        now = percents(quota, {name: pod.meta.uid for name, pod in pods.items()}, use)
+        nodes = {pod.node for pod in pods.values()}
+        if now != use.told.get(key, {}) or nodes & use.silent.keys() != nodes & silent.keys():
+            use.told[key] = now
+            self._on_use(key)
+
+
+def watched_pods(quota: Quota, view: View) -> dict[str, Pod]:
+    """Return the pods of a quota's agents that are on a node and have not ended, by the agents' names."""
+    pods = ((name, view.pods.get(namespace, name)) for namespace, name in agents_of(quota, view))
+    return {name: pod for name, pod in pods if pod is not None and pod.node and is_live(pod)}

@@ -1,0 +1,184 @@
+from typing import Any
+
+import pytest
+
+from ringfence_operator.api.quota import Quota
+from ringfence_operator.errors import UnavailableError
+from ringfence_operator.reconcile.memory_use import told_percent
+from ringfence_operator.reconcile.memory_watch import MemoryWatch
+from ringfence_operator.reconcile.quota_sources import NodeLimits
+from ringfence_operator.reconcile.quota_use import Use
+from tests.operator.reconcile.fleet import Fleet, quota_body
+from tests.operator.resources.objects import node_body
+
+Raw = dict[str, Any]
+MEBI = 2**20
+
+
+class FakeKubelets:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.working: dict[str, int] = {}
+        self.trouble = ""
+
+    async def memory(self, address: str, port: int) -> dict[str, int]:
+        self.asked.append((address, port))
+        if self.trouble:
+            raise UnavailableError(self.trouble)
+        return self.working
+
+
+class Watched:
+    """A fleet whose agents run on nodes, and who asks the kubelets."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.kubelets = FakeKubelets()
+        self.told: list[tuple[str, str]] = []
+        self.watch = MemoryWatch(self.fleet.view, self.kubelets, on_use=self.told.append)
+
+    def node(self, name: str, address: str) -> None:
+        self.fleet.api.add("nodes", node_body(name, addresses=[{"type": "InternalIP", "address": address}]))
+        self.fleet.deliver()
+
+    async def agent(self, name: str, node: str) -> None:
+        fleet = self.fleet
+        await fleet.look(fleet.agent(name))
+        fleet.api.change(("pods", "team", name), lambda raw: raw["spec"].update(nodeName=node))
+        fleet.run_pod(name, fleet.now)
+
+    def uses(self, name: str, amount: int) -> None:
+        self.kubelets.working[self.fleet.pod(name)["metadata"]["uid"]] = amount
+
+    def use(self) -> Use:
+        quota = self.fleet.view.quotas.get("team", "q")
+        assert quota is not None
+        return NodeLimits(self.fleet.view).uses(quota)["memory/None/PerAgent"]
+
+
+def memory(**more: Any) -> Raw:
+    return quota_body(**{"resource": "memory", "max": "100Mi", "warnAt": [80]} | more)
+
+
+@pytest.fixture
+def watched() -> Watched:
+    found = Watched()
+    found.node("n1", "10.0.0.1")
+    found.node("n2", "10.0.0.2")
+    found.node("n3", "10.0.0.3")
+    return found
+
+
+async def test_each_node_that_has_such_an_agent_is_asked_once_and_no_other(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    for name, node in (("a", "n1"), ("b", "n1"), ("c", "n2")):
+        await watched.agent(name, node)
+
+    await watched.watch.look()
+
+    assert sorted(watched.kubelets.asked) == [("10.0.0.1", 10250), ("10.0.0.2", 10250)]
+
+
+@pytest.mark.parametrize("limit", [{"resource": "cpu", "max": "1", "warnAt": []}, {"warnAt": []}])
+async def test_where_nobody_is_to_be_warned_no_kubelet_is_asked(watched: Watched, limit: Raw) -> None:
+    watched.fleet.quota(memory(**limit))
+    await watched.agent("a", "n1")
+
+    await watched.watch.look()
+
+    assert watched.kubelets.asked == []
+
+
+async def test_the_use_of_each_agent_is_told_and_the_most_is_the_quotas(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    await watched.agent("a", "n1")
+    await watched.agent("b", "n1")
+    watched.uses("a", 33 * MEBI)
+    watched.uses("b", 87 * MEBI)
+
+    await watched.watch.look()
+
+    found = watched.use()
+    assert found.used == 85 * MEBI
+    assert found.per_agent == {"a": 30 * MEBI, "b": 85 * MEBI}
+    assert watched.told == [("team", "q")]
+
+
+async def test_what_stays_about_the_same_is_no_news(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    await watched.agent("a", "n1")
+    for use in (52, 54, 50, 49, 47):
+        watched.uses("a", use * MEBI)
+        await watched.watch.look()
+
+    assert len(watched.told) == 1
+
+
+async def test_a_threshold_is_told_though_it_is_between_two_steps(watched: Watched) -> None:
+    watched.fleet.quota(memory(warnAt=[83]))
+    await watched.agent("a", "n1")
+    found = []
+    for use in (82, 84):
+        watched.uses("a", use * MEBI)
+        await watched.watch.look()
+        found.append(watched.use().used / MEBI)
+
+    assert found == [80, 83]
+
+
+@pytest.mark.parametrize(
+    ("exact", "before", "expected"),
+    [(0, None, 0), (4.9, None, 0), (97, 80, 95), (120, None, 120), (76, 80, 80), (74, 80, 70)],
+)
+def test_use_is_told_in_steps_and_falls_only_when_it_has_fallen(
+    exact: float, before: int | None, expected: int
+) -> None:
+    assert told_percent(exact, before, [80]) == expected
+
+
+async def test_a_kubelet_that_does_not_answer_is_told_once_and_so_is_its_coming_back(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    await watched.agent("a", "n1")
+    watched.kubelets.trouble = "403 Forbidden"
+    for _ in range(3):
+        await watched.watch.look()
+    silent = watched.use().trouble
+    told = len(watched.told)
+    watched.kubelets.trouble = ""
+
+    await watched.watch.look()
+
+    assert silent is not None
+    assert silent[0] == "KubeletUnreachable"
+    assert "kubelet of node n1" in silent[1]
+    assert "403 Forbidden" in silent[1]
+    assert (told, len(watched.told)) == (1, 2)
+    assert watched.use().trouble is None
+
+
+async def test_a_limit_on_bandwidth_is_not_supported_until_somebody_says_that_it_is(watched: Watched) -> None:
+    quota = Quota.from_body(quota_body(resource="networkBandwidth", max="10M"))
+    view = watched.fleet.view
+
+    before = NodeLimits(view).uses(quota)["networkBandwidth/None/PerAgent"].trouble
+    watched.fleet.settings = view.settings.model_copy(update={"bandwidth_annotations": True})
+    watched.fleet.start_operator()
+
+    assert before is not None
+    assert before[0] == "NotSupported"
+    assert "RINGFENCE_OPERATOR_BANDWIDTH_ANNOTATIONS=true" in before[1]
+    assert NodeLimits(watched.fleet.view).uses(quota) == {}
+
+
+async def test_agents_under_a_limit_on_bandwidth_run_only_where_it_is_kept() -> None:
+    found = []
+    for is_kept in (False, True):
+        fleet = Fleet()
+        fleet.settings = fleet.settings.model_copy(update={"bandwidth_annotations": is_kept})
+        fleet.start_operator()
+        fleet.quota(quota_body(resource="networkBandwidth", max="10M"))
+        await fleet.look(fleet.agent("a"))
+        found.append((fleet.pods, fleet.condition("a", "Ready").get("reason")))
+
+    assert found[0] == ([], "NotSupported")
+    assert found[1][0] == ["a"]

@@ -1,0 +1,79 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ringfence_operator.reconcile import quota_sources
+from ringfence_operator.reconcile.quota_sources import OperatorLimits
+from ringfence_operator.reconcile.quota_use import Use
+from tests.operator.reconcile.fleet import Fleet, at_most, quota_body
+
+Raw = dict[str, Any]
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    fleet = Fleet()
+    fleet.view.run_times.begin()
+    monkeypatch.setattr(quota_sources, "utc_now", lambda: fleet.now)
+    return fleet
+
+
+def use(fleet: Fleet, limit: str) -> Use:
+    quota = fleet.view.quotas.get("team", "q")
+    assert quota is not None
+    return OperatorLimits(fleet.view).uses(quota)[limit]
+
+
+async def run_for(fleet: Fleet, seconds: float, *names: str) -> None:
+    await fleet.look(*(fleet.agent(name) for name in names))
+    for name in names:
+        fleet.run_pod(name, fleet.now)
+    fleet.now += timedelta(seconds=seconds)
+
+
+async def test_agents_that_run_are_used_and_who_was_refused_is_named(fleet: Fleet) -> None:
+    fleet.quota(at_most(2))
+    for name in "abc":
+        await fleet.look(fleet.agent(name))
+
+    found = use(fleet, "agents/None/Shared")
+
+    assert (found.used, found.refusals, found.refused_agent, found.refused_at) == (2, 1, "c", fleet.now)
+
+
+async def test_seconds_of_each_agent_are_told_and_the_most_of_them_is_the_quotas(fleet: Fleet) -> None:
+    fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour"))
+    await run_for(fleet, 200, "a")
+    await run_for(fleet, 100, "b")
+
+    found = use(fleet, "podSeconds/Hour/PerAgent")
+
+    assert found.per_agent == {"a": 300, "b": 100}
+    assert found.used == 300
+    assert found.resets_at is not None
+
+
+async def test_seconds_that_are_shared_are_told_together(fleet: Fleet) -> None:
+    fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour", scope="Shared"))
+    await run_for(fleet, 100, "a", "b")
+
+    found = use(fleet, "podSeconds/Hour/Shared")
+
+    assert found.used == 200
+    assert found.resets_at is not None
+
+
+async def test_what_is_used_is_never_told_to_be_less_than_it_is_by_a_hundredth_of_the_limit(fleet: Fleet) -> None:
+    fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour"))
+    await run_for(fleet, 129, "a")
+
+    assert use(fleet, "podSeconds/Hour/PerAgent").used == 120
+
+
+def test_of_limits_that_others_keep_the_operator_says_nothing(fleet: Fleet) -> None:
+    fleet.quota(quota_body(resource="memory", max="1Gi"))
+    quota = fleet.view.quotas.get("team", "q")
+    assert quota is not None
+
+    assert OperatorLimits(fleet.view).uses(quota) == {}
