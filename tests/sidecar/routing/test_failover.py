@@ -207,7 +207,7 @@ async def test_a_call_waits_for_an_endpoint_that_was_not_yet_there_when_it_was_f
     checks = HealthCheck(interval_seconds=60, timeout_seconds=1)
 
     async with serving(connector(endpoint(server), health_check=checks)) as (pipeline, _):
-        while pipeline.health()[0].healthy:
+        while pipeline.health()[0].healthy:  # noqa: ASYNC110 - a test does not add a signal to the product
             await asyncio.sleep(0.001)
         await server.start()
         envelope = await pipeline.run(call("get", {"key": "colour"}))
