@@ -246,6 +246,7 @@ class Pipeline:
         return answer, keep
 
     async def _failed(self, passage: Passage, error: CallError) -> Envelope:
+        self._metering.explain(error)
         # First of all for the audit line: the caller may go away while the call is settled.
         passage.failed(error)
         await self._settlement.clear(passage)
