@@ -6,6 +6,7 @@ Where no limit holds for any of it, nothing is asked and nothing is made.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from ringfence_sidecar.call import Call, Deadline
 from ringfence_sidecar.configuration import Limit
@@ -111,6 +112,17 @@ class Metering:
             outcome_unknown=error.outcome_unknown,
             retryable=error.is_retryable,
         )
+
+    def explain(self, error: CallError) -> None:
+        """Say which limit it was of a call that ran into what it was granted: `rule` is the resource, then."""
+        if self._quota is None or not isinstance(error, LimitedError) or error.details:
+            return
+        standing = [each for each in self._quota.known() if each.resource == error.rule]
+        if standing:
+            tightest = min(standing, key=lambda each: each.remaining)
+            error.details = asdict(tightest)
+            error.retry_after = tightest.reset_seconds
+            self.refused(error)
 
     def refused(self, error: LimitedError) -> None:
         """Count a refusal of a quota's."""

@@ -150,7 +150,7 @@ class Pipeline:
         except CallError as error:
             return self._unaudited(passage, error)
         try:
-            await self._metering.begin(passage, Deadline.after(OWN_SECONDS))
+            await self._metering.begin(passage, Deadline.after(min(call.timeout_seconds or OWN_SECONDS, OWN_SECONDS)))
             envelope = await serve()
             passage.judged(envelope)
             await self._settlement.clear(passage)
@@ -253,6 +253,7 @@ class Pipeline:
         return answer, keep
 
     async def _failed(self, passage: Passage, error: CallError) -> Envelope:
+        self._metering.explain(error)
         # First of all for the audit line: the caller may go away while the call is settled.
         passage.failed(error)
         await self._settlement.clear(passage)

@@ -14,7 +14,7 @@ from ringfence_sidecar.envelope import Envelope, Metadata
 from ringfence_sidecar.errors import Status
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value
+from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -237,7 +237,9 @@ async def test_a_call_that_runs_out_of_time_costs_what_it_may_have_used(
     quota = Counters(budget("apiCalls", 9), budget("queries", 9))
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
-        envelope = await pipeline.run(call(operation, arguments, timeout_seconds=0.05))
+        await warm(pipeline)
+        envelope = await pipeline.run(call(operation, arguments, timeout_seconds=1))
+        assert server.asked, "the backend was asked in time"
         server.hangs = False
 
         [line] = await lines.calls()

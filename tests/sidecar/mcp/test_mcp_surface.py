@@ -212,6 +212,7 @@ async def test_resources_tell_what_is_bound_and_the_schemas(tmp_path: Path, mode
         "ringfence://schemas/envelope",
         "ringfence://schemas/problem",
         "ringfence://connectors",
+        "ringfence://quota",
     ]
     assert json.loads(bound.text) == {"store": ["get", "put", "append", "watch", "break"]}  # type: ignore[union-attr]
     assert json.loads(schema.text) == published  # type: ignore[union-attr]

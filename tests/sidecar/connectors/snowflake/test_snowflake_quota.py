@@ -104,7 +104,7 @@ async def test_bytes_are_cut_to_what_is_left_and_where_no_row_fits_the_call_is_r
     size = len(bytes(msgspec.json.encode(rows(cut))))
     assert (cut.status, [each.code for each in cut.warnings]) == (Status.PARTIAL, ["QuotaCut"])
     assert 60 < size <= 100
-    assert refused.status is Status.LIMITED
+    assert (refused.status, refused.errors[0].resource) == (Status.LIMITED, "bytesReturned")
     assert audited[0]["used"] == {"bytesReturned": size, "queries": 1}
     assert quota.used["bytesReturned"] == size
 
@@ -128,6 +128,8 @@ async def test_a_statement_has_no_more_seconds_than_are_left_and_counts_those_th
     assert 0 < audited[0]["used"]["querySeconds"] < 5
     assert (slow.status, slow.errors[0].rule) == (Status.LIMITED, "querySeconds")
     assert "1.4 querySeconds" in slow.message
+    assert (slow.errors[0].quota, slow.errors[0].resource, slow.errors[0].limit) == ("team", "querySeconds", 5)
+    assert audited[1]["quota"] == "team"
     assert 1.0 < took < 5
     assert audited[1]["used"]["apiCalls"] == 1
 
