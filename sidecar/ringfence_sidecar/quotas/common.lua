@@ -43,7 +43,7 @@ local function month()
 end
 
 -- Kind, slot of now, the slot's length or the window's end, and for how long the bucket is kept.
-local function place(shape)
+local function find_place(shape)
   local kind, length = string.sub(shape, 1, 1), tonumber(string.sub(shape, 2))
   if kind == 'S' then return kind, math.floor(now / length), length, length * SLOTS * 2 + DAY end
   if kind == 'M' then
@@ -55,6 +55,17 @@ local function place(shape)
     return kind, from / 1000, from + length, length + DAY
   end
   return kind, 0, 0, DAY
+end
+
+-- Limits of one call often have the same window.
+local places = {}
+local function place(shape)
+  local found = places[shape]
+  if not found then
+    found = {find_place(shape)}
+    places[shape] = found
+  end
+  return found[1], found[2], found[3], found[4]
 end
 
 local function amounts(key, from, to)

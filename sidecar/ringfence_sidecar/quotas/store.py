@@ -11,17 +11,19 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
-from ringfence_sidecar.quotas.packing import LEASE_SECONDS, Packer
+from ringfence_sidecar.quotas.packing import Packer
 from ringfence_sidecar.quotas.server import Server, connected
 from ringfence_sidecar.quotas.wire import RedisError, Wire
+
+__all__ = ["Store", "StoreAwayError", "Times"]
 
 _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one attempt to the next; the last one repeats."""
@@ -30,26 +32,6 @@ _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """In seconds."""
-
-    patience: float = 0.045
-    """What a call may spend waiting for Redis; the rest of 50 ms is for what surrounds it."""
-    lease: float = LEASE_SECONDS
-    """How long a pod that says nothing keeps what it was granted."""
-    beat: float = 3.0
-    """How often it says something while that matters."""
-
-
-class StoreAwayError(Exception):
-    """The counters cannot be read now; maybe in `retry_after` seconds."""
-
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class Store:
@@ -130,16 +112,13 @@ class Store:
             if not self._ledger.news and not wanted:
                 return
 
-    def wake(self) -> None:
-        """Look now whether there is something to keep alive."""
-        self._wake.set()
-
     async def close(self, *, leave: bool = True) -> None:
         """Let go of it; `leave` gives back at once what this process holds."""
         if leave and self._joined.is_set():
             with suppress(StoreAwayError):
                 await self.flush()
                 await self._ask(self._packed().leave(), time.monotonic() + self._times.patience)
+                self._ledger.forget()
         self._keeping.cancel()
         await asyncio.wait({self._keeping})
         self._drop()
