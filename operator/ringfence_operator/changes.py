@@ -140,7 +140,7 @@ class Changes:
         """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
         self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
 
-    def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
+    def agent_spends_otherwise(self, agent: tuple[str, str]) -> None:
         """Have the agent (namespace and name) looked at: it has used something up, or there is more of it."""
         self._queue.add(Task("Agent", *agent), SOON)
 

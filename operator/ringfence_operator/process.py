@@ -128,7 +128,7 @@ class Process:
             on_inside=changes.agent_stands_otherwise,
             on_identity=changes.all_with_sidecars,
             on_use=changes.quota_stands_otherwise,
-            on_spent=changes.agent_stands_otherwise,
+            on_spent=changes.agent_spends_otherwise,
         )
         changes.pod_gone = made.pod_gone
         return made

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ringfence_sidecar.configuration import Limit
 from ringfence_sidecar.quota import DIVISIBLE
@@ -45,6 +46,11 @@ class Bucket:
         """What names it in problems and in the audit."""
         return f"quota/{self.limit.quota}/{self.limit.resource}"
 
+    @property
+    def warns(self) -> bool:
+        """Whether there is ever anything to warn of."""
+        return bool(self.limit.warn_at) or self.limit.enforcement == "Warn"
+
     def when_away(self, *, writes: bool) -> str:
         """Return what to do with a call while the store is away: Deny, Local or Allow."""
         if self.limit.on_store_unavailable:
@@ -52,8 +58,7 @@ class Bucket:
         return "Deny" if writes or self.limit.resource in COSTS else "Local"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a call wants of a bucket."""
 
     bucket: Bucket
@@ -68,8 +73,7 @@ class Asked:
         return min(self.amount, _SHORTEST_SECONDS if resource == "querySeconds" else 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """Where a bucket stood."""
 
     used: float

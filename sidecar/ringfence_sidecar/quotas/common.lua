@@ -2,7 +2,7 @@
 local EPOCH, PODS, LOTS, TOTALS, TOUCHED, WAITING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ROOT, RUN, KEEPS, JOINED, POD, AGENT = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local LEASE = tonumber(ARGV[7])
-local SLOTS, DAY = 20, 86400000
+local SLOTS, DAY, OWN = 20, 86400000, 'a:' .. AGENT
 local at = 8
 
 local function argument()
@@ -13,10 +13,11 @@ end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
--- Whole numbers whole, fractions to a millionth: sums do not drift.
+-- Whole numbers whole, fractions to a millionth: sums do not drift. Lua itself writes 14 digits.
 local function text(number)
-  if number == math.floor(number) then return string.format('%.0f', number) end
-  return string.format('%.6f', number)
+  if number ~= math.floor(number) then return string.format('%.6f', number) end
+  if number < 100000000000000 then return number end
+  return string.format('%.0f', number)
 end
 
 -- What is left over of a subtraction, without what fractions leave behind.
@@ -41,8 +42,8 @@ local function month()
   end
 end
 
--- Slot of now, the slot's length or the window's end, and for how long the bucket is kept.
-local function place(shape)
+-- Kind, slot of now, the slot's length or the window's end, and for how long the bucket is kept.
+local function find_place(shape)
   local kind, length = string.sub(shape, 1, 1), tonumber(string.sub(shape, 2))
   if kind == 'S' then return kind, math.floor(now / length), length, length * SLOTS * 2 + DAY end
   if kind == 'M' then
@@ -56,9 +57,20 @@ local function place(shape)
   return kind, 0, 0, DAY
 end
 
+-- Limits of one call often have the same window.
+local places = {}
+local function place(shape)
+  local found = places[shape]
+  if not found then
+    found = {find_place(shape)}
+    places[shape] = found
+  end
+  return found[1], found[2], found[3], found[4]
+end
+
 local function amounts(key, from, to)
   local names = {}
-  for slot = from, to do names[#names + 1] = 's:' .. string.format('%.0f', slot) end
+  for slot = from, to do names[#names + 1] = 's:' .. slot end
   return redis.call('HMGET', key, unpack(names)), names
 end
 
@@ -79,13 +91,15 @@ end
 local function look(key, shape)
   local bucket = {key = key, shape = shape}
   bucket.kind, bucket.slot, bucket.length, bucket.keep = place(shape)
-  local found = redis.call('HMGET', key, 'r', 'l', 'u', 'o')
+  local found = redis.call('HMGET', key, 'r', 'l', 'u', 'o', 's:' .. bucket.slot, OWN)
+  bucket.here, bucket.own = tonumber(found[5]) or 0, tonumber(found[6]) or 0
   bucket.reserved = tonumber(found[1]) or 0
   bucket.last = tonumber(found[2])
   bucket.used = 0
   local last = bucket.last
   if bucket.kind == 'H' or not last then return bucket end
   -- Time that goes back counts as standing still.
+  if last > bucket.slot then bucket.here = tonumber(redis.call('HGET', key, 's:' .. last)) or 0 end
   if last >= bucket.slot then
     bucket.slot, bucket.used, bucket.oldest = last, tonumber(found[3]) or 0, tonumber(found[4])
   elseif bucket.kind == 'S' and bucket.slot - last <= SLOTS then
@@ -103,11 +117,11 @@ local function prune(bucket)
     local from = last - SLOTS
     if to >= from then
       local names = {}
-      for slot = from, to do names[#names + 1] = 's:' .. string.format('%.0f', slot) end
+      for slot = from, to do names[#names + 1] = 's:' .. slot end
       redis.call('HDEL', bucket.key, unpack(names))
     end
   else
-    redis.call('HDEL', bucket.key, 's:' .. string.format('%.0f', last))
+    redis.call('HDEL', bucket.key, 's:' .. last)
   end
   bucket.last = bucket.slot
 end
@@ -120,16 +134,14 @@ local function expire(bucket)
   end
 end
 
--- Counts `amount` as used now.
+-- Counts `amount` as used now, and writes what is reserved besides.
 local function count(bucket, amount)
+  local is_new = bucket.last ~= bucket.slot
   prune(bucket)
-  local name = 's:' .. string.format('%.0f', bucket.slot)
-  local found = redis.call('HMGET', bucket.key, name, 'a:' .. AGENT)
-  bucket.used = bucket.used + amount
-  bucket.oldest = bucket.oldest or bucket.slot
-  redis.call('HSET', bucket.key, name, text((tonumber(found[1]) or 0) + amount),
-    'a:' .. AGENT, text((tonumber(found[2]) or 0) + amount),
-    'l', string.format('%.0f', bucket.slot), 'u', text(bucket.used), 'o', string.format('%.0f', bucket.oldest))
+  bucket.used, bucket.oldest = bucket.used + amount, bucket.oldest or bucket.slot
+  redis.call('HSET', bucket.key, 's:' .. bucket.slot, text(bucket.here + amount), OWN, text(bucket.own + amount),
+    'l', bucket.slot, 'u', text(bucket.used), 'o', bucket.oldest, 'r', text(bucket.reserved))
+  if is_new then expire(bucket) end
 end
 
 -- Milliseconds until something is free; -1 where nothing is added up.
@@ -175,19 +187,23 @@ local function forget(pod_lots)
   redis.call('DEL', pod_lots)
 end
 
+-- Gives back what pods held whose lease has run out; returns whether there were any.
 local function reap()
+  local found = false
   for _, pod in ipairs(redis.call('ZRANGEBYSCORE', PODS, '-inf', now - LEASE, 'LIMIT', 0, 4)) do
     if pod ~= POD then
       forget(ROOT .. 'pod:' .. pod)
       redis.call('ZREM', PODS, pod)
+      found = true
     end
   end
+  return found
 end
 
 -- Another server than the one that the counters were on, or one that has lost them: those who were there say what they
 -- have used before anybody goes on. One that keeps nothing on disk may have come back as it was long ago.
 local function begin_epoch(was_there)
-  local id, state = RUN .. ':' .. string.format('%.0f', now), 'recovering'
+  local id, state = RUN .. ':' .. now, 'recovering'
   redis.call('DEL', WAITING)
   local newest = redis.call('ZREVRANGE', PODS, 0, 0, 'WITHSCORES')
   local is_whole = was_there and KEEPS == '1'
@@ -197,7 +213,7 @@ local function begin_epoch(was_there)
     end
   end
   if is_whole and not newest[2] then state = 'ready' end
-  redis.call('HSET', EPOCH, 'run', RUN, 'id', id, 'state', state, 'until', string.format('%.0f', now + LEASE),
+  redis.call('HSET', EPOCH, 'run', RUN, 'id', id, 'state', state, 'until', now + LEASE,
     'whole', is_whole and '1' or '0')
   return id, state, now + LEASE
 end
@@ -214,12 +230,9 @@ local function epoch()
   return id, state, ends
 end
 
--- Returns an answer if the pod may not go on: it has to say first what it has used, or others have.
-local function stop(serves_while_recovering)
-  local id, state, ends = epoch()
-  if redis.call('HGET', LOTS, '@') ~= JOINED or string.sub(JOINED, 1, #id + 1) ~= id .. '/' then
-    return {'join', now}
-  end
-  if state ~= 'ready' and not serves_while_recovering then return {'away', now, ends - now} end
-  if state == 'ready' then reap() end
+-- Returns an answer if the pod has to say first what it holds and has used. What it was told as it joined names the
+-- server's start and whether others had been heard; a store that has lost its keys has lost that, too.
+local function stop()
+  if redis.call('HGET', LOTS, '@') == JOINED and string.sub(JOINED, 1, #RUN) == RUN then return nil end
+  return 'join ' .. now
 end

@@ -2,8 +2,6 @@
 local id, state, ends = epoch()
 local nonce = argument()
 forget(LOTS)
-local joined = id .. '/' .. nonce
-redis.call('HSET', LOTS, '@', joined)
 redis.call('ZADD', PODS, now, POD)
 for i = 7, #KEYS do
   local bucket = look(KEYS[i], argument())
@@ -12,8 +10,7 @@ for i = 7, #KEYS do
   local more = total - (tonumber(redis.call('HGET', TOTALS, bucket.key)) or 0)
   if more > 0.0000005 then
     prune(bucket)
-    local own = 'a:' .. AGENT
-    redis.call('HSET', bucket.key, own, text((tonumber(redis.call('HGET', bucket.key, own)) or 0) + more))
+    redis.call('HSET', bucket.key, OWN, text(bucket.own + more))
     redis.call('HSET', TOTALS, bucket.key, text(total))
     local first = bucket.kind == 'S' and bucket.slot - SLOTS or bucket.slot
     -- The latest is what was lost; what is older than the window counts no more.
@@ -21,14 +18,14 @@ for i = 7, #KEYS do
       local put = math.min(more, slot[2])
       local number = math.min(slot[1], bucket.slot)
       if number >= first and put > 0 then
-        local name = 's:' .. string.format('%.0f', number)
+        local name = 's:' .. number
         redis.call('HSET', bucket.key, name, text((tonumber(redis.call('HGET', bucket.key, name)) or 0) + put))
       end
       more = more - put
     end
     sum(bucket, first, bucket.slot)
-    redis.call('HSET', bucket.key, 'l', string.format('%.0f', bucket.slot), 'u', text(bucket.used),
-      'o', string.format('%.0f', bucket.oldest or bucket.slot))
+    redis.call('HSET', bucket.key, 'l', bucket.slot, 'u', text(bucket.used),
+      'o', bucket.oldest or bucket.slot)
     redis.call('SADD', TOUCHED, bucket.key)
     expire(bucket)
   end
@@ -52,4 +49,7 @@ if state == 'recovering' then
     redis.call('HSET', EPOCH, 'state', state)
   end
 end
-return {'ok', now, joined, state == 'ready' and 0 or ends - now}
+-- The last letter: whether calls may go on, r for ready.
+local joined = id .. '/' .. nonce .. '/' .. (state == 'ready' and 'r' or 'w')
+redis.call('HSET', LOTS, '@', joined)
+return 'ok ' .. now .. ' ' .. joined .. ' ' .. (state == 'ready' and 0 or ends - now)

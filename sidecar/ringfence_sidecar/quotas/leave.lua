@@ -3,4 +3,4 @@ forget(LOTS)
 redis.call('DEL', TOTALS)
 redis.call('ZREM', PODS, POD)
 redis.call('SREM', WAITING, POD)
-return {'ok', now}
+return 'ok ' .. now

@@ -116,6 +116,13 @@ class Ledger:
         """Keep what could not be told."""
         self.news = News({**taken.lots, **self.news.lots}, {**taken.totals, **self.news.totals})
 
+    def forget(self) -> None:
+        """Begin at nothing: the store knows it all, and has forgotten who said it."""
+        self.lots.clear()
+        self.totals.clear()
+        self.slots.clear()
+        self.news = News()
+
     def keep_only(self, keys: frozenset[str]) -> None:
         """Forget buckets that no limit asks for any more, once nothing of them is open or to be told."""
         kept = keys | self.news.totals.keys() | {each.key for grants in self.lots.values() for each in grants}

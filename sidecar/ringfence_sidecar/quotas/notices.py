@@ -18,7 +18,7 @@ class Warnings:
 
     def at_grant(self, figures: Iterable[tuple[Bucket, Figures]]) -> tuple[Notice, ...]:
         """Return what a call is told that was granted: Warn limits that it passes, and percentages."""
-        found = []
+        found: list[Notice] = []
         for bucket, each in figures:
             if bucket.limit.enforcement == "Warn" and each.taken > bucket.limit.max:
                 found.append(words.over(bucket, each))
@@ -30,6 +30,8 @@ class Warnings:
         return tuple(notice for bucket, each in figures for notice in self._reached(bucket, each))
 
     def _reached(self, bucket: Bucket, figures: Figures) -> Iterable[Notice]:
+        if not bucket.limit.warn_at:
+            return
         # What is granted may yet be given back: only what was used counts, and what is held.
         used = figures.reserved if bucket.shape.is_held else figures.used
         highest = None

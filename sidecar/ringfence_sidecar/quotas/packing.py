@@ -1,11 +1,14 @@
 """What the scripts are given, as bytes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
+from ringfence_sidecar.configuration import Limit
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Grants
 from ringfence_sidecar.quotas.ledger import Ledger, News
 from ringfence_sidecar.quotas.scripts import DIGESTS
+from ringfence_sidecar.quotas.windows import Shape
 from ringfence_sidecar.quotas.wire import arguments
 
 LEASE_SECONDS: Final = 10.0
@@ -15,6 +18,19 @@ _FIRST_KEYS = len(_HEAD)
 _FIXED = 3
 """EVALSHA, the digest, and the number of keys."""
 _FIRST_ARGUMENTS = 7
+_WORDS_OF_ASKED = 5
+_CALLS = {name: arguments(b"EVALSHA", digest) for name, digest in DIGESTS.items()}
+
+
+@lru_cache(maxsize=4_096)
+def _packed_number(amount: float) -> bytes:
+    return arguments(number(amount))
+
+
+@lru_cache(maxsize=256)
+def _packed_limit(limit: Limit) -> bytes:
+    shape = Shape(limit.window, limit.calendar)
+    return arguments(shape.code.encode(), number(limit.max), _ENFORCEMENTS[limit.enforcement])
 
 
 def number(amount: float) -> bytes:
@@ -32,22 +48,23 @@ class Packer:
         self._before = arguments(root.encode(), run, b"1" if keeps else b"0")
         self._after = arguments(pod.encode(), agent.encode(), number(int(lease * 1000)))
         self._names: dict[str, bytes] = {}
-        self.joined = b""
-        """What the store said as this pod joined."""
+        self._joined = arguments(b"")
+
+    def join_as(self, joined: bytes) -> None:
+        """Take over what the store said as this pod joined."""
+        self._joined = arguments(joined)
 
     def reserve(self, lot: str, asked: Sequence[Asked], *, final: bool) -> bytes:
         """Return the command that takes a lot. `final` counts a refusal by a Soft limit as one."""
-        words = [lot.encode(), b"1" if final else b"0"]
+        parts = [arguments(lot.encode(), b"1" if final else b"0")]
         for each in asked:
-            limit = each.bucket.limit
-            words += (
-                each.bucket.shape.code.encode(),
-                number(limit.max),
-                _ENFORCEMENTS[limit.enforcement],
-                number(each.amount),
-                number(each.least),
+            parts += (
+                _packed_limit(each.bucket.limit),
+                _packed_number(each.amount),
+                _packed_number(each.least),
             )
-        return self._command("reserve", [each.bucket for each in asked], words)
+        words = 2 + _WORDS_OF_ASKED * len(asked)
+        return self._whole("reserve", [each.bucket for each in asked], words, b"".join(parts))
 
     def tell(self, news: News, totals: dict[str, float], buckets: Sequence[Bucket]) -> bytes:
         """Return the command that tells news; `buckets` are those of it, and those that figures are wanted of."""
@@ -77,27 +94,30 @@ class Packer:
         """Return the command that forgets the pod."""
         return self._command("leave", (), ())
 
-    def _command(self, script: str, buckets: Sequence[Bucket], words: Iterable[bytes]) -> bytes:
-        keys = [self._name(bucket.key) for bucket in buckets]
-        words = tuple(words)
-        count = _FIXED + _FIRST_KEYS + len(keys) + _FIRST_ARGUMENTS + len(words)
+    def _command(self, script: str, buckets: Sequence[Bucket], words: Sequence[bytes]) -> bytes:
+        return self._whole(script, buckets, len(words), arguments(*words))
+
+    def _whole(self, script: str, buckets: Sequence[Bucket], count: int, words: bytes) -> bytes:
+        keys = len(buckets)
+        total = _FIXED + _FIRST_KEYS + keys + _FIRST_ARGUMENTS + count
         return b"".join(
             (
-                b"*%d\r\n" % count,
-                arguments(b"EVALSHA", DIGESTS[script], b"%d" % (_FIRST_KEYS + len(keys))),
+                b"*%d\r\n" % total,
+                _CALLS[script],
+                _packed_number(_FIRST_KEYS + keys),
                 self._keys,
-                arguments(*keys),
+                *(self._name(bucket.key) for bucket in buckets),
                 self._before,
-                arguments(self.joined),
+                self._joined,
                 self._after,
-                arguments(*words),
+                words,
             )
         )
 
     def _name(self, key: str) -> bytes:
         name = self._names.get(key)
         if name is None:
-            name = self._names[key] = f"{self._prefix}{key}".encode()
+            name = self._names[key] = arguments(f"{self._prefix}{key}".encode())
         return name
 
 

@@ -12,12 +12,13 @@ from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError
 from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
 from ringfence_sidecar.quotas import words
+from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
-from ringfence_sidecar.quotas.store import Store, StoreAwayError, Times
+from ringfence_sidecar.quotas.store import Store
 
 OF_CALLS: Final = frozenset({"concurrentCalls"})
 """Held while a call runs, and never after it."""
@@ -136,7 +137,7 @@ class Quotas:
         self._alone.settle(lot, stays, spent)
         await self._flush()
         self._lines.tell(bucket.key for bucket in grants)
-        return self._warnings.at_settlement((bucket, self._figures(bucket)) for bucket in spent | stays)
+        return self._warnings.at_settlement((each, self._figures(each)) for each in spent | stays if each.warns)
 
     async def _take(self, lot: str, asked: Sequence[Asked], ask: Ask) -> Grants:
         waits = self._lines.joined_by(asked)
@@ -204,7 +205,7 @@ class Quotas:
             await self._store.flush()
 
     def _reserved(self, lot: str, grants: Grants) -> "_Reserved":
-        figures = ((bucket, self._figures(bucket)) for bucket in grants)
+        figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
         return _Reserved(self, lot, least_of(grants.items()), self._warnings.at_grant(figures))
 
     def _refusal(self, refused: Refused, *, waited: float | None = None) -> CallError:

@@ -1,57 +1,66 @@
 -- Grants a lot of every bucket, or nothing.
-local answer = stop(false)
+local answer = stop()
 if answer then return answer end
+if string.sub(JOINED, -1) ~= 'r' then return 'join ' .. now end
 local id, final = argument(), argument()
-local asked, refused = {}, {'no', now}
-local is_refused = false
-for i = 7, #KEYS do
-  local bucket = look(KEYS[i], argument())
-  local max, enforcement = tonumber(argument()), argument()
-  local ask, least = tonumber(argument()), tonumber(argument())
-  local left = even(max - bucket.used - bucket.reserved)
-  bucket.grant = ask
-  if enforcement ~= 'W' then
-    if left < least or left <= 0 then
-      is_refused = true
-      -- What can be cut waits for any of it, and never for more than the limit is.
-      local need = math.max(least, 0.000001) - left
-      refused[#refused + 1] = i - 7
-      refused[#refused + 1] = text(bucket.used)
-      refused[#refused + 1] = text(bucket.reserved)
-      refused[#refused + 1] = frees(bucket, need)
-      refused[#refused + 1] = resets(bucket)
-      bucket.tells = enforcement == 'H' or final == '1'
-    elseif left < ask then
-      bucket.grant = left
+local first = at
+
+local function judge()
+  local asked, is_refused = {}, false
+  at = first
+  for i = 7, #KEYS do
+    local bucket = look(KEYS[i], argument())
+    local max, enforcement = tonumber(argument()), argument()
+    bucket.grant, bucket.least = tonumber(argument()), tonumber(argument())
+    if enforcement ~= 'W' then
+      local left = even(max - bucket.used - bucket.reserved)
+      if left < bucket.least or left <= 0 then
+        is_refused, bucket.left = true, left
+        bucket.tells = enforcement == 'H' or final == '1'
+      elseif left < bucket.grant then
+        bucket.grant = left
+      end
     end
+    asked[#asked + 1] = bucket
   end
-  asked[#asked + 1] = bucket
+  return asked, is_refused
 end
+
+local asked, is_refused = judge()
+-- Before anything is refused, what the dead held is given back.
+if is_refused and reap() then asked, is_refused = judge() end
 if is_refused then
-  for _, bucket in ipairs(asked) do
+  local refused = {'no', now}
+  for index, bucket in ipairs(asked) do
+    if bucket.left then
+      -- What can be cut waits for any of it.
+      local wait = frees(bucket, math.max(bucket.least, 0.000001) - bucket.left)
+      for _, each in ipairs({index - 1, text(bucket.used), text(bucket.reserved), wait, resets(bucket)}) do
+        refused[#refused + 1] = each
+      end
+    end
     if bucket.tells then
       redis.call('HINCRBY', bucket.key, 'n', 1)
-      redis.call('HSET', bucket.key, 'nt', string.format('%.0f', math.floor(now / 1000)), 'na', AGENT)
+      redis.call('HSET', bucket.key, 'nt', math.floor(now / 1000), 'na', AGENT)
       redis.call('SADD', TOUCHED, bucket.key)
       expire(bucket)
     end
   end
-  return refused
+  return table.concat(refused, ' ')
 end
 local granted, lot = {'ok', now}, {}
 for _, bucket in ipairs(asked) do
+  local grant = text(bucket.grant)
   bucket.reserved = bucket.reserved + bucket.grant
-  redis.call('HSET', bucket.key, 'r', text(bucket.reserved))
+  local reserved = text(bucket.reserved)
+  redis.call('HSET', bucket.key, 'r', reserved)
   if bucket.kind == 'H' then
     expire(bucket)
     redis.call('SADD', TOUCHED, bucket.key)
   end
-  lot[#lot + 1] = text(bucket.grant) .. ' ' .. bucket.key .. '\n'
-  granted[#granted + 1] = text(bucket.grant)
-  granted[#granted + 1] = text(bucket.used)
-  granted[#granted + 1] = text(bucket.reserved)
-  granted[#granted + 1] = resets(bucket)
+  lot[#lot + 1] = grant .. ' ' .. bucket.key .. '\n'
+  granted[#granted + 1] = grant .. ' ' .. text(bucket.used) .. ' ' .. reserved .. ' ' .. resets(bucket)
 end
 redis.call('HSET', LOTS, id, table.concat(lot))
 redis.call('ZADD', PODS, now, POD)
-return granted
+return table.concat(granted, ' ')

@@ -11,17 +11,19 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
-from ringfence_sidecar.quotas.packing import LEASE_SECONDS, Packer
+from ringfence_sidecar.quotas.packing import Packer
 from ringfence_sidecar.quotas.server import Server, connected
 from ringfence_sidecar.quotas.wire import RedisError, Wire
+
+__all__ = ["Store", "StoreAwayError", "Times"]
 
 _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one attempt to the next; the last one repeats."""
@@ -30,26 +32,6 @@ _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """In seconds."""
-
-    patience: float = 0.045
-    """What a call may spend waiting for Redis; the rest of 50 ms is for what surrounds it."""
-    lease: float = LEASE_SECONDS
-    """How long a pod that says nothing keeps what it was granted."""
-    beat: float = 3.0
-    """How often it says something while that matters."""
-
-
-class StoreAwayError(Exception):
-    """The counters cannot be read now; maybe in `retry_after` seconds."""
-
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class Store:
@@ -99,7 +81,8 @@ class Store:
         """Take a lot of all that is asked, or nothing. Raises StoreAwayError."""
         deadline = time.monotonic() + self._times.patience
         while True:
-            await self._until_ready(deadline)
+            if not self._ready.is_set():
+                await self._until_ready(deadline)
             try:
                 answer = await self._ask(self._packed().reserve(lot, asked, final=final), deadline)
             except asyncio.CancelledError:
@@ -111,9 +94,9 @@ class Store:
             if answer[0] == b"ok":
                 break
         grants: Grants = {}
-        for each, (grant, *figures) in zip(asked, _rows(answer[2:], 4), strict=True):
+        for each, (grant, used, reserved, resets) in zip(asked, _rows(answer[2:], 4), strict=True):
             grants[each.bucket] = float(grant)
-            self._learn(each.bucket, *figures)
+            self._learn(each.bucket, used, reserved, resets)
         self._ledger.open(lot, grants)
         if self._is_quiet:
             self._wake.set()
@@ -129,16 +112,13 @@ class Store:
             if not self._ledger.news and not wanted:
                 return
 
-    def wake(self) -> None:
-        """Look now whether there is something to keep alive."""
-        self._wake.set()
-
     async def close(self, *, leave: bool = True) -> None:
         """Let go of it; `leave` gives back at once what this process holds."""
         if leave and self._joined.is_set():
             with suppress(StoreAwayError):
                 await self.flush()
                 await self._ask(self._packed().leave(), time.monotonic() + self._times.patience)
+                self._ledger.forget()
         self._keeping.cancel()
         await asyncio.wait({self._keeping})
         self._drop()
@@ -180,8 +160,8 @@ class Store:
         for bucket, figures in zip(buckets, _rows(answer[2:], 3), strict=True):
             self._learn(bucket, *figures)
 
-    async def _ask(self, command: bytes, deadline: float) -> list[Any]:
-        """Return the answer; one of `join` and `away` is acted on. Raises StoreAwayError."""
+    async def _ask(self, command: bytes, deadline: float) -> list[bytes]:
+        """Return the answer's words; `join` is acted on. Raises StoreAwayError."""
         server = self._server
         if server is None:
             raise StoreAwayError(self.trouble)
@@ -191,7 +171,7 @@ class Store:
         answering = server.wire.ask(command)
         timer = loop.call_later(max(0.0, deadline - time.monotonic()), _expire, answering, _TURNS)
         try:
-            answer: list[Any] = await answering
+            answer: list[bytes] = (await answering).split()
         except OSError as error:
             self._gave_up = isinstance(error, TimeoutError) or self._gave_up
             if isinstance(error, RedisError):
@@ -203,13 +183,9 @@ class Store:
             self._asking -= 1
             if not self._asking:
                 self._idle.set()
-        self._clock.set(answer[1])
+        self._clock.set(int(answer[1]))
         if answer[0] == b"join":
             self._begin_anew()
-        elif answer[0] == b"away":
-            self._recover(answer[2] / 1000)
-            self._wake.set()
-            raise StoreAwayError(self.trouble, retry_after=answer[2] / 1000)
         return answer
 
     def _packed(self) -> Packer:
@@ -298,9 +274,11 @@ class Store:
         except BaseException:
             self._ledger.return_news(news)
             raise
-        packer.joined, self._gave_up = answer[2], False
-        if answer[3] > 0:
-            self._recover(answer[3] / 1000)
+        packer.join_as(answer[2])
+        self._gave_up = False
+        seconds = int(answer[3]) / 1000
+        if seconds > 0:
+            self._recover(seconds)
         else:
             self._recovers_at = 0.0
             self._ready.set()
@@ -312,22 +290,23 @@ class Store:
             return max(0.01, min(left, _RECOVERING_SECONDS * (0.75 + 0.5 * self._draw())))
         return self._times.beat * (0.75 + 0.25 * self._draw()) if self._ledger.counts else None
 
-    def _refused(self, asked: Sequence[Asked], words: list[Any]) -> Refused:
+    def _refused(self, asked: Sequence[Asked], words: list[bytes]) -> Refused:
         short = []
         for index, used, reserved, frees, resets in _rows(words, 5):
-            figures = self._learn(asked[index].bucket, used, reserved, resets)
-            short.append(Short(asked[index], figures, frees / 1000 if frees >= 0 else None))
+            each, wait = asked[int(index)], float(frees)
+            figures = self._learn(each.bucket, used, reserved, resets)
+            short.append(Short(each, figures, wait / 1000 if wait >= 0 else None))
         return Refused(tuple(short))
 
-    def _learn(self, bucket: Bucket, used: bytes, reserved: bytes, resets: int) -> Figures:
-        now = time.monotonic()
-        resets_at = now + resets / 1000 if resets >= 0 else None
+    def _learn(self, bucket: Bucket, used: bytes, reserved: bytes, resets: bytes) -> Figures:
+        now, after = time.monotonic(), float(resets)
+        resets_at = now + after / 1000 if after >= 0 else None
         figures = self.known[bucket.key] = Figures(float(used), float(reserved), resets_at, now)
         return figures
 
 
-def _rows(words: list[Any], width: int) -> Iterable[tuple[Any, ...]]:
-    return (tuple(words[at : at + width]) for at in range(0, len(words), width))
+def _rows(words: list[bytes], width: int) -> Iterable[tuple[bytes, ...]]:
+    return zip(*[iter(words)] * width, strict=True)
 
 
 def _buckets(lots: Iterable[Grants], used: Iterable[Bucket], wanted: Iterable[Bucket]) -> Iterable[Bucket]:

@@ -1,7 +1,8 @@
 -- Says what has become of lots, and what has been used in all: the same, said twice, counts once.
-local answer = stop(true)
+local answer = stop()
 if answer then return answer end
-local buckets, by_key = {}, {}
+if string.sub(JOINED, -1) == 'r' then reap() end
+local buckets, by_key, touched = {}, {}, {}
 for i = 7, #KEYS do
   local bucket = look(KEYS[i], argument())
   bucket.before = bucket.reserved
@@ -36,7 +37,8 @@ if totals > 0 then
     local more = total - (tonumber(told[i]) or 0)
     if more > 0.0000005 then
       count(by_key[key], more)
-      by_key[key].is_counted = true
+      touched[#touched + 1] = key
+      by_key[key].before = by_key[key].reserved
       news[#news + 1] = key
       news[#news + 1] = text(total)
     end
@@ -45,15 +47,14 @@ if totals > 0 then
 end
 local said = {'ok', now}
 for _, bucket in ipairs(buckets) do
-  if bucket.reserved ~= bucket.before or bucket.is_counted then
+  if bucket.reserved ~= bucket.before then
     redis.call('HSET', bucket.key, 'r', text(bucket.reserved))
-    redis.call('SADD', TOUCHED, bucket.key)
-    expire(bucket)
+    touched[#touched + 1] = bucket.key
+    if bucket.kind == 'H' or not bucket.last then expire(bucket) end
   end
-  said[#said + 1] = text(bucket.used)
-  said[#said + 1] = text(bucket.reserved)
-  said[#said + 1] = resets(bucket)
+  said[#said + 1] = text(bucket.used) .. ' ' .. text(bucket.reserved) .. ' ' .. resets(bucket)
 end
+if #touched > 0 then redis.call('SADD', TOUCHED, unpack(touched)) end
 redis.call('ZADD', PODS, now, POD)
 redis.call('PEXPIRE', TOTALS, 7 * DAY)
-return said
+return table.concat(said, ' ')

@@ -9,8 +9,8 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, Redis
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quota import Ask, Reservation
+from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.quota import Quotas
-from ringfence_sidecar.quotas.store import StoreAwayError, Times
 from tests.backends.waiting import eventually
 
 QUICK = Times(patience=3.0, lease=1.5, beat=0.3)

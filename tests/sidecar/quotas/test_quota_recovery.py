@@ -7,8 +7,8 @@ import pytest
 
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.errors import LimitedError
+from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.quota import Quotas
-from ringfence_sidecar.quotas.store import StoreAwayError, Times
 from tests.backends.redis_server import RedisServer
 from tests.sidecar.quotas.pods import QUICK, Pods, ask, crash, limit, ready, refused, use, used
 
@@ -208,6 +208,19 @@ async def test_limits_that_no_longer_hold_ask_nothing(redis_server: RedisServer,
     assert not pod.limits("queries")
     assert (await pod.reserve(ask(queries=100))).grants == {}
     assert pod.trouble == ""
+
+
+async def test_limits_that_come_back_go_on_from_what_was_used(redis_server: RedisServer, pods: Pods) -> None:
+    shared, agent = limit(most=10), Agent(namespace="team-a", name="a", uid="uid-a")
+    pod = await pods.pod(redis_server.configuration(), shared)
+    await use(pod, queries=3)
+
+    await pod.apply([], agent, redis_server.configuration())
+    await pod.apply([shared], agent, redis_server.configuration())
+    await ready(pod)
+    await use(pod, queries=1)
+
+    assert await used(pod) == {"queries": 4}
 
 
 def _quick_to_give_up() -> Times:

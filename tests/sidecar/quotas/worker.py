@@ -17,8 +17,8 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, Redis
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quota import Ask
+from ringfence_sidecar.quotas.away import Times
 from ringfence_sidecar.quotas.quota import Quotas
-from ringfence_sidecar.quotas.store import Times
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
