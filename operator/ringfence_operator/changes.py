@@ -12,7 +12,7 @@ from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
-from ringfence_operator.reconcile.quotas import agents_of, has_sidecar, quotas_of_record
+from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -128,10 +128,7 @@ class Changes:
     def quota_changed(self, change: Change[Quota]) -> None:
         """A quota, and the agents that it holds for, before and after."""
         self._queue.add(Task("Quota", *change.key), NOW)
-        old, new = change.old, change.new
-        if old and new and _says_the_same(old, new):
-            return
-        for key in {key for each in (old, new) if each is not None for key in agents_of(each, self.view)}:
+        for key in concerned(change.old, change.new, self.view):
             self._queue.add(Task("Agent", *key), NOW)
 
     def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
@@ -303,8 +300,3 @@ class Changes:
         self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
-
-
-def _says_the_same(old: Quota, new: Quota) -> bool:
-    one, other = old.metadata, new.metadata
-    return (one.uid, one.generation, one.deletion_timestamp) == (other.uid, other.generation, other.deletion_timestamp)

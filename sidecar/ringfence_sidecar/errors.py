@@ -1,7 +1,7 @@
 """Everything that can go wrong with a call, as one tree. The class decides the status, the HTTP code and the retry."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Status(StrEnum):
@@ -107,12 +107,25 @@ class ConflictError(CallError):
 
 
 class LimitedError(CallError):
-    """A quota is used up."""
+    """A quota is used up. `details` say which: quota, resource, window, scope, enforcement, limit, used."""
 
     status = Status.LIMITED
     http = 429
     code = "QuotaExceeded"
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        rule: str = "",
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, rule=rule, retry_after=retry_after, retryable=retryable)
+        self.details = details or {}
 
 
 class DeadlineError(CallError):

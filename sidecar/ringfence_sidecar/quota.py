@@ -42,10 +42,13 @@ class Budget:
 class Reservation(Protocol):
     """What a call has been granted until it is settled."""
 
-    grants: Mapping[str, float]
-    """Resource → the most that may be used; resources without a limit are not in it."""
-    warnings: tuple[Notice, ...]
-    """What limits with enforcement Warn have to say."""
+    @property
+    def grants(self) -> Mapping[str, float]:
+        """Resource → the most that may be used; resources without a limit are not in it."""
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What limits with enforcement Warn have to say, and percentages of `warnAt`."""
 
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
         """Replace what was granted by what was really used; nothing, for a call that did nothing.
@@ -71,6 +74,9 @@ class Quota(Protocol):
 
     async def budgets(self) -> tuple[Budget, ...]:
         """Return where every limit stands for this agent."""
+
+    def known(self) -> tuple[Budget, ...]:
+        """Return the same as of this pod's last answer, without asking anybody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Egress:
             on_change=on_change,
             on_seen=self._seen,
             on_health=on_health,
-            on_use=self._used,
+            on_reported=self._reported,
             review=TokenReviewer(kube).review,
         )
         self._on_identity = on_identity
@@ -107,7 +107,7 @@ class Egress:
             return NoSidecars()
         return self._quota_store or QuotaReports(self._view, self.feed.sidecars.uses)
 
-    def _used(self, quota_uid: str) -> None:
+    def _reported(self, quota_uid: str) -> None:
         for namespace, name in self._view.quotas.keys_by(BY_UID, quota_uid):
             self._on_use((namespace, name))
 

@@ -35,12 +35,12 @@ class Feed:
         on_change: Callable[[str], None],
         on_seen: Callable[[str], None],
         on_health: Callable[[ConnectorKey], None] = lambda _: None,
-        on_use: Callable[[str], None] = lambda _: None,
+        on_reported: Callable[[str], None] = lambda _: None,
         review: Callable[[str], Awaitable[str | None]] | None = None,
     ) -> None:
         self._path = path
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
-        self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_use=on_use)
+        self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_use=on_reported)
         self._review = review
         self._reviews: set[asyncio.Task[None]] = set()
         self._issuer: Message | None = None

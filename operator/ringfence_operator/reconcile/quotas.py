@@ -45,6 +45,18 @@ def agents_of(quota: Quota, view: View) -> set[Key]:
     return found | {key for key in candidates if selects(body, view.agents.cache[key].labels)}
 
 
+def concerned(old: Quota | None, new: Quota | None, view: View) -> set[Key]:
+    """Return the agents that a change of a quota concerns: those before and after; none, if only its status changed."""
+    if old and new and _said(old) == _said(new):
+        return set()
+    return {key for each in (old, new) if each is not None for key in agents_of(each, view)}
+
+
+def _said(quota: Quota) -> tuple[object, ...]:
+    meta = quota.metadata
+    return meta.uid, meta.generation, meta.deletion_timestamp
+
+
 def share_among(quota: Quota, view: View) -> int:
     """Return among how many agents the quota is shared out; counted once, and then by each pass over the quota."""
     shares = view.quota_knowledge.shares

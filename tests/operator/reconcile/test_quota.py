@@ -26,8 +26,12 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.said: dict[str, Use] = {}
+        self.only = ""
+        """Of which quota it knows anything; of all, if it is empty."""
 
     def uses(self, quota: Quota) -> Mapping[str, Use]:
+        if self.only not in ("", quota.metadata.name):
+            return {}
         return {each.id: self.said[each.id] for each in quota.spec.limits if each.id in self.said}
 
 

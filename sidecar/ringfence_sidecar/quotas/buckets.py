@@ -1,0 +1,121 @@
+"""Buckets: a limit as it holds for one agent, and what is asked of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ringfence_sidecar.configuration import Limit
+from ringfence_sidecar.quota import DIVISIBLE
+from ringfence_sidecar.quotas.windows import Shape
+
+COSTS = frozenset({"queries", "querySeconds", "bytesScanned", "messagesPublished"})
+"""What is paid for, or cannot be taken back: refused while the store is away, unless the limit says otherwise."""
+_SHORTEST_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bucket:
+    """A limit, and where it is counted."""
+
+    limit: Limit
+    shape: Shape
+    key: str
+    """Without the namespace's prefix. Two with the same are the same, whatever else of the limit has changed."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bucket) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @classmethod
+    def of(cls, limit: Limit, agent: str) -> "Bucket":
+        """Return the bucket of the agent with this UID."""
+        shape = Shape(limit.window, limit.calendar)
+        window = f"{limit.window}/calendar" if limit.calendar else limit.window
+        owner = "Shared" if limit.shared else agent
+        return cls(limit, shape, f"quota:{limit.quota_uid}:{limit.resource}:{window}:{owner}")
+
+    @property
+    def scope(self) -> str:
+        """As the Quota writes it."""
+        return "Shared" if self.limit.shared else "PerAgent"
+
+    @property
+    def rule(self) -> str:
+        """What names it in problems and in the audit."""
+        return f"quota/{self.limit.quota}/{self.limit.resource}"
+
+    def when_away(self, *, writes: bool) -> str:
+        """Return what to do with a call while the store is away: Deny, Local or Allow."""
+        if self.limit.on_store_unavailable:
+            return self.limit.on_store_unavailable
+        return "Deny" if writes or self.limit.resource in COSTS else "Local"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call wants of a bucket."""
+
+    bucket: Bucket
+    amount: float
+
+    @property
+    def least(self) -> float:
+        """What it can do with: less than it asked for, of what can be cut."""
+        resource = self.bucket.limit.resource
+        if resource not in DIVISIBLE:
+            return self.amount
+        return min(self.amount, _SHORTEST_SECONDS if resource == "querySeconds" else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Where a bucket stood."""
+
+    used: float
+    """In the window; of what is held, nothing."""
+    reserved: float
+    """Granted and not settled, or held."""
+    resets_at: float | None
+    """Monotonic time at which something is free again; None for what is held."""
+    at: float
+    """Monotonic time of the look."""
+
+    @property
+    def taken(self) -> float:
+        """What cannot be granted any more."""
+        return self.used + self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A bucket that has too little left."""
+
+    asked: Asked
+    figures: Figures
+    wait: float | None
+    """Seconds until enough is free; None where that hangs on what calls hold that are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Too little is left of some buckets, and nothing was granted."""
+
+    short: tuple[Short, ...]
+
+    @property
+    def is_final(self) -> bool:
+        """True if one of them does not let calls wait."""
+        return any(each.asked.bucket.limit.enforcement == "Hard" for each in self.short)
+
+
+Grants = dict[Bucket, float]
+
+
+def least_of(grants: Iterable[tuple[Bucket, float]]) -> dict[str, float]:
+    """Return what may be used of each resource: the strictest bucket decides."""
+    found: dict[str, float] = {}
+    for bucket, amount in grants:
+        resource = bucket.limit.resource
+        found[resource] = min(found.get(resource, amount), amount)
+    return found

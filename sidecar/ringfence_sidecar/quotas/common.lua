@@ -1,0 +1,225 @@
+-- What every script begins with: its arguments, the time, a look at a bucket, and who may go on.
+local EPOCH, PODS, LOTS, TOTALS, TOUCHED, WAITING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ROOT, RUN, KEEPS, JOINED, POD, AGENT = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local LEASE = tonumber(ARGV[7])
+local SLOTS, DAY = 20, 86400000
+local at = 8
+
+local function argument()
+  at = at + 1
+  return ARGV[at - 1]
+end
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+-- Whole numbers whole, fractions to a millionth: sums do not drift.
+local function text(number)
+  if number == math.floor(number) then return string.format('%.0f', number) end
+  return string.format('%.6f', number)
+end
+
+-- What is left over of a subtraction, without what fractions leave behind.
+local function even(number)
+  if math.abs(number) > 1000000000 then return number end
+  return math.floor(number * 1000000 + 0.5) / 1000000
+end
+
+local function month()
+  local day, year = math.floor(now / DAY), 1970
+  local function days(of)
+    return ((of % 4 == 0 and of % 100 ~= 0) or of % 400 == 0) and 366 or 365
+  end
+  local first = 0
+  while day - first >= days(year) do
+    first = first + days(year)
+    year = year + 1
+  end
+  for _, length in ipairs({31, days(year) - 337, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}) do
+    if day < first + length then return first * DAY, (first + length) * DAY end
+    first = first + length
+  end
+end
+
+-- Slot of now, the slot's length or the window's end, and for how long the bucket is kept.
+local function place(shape)
+  local kind, length = string.sub(shape, 1, 1), tonumber(string.sub(shape, 2))
+  if kind == 'S' then return kind, math.floor(now / length), length, length * SLOTS * 2 + DAY end
+  if kind == 'M' then
+    local from, to = month()
+    return kind, from / 1000, to, 63 * DAY
+  end
+  if kind == 'C' then
+    local from = math.floor(now / length) * length
+    return kind, from / 1000, from + length, length + DAY
+  end
+  return kind, 0, 0, DAY
+end
+
+local function amounts(key, from, to)
+  local names = {}
+  for slot = from, to do names[#names + 1] = 's:' .. string.format('%.0f', slot) end
+  return redis.call('HMGET', key, unpack(names)), names
+end
+
+-- Adds up what the slots hold, and finds the oldest that holds anything.
+local function sum(bucket, from, to)
+  bucket.used, bucket.oldest = 0, nil
+  local found = amounts(bucket.key, from, to)
+  for i = 1, #found do
+    local amount = tonumber(found[i]) or 0
+    if amount > 0 then
+      bucket.oldest = bucket.oldest or from + i - 1
+      bucket.used = bucket.used + amount
+    end
+  end
+end
+
+-- `l`, `u` and `o` are the last slot written, what counted then, and the oldest slot with anything in it.
+local function look(key, shape)
+  local bucket = {key = key, shape = shape}
+  bucket.kind, bucket.slot, bucket.length, bucket.keep = place(shape)
+  local found = redis.call('HMGET', key, 'r', 'l', 'u', 'o')
+  bucket.reserved = tonumber(found[1]) or 0
+  bucket.last = tonumber(found[2])
+  bucket.used = 0
+  local last = bucket.last
+  if bucket.kind == 'H' or not last then return bucket end
+  -- Time that goes back counts as standing still.
+  if last >= bucket.slot then
+    bucket.slot, bucket.used, bucket.oldest = last, tonumber(found[3]) or 0, tonumber(found[4])
+  elseif bucket.kind == 'S' and bucket.slot - last <= SLOTS then
+    sum(bucket, bucket.slot - SLOTS, last)
+  end
+  return bucket
+end
+
+-- Forgets the slots that do not count any more.
+local function prune(bucket)
+  local last = bucket.last
+  if not last or last >= bucket.slot then return end
+  if bucket.kind == 'S' then
+    local to = math.min(last, bucket.slot - SLOTS - 1)
+    local from = last - SLOTS
+    if to >= from then
+      local names = {}
+      for slot = from, to do names[#names + 1] = 's:' .. string.format('%.0f', slot) end
+      redis.call('HDEL', bucket.key, unpack(names))
+    end
+  else
+    redis.call('HDEL', bucket.key, 's:' .. string.format('%.0f', last))
+  end
+  bucket.last = bucket.slot
+end
+
+local function expire(bucket)
+  if bucket.kind == 'H' and bucket.reserved > 0 then
+    redis.call('PERSIST', bucket.key)
+  else
+    redis.call('PEXPIRE', bucket.key, bucket.keep)
+  end
+end
+
+-- Counts `amount` as used now.
+local function count(bucket, amount)
+  prune(bucket)
+  local name = 's:' .. string.format('%.0f', bucket.slot)
+  local found = redis.call('HMGET', bucket.key, name, 'a:' .. AGENT)
+  bucket.used = bucket.used + amount
+  bucket.oldest = bucket.oldest or bucket.slot
+  redis.call('HSET', bucket.key, name, text((tonumber(found[1]) or 0) + amount),
+    'a:' .. AGENT, text((tonumber(found[2]) or 0) + amount),
+    'l', string.format('%.0f', bucket.slot), 'u', text(bucket.used), 'o', string.format('%.0f', bucket.oldest))
+end
+
+-- Milliseconds until something is free; -1 where nothing is added up.
+local function resets(bucket)
+  if bucket.kind == 'H' then return -1 end
+  if bucket.used <= 0 then return 0 end
+  if bucket.kind == 'S' then return (bucket.oldest + SLOTS + 1) * bucket.length - now end
+  return bucket.length - now
+end
+
+-- Milliseconds until `need` more is free; -1 if that hangs on what others hold.
+local function frees(bucket, need)
+  if bucket.kind == 'H' or need > bucket.used then return -1 end
+  if bucket.kind ~= 'S' then return bucket.length - now end
+  local from = bucket.slot - SLOTS
+  local found = amounts(bucket.key, from, bucket.slot)
+  for i = 1, #found do
+    need = need - (tonumber(found[i]) or 0)
+    if need <= 0.0000005 then return (from + i - 1 + SLOTS + 1) * bucket.length - now end
+  end
+  return -1
+end
+
+-- A lot is what one call, or one thing that is held, has been granted: amount and bucket, a line each.
+local function lines(lot)
+  return string.gmatch(lot, '([^ ]+) ([^\n]+)\n')
+end
+
+local function give_back(lot)
+  for amount, key in lines(lot) do
+    local left = math.max(0, (tonumber(redis.call('HGET', key, 'r')) or 0) - tonumber(amount))
+    redis.call('HSET', key, 'r', text(left))
+    redis.call('SADD', TOUCHED, key)
+    if left == 0 and redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, 63 * DAY) end
+  end
+end
+
+local function forget(pod_lots)
+  local found = redis.call('HGETALL', pod_lots)
+  for i = 1, #found, 2 do
+    if found[i] ~= '@' then give_back(found[i + 1]) end
+  end
+  redis.call('DEL', pod_lots)
+end
+
+local function reap()
+  for _, pod in ipairs(redis.call('ZRANGEBYSCORE', PODS, '-inf', now - LEASE, 'LIMIT', 0, 4)) do
+    if pod ~= POD then
+      forget(ROOT .. 'pod:' .. pod)
+      redis.call('ZREM', PODS, pod)
+    end
+  end
+end
+
+-- Another server than the one that the counters were on, or one that has lost them: those who were there say what they
+-- have used before anybody goes on. One that keeps nothing on disk may have come back as it was long ago.
+local function begin_epoch(was_there)
+  local id, state = RUN .. ':' .. string.format('%.0f', now), 'recovering'
+  redis.call('DEL', WAITING)
+  local newest = redis.call('ZREVRANGE', PODS, 0, 0, 'WITHSCORES')
+  local is_whole = was_there and KEEPS == '1'
+  if is_whole and newest[2] then
+    for _, pod in ipairs(redis.call('ZRANGEBYSCORE', PODS, tonumber(newest[2]) - LEASE, '+inf')) do
+      redis.call('SADD', WAITING, pod)
+    end
+  end
+  if is_whole and not newest[2] then state = 'ready' end
+  redis.call('HSET', EPOCH, 'run', RUN, 'id', id, 'state', state, 'until', string.format('%.0f', now + LEASE),
+    'whole', is_whole and '1' or '0')
+  return id, state, now + LEASE
+end
+
+local function epoch()
+  local found = redis.call('HMGET', EPOCH, 'run', 'id', 'state', 'until')
+  if found[1] ~= RUN then return begin_epoch(found[1]) end
+  local id, state, ends = found[2], found[3], tonumber(found[4])
+  if state == 'recovering' and now >= ends then
+    state = 'ready'
+    redis.call('HSET', EPOCH, 'state', state)
+    redis.call('DEL', WAITING)
+  end
+  return id, state, ends
+end
+
+-- Returns an answer if the pod may not go on: it has to say first what it has used, or others have.
+local function stop(serves_while_recovering)
+  local id, state, ends = epoch()
+  if redis.call('HGET', LOTS, '@') ~= JOINED or string.sub(JOINED, 1, #id + 1) ~= id .. '/' then
+    return {'join', now}
+  end
+  if state ~= 'ready' and not serves_while_recovering then return {'away', now, ends - now} end
+  if state == 'ready' then reap() end
+end

@@ -1,0 +1,131 @@
+"""What this process holds and has used, whether the store knows of it or not: what it says after the store was away."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ringfence_sidecar.quotas.buckets import Bucket, Grants
+from ringfence_sidecar.quotas.windows import Slots, exact
+
+
+class Clock:
+    """The store's time, as far as is known; this machine's until then. Milliseconds since the epoch."""
+
+    def __init__(self, read: Callable[[], float] = time.time) -> None:
+        self._read = read
+        self._ahead = 0.0
+
+    def now(self) -> int:
+        """Return the present moment."""
+        return int(self._read() * 1000 + self._ahead)
+
+    def set(self, now: int) -> None:
+        """Take over what the store said just now."""
+        self._ahead = now - self._read() * 1000
+
+
+@dataclass(slots=True)
+class News:
+    """What is to be told: lots by what is left of them, and buckets of which more has been used."""
+
+    lots: dict[str, Grants] = field(default_factory=dict)
+    totals: dict[str, Bucket] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.lots or self.totals)
+
+
+class Ledger:
+    """Lots that are open, and totals that only grow."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.lots: dict[str, Grants] = {}
+        """By id: what each has been granted."""
+        self.totals: dict[str, float] = {}
+        """By bucket's key: what was used since the process began."""
+        self.slots: dict[str, tuple[Bucket, Slots]] = {}
+        """By bucket's key: what of it counts now."""
+        self.news = News()
+        self._own: set[str] = set()
+
+    def open(self, lot: str, grants: Grants, *, is_known: bool = True) -> None:
+        """Keep what was granted; `is_known` if the store has granted it."""
+        self.lots[lot] = grants
+        if not is_known:
+            self._own.add(lot)
+
+    def abandon(self, lot: str) -> None:
+        """Have the store take back a lot of which nobody knows whether it was granted."""
+        self.news.lots[lot] = {}
+
+    def tell_all(self) -> News:
+        """Return the news, and count every lot as known: all of them are being told."""
+        self._own.clear()
+        return self.take_news()
+
+    def settle(self, lot: str, stays: Grants, used: Mapping[Bucket, float]) -> None:
+        """Close a lot, or leave in it what stays held; count what was used."""
+        granted = self.lots.pop(lot, {})
+        left = {bucket: min(amount, granted.get(bucket, 0.0)) for bucket, amount in stays.items() if amount > 0}
+        if left:
+            self.lots[lot] = left
+        if lot not in self._own:
+            self.news.lots[lot] = left
+        elif not left:
+            self._own.discard(lot)
+        for bucket, amount in used.items():
+            if amount > 0 and not bucket.shape.is_held:
+                self._use(bucket, amount)
+
+    def release(self, bucket: Bucket, amount: float) -> None:
+        """Give back some of what is held, the oldest first."""
+        for lot, grants in list(self.lots.items()):
+            had = grants.get(bucket, 0.0)
+            if amount <= 0:
+                return
+            if had <= 0:
+                continue
+            given = min(had, amount)
+            amount = exact(amount - given)
+            self.settle(lot, {**grants, bucket: exact(had - given)}, {})
+
+    def held(self, bucket: Bucket) -> float:
+        """Return what of a bucket is in open lots."""
+        return exact(sum(grants.get(bucket, 0.0) for grants in self.lots.values()))
+
+    def used(self, bucket: Bucket) -> float:
+        """Return what this process has used of a bucket, as far as it counts now."""
+        found = self.slots.get(bucket.key)
+        return found[1].used(self._clock.now()) if found else 0.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether a store that has lost everything would need to hear from this process."""
+        if self.lots:
+            return True
+        now = self._clock.now()
+        return any(slots.used(now) > 0 for _, slots in self.slots.values())
+
+    def take_news(self) -> News:
+        """Return what is to be told, and count it as told."""
+        taken, self.news = self.news, News()
+        return taken
+
+    def return_news(self, taken: News) -> None:
+        """Keep what could not be told."""
+        self.news = News({**taken.lots, **self.news.lots}, {**taken.totals, **self.news.totals})
+
+    def keep_only(self, keys: frozenset[str]) -> None:
+        """Forget buckets that no limit asks for any more, once nothing of them is open or to be told."""
+        kept = keys | self.news.totals.keys() | {each.key for grants in self.lots.values() for each in grants}
+        for key in self.slots.keys() - kept:
+            del self.slots[key]
+
+    def _use(self, bucket: Bucket, amount: float) -> None:
+        key = bucket.key
+        self.totals[key] = exact(self.totals.get(key, 0.0) + amount)
+        if key not in self.slots:
+            self.slots[key] = bucket, Slots(bucket.shape)
+        self.slots[key][1].add(self._clock.now(), amount)
+        self.news.totals[key] = bucket

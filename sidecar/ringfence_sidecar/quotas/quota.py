@@ -1,0 +1,295 @@
+"""What the pipeline asks: grants of every limit that holds for the agent, counted in Redis or, without one, here."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from ringfence_sidecar.call import Deadline
+from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
+from ringfence_sidecar.envelope import Notice
+from ringfence_sidecar.errors import CallError
+from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
+from ringfence_sidecar.quotas import words
+from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of
+from ringfence_sidecar.quotas.ledger import Clock, Ledger
+from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
+from ringfence_sidecar.quotas.notices import Warnings
+from ringfence_sidecar.quotas.soft import Lines
+from ringfence_sidecar.quotas.store import Store, StoreAwayError, Times
+
+OF_CALLS: Final = frozenset({"concurrentCalls"})
+"""Held while a call runs, and never after it."""
+NO_STORE: Final = "there is no Redis in which agents could count together"
+_NO_STORE_SECONDS = 30.0
+
+
+class Quotas:
+    """A `ringfence_sidecar.quota.Quota`. Nothing holds before the first `apply`; close it."""
+
+    def __init__(self, times: Times | None = None) -> None:
+        self._times: Final = times or Times()
+        self._clock: Final = Clock()
+        self._ledger: Final = Ledger(self._clock)
+        self._warnings: Final = Warnings(self._clock)
+        self._alone: Final = Alone(self._ledger, self._clock)
+        self._lines: Final = Lines()
+        self._pod: Final = secrets.token_hex(8)
+        self._number = 0
+        self._made_from: object = None
+        self._store: Store | None = None
+        self._buckets: dict[str, tuple[Bucket, ...]] = {}
+        self._refusals: dict[str, tuple[int, float]] = {}
+
+    async def apply(self, limits: Sequence[Limit], agent: Agent, redis: Redis | None) -> None:
+        """Put limits in force. What is under way goes on, and is settled in the buckets that it was granted by."""
+        by_resource: dict[str, list[Bucket]] = {}
+        for limit in limits:
+            by_resource.setdefault(limit.resource, []).append(Bucket.of(limit, agent.uid))
+        self._buckets = {resource: tuple(buckets) for resource, buckets in by_resource.items()}
+        keys = frozenset(bucket.key for bucket in self._all())
+        self._ledger.keep_only(keys)
+        self._refusals = {key: each for key, each in self._refusals.items() if key in keys}
+        wanted = (redis, agent.uid) if limits or self._ledger.lots else None
+        if wanted == self._made_from:
+            return
+        before, self._store, self._made_from = self._store, None, wanted
+        if before is not None:
+            # One that goes on, elsewhere, does so under the same name: nothing of it is given back.
+            await before.close(leave=wanted is None)
+        if wanted is not None and redis is not None:
+            self._store = Store(
+                redis,
+                pod=self._pod,
+                agent=agent.uid,
+                ledger=self._ledger,
+                clock=self._clock,
+                times=self._times,
+            )
+        self._lines.tell(keys)
+
+    @property
+    def trouble(self) -> str:
+        """Why limits cannot be counted with other pods now, in words; empty if they can, or none needs it."""
+        if self._store is not None:
+            return self._store.trouble
+        return NO_STORE if any(bucket.limit.shared for bucket in self._all()) else ""
+
+    def limits(self, resource: str) -> bool:
+        """Return True if any limit holds for the resource."""
+        return resource in self._buckets
+
+    async def reserve(self, ask: Ask) -> Reservation:
+        """Grant all of what is asked, or raise LimitedError and grant nothing."""
+        asked = self._asked(ask.amounts)
+        if not asked:
+            return Nothing()
+        lot = self._next()
+        return self._reserved(lot, await self._take(lot, asked, ask))
+
+    async def hold(self, resource: str, amount: float) -> None:
+        """Take some of what is held outside a call. Raises LimitedError."""
+        asked = self._asked({resource: amount})
+        if asked:
+            ask = Ask(amounts={resource: amount}, writes=False, deadline=Deadline.after(0))
+            await self._take(self._next(), asked, ask)
+
+    async def release(self, resource: str, amount: float) -> None:
+        """Give back some of what was held."""
+        buckets = self._buckets.get(resource, ())
+        for bucket in buckets:
+            self._ledger.release(bucket, amount)
+            self._alone.release(bucket, amount)
+        if buckets:
+            await self._flush()
+            self._lines.tell(bucket.key for bucket in buckets)
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        """Return where every limit stands for this agent; as of the last answer, while the store is away."""
+        if self._store is not None:
+            with suppress(StoreAwayError):
+                await self._store.flush(self._all())
+        return self.known()
+
+    def known(self) -> tuple[Budget, ...]:
+        """Return the same as of the last answer, without asking."""
+        return tuple(self._budget(bucket) for bucket in self._all())
+
+    def uses(self) -> tuple[LimitUse, ...]:
+        """Return what this pod has used, for the operator; nothing with Redis, where it reads for itself."""
+        if self._store is not None:
+            return ()
+        return tuple(self._use(bucket) for bucket in self._all())
+
+    async def close(self) -> None:
+        """End, and give back what this pod holds."""
+        store, self._store = self._store, None
+        if store is not None:
+            await store.close()
+
+    async def settle(self, lot: str, used: Mapping[str, float]) -> tuple[Notice, ...]:
+        """Replace what a lot was granted by what was used."""
+        grants = self._ledger.lots.get(lot, {})
+        stays, spent = _outcome(grants, used)
+        self._ledger.settle(lot, stays, spent)
+        self._alone.settle(lot, stays, spent)
+        await self._flush()
+        self._lines.tell(bucket.key for bucket in grants)
+        return self._warnings.at_settlement((bucket, self._figures(bucket)) for bucket in spent | stays)
+
+    async def _take(self, lot: str, asked: Sequence[Asked], ask: Ask) -> Grants:
+        waits = self._lines.joined_by(asked)
+        if waits is None:
+            found = await self._try(lot, asked, ask, final=False)
+            if not isinstance(found, Refused):
+                return found
+            if found.is_final:
+                raise self._refusal(found)
+            waits = found.short[0].asked
+        return await self._wait(lot, asked, ask, waits)
+
+    async def _wait(self, lot: str, asked: Sequence[Asked], ask: Ask, waits: Asked) -> Grants:
+        """Wait in one line after the other until all of them let the call through."""
+        begun = time.monotonic()
+        soft = [each.bucket.limit.soft_deadline_seconds for each in asked if each.bucket.limit.enforcement == "Soft"]
+        deadline = min(ask.deadline.at, begun + min(soft))
+        while True:
+            found = await self._wait_at(waits, lot, asked, ask, deadline)
+            if not isinstance(found, Refused):
+                return found
+            if found.is_final or time.monotonic() >= deadline:
+                raise self._refusal(found, waited=time.monotonic() - begun)
+            waits = found.short[0].asked
+
+    async def _wait_at(
+        self, waits: Asked, lot: str, asked: Sequence[Asked], ask: Ask, deadline: float
+    ) -> Grants | Refused:
+        """Wait in one line: until the call is granted, its time is up, or something else refuses it."""
+        async with self._lines.at(waits, deadline) as line:
+            if line is None:
+                # Those before it still wait: it would only overtake them.
+                return Refused((Short(waits, self._figures(waits.bucket), None),))
+            while True:
+                is_over = time.monotonic() >= deadline
+                found = await self._try(lot, asked, ask, final=is_over)
+                if not isinstance(found, Refused) or found.is_final or is_over:
+                    return found
+                if found.short[0].asked.bucket != waits.bucket:
+                    return found
+                await line.pause(found.short[0].wait, deadline)
+
+    async def _try(self, lot: str, asked: Sequence[Asked], ask: Ask, *, final: bool) -> Grants | Refused:
+        away = StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
+        if self._store is not None:
+            try:
+                found = await self._store.reserve(lot, asked, final=final)
+            except StoreAwayError as error:
+                away = error
+            else:
+                self._alone.end()
+                return found
+        known = self._store.known if self._store is not None else None
+        try:
+            return self._alone.decide(lot, asked, writes=ask.writes, known=known)
+        except DeniedError as error:
+            bucket = error.bucket
+        self._count(bucket)
+        raise words.denial(bucket, str(away), used=self._figures(bucket).taken, retry_after=away.retry_after)
+
+    async def _flush(self) -> None:
+        if self._store is None:
+            return
+        with suppress(StoreAwayError):
+            await self._store.flush()
+
+    def _reserved(self, lot: str, grants: Grants) -> "_Reserved":
+        figures = ((bucket, self._figures(bucket)) for bucket in grants)
+        return _Reserved(self, lot, least_of(grants.items()), self._warnings.at_grant(figures))
+
+    def _refusal(self, refused: Refused, *, waited: float | None = None) -> CallError:
+        for each in refused.short:
+            self._count(each.asked.bucket)
+        share = "" if self._store is None or self._store.is_reachable else ", of this pod's share while Redis is away"
+        return words.refusal(refused, waited=waited, share=share)
+
+    def _count(self, bucket: Bucket) -> None:
+        count, _ = self._refusals.get(bucket.key, (0, 0.0))
+        self._refusals[bucket.key] = count + 1, time.time()
+
+    def _figures(self, bucket: Bucket) -> Figures:
+        known = self._store.known.get(bucket.key) if self._store is not None else None
+        return known or figures_of(self._ledger, self._clock, bucket)
+
+    def _budget(self, bucket: Bucket) -> Budget:
+        figures, limit = self._figures(bucket), bucket.limit
+        resets = None if figures.resets_at is None else max(0.0, round(figures.resets_at - time.monotonic(), 3))
+        return Budget(
+            quota=limit.quota,
+            resource=limit.resource,
+            window=limit.window,
+            scope=bucket.scope,
+            enforcement=limit.enforcement,
+            limit=limit.max,
+            used=figures.taken,
+            remaining=max(0.0, limit.max - figures.taken),
+            reset_seconds=resets,
+        )
+
+    def _use(self, bucket: Bucket) -> LimitUse:
+        figures, limit = self._figures(bucket), bucket.limit
+        refusals, refused_at = self._refusals.get(bucket.key, (0, 0.0))
+        return LimitUse(
+            quota_uid=limit.quota_uid,
+            resource=limit.resource,
+            window=limit.window,
+            shared=limit.shared,
+            used=figures.reserved if bucket.shape.is_held else figures.used,
+            refusals=refusals,
+            refused_at=refused_at,
+        )
+
+    def _asked(self, amounts: Mapping[str, float]) -> list[Asked]:
+        return [
+            Asked(bucket, amount) for resource, amount in amounts.items() for bucket in self._buckets.get(resource, ())
+        ]
+
+    def _all(self) -> list[Bucket]:
+        return [bucket for buckets in self._buckets.values() for bucket in buckets]
+
+    def _next(self) -> str:
+        self._number += 1
+        return f"{self._number:x}"
+
+
+class _Reserved:
+    """A `Reservation`."""
+
+    __slots__ = ("_is_settled", "_lot", "_quotas", "grants", "warnings")
+
+    def __init__(self, quotas: Quotas, lot: str, grants: Mapping[str, float], warnings: tuple[Notice, ...]) -> None:
+        self._quotas, self._lot = quotas, lot
+        self._is_settled = False
+        self.grants = grants
+        self.warnings = warnings
+
+    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
+        """Replace what was granted by what was really used; the first time counts."""
+        if self._is_settled:
+            return ()
+        self._is_settled = True
+        return await self._quotas.settle(self._lot, used)
+
+
+def _outcome(grants: Grants, used: Mapping[str, float]) -> tuple[Grants, Grants]:
+    """Return what stays held of a lot, and what is spent."""
+    stays: Grants = {}
+    spent: Grants = {}
+    for bucket in grants:
+        resource = bucket.limit.resource
+        amount = used.get(resource, 0.0)
+        if not bucket.shape.is_held:
+            spent[bucket] = amount
+        elif resource not in OF_CALLS and amount > 0:
+            stays[bucket] = amount
+    return stays, spent

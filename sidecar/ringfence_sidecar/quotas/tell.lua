@@ -1,0 +1,59 @@
+-- Says what has become of lots, and what has been used in all: the same, said twice, counts once.
+local answer = stop(true)
+if answer then return answer end
+local buckets, by_key = {}, {}
+for i = 7, #KEYS do
+  local bucket = look(KEYS[i], argument())
+  bucket.before = bucket.reserved
+  buckets[#buckets + 1] = bucket
+  by_key[bucket.key] = bucket
+end
+for _ = 1, tonumber(argument()) do
+  local id, left, lot = argument(), {}, {}
+  for _ = 1, tonumber(argument()) do
+    local key = KEYS[7 + tonumber(argument())]
+    left[key] = tonumber(argument())
+  end
+  for amount, key in lines(redis.call('HGET', LOTS, id) or '') do
+    local had = tonumber(amount)
+    local stays = math.min(had, left[key] or 0)
+    if by_key[key] then
+      by_key[key].reserved = math.max(0, by_key[key].reserved - had + stays)
+    else
+      give_back(amount .. ' ' .. key .. '\n')
+    end
+    if stays > 0 then lot[#lot + 1] = text(stays) .. ' ' .. key .. '\n' end
+  end
+  if #lot > 0 then redis.call('HSET', LOTS, id, table.concat(lot)) else redis.call('HDEL', LOTS, id) end
+end
+local totals = tonumber(argument())
+if totals > 0 then
+  local first, keys = at, {}
+  for i = 1, totals do keys[i] = KEYS[7 + tonumber(ARGV[first + 2 * (i - 1)])] end
+  local told, news = redis.call('HMGET', TOTALS, unpack(keys)), {}
+  for i, key in ipairs(keys) do
+    local total = tonumber(ARGV[first + 2 * i - 1])
+    local more = total - (tonumber(told[i]) or 0)
+    if more > 0.0000005 then
+      count(by_key[key], more)
+      by_key[key].is_counted = true
+      news[#news + 1] = key
+      news[#news + 1] = text(total)
+    end
+  end
+  if #news > 0 then redis.call('HSET', TOTALS, unpack(news)) end
+end
+local said = {'ok', now}
+for _, bucket in ipairs(buckets) do
+  if bucket.reserved ~= bucket.before or bucket.is_counted then
+    redis.call('HSET', bucket.key, 'r', text(bucket.reserved))
+    redis.call('SADD', TOUCHED, bucket.key)
+    expire(bucket)
+  end
+  said[#said + 1] = text(bucket.used)
+  said[#said + 1] = text(bucket.reserved)
+  said[#said + 1] = resets(bucket)
+end
+redis.call('ZADD', PODS, now, POD)
+redis.call('PEXPIRE', TOTALS, 7 * DAY)
+return said
