@@ -74,7 +74,7 @@ check-diff: ## Fail if a generated file is not what the models say
 
 ## --- run ------------------------------------------------------------------------------------------------------------
 
-.PHONY: demo image bench-operator bench-egress bench-sidecar
+.PHONY: demo image bench-operator bench-egress bench-sidecar bench-quota
 demo: ## From nothing to agents at work on a real cluster, each promise checked
 	@python3 -m demo
 
@@ -89,3 +89,6 @@ bench-egress: setup ## Measure the egress gateway; prints a table and keeps JSON
 
 bench-sidecar: setup ## Measure the sidecar with real back ends, no cluster; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.sidecar
+
+bench-quota: setup ## Measure how quotas are counted, with a real Redis, no cluster; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.quota

@@ -15,12 +15,13 @@ from ringfence_gateway.control import Certificates
 from ringfence_gateway.environment import Environment
 from ringfence_gateway.health import HealthServer
 from ringfence_gateway.limits import watch_limits
+from ringfence_gateway.metering import Metering
 from ringfence_gateway.port_set import Settings
 from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_forever, report_once
 from ringfence_gateway.resolver import Resolver, ResolverServer
 from ringfence_gateway.serving import Serving
-from ringfence_gateway.subscription import PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
+from ringfence_gateway.subscription import METER_TYPE, PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
 from ringfence_gateway.upstream import Resolvers, system_resolvers
 
 LAST_REPORT_SECONDS = 2.0
@@ -41,12 +42,13 @@ async def run(environment: Environment) -> None:
     serving.on_settings = lambda settings: _apply(settings, resolver)
     if environment.test_unfiltered_resolver:
         _log.warning("the resolver hands on private addresses", reason="it was told to, which is for tests only")
-    subscription = _subscription(environment, serving)
+    subscription, metering = _subscription(environment, serving)
     async with _servers(environment, record, serving, resolver):
         _log.info("gateway started", pod=environment.pod, control=environment.control)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(subscription.run())
+                tasks.create_task(metering.run())
                 tasks.create_task(watch_limits(record, environment.run_directory / "admin.sock"))
                 try:
                     await report_forever(record, subscription.report, node=node_of(environment))
@@ -67,8 +69,14 @@ def node_of(environment: Environment) -> str:
     return f"{environment.pod}/dns"
 
 
-def _subscription(environment: Environment, serving: Serving) -> Subscription:
-    return Subscription(
+def _subscription(environment: Environment, serving: Serving) -> tuple[Subscription, Metering]:
+    """Return what follows the control process, and what counts in its name."""
+
+    async def send(message: bytes) -> None:
+        await subscription.metered(message)
+
+    metering = Metering(environment.pod, environment.run_directory / "meter.sock", send)
+    subscription = Subscription(
         node_of(environment),
         environment.control_host,
         environment.control_port,
@@ -78,8 +86,11 @@ def _subscription(environment: Environment, serving: Serving) -> Subscription:
             # Settings first: no port set is answered by another cluster's domain.
             SETTINGS_TYPE: Kind(serving.put_settings, serving.remove_settings),
             PORT_SET_TYPE: Kind(serving.put_port_set, serving.remove_port_set),
+            METER_TYPE: Kind(metering.put, metering.remove),
         },
     )
+    subscription.on_connected = metering.connected
+    return subscription, metering
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,9 @@ from ringfence_gateway.control import Certificates, addresses_of, is_connected, 
 PORT_SET_TYPE = "type.googleapis.com/ringfence.gateway.v1.PortSet"
 SETTINGS_TYPE = "type.googleapis.com/ringfence.gateway.v1.Settings"
 LEAST_WAIT, MOST_WAIT = 0.1, 2.0
+METER_TYPE = "type.googleapis.com/ringfence.gateway.v1.Meter"
 REPORT_METHOD = "/ringfence.gateway.v1.Gateway/Report"
+METERED_METHOD = "/ringfence.gateway.v1.Gateway/Metered"
 REPORT_SECONDS = 5.0
 INVALID_ARGUMENT = 3
 
@@ -74,6 +76,8 @@ class Subscription:
         self._certificates = certificates
         self._kinds = kinds
         self._channel: grpc.aio.Channel | None = None
+        self.on_connected: Callable[[], None] = lambda: None
+        """Called each time that a control process is there that may know nothing."""
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -86,9 +90,16 @@ class Subscription:
 
     async def report(self, message: bytes) -> None:
         """Send a report. Raises NotConnectedError if it did not arrive, RefusedError if it is wrong."""
+        await self._say(REPORT_METHOD, message)
+
+    async def metered(self, message: bytes) -> None:
+        """Send what a meter has counted. Raises NotConnectedError if it did not arrive, RefusedError if it is wrong."""
+        await self._say(METERED_METHOD, message)
+
+    async def _say(self, method: str, message: bytes) -> None:
         if self._channel is None:
             raise NotConnectedError("no control process serves")
-        call = self._channel.unary_unary(REPORT_METHOD)
+        call = self._channel.unary_unary(method)
         try:
             await call(message, timeout=REPORT_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -147,6 +158,7 @@ class Subscription:
                 )
                 await call.write(first)
             self._channel = channel
+            self.on_connected()
             _log.info("control process followed", address=target)
             while (response := await call.read()) is not grpc.aio.EOF:
                 await call.write(self._judge(response))

@@ -22,6 +22,7 @@ from ringfence_operator.reconcile.connector_index import (
     index_by_named_secret,
     index_by_own_secret,
 )
+from ringfence_operator.reconcile.meters import BY_METERED, index_by_metered
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, index_by_pod_quota
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
@@ -138,7 +139,7 @@ class Caches:
                 f"{RINGFENCE}/quotas",
                 _quota,
                 changes.quota_changed,
-                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid},
+                index={BY_SELECTOR: index_by_selector, BY_UID: index_by_uid, BY_METERED: index_by_metered},
             ),
             pods=self._informer(
                 "pods",

@@ -10,6 +10,7 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
+from ringfence_operator.reconcile.meters import limits_network
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
 from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record
@@ -128,12 +129,20 @@ class Changes:
     def quota_changed(self, change: Change[Quota]) -> None:
         """A quota, and the agents that it holds for, before and after."""
         self._queue.add(Task("Quota", *change.key), NOW)
+        if _limits_network(change.old) != _limits_network(change.new):
+            # Connections under its policies are to be counted from now on, or no more.
+            self.all_policies(None)
+            self.all_agents(None, SOON)
         for key in concerned(change.old, change.new, self.view):
             self._queue.add(Task("Agent", *key), NOW)
 
     def quota_stands_otherwise(self, quota: tuple[str, str]) -> None:
         """Have the quota (namespace and name) looked at soon: somebody has used something of it."""
         self._queue.add_after(Task("Quota", *quota), HEALTH_SECONDS, LATER)
+
+    def agent_stands_otherwise(self, agent: tuple[str, str]) -> None:
+        """Have the agent (namespace and name) looked at: it has used something up, or there is more of it."""
+        self._queue.add(Task("Agent", *agent), SOON)
 
     def agents_later(self, keys: Iterable[tuple[str, str]]) -> None:
         """Have these agents looked at when nobody waits for anything."""
@@ -300,3 +309,7 @@ class Changes:
         self._mark_gateway(LATER)
         for key in self.view.policies.cache:
             self._queue.add(Task("SecurityPolicy", *key), LATER)
+
+
+def _limits_network(quota: Quota | None) -> bool:
+    return quota is not None and limits_network(quota)

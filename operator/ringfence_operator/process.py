@@ -24,6 +24,7 @@ from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
 from ringfence_operator.reconcile.issuer import Issuer
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.meters import NoMeters
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
 from ringfence_operator.reconcile.port_set import PortSets
@@ -90,11 +91,18 @@ class Process:
             claims=Locks(),
             gateway=gateway,
             sidecars=sidecars,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
             shared_cache=shared,
         )
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
-        self._quota_watches = QuotaWatches(view, self._caches.changes, self._queue, credentials)
+        self._quota_watches = QuotaWatches(
+            view,
+            self._caches.changes,
+            self._queue,
+            credentials,
+            meters=self._egress.feed.meters if self._egress and gateway else None,
+        )
         self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
@@ -103,7 +111,8 @@ class Process:
     def _limit_sources(self) -> tuple[LimitSource, ...]:
         view = self._caches.view
         calls: LimitSource = self._egress.call_limits if self._egress else NoSidecars()
-        return calls, NodeLimits(view), OperatorLimits(view)
+        network: LimitSource = self._egress.feed.meters if self._egress and view.has_gateway else NoMeters()
+        return calls, network, NodeLimits(view), OperatorLimits(view)
 
     def _make_egress(self) -> Egress:
         changes = self._caches.changes
@@ -116,8 +125,9 @@ class Process:
             on_health=changes.connector_stands_otherwise,
             on_identity=changes.all_with_sidecars,
             on_use=changes.quota_stands_otherwise,
+            on_spent=changes.agent_stands_otherwise,
         )
-        changes.pod_gone = made.feed.sidecars.withdraw
+        changes.pod_gone = made.pod_gone
         return made
 
     async def start(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ringfence_operator.changes import SOON, Changes
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.kubelet import Kubelet
+from ringfence_operator.reconcile.direct_watch import DirectWatch, Measured
 from ringfence_operator.reconcile.memory_watch import MemoryWatch
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota_admission import begin
@@ -18,11 +19,20 @@ from ringfence_operator.runtime.queue import WorkQueue
 class QuotaWatches:
     """`start` when this replica begins to lead, `stop` when it does no more; make it inside a running event loop."""
 
-    def __init__(self, view: View, changes: Changes, queue: WorkQueue[Task], credentials: Credentials) -> None:
+    def __init__(
+        self,
+        view: View,
+        changes: Changes,
+        queue: WorkQueue[Task],
+        credentials: Credentials,
+        *,
+        meters: Measured | None = None,
+    ) -> None:
         on_use = changes.quota_stands_otherwise
         self._view = view
         self._kubelet = Kubelet(credentials, authority=view.settings.kubelet_authority)
         self._memory = MemoryWatch(view, self._kubelet, on_use=on_use)
+        self._direct = DirectWatch(view, self._kubelet, meters) if meters is not None else None
         self._run_time = RunTimeWatch(view, on_use=on_use)
         view.memory.on_use = on_use
         view.places.wake = lambda key: queue.add(Task("Agent", *key), SOON)
@@ -31,7 +41,10 @@ class QuotaWatches:
     def start(self, on_end: Callable[[asyncio.Task[Any]], None]) -> None:
         """Begin with what the statuses say; `on_end` hears of a watch that has ended."""
         begin(self._view)
-        for name, watch in (("memory", self._memory.run()), ("run-time", self._run_time.run())):
+        watches = {"memory": self._memory.run(), "run-time": self._run_time.run()}
+        if self._direct is not None:
+            watches["direct"] = self._direct.run()
+        for name, watch in watches.items():
             task = asyncio.create_task(watch, name=name)
             task.add_done_callback(on_end)
             self._tasks.append(task)

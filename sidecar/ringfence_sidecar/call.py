@@ -1,12 +1,14 @@
 """A call on its way through the pipeline, and what a connector may know of it."""
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.errors import DeadlineError
+from ringfence_sidecar.grants import UNLIMITED, Grants
 
 Progress = Callable[[float, str], Awaitable[None]]
 
@@ -80,3 +82,11 @@ class Context:
     tags: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
     """The caller's; equal for a repetition of the same call."""
+    grants: Grants = UNLIMITED
+    """What quotas let the call use: a connector uses no more, and says in a warning what it has cut."""
+
+    def within(self, grants: Grants) -> "Context":
+        """Return the same call, with what quotas let it use; its time is cut to the `querySeconds` among that."""
+        longest = grants.most("querySeconds", math.inf)
+        deadline = self.deadline if longest >= self.deadline.remaining else Deadline.after(longest)
+        return replace(self, grants=grants, deadline=deadline)

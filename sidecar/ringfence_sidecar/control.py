@@ -3,6 +3,7 @@
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from ringfence_sidecar.configuration import Configuration, EndpointHealth, Poll, decode
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, LimitUse, Poll, decode
 from ringfence_sidecar.https import Answer, Channel
 
 PATH = "/v1/sidecar/poll"
@@ -29,6 +30,8 @@ FINAL_SECONDS = 60.0
 HEALTH_SECONDS = 1.0
 """How often health is looked at for what cannot wait for the next poll."""
 TOGETHER_SECONDS = 5.0
+USES_SECONDS = 5.0
+"""How often at most it is told what was used of limits, where no Redis says it."""
 _FINAL = (401, 403)
 
 log = structlog.get_logger(__name__)
@@ -52,6 +55,7 @@ class ControlClient:
         on_change: OnChange,
         health: Callable[[], Sequence[EndpointHealth]] = tuple,
         cache_reachable: Callable[[], bool | None] = lambda: None,
+        uses: Callable[[], Sequence[LimitUse]] = tuple,
         sidecar_version: str = "",
     ) -> None:
         parts = urlsplit(url)
@@ -64,6 +68,9 @@ class ControlClient:
         self._on_change: Final = on_change
         self._health: Final = health
         self._cache_reachable: Final = cache_reachable
+        self._uses: Final = uses
+        self._told_uses: tuple[LimitUse, ...] = ()
+        self._next_uses = 0.0
         self._sidecar_version: Final = sidecar_version
         self._told: tuple[object, ...] = ()
         self._is_connected = False
@@ -100,7 +107,7 @@ class ControlClient:
         channel = self._channel()
         while True:
             await asyncio.sleep(HEALTH_SECONDS)
-            if self._is_connected and self._told != self._state():
+            if self._is_connected and (self._told != self._state() or self._has_used()):
                 try:
                     await self._post(channel, self._poll(wait_seconds=0.0))
                 except OSError as error:
@@ -130,11 +137,14 @@ class ControlClient:
         generations = {each.uid: each.generation for each in current.connectors} if current else {}
         if current:
             generations[current.agent.uid] = current.agent.generation
+        self._told_uses = tuple(self._uses())
+        self._next_uses = time.monotonic() + USES_SECONDS
         return Poll(
             version=current.version if current else "",
             sidecar_version=self._sidecar_version,
             health=tuple(self._health()),
             cache_reachable=self._cache_reachable(),
+            uses=self._told_uses,
             generations=generations,
             wait_seconds=wait_seconds,
         )
@@ -174,6 +184,10 @@ class ControlClient:
         if self._is_connected or failures == QUICK_TRIES:
             log.warning("control.away", error=error, has_configuration=self.current is not None)
         self._is_connected = False
+
+    def _has_used(self) -> bool:
+        """Return True if there is news of what was used of limits, and the last is some time ago."""
+        return time.monotonic() >= self._next_uses and self._told_uses != tuple(self._uses())
 
     def _state(self) -> tuple[object, ...]:
         """Return what cannot wait: who is well, and who is not."""

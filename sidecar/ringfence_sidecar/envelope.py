@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence_sidecar.errors import CallError, Status
+from ringfence_sidecar.errors import CallError, LimitedError, Status
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -20,6 +20,13 @@ class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The argument at fault, as a path such as `arguments.sql`."""
     index: int | None = None
     """Which part of a batch."""
+    quota: str = ""
+    """Name of the Quota that refused; so it is with those below."""
+    resource: str = ""
+    limit: float | None = None
+    used: float | None = None
+    window: str = ""
+    scope: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -27,6 +34,9 @@ class Notice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     code: str
     message: str
+    quota: str = ""
+    """Name of the Quota that has something to say."""
+    resource: str = ""
 
 
 class CacheInfo(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,6 +79,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _ENCODER = msgspec.json.Encoder()
+_OF_A_LIMIT = ("quota", "resource", "limit", "used", "window", "scope")
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -78,7 +89,7 @@ def encode(envelope: Envelope) -> bytes:
 
 def problem_of(error: CallError, *, index: int | None = None) -> Problem:
     """Return the envelope's form of an error."""
-    return Problem(
+    problem = Problem(
         code=error.reason,
         message=error.message,
         retryable=error.is_retryable,
@@ -87,6 +98,10 @@ def problem_of(error: CallError, *, index: int | None = None) -> Problem:
         field=error.field,
         index=index,
     )
+    if not isinstance(error, LimitedError) or not error.details:
+        return problem
+    said = {name: error.details[name] for name in _OF_A_LIMIT if name in error.details}
+    return msgspec.structs.replace(problem, **said)
 
 
 def failed(error: CallError, metadata: Metadata, *, warnings: tuple[Notice, ...] = ()) -> Envelope:

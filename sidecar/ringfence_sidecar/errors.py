@@ -122,9 +122,17 @@ class LimitedError(CallError):
         rule: str = "",
         retry_after: float | None = None,
         retryable: bool | None = None,
+        outcome_unknown: bool = False,
         details: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, code=code, rule=rule, retry_after=retry_after, retryable=retryable)
+        super().__init__(
+            message,
+            code=code,
+            rule=rule,
+            retry_after=retry_after,
+            retryable=retryable,
+            outcome_unknown=outcome_unknown,
+        )
         self.details = details or {}
 
 

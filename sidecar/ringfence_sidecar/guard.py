@@ -1,7 +1,7 @@
 """What stands before both surfaces: a page in an agent's browser can post to loopback, so loopback is no door lock."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -35,8 +35,10 @@ _log = structlog.get_logger()
 class Guard:
     """Refuses foreign Hosts and Origins, other media types than JSON, and what is too large; says what went wrong."""
 
-    def __init__(self, app: App, *, max_body_bytes: int) -> None:
+    def __init__(self, app: App, *, max_body_bytes: int, more: Callable[[], Headers] = tuple) -> None:
         self._app = app
+        self._more = more
+        """Headers of every answer besides, as they are when it begins."""
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +51,7 @@ class Guard:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message["headers"] = [*message["headers"], *_FIXED]
+                message["headers"] = [*message["headers"], *_FIXED, *self._more()]
             await send(message)
 
         try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.port import Fetched, Load
+from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.cache.values import Values
 from ringfence_sidecar.configuration import CachePolicy, Configuration
@@ -14,8 +15,10 @@ from ringfence_sidecar.errors import NotConfiguredError
 class Kept:
     """An `AnswerCache`, made anew when what it is made from changes; a changed connector alone keeps it."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
         self._made_from: object = None
+        self._values_from: object = None
         self._shared: Shared | None = None
         self._answers: Answers | None = None
         self._values: Values | None = None
@@ -40,13 +43,23 @@ class Kept:
     async def apply(self, configuration: Configuration) -> None:
         """Keep things as a configuration says, from now on."""
         agent = configuration.agent
+        self._room.apply(configuration.limits)
         wanted = (agent.namespace, agent.uid, configuration.redis, configuration.local_cache, configuration.values)
         if wanted == self._made_from:
+            if self._answers is not None:
+                self._answers.give_way()
             return
+        values_from = (agent.namespace, agent.uid, configuration.redis, configuration.values)
+        if values_from != self._values_from:
+            self._room.clear()
+            self._values_from = values_from
         before = self._answers, self._shared
         self._shared = Shared(configuration.redis)
-        self._answers = Answers(agent.namespace, self._shared, local=configuration.local_cache)
-        self._values = Values(agent, self._shared, configuration.values)
+        self._answers = answers = Answers(
+            agent.namespace, self._shared, local=configuration.local_cache, room=self._room
+        )
+        self._room.keeps_answers(0)
+        self._values = Values(agent, self._shared, configuration.values, room=self._room, give_way=answers.give_way)
         self._made_from = wanted
         await _close(before)
 
@@ -71,6 +84,7 @@ class Kept:
 
     async def close(self) -> None:
         """Let go of Redis."""
+        await self._room.close()
         await _close((self._answers, self._shared))
 
 

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ringfence_sidecar.errors import Status
+from ringfence_sidecar.quota_metrics import QuotaMetrics
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _OWN_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
@@ -75,6 +76,7 @@ class Metrics:
             ["connector", "layer"],
             registry=self.registry,
         )
+        self.quotas = QuotaMetrics(self.registry)
         # Looking children up by labels costs more than the rest of the pipeline's bookkeeping.
         self._call_children: dict[tuple[str, str, Status], Counter] = {}
         self._second_children: dict[tuple[str, str], Histogram] = {}

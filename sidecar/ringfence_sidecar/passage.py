@@ -1,23 +1,41 @@
 """One call's way through the pipeline: what is known of it so far, whatever becomes of it."""
 
+import asyncio
+import math
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+
+import msgspec
 
 from ringfence_sidecar.answer import Answer
 from ringfence_sidecar.audit.record import SUMMARY_CHARACTERS, Record, Who, digest
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, Notice, failed
-from ringfence_sidecar.errors import CallError, Status
-from ringfence_sidecar.quota import Reservation
+from ringfence_sidecar.errors import CallError, LimitedError, Status
+from ringfence_sidecar.quota import CALLS, GIVEN, HELD, Reservation
 from ringfence_sidecar.routing.plan import Track
 
-_NOTHING: Mapping[str, float] = MappingProxyType({})
+Due = Sequence[tuple[Reservation, Mapping[str, float]]]
 _FRAMES = 8
 _REFUSED = frozenset({Status.INVALID, Status.REFUSED, Status.LIMITED})
+_DIGITS = 6
+"""Of what is used: millionths of a second, and whole bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What has been taken of quotas, and is to be settled."""
+
+    reservation: Reservation
+    asked: Mapping[str, float]
+    """What was asked for: of these resources it is told what was used."""
+    is_piece: bool = False
+    """True for what the next piece of a stream costs."""
 
 
 class Passage:
@@ -32,13 +50,20 @@ class Passage:
         """Empty until it is known to exist: only then is it a label."""
         self.operation = ""
         self.prepared: Prepared | None = None
-        self.reservation: Reservation | None = None
+        self.reservations: list[Reserved] = []
+        """What is to be settled."""
+        self.settled: dict[str, float] = {}
+        """What was used of quotas, as they were told: by resource."""
+        self.asking: asyncio.Future[None] | None = None
+        """Done once the backend is not asked any more, which may be after the caller has gone."""
         self.invalidates: frozenset[str] = frozenset()
         """Tags to drop once it has been done, or may have been,"""
         self.related: tuple[str, ...] = ()
         """of these connectors: another of the same kind may read the same backend."""
         self.decision = "none"
         self.rule = ""
+        self.quota = ""
+        """The quota that refused."""
         self.cache: CacheInfo | None = None
         self.used: Mapping[str, float] | None = None
         """What the backend said was used, once it has."""
@@ -58,11 +83,66 @@ class Passage:
         """How long it has taken."""
         return time.monotonic() - self.started
 
-    def to_settle(self) -> Mapping[str, float]:
-        """Return what was used: nothing if no backend was asked, the estimate where it did not say."""
-        if self.prepared is None or not (self.track.sent or self.used is not None):
-            return _NOTHING
-        return {**self.prepared.estimate, **(self.used or _NOTHING)}
+    def due(self) -> Due:
+        """Return what each reservation is to be told, once; from then on the audit line has it, too."""
+        taken, self.reservations = self.reservations, []
+        due = [
+            (each.reservation, {resource: self._used_of(resource, each) for resource in each.asked}) for each in taken
+        ]
+        for _, used in due:
+            self._note(used)
+        return due
+
+    def piece(self, used: Mapping[str, float]) -> Due:
+        """Return what the reservation of a stream's piece is to be told."""
+        taken = [each for each in self.reservations if each.is_piece]
+        self.reservations = [each for each in self.reservations if not each.is_piece]
+        due = [(each.reservation, {name: round(used.get(name, 0), _DIGITS) for name in each.asked}) for each in taken]
+        for _, mine in due:
+            self._note(mine)
+        return due
+
+    def _used_of(self, resource: str, reserved: Reserved) -> float:
+        """Return what was used of one resource: as the backend said, and as far as nobody knows, all of it."""
+        if resource in CALLS:
+            return float(resource not in HELD and self.decision != "refused")
+        if not (self.track.sent or self.used is not None):
+            return 0
+        if self.used is not None and resource in self.used:
+            return round(self.used[resource], _DIGITS)
+        amount = min(reserved.asked[resource], reserved.reservation.grants.get(resource, math.inf))
+        if resource in HELD:
+            return 0
+        if self.used is not None or (self._is_unknown and resource not in GIVEN):
+            return round(amount, _DIGITS)
+        # It has failed, or nobody waits for it: it was asked, and it took its time.
+        return {"queries": amount, "querySeconds": round(self.track.seconds, _DIGITS)}.get(resource, 0)
+
+    @property
+    def _is_unknown(self) -> bool:
+        """Whether nobody knows if the backend has done it: for quotas, what may be done twice is no other matter."""
+        may_go_on = self.status in {Status.CANCELLED, Status.TIMEOUT}
+        writes = self.prepared is not None and self.prepared.effect is not Effect.READ
+        return self.outcome_unknown or (may_go_on and writes)
+
+    def _note(self, used: Mapping[str, float]) -> None:
+        for resource, amount in used.items():
+            if amount:
+                self.settled[resource] = round(self.settled.get(resource, 0) + amount, _DIGITS)
+
+    @contextmanager
+    def asks(self) -> Iterator[None]:
+        """Ask the backend in the block."""
+        asking = self.asking = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            asking.set_result(None)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the backend is asked, even though the caller may have gone."""
+        return self.asking is not None and not self.asking.done()
 
     def served(self, answer: Answer) -> Envelope:
         """Return the envelope of an answer."""
@@ -79,6 +159,8 @@ class Passage:
         self.backend_id = error.backend_id or self.backend_id
         if error.rule:
             self.rule = error.rule
+        if isinstance(error, LimitedError):
+            self.quota = str(error.details.get("quota", ""))
         if error.status in _REFUSED and not self.track.sent:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
@@ -88,6 +170,12 @@ class Passage:
         self.status = envelope.status
         self.code = envelope.errors[0].code if envelope.errors else ""
         self.decision = "refused" if envelope.status in _REFUSED else "allowed"
+
+    def warn(self, envelope: Envelope) -> Envelope:
+        """Return the envelope with the warnings of this call besides its own."""
+        if not self.warnings:
+            return envelope
+        return msgspec.structs.replace(envelope, warnings=(*envelope.warnings, *self.warnings))
 
     def again(self) -> "Passage":
         """Return the passage of the same question, asked by the cache."""
@@ -136,6 +224,8 @@ class Passage:
             outcome=self.status,
             code=self.code,
             outcome_unknown=self.outcome_unknown,
+            used=self.settled,
+            quota=self.quota,
         )
 
     def _cache_state(self) -> str:

@@ -17,11 +17,14 @@ from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
 from ringfence_sidecar.connectors.base import Operation, Prepared
 from ringfence_sidecar.envelope import Envelope
-from ringfence_sidecar.errors import CallError, InvalidArgumentsError, LimitedError
+from ringfence_sidecar.errors import CallError, DeadlineError, InvalidArgumentsError
+from ringfence_sidecar.holding import Holding
+from ringfence_sidecar.metering import Metering
 from ringfence_sidecar.metrics import Figures, Metrics
 from ringfence_sidecar.passage import Passage, places
+from ringfence_sidecar.pieces import Pieces
 from ringfence_sidecar.policy import context_of, identified, judged
-from ringfence_sidecar.quota import Quota, Reservation
+from ringfence_sidecar.quota import Quota
 from ringfence_sidecar.routing import figures
 from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.registry import Registry
@@ -31,6 +34,8 @@ from ringfence_sidecar.tracing import Tracer
 LONGEST_STREAM_SECONDS = 3600.0
 BATCH_CONCURRENCY = 8
 GRACE_SECONDS = 5.0
+OWN_SECONDS = 60.0
+"""How long a call that needs no connector may wait for a quota."""
 
 log = structlog.get_logger()
 
@@ -51,19 +56,21 @@ class Pipeline:
     ) -> None:
         self._cache = cache
         self._audit = audit
-        self._quota = quota
         self._tracer = tracer or Tracer()
-        self._registry = Registry(draw=draw, tracer=self._tracer)
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
-        self._settlement = Settlement(cache)
         self.metrics = metrics or Metrics()
+        self._metering = Metering(quota, self.metrics.quotas)
+        self._settlement = Settlement(cache, self._metering)
+        self._holding = Holding(quota, self.metrics.quotas)
+        self._registry = Registry(draw=draw, tracer=self._tracer, holding=self._holding)
         self.metrics.read = self._figures
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force. Calls that have begun end as they began."""
         before = set(self._registry.names)
         agent = configuration.agent
+        self._metering.apply(configuration.limits)
         self._who = Who(agent.namespace, agent.name, agent.uid, self._who.pod)
         await self._registry.apply(configuration)
         self._agent = agent
@@ -82,6 +89,7 @@ class Pipeline:
         """End: calls that run have `grace` seconds. The audit trail stays, for its owner to close after this."""
         await self._registry.close(grace=grace)
         await self._settlement.close()
+        await self._holding.close()
 
     async def run(self, call: Call) -> Envelope:
         """Return the call's envelope; what goes wrong is in it. Only cancellation is raised."""
@@ -127,7 +135,7 @@ class Pipeline:
     async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
         """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
 
-        `serve` is not called if there is no room for its line.
+        `serve` is not called if there is no room for its line, or if no call is left of a quota.
         """
         passage = Passage(call, self._who)
         try:
@@ -135,10 +143,15 @@ class Pipeline:
         except CallError as error:
             return self._unaudited(passage, error)
         try:
+            await self._metering.begin(passage, Deadline.after(OWN_SECONDS))
             envelope = await serve()
             passage.judged(envelope)
+            await self._settlement.clear(passage)
+            envelope = passage.warn(envelope)
+        except CallError as error:
+            return await self._failed(passage, error)
         except asyncio.CancelledError:
-            passage.left()
+            self._settlement.leave(passage)
             raise
         except Exception as error:  # noqa: BLE001 - as in run
             return await self._broken(passage, error)
@@ -162,13 +175,15 @@ class Pipeline:
         agent, bound = identified(passage, self._registry, self._agent)
         context = context_of(passage.call, agent, bound.longest_seconds)
         prepared = judged(passage, self._registry, bound, context)
-        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
         if self._cache is not None and cacheable(bound, prepared):
-            answer = await read(self._cache, self._ask, passage, bound, prepared, context)
+            await self._metering.begin(passage, context.deadline)
+            answer = await read(self._cache, self._load, passage, bound, prepared, context)
             self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
         else:
-            answer, _ = await self._ask(passage, bound, prepared, context)
+            grants = await self._metering.begin(passage, context.deadline, prepared)
+            answer, _ = await self._ask(passage, bound, prepared, context.within(grants))
         await self._settlement.clear(passage)
+        passage.warnings += self._holding.warnings()
         return passage.served(answer)
 
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
@@ -177,32 +192,34 @@ class Pipeline:
         prepared = judged(passage, self._registry, bound, context)
         if not prepared.operation.streams:
             raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
-        passage.reservation = await self._reserve(passage.call, prepared, context.deadline)
-        used: dict[str, float] = {}
-        async with aclosing(bound.stream(prepared, context, passage.track)) as pieces:
-            async for piece in pieces:
-                for resource, amount in piece.used.items():
-                    used[resource] = used.get(resource, 0) + amount
-                passage.used = used
-                yield passage.served(encoded(piece))
+        pieces = Pieces(self._metering, self._settlement, passage, prepared, context)
+        await pieces.begin()
+        try:
+            async with aclosing(bound.stream(prepared, pieces.context, passage.track)) as outcomes:
+                async for piece in outcomes:
+                    await pieces.came(piece)
+                    passage.warnings += self._holding.warnings()
+                    yield passage.served(encoded(piece))
+                    await pieces.went(piece)
+        except DeadlineError as error:
+            raise self._metering.late(error, pieces.context.grants) from None
         passage.ended()
         await self._settlement.clear(passage)
 
-    async def _reserve(self, call: Call, prepared: Prepared, deadline: Deadline) -> Reservation | None:
-        if self._quota is None:
-            return None
-        try:
-            async with asyncio.timeout(deadline.remaining):
-                return await self._quota.reserve(call, prepared.estimate)
-        except TimeoutError:
-            raise LimitedError(
-                "the quota had nothing left until the call's deadline", code="QuotaWaitExceeded"
-            ) from None
-
-    async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+    async def _load(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+        """Ask the backend because no cache has the answer."""
         if passage.is_answered:
             return await self._revalidate(passage, bound, prepared, context)
-        outcome = await bound.serve(prepared, context, passage.track)
+        # The cache may go on with it for others when the caller has gone.
+        with passage.asks():
+            grants = await self._metering.work(passage, prepared, context.deadline)
+            return await self._ask(passage, bound, prepared, context.within(grants))
+
+    async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
+        try:
+            outcome = await bound.serve(prepared, context, passage.track)
+        except DeadlineError as error:
+            raise self._metering.late(error, context.grants) from None
         passage.used = outcome.used
         return encoded(outcome), outcome.cacheable
 
@@ -214,8 +231,8 @@ class Pipeline:
         place = await self._audit.reserve()
         mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
         try:
-            passage.reservation = await self._reserve(passage.call, prepared, mine.deadline)
-            answer, keep = await self._ask(passage, bound, prepared, mine)
+            grants = await self._metering.work(passage, prepared, mine.deadline)
+            answer, keep = await self._ask(passage, bound, prepared, mine.within(grants))
             await self._settlement.clear(passage)
             passage.served(answer)
         except CallError as error:
@@ -254,6 +271,13 @@ class Pipeline:
         return envelope
 
     def _finish(self, passage: Passage, place: Place) -> None:
+        if passage.is_asking:
+            # The line says what was used, and that is not known yet.
+            self._settlement.after(passage, lambda: self._record(passage, place))
+        else:
+            self._record(passage, place)
+
+    def _record(self, passage: Passage, place: Place) -> None:
         place.write(passage.record())
         seconds = passage.seconds
         self.metrics.observe(

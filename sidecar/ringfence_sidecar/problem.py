@@ -47,6 +47,14 @@ class Document(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     code: str
     retryable: bool
     retry_after_seconds: float | msgspec.UnsetType = msgspec.UNSET
+    quota: str | msgspec.UnsetType = msgspec.UNSET
+    """Name of the Quota that refused; so it is with those below."""
+    resource: str | msgspec.UnsetType = msgspec.UNSET
+    limit: float | msgspec.UnsetType = msgspec.UNSET
+    used: float | msgspec.UnsetType = msgspec.UNSET
+    window: str | msgspec.UnsetType = msgspec.UNSET
+    """`None` for what is held at once."""
+    scope: str | msgspec.UnsetType = msgspec.UNSET
     outcome: Status
     data: Any = None
     message: str
@@ -75,6 +83,12 @@ def document(envelope: Envelope, *, status: int | None = None) -> Document:
         code=first.code,
         retryable=first.retryable,
         retry_after_seconds=msgspec.UNSET if first.retry_after_seconds is None else first.retry_after_seconds,
+        quota=first.quota or msgspec.UNSET,
+        resource=first.resource or msgspec.UNSET,
+        limit=msgspec.UNSET if first.limit is None else first.limit,
+        used=msgspec.UNSET if first.used is None else first.used,
+        window=first.window or msgspec.UNSET,
+        scope=first.scope or msgspec.UNSET,
         outcome=envelope.status,
         data=envelope.data,
         message=envelope.message or first.message,

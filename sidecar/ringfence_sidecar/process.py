@@ -15,15 +15,19 @@ from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.setup import from_env as exporters_from_env
 from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.builtin import Builtin
+from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache_metrics import CacheMetrics
 from ringfence_sidecar.configuration import Configuration
 from ringfence_sidecar.guard import Guard
 from ringfence_sidecar.health import Health, HealthAndMetrics, Surfaces
 from ringfence_sidecar.kept import Kept
+from ringfence_sidecar.limiter import Limiter
 from ringfence_sidecar.mcp.endpoint import Endpoint
 from ringfence_sidecar.mcp.surface import Surface
+from ringfence_sidecar.metrics import Metrics
 from ringfence_sidecar.payloads import Payloads
 from ringfence_sidecar.pipeline import Pipeline
+from ringfence_sidecar.rate_limits import fields_of
 from ringfence_sidecar.rest.app import Rest
 from ringfence_sidecar.service import Service
 from ringfence_sidecar.serving import Server, listen, server_of
@@ -46,11 +50,20 @@ class Sidecar:
         self.serving: tuple[Server, ...] = ()
         self._started = time.monotonic()
         self._configured = asyncio.Event()
-        self._kept = Kept()
+        self._limiter = Limiter()
+        metrics = Metrics()
+        self._kept = Kept(Room(self._limiter, tell=metrics.quotas.tell))
         self._payloads = Payloads()
         self.audit = Trail(exporters_from_env(environ), Who(pod=settings.pod))
         self._tracer = _tracer(environ, settings)
-        self.pipeline = Pipeline(cache=self._kept, audit=self.audit, pod=settings.pod, tracer=self._tracer)
+        self.pipeline = Pipeline(
+            cache=self._kept,
+            audit=self.audit,
+            pod=settings.pod,
+            quota=self._limiter,
+            tracer=self._tracer,
+            metrics=metrics,
+        )
         self.pipeline.metrics.registry.register(CacheMetrics(self._kept))
         self.source = self._source()
         self.service = Service(
@@ -58,6 +71,7 @@ class Sidecar:
             Builtin(lambda: self._kept.values, self._payloads),
             self._payloads,
             is_configured=self._configured.is_set,
+            quota=self._limiter,
         )
         self._surface = Surface(self.service, sampled=self._tracer.is_exporting)
         self._health = Health(self.missing)
@@ -74,7 +88,7 @@ class Sidecar:
         )
         return (
             server_of(
-                Guard(app, max_body_bytes=most),
+                Guard(app, max_body_bytes=most, more=fields_of(self._limiter.known)),
                 most_connections=settings.max_connections,
                 stop_seconds=settings.stop_seconds,
             ),
@@ -93,6 +107,7 @@ class Sidecar:
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force, and tell clients what tools there are now."""
+        await self._limiter.apply(configuration)
         await self._kept.apply(configuration)
         await self.pipeline.apply(configuration)
         self._surface.refresh()
@@ -110,6 +125,7 @@ class Sidecar:
         """Let go of everything; the audit's last line is written last."""
         await self.pipeline.close()
         await self._kept.close()
+        await self._limiter.close()
         await self.audit.close()
         await asyncio.to_thread(self._tracer.close)
 
@@ -126,6 +142,7 @@ class Sidecar:
             on_change=self.apply,
             health=self.pipeline.health,
             cache_reachable=lambda: self._kept.is_reachable,
+            uses=self._limiter.uses,
             sidecar_version=__version__,
         )
 

@@ -7,8 +7,17 @@ from typing import Protocol
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.envelope import Notice
 
-DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceived"})
+DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceived", "unackedLeases"})
 """Of these a call may be granted less than it asks for, and is cut to it; of others, all or nothing."""
+
+HELD = frozenset({"concurrentCalls", "connectorConnections", "unackedLeases", "cacheBytes"})
+"""These are given back, and not added up."""
+
+GIVEN = frozenset({"rows", "bytesReturned", "messagesReceived"})
+"""What an agent is given: nothing, by a call that has no answer, whatever became of it at the backend."""
+
+CALLS = frozenset({"apiCalls", "toolCalls", "concurrentCalls"})
+"""What a call costs whether a backend is asked for it or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

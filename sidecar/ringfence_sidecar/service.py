@@ -13,6 +13,8 @@ from ringfence_sidecar.connectors.base import Operation
 from ringfence_sidecar.envelope import Envelope, Metadata, Notice, failed
 from ringfence_sidecar.errors import CallError, NotConfiguredError, Status
 from ringfence_sidecar.payloads import Payloads
+from ringfence_sidecar.quota import Quota
+from ringfence_sidecar.standing import QuotaStanding, standing_of
 
 
 class Pipeline(Protocol):
@@ -35,16 +37,29 @@ class Service:
     """Serves calls of both surfaces. Until `is_configured` says True, all are refused."""
 
     def __init__(
-        self, pipeline: Pipeline, builtin: Builtin, payloads: Payloads, *, is_configured: Callable[[], bool]
+        self,
+        pipeline: Pipeline,
+        builtin: Builtin,
+        payloads: Payloads,
+        *,
+        is_configured: Callable[[], bool],
+        quota: Quota | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._payloads = payloads
         self._is_configured = is_configured
+        self._quota = quota
         self.builtin = builtin
 
     def connectors(self) -> Mapping[str, tuple[Operation, ...]]:
         """Return the permitted operations of each bound connector."""
         return self._pipeline.bound()
+
+    async def standing(self) -> QuotaStanding:
+        """Return where quotas stand for this agent: no call, and it costs nothing. Raises NotConfiguredError."""
+        if not self._is_configured():
+            raise _not_configured()
+        return standing_of(await self._quota.budgets() if self._quota is not None else ())
 
     async def run(self, call: Call) -> Envelope:
         """Serve a call of a connector; what goes wrong is in the envelope."""

@@ -1,15 +1,15 @@
 """What follows a call: its quota is settled, and what a write has made untrue is dropped from the cache."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
 
 from ringfence_sidecar.cache.port import AnswerCache
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.passage import Passage
-from ringfence_sidecar.quota import Reservation
+from ringfence_sidecar.metering import Metering
+from ringfence_sidecar.passage import Due, Passage
 
 CLOSE_SECONDS = 5.0
 
@@ -19,43 +19,73 @@ log = structlog.get_logger()
 class Settlement:
     """Settles each call once, and to the end, even if its caller goes away meanwhile."""
 
-    def __init__(self, cache: AnswerCache | None) -> None:
+    def __init__(self, cache: AnswerCache | None, metering: Metering) -> None:
         self.cache = cache
+        self._metering = metering
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def clear(self, passage: Passage) -> None:
-        """Settle. What goes wrong becomes a warning: the backend has done its part."""
-        reservation, passage.reservation = passage.reservation, None
-        tags, passage.invalidates = passage.invalidates, frozenset()
-        if not passage.track.sent:
-            tags = frozenset()
-        if reservation is not None or tags:
-            await asyncio.shield(self._begin(self._settle(passage, reservation, tags)))
+        """Settle, unless the backend is still asked for others: then it is done in `after`.
+
+        What goes wrong becomes a warning: the backend has done its part.
+        """
+        if not passage.is_asking and (settling := self._due(passage)) is not None:
+            await asyncio.shield(settling)
 
     def leave(self, passage: Passage) -> None:
-        """Settle behind a caller who has gone."""
+        """Settle behind a caller who has gone: as `clear` does."""
         passage.left()
-        self._begin(self.clear(passage))
+        if not passage.is_asking:
+            self._due(passage)
+
+    def after(self, passage: Passage, then: Callable[[], None]) -> None:
+        """Settle, and do what comes then, once the backend is not asked any more."""
+        assert passage.asking is not None  # noqa: S101 - is_asking
+
+        def ended(_: asyncio.Future[None]) -> None:
+            self._due(passage)
+            then()
+
+        passage.asking.add_done_callback(ended)
+
+    async def piece(self, passage: Passage, used: Mapping[str, float]) -> None:
+        """Settle what a piece of a stream has used."""
+        await asyncio.shield(self._begin(self._settle(passage, passage.piece(used), frozenset())))
 
     async def close(self) -> None:
         """Wait for what is under way, within a bound."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
 
-    async def _settle(self, passage: Passage, reservation: Reservation | None, tags: frozenset[str]) -> None:
+    def _due(self, passage: Passage) -> asyncio.Task[None] | None:
+        """Begin to settle what is to be settled; what it is, is known from here on."""
+        due = passage.due()
+        tags, passage.invalidates = passage.invalidates, frozenset()
+        if not passage.track.sent:
+            tags = frozenset()
+        return self._begin(self._settle(passage, due, tags)) if due or tags else None
+
+    async def _settle(self, passage: Passage, due: Due, tags: frozenset[str]) -> None:
+        for reservation, used in due:
+            try:
+                self._metering.warn(passage, await reservation.settle(used))
+            except Exception as error:  # noqa: BLE001 - as below
+                _unsettled(passage, error)
         try:
             cache = self.cache
             if tags and cache is not None:
                 for connector in passage.related:
                     passage.warnings += await cache.invalidate(connector, tags)
-            if reservation is not None:
-                passage.warnings += await reservation.settle(passage.to_settle())
         except Exception as error:  # noqa: BLE001 - the backend has done it: the call is served, whatever this says
-            log.warning("call not settled", request=passage.call.request_id, error=type(error).__name__)
-            passage.warnings.append(Notice("NotSettled", "the quota or the cache could not be told of this call"))
+            _unsettled(passage, error)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _unsettled(passage: Passage, error: Exception) -> None:
+    log.warning("call not settled", request=passage.call.request_id, error=type(error).__name__)
+    passage.warnings.append(Notice("NotSettled", "the quota or the cache could not be told of this call"))

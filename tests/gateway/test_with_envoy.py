@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,12 @@ from ringfence_gateway.access_log import AccessLog, serve_access_log
 from ringfence_gateway.admin import is_envoy_live
 from ringfence_gateway.control import Certificates
 from ringfence_gateway.limits import watch_limits
+from ringfence_gateway.metering import Metering
 from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_once
 from ringfence_gateway.resolver import Resolver, ResolverServer
 from ringfence_gateway.serving import Serving
-from ringfence_gateway.subscription import PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
+from ringfence_gateway.subscription import METER_TYPE, PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
 from ringfence_gateway.upstream import Resolvers
 from ringfence_operator.control.gateway import Wiring
 from ringfence_operator.control.process import ControlProcess, Place
@@ -45,6 +46,7 @@ class Gateway:
     client: Any
     block: int
     admin: Path
+    metering: Metering
 
     async def apply(self, *allowed: str, **more: Any) -> PortSet:
         said = port_set(self.block, *allowed, **more)
@@ -104,24 +106,32 @@ async def gateway(folder: Path, *, is_filtering: bool) -> AsyncIterator[Gateway]
         stack.callback(serving.close)
         log = await serve_access_log(AccessLog(record, serving.port_sets), folder / "als.sock")
         stack.push_async_callback(log.stop, 0)
+
+        async def send(message: bytes) -> None:
+            await subscription.metered(message)
+
+        metering = Metering(REPLICA, folder / "run/meter.sock", send)
         kinds = {
             SETTINGS_TYPE: Kind(serving.put_settings, serving.remove_settings),
             PORT_SET_TYPE: Kind(serving.put_port_set, serving.remove_port_set),
+            METER_TYPE: Kind(metering.put, metering.remove),
         }
         certificates = Certificates(folder / "tls")
         subscription = Subscription(
             NODE, "127.0.0.1", control_port, certificates=certificates, kinds=kinds, server_name=CONTROL_NAME
         )
-        await stack.enter_async_context(_running(subscription))
+        subscription.on_connected = metering.connected
+        await stack.enter_async_context(_running(subscription.run()))
+        await stack.enter_async_context(_running(metering.run()))
         proxy = await stack.enter_async_context(envoy(folder, control=control_port, als=folder / "als.sock"))
         await operator.hear("joined", replica=REPLICA)
         client = net.client()
-        yield Gateway(operator, record, subscription, serving, resolver, client, free_block(), proxy.admin)
+        yield Gateway(operator, record, subscription, serving, resolver, client, free_block(), proxy.admin, metering)
 
 
 @asynccontextmanager
-async def _running(subscription: Subscription) -> AsyncIterator[None]:
-    task = asyncio.create_task(subscription.run())
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     yield
     task.cancel()
     with suppress(asyncio.CancelledError):

@@ -348,6 +348,21 @@ async def test_a_new_a_changed_and_a_deleted_quota_concern_the_agents_that_it_ho
     assert [set(new), set(other), set(await watched.marked())] == [{Q, A, B}, {Q, A, B, c}, {Q, B, c}]
 
 
+async def test_the_first_and_the_last_limit_on_the_network_concern_every_policy_and_agent(watched: Watched) -> None:
+    watched.see("securitypolicies", policy_body())
+    watched.see("agents", agent_body("b"))
+    await watched.marked()
+    limit = {"resource": "networkBytes", "max": "1M", "window": "Hour"}
+
+    raw = watched.see("quotas", quota_body("q", limit, selector={"matchLabels": {"team": "red"}}))
+    first = set(await watched.marked())
+    watched.lose("quotas", raw)
+    last = set(await watched.marked())
+
+    assert first >= {P, B}
+    assert last >= {P, B}
+
+
 async def test_a_quotas_status_concerns_no_agent(watched: Watched) -> None:
     watched.see("agents", labelled("a", "red"))
     watched.see("quotas", selecting("q", "red"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar import control
-from ringfence_sidecar.configuration import Configuration, EndpointHealth
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, LimitUse
 from ringfence_sidecar.control import ControlClient
 from tests.operator.control.sidecar_side import HERE, NAMES, POD, Door, door, token
 
@@ -25,6 +25,7 @@ class End:
     token: Path
     authority: Path
     health: list[EndpointHealth] = field(default_factory=list)
+    uses: list[LimitUse] = field(default_factory=list)
     configured: asyncio.Queue[tuple[float, Configuration]] = field(default_factory=asyncio.Queue)
     running: asyncio.Task[None] | None = None
 
@@ -63,6 +64,7 @@ async def end(at: Door, folder: Path, *, runs: bool = True) -> AsyncIterator[End
         authority=folder / "ca.crt",
         on_change=changed,
         health=lambda: tuple(found.health),
+        uses=lambda: tuple(found.uses),
         sidecar_version="1.2.3",
     )
     found = End(client, folder / "token", folder / "ca.crt")
@@ -177,6 +179,25 @@ async def test_health_that_changes_is_told_before_the_poll_under_way_is_over(at:
 
         found = [(each["endpoint"], each["healthy"], each["reason"]) for each in report["health"]]
         assert found == [("e", False, "Lost")]
+
+
+async def test_what_was_used_of_limits_is_told_before_the_poll_under_way_is_over(
+    at: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "USES_SECONDS", 0.1)
+    at.publish(connectors={"c": 1})
+    async with end(at, tmp_path / "end") as sidecar:
+        await sidecar.next()
+        await at.seen(version="v1")
+
+        use = LimitUse(quota_uid="q-1", resource="queries", window="Hour", shared=False, used=3, refusals=1)
+        sidecar.uses.append(use)
+        async with asyncio.timeout(BOUND):
+            while not (report := await at.seen(version="v1"))["uses"]:
+                pass
+
+        [found] = report["uses"]
+        assert (found["quotaUid"], found["resource"], found["used"], found["refusals"]) == ("q-1", "queries", 3, 1)
 
 
 async def test_what_cannot_be_decoded_leaves_what_is_there_and_shows_no_secret(

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,12 +12,11 @@ from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
-from ringfence_sidecar.call import Call
 from ringfence_sidecar.configuration import CachePolicy, LocalCache
-from ringfence_sidecar.envelope import Envelope, Metadata, Notice, encode, failed
-from ringfence_sidecar.errors import InvalidArgumentsError, LimitedError, Status
-from ringfence_sidecar.quota import Reservation
+from ringfence_sidecar.envelope import Envelope, Metadata, encode, failed
+from ringfence_sidecar.errors import InvalidArgumentsError, Status
 from tests.backends.waiting import eventually
+from tests.sidecar.counters import Counters, budget
 from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, serving, value
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
@@ -211,7 +210,7 @@ async def test_a_write_drops_what_another_connector_of_its_kind_has_kept() -> No
 async def test_calls_that_ask_the_same_at_once_ask_the_backend_once() -> None:
     server = Server({"p-colour": "blue"})
     server.delay = 0.05
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
     bound = connector(endpoint(server), cache=CACHED)
 
     async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
@@ -222,12 +221,12 @@ async def test_calls_that_ask_the_same_at_once_ask_the_backend_once() -> None:
 
     assert [value(envelope) for envelope in envelopes] == ["blue"] * 10
     assert server.asked == ["GET p-colour"]
-    assert sorted(used.get("queries", 0) for used in quota.settled) == [0] * 9 + [1]
+    assert quota.settled == [{"queries": 1}]
 
 
 async def test_a_stale_answer_is_served_at_once_and_the_cache_asks_on_its_own_account() -> None:
     server = Server({"p-colour": "blue"})
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
     stale = CachePolicy(ttl_seconds=0.02, stale_while_revalidate_seconds=60)
     bound = connector(endpoint(server), cache=stale)
 
@@ -242,7 +241,7 @@ async def test_a_stale_answer_is_served_at_once_and_the_cache_asks_on_its_own_ac
 
     assert value(second) == "blue"
     assert [line["cache"] for line in audited] == ["none", "local:stale", "revalidate"]
-    assert quota.settled == [{"queries": 1}, {}, {"queries": 1}]
+    assert quota.settled == [{"queries": 1}, {"queries": 1}]
 
 
 async def test_no_cache_asks_the_backend_and_keeps_its_answer() -> None:
@@ -274,7 +273,7 @@ async def test_a_connectors_new_generation_finds_no_answer_of_the_one_before() -
 
 async def test_a_caller_who_goes_away_cancels_the_driver_settles_the_quota_and_leaves_a_line() -> None:
     server = Server()
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
     bound = connector(endpoint(server))
 
     async with running(server), serving(bound, quota=quota) as (pipeline, lines):
@@ -295,7 +294,7 @@ async def test_a_caller_who_goes_away_cancels_the_driver_settles_the_quota_and_l
 
 async def test_a_caller_who_goes_away_while_the_call_is_settled_does_not_stop_that() -> None:
     server = Server()
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
     quota.may_settle.clear()
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
@@ -315,7 +314,7 @@ async def test_a_caller_who_goes_away_while_the_call_is_settled_does_not_stop_th
 async def test_what_became_of_a_write_is_audited_even_if_its_caller_leaves_while_it_is_settled() -> None:
     server = Server()
     server.drops = True
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
     quota.may_settle.clear()
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
@@ -334,7 +333,7 @@ async def test_what_became_of_a_write_is_audited_even_if_its_caller_leaves_while
 
 async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> None:
     server = Server()
-    quota = Ledger(left=1)
+    quota = Counters(budget("queries", 1))
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
         await pipeline.run(call("get", {"key": "colour"}))
@@ -344,14 +343,14 @@ async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> 
 
     assert envelope.status is Status.LIMITED
     assert envelope.errors[0].retryable
-    assert (line["decision"], line["rule"]) == ("refused", "queries")
+    assert (line["decision"], line["rule"]) == ("refused", "queries/Hour/PerAgent")
     assert server.asked == ["GET p-colour"]
 
 
 async def test_a_quota_that_lets_calls_wait_lets_them_wait_no_longer_than_their_deadline() -> None:
     server = Server()
-    quota = Ledger()
-    quota.is_full = True
+    quota = Counters(budget("queries", 1000))
+    quota.waits = True
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
         envelope = await pipeline.run(call("get", {"key": "colour"}, timeout_seconds=0.05))
@@ -362,13 +361,13 @@ async def test_a_quota_that_lets_calls_wait_lets_them_wait_no_longer_than_their_
 
 async def test_an_answer_from_the_cache_uses_up_no_quota() -> None:
     server = Server()
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
 
     async with running(server), serving(connector(endpoint(server), cache=CACHED), quota=quota) as (pipeline, _):
         await pipeline.run(call("get", {"key": "colour"}))
         await pipeline.run(call("get", {"key": "colour"}))
 
-    assert quota.settled == [{"queries": 1}, {}]
+    assert quota.settled == [{"queries": 1}]
 
 
 async def test_a_call_is_rather_refused_than_served_unaudited() -> None:
@@ -453,7 +452,7 @@ async def test_a_batch_keeps_its_order_and_no_more_run_at_once_than_it_says() ->
 
 async def test_a_stream_yields_an_envelope_for_each_piece_and_leaves_one_line() -> None:
     server = Server({"p-colour": "blue"})
-    quota = Ledger()
+    quota = Counters(budget("queries", 1000))
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
         pieces = [value(piece) async for piece in pipeline.stream(call("watch", {"key": "colour"}))]
@@ -510,34 +509,3 @@ async def test_a_stream_that_was_asked_for_wrongly_is_one_envelope() -> None:
 def in_process() -> Answers:
     """The real cache, without a Redis."""
     return Answers("team-a", Shared(None), local=LocalCache())
-
-
-class Ledger:
-    """A quota of so many queries."""
-
-    def __init__(self, left: float = 1000) -> None:
-        self.left = left
-        self.is_full = False
-        self.is_settling = False
-        self.may_settle = asyncio.Event()
-        self.may_settle.set()
-        self.settled: list[dict[str, float]] = []
-
-    async def reserve(self, call: Call, estimate: Mapping[str, float]) -> Reservation:  # noqa: ARG002 - the Protocol's
-        if self.is_full:
-            await asyncio.Event().wait()
-        if self.left < estimate["queries"]:
-            raise LimitedError("no queries are left for this hour", rule="queries", retry_after=60)
-        self.left -= estimate["queries"]
-        return Reserved(self)
-
-
-class Reserved:
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
-        self._ledger.is_settling = True
-        await self._ledger.may_settle.wait()
-        self._ledger.settled.append(dict(used))
-        return ()

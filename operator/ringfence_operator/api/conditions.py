@@ -39,6 +39,7 @@ class ConditionType(Documented):
         "SidecarOutdated",
         "The pod's sidecar would be made otherwise now; absent otherwise. spec.sidecar.update says what comes of it.",
     )
+    NETWORK_CLOSED = "NetworkClosed", "A Quota's networkBytes are used up, and nothing goes out; absent otherwise."
     LIMITS_OUTDATED = "LimitsOutdated", "A Quota's limit is not the running pod's yet; absent otherwise."
     SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
     COMPLETE = "Complete", "The agent has come to its end: True if it succeeded, False if it failed; absent before."
@@ -83,7 +84,10 @@ class Reason(Documented):
     WORKSPACE_EXISTS = "WorkspaceExists", "A claim of the workspace's name exists and is not this agent's."
     WORKSPACE_NOT_FOUND = "WorkspaceNotFound", "The claim to adopt is not a workspace that an agent left behind."
     NAME_TAKEN = "NameTaken", "A pod or Service of the agent's name exists and is not this agent's."
-    QUOTA_EXCEEDED = "QuotaExceeded", "A Quota, or a ResourceQuota of the namespace, leaves no room for the pod."
+    QUOTA_EXCEEDED = (
+        "QuotaExceeded",
+        "A Quota is used up, or it or a ResourceQuota of the namespace leaves no room for the pod.",
+    )
     ADMISSION_REFUSED = "AdmissionRefused", "An admission check of the cluster refuses the pod."
     POD_INVALID = "PodInvalid", "The API server refuses the pod; the message says which field."
     INVALID_SPEC = "InvalidSpec", "The object does not fit this operator's models: install the matching CRDs."

@@ -69,6 +69,12 @@ def _matrix_rules() -> tuple[Rule, ...]:
 _WHOLE = tuple(resource for resource in MATRIX if resource is not Resource.CPU)
 _UNMEASURED = tuple(resource for resource, row in MATRIX.items() if not row.is_measured)
 _MAX = "string(self.max)"
+_FLOAT = f"quantity({_MAX}).asApproximateFloat()"
+_IS_WHOLE = (
+    f"quantity({_MAX}).isInteger()"
+    # For isInteger, 1.5Gi is none.
+    f" || (quantity({_MAX}).isLessThan(quantity('1E')) && double(int({_FLOAT})) == {_FLOAT})"
+)
 
 
 class Limit(Model):
@@ -88,7 +94,7 @@ class Limit(Model):
             ".max",
         ),
         Rule(
-            f"!(self.resource in {_names(_WHOLE)}) || !isQuantity({_MAX}) || quantity({_MAX}).isInteger()",
+            f"!(self.resource in {_names(_WHOLE)}) || !isQuantity({_MAX}) || {_IS_WHOLE}",
             "write a whole number, such as 100, 5k or 10Gi",
             ".max",
         ),

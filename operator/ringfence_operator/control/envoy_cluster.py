@@ -18,6 +18,8 @@ from ringfence_operator.resources.port_set import block_name
 
 LOOP_CLUSTER = "loop"
 PROXY_CLUSTER = "upstream-proxy"
+METER_CLUSTER = "meter"
+"""In the gateway's bootstrap: what counts agents' bytes, on a Unix socket."""
 MOST_CONNECTIONS = 1_024
 """Of one policy: connections out, and requests under way."""
 MOST_PENDING = 512

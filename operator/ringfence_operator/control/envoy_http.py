@@ -12,7 +12,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from ringfence_operator.control.envoy_cluster import build_dns_cache
 from ringfence_operator.control.envoy_filters import http_log, only_public, packed
-from ringfence_operator.control.envoy_listener import listening, most_connections
+from ringfence_operator.control.envoy_listener import lead_through_meter, listening, most_connections
 from ringfence_operator.control.envoy_routes import CHECK, RESOLVE
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.resources.port_set import HTTP, PortSet, block_name
@@ -27,11 +27,14 @@ def build_http_listener(port_set: PortSet, settings: GatewaySettings, wiring: Wi
     chain = listener_components_pb2.FilterChain(
         name="http", filters=[most_connections(port_set.block), {"name": "http", "typed_config": manager}]
     )
-    return listener_pb2.Listener(
+    listener = listener_pb2.Listener(
         name=f"{block_name(port_set.block)}-http",
         filter_chains=[chain],
-        **listening(port_set.block, HTTP),
+        **listening(port_set.block, HTTP, is_metered=port_set.is_metered),
     )
+    if port_set.is_metered:
+        lead_through_meter(listener, port_set.block)
+    return listener
 
 
 def _manager(block: int, settings: GatewaySettings, wiring: Wiring) -> manager_pb2.HttpConnectionManager:

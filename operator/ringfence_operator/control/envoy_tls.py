@@ -14,7 +14,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from ringfence_operator.control.envoy_cluster import PROXY_CLUSTER, build_dns_cache, proxy_headers
 from ringfence_operator.control.envoy_filters import only_names, only_public, packed, tcp_log
-from ringfence_operator.control.envoy_listener import listening
+from ringfence_operator.control.envoy_listener import lead_through_meter, listening
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
 from ringfence_operator.control.verdict import Judged, Verdict, judge, other_verdict
 from ringfence_operator.resources.port_set import PortSet, block_name
@@ -38,12 +38,15 @@ def build_tls_listener(
 ) -> listener_pb2.Listener:
     """Return the listener of the block at `offset`, which leads to `port` of the names that the policy allows there."""
     filters = _filters(port_set, port, settings, wiring)
-    return listener_pb2.Listener(
+    listener = listener_pb2.Listener(
         name=f"{block_name(port_set.block)}-tls-{port}",
         filter_chains=[_chain(each, filters) for each in judge(port_set, port)],
         default_filter_chain=FilterChain(name="other", filters=filters.others),
-        **listening(port_set.block, offset, _inspector()),
+        **listening(port_set.block, offset, _inspector(), is_metered=port_set.is_metered),
     )
+    if port_set.is_metered:
+        lead_through_meter(listener, port_set.block)
+    return listener
 
 
 def _chain(judged: Judged, filters: _Filters) -> FilterChain:

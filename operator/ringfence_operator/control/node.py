@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ringfence_operator.control.delta import BY_NAME, Delta, Request, Response
-from ringfence_operator.control.resource import CLUSTER, DNS_TYPES, ENVOY_TYPES, LISTENER, Key, block_of
+from ringfence_operator.control.resource import CLUSTER, DNS_TYPES, ENVOY_TYPES, LISTENER, METER, Key, block_of
 from ringfence_operator.control.store import Store
 
 ENVOY, DNS = "envoy", "dns"
+_NOT_AWAITED = (*BY_NAME, METER)
+"""Routes are asked for by listeners only, so perhaps never; and earlier gateways know of no meter."""
 TYPES: Mapping[str, tuple[str, ...]] = {ENVOY: ENVOY_TYPES, DNS: DNS_TYPES}
 """By the last part of a node's id."""
 
@@ -34,8 +36,8 @@ class Node:
 
     @property
     def is_begun(self) -> bool:
-        """True once the node has said what it has. Routes are asked for by listeners only, so perhaps never."""
-        return all(delta.is_begun for type_url, delta in self._types.items() if type_url not in BY_NAME)
+        """True once the node has said what it has."""
+        return all(delta.is_begun for type_url, delta in self._types.items() if type_url not in _NOT_AWAITED)
 
     def changed(self, keys: Iterable[Key]) -> None:
         """These resources are new, different or gone."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 from ringfence_operator.control.envoy import build_resources, build_shared
 from ringfence_operator.control.feed import Feed, Message
 from ringfence_operator.control.fleet import Fleet
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
+from ringfence_operator.control.resource import METER, resource_of
 from ringfence_operator.control.server import ControlServer, Identity
 from ringfence_operator.control.sidecars import Sidecars
 from ringfence_operator.control.store import Store
@@ -101,6 +103,10 @@ class ControlProcess:
                 self._fleet.changed(self._store.withdraw(block), [block])
             case "sidecar" | "sidecarGone" | "reviewed" | "issuer":
                 self._sidecars.hear(message)
+            case "meter":
+                self._meter(message)
+            case "meterGone":
+                self._fleet.changed(self._store.drop((METER, str(message["uid"]))), ())
             case "synced":
                 await self._serve()
             case other:
@@ -113,6 +119,11 @@ class ControlProcess:
         self._port = await self._server.start(self._place.port, host=self._place.host)
         if self._place.sidecar_port is not None:
             await self._sidecars.start(self._place.sidecar_port, host=self._place.host.strip("[]"))
+
+    def _meter(self, message: Message) -> None:
+        wire = {name: value for name, value in message.items() if name != "kind"}
+        body = orjson.dumps(wire, option=orjson.OPT_SORT_KEYS)
+        self._fleet.changed(self._store.hold(resource_of(METER, str(wire["uid"]), body)), ())
 
     async def _configure(self, settings: GatewaySettings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""What a gateway's responder reports that agents asked for, checked before it goes on to the operator."""
+"""What a gateway reports that agents asked for and have used, checked before it goes on to the operator."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,9 @@ import orjson
 MOST_NAMES = 8_192
 _NAME_FIELDS: Mapping[str, type] = {"block": int, "name": str, "port": int, "verdict": str, "count": int, "last": int}
 _OTHER_FIELDS: Mapping[str, type] = {"block": int, "verdict": str, "count": int}
+MOST_AGENTS = 1_024
+MOST_SLOTS = 256
+_AGENT_FIELDS: Mapping[str, type] = {"agent": str, "total": int, "open": int, "refused": int, "cut": int}
 _VERDICTS = {"allowed", "denied", "audited"}
 
 
@@ -29,11 +32,40 @@ def seen_of(body: bytes) -> dict[str, Any]:
     return {"kind": "seen", "replica": replica, "names": names, "other": other}
 
 
-def _entry(entry: Any, fields: Mapping[str, type]) -> dict[str, Any]:
+def metered_of(body: bytes) -> dict[str, Any]:
+    """Return the operator's message for what a meter has counted: `{"meter": "POD/ID", "agents": [...]}`."""
+    try:
+        report = orjson.loads(body)
+        meter, agents = report["meter"], [_agent(each) for each in report["agents"]]
+        replica, _, number = meter.partition("/")
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidReportError(f"not a meter's report: {error!r}") from error
+    if not replica or not number or len(agents) > MOST_AGENTS:
+        raise InvalidReportError(f"a report names its meter, and at most {MOST_AGENTS} agents")
+    return {"kind": "metered", "replica": replica, "meter": meter, "agents": agents}
+
+
+def _agent(entry: Any) -> dict[str, Any]:
+    slots = {
+        str(window): {str(int(slot)): int(count) for slot, count in found.items()}
+        for window, found in entry["slots"].items()
+    }
+    pods = {str(pod): int(total) for pod, total in entry.get("pods", {}).items()}
+    if sum(len(found) for found in (*slots.values(), pods)) > MOST_SLOTS:
+        raise InvalidReportError(f"an agent has at most {MOST_SLOTS} slots and pods")
+    return {**_typed(entry, _AGENT_FIELDS), "slots": slots, "pods": pods}
+
+
+def _typed(entry: Any, fields: Mapping[str, type]) -> dict[str, Any]:
     found = {name: entry[name] for name in fields}
     for name, kind in fields.items():
         if type(found[name]) is not kind:
             raise InvalidReportError(f"{name}: {found[name]!r} is no {kind.__name__}")
+    return found
+
+
+def _entry(entry: Any, fields: Mapping[str, type]) -> dict[str, Any]:
+    found = _typed(entry, fields)
     if found["verdict"] not in _VERDICTS:
         raise InvalidReportError(f"verdict: {found['verdict']!r} is none of {', '.join(sorted(_VERDICTS))}")
     return found

@@ -12,10 +12,11 @@ LISTENER = f"{PREFIX}envoy.config.listener.v3.Listener"
 ROUTES = f"{PREFIX}envoy.config.route.v3.RouteConfiguration"
 PORT_SET = f"{PREFIX}ringfence.gateway.v1.PortSet"
 SETTINGS = f"{PREFIX}ringfence.gateway.v1.Settings"
+METER = f"{PREFIX}ringfence.gateway.v1.Meter"
 
 ENVOY_TYPES = (CLUSTER, LISTENER, ROUTES)
 """In the order in which they are sent: what is named comes before what names it."""
-DNS_TYPES = (SETTINGS, PORT_SET)
+DNS_TYPES = (SETTINGS, PORT_SET, METER)
 
 Key = tuple[str, str]
 """A resource's type and name."""

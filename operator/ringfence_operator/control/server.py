@@ -15,7 +15,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from ringfence_operator.control.delta import Request, Response
 from ringfence_operator.control.fleet import Fleet, UnknownNodeError
 from ringfence_operator.control.node import Node
-from ringfence_operator.control.report import InvalidReportError, seen_of
+from ringfence_operator.control.report import InvalidReportError, metered_of, seen_of
 
 log = structlog.get_logger(__name__)
 
@@ -116,8 +116,11 @@ class ControlServer:
             request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
             response_serializer=self._serialize,
         )
-        report = grpc.unary_unary_rpc_method_handler(self._report)
-        methods = {(DISCOVERY, "DeltaAggregatedResources"): delta, (GATEWAY, "Report"): report}
+        methods = {
+            (DISCOVERY, "DeltaAggregatedResources"): delta,
+            (GATEWAY, "Report"): self._handler(seen_of),
+            (GATEWAY, "Metered"): self._handler(metered_of),
+        }
         return _Handlers({f"/{service}/{method}": handler for (service, method), handler in methods.items()})
 
     def _serialize(self, message: Any) -> bytes:
@@ -166,12 +169,17 @@ class ControlServer:
             while (response := node.next_response()) is not None:
                 await write(_message(response))
 
-    async def _report(self, request: bytes, context: Any) -> bytes:
-        try:
-            self._on_report(seen_of(request))
-        except InvalidReportError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return orjson.dumps({})
+    def _handler(self, read: Callable[[bytes], dict[str, Any]]) -> Any:
+        """Return what takes the reports that `read` makes a message for the operator of."""
+
+        async def report(request: bytes, context: Any) -> bytes:
+            try:
+                self._on_report(read(request))
+            except InvalidReportError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return orjson.dumps({})
+
+        return grpc.unary_unary_rpc_method_handler(report)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]

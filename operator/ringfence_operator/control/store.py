@@ -55,6 +55,17 @@ class Store:
         self._withdrawn.add(block)
         return self.replace(block, ())
 
+    def hold(self, resource: Resource) -> list[Key]:
+        """Hold a resource that is no policy's and not shared, such as what a meter is told of one pod."""
+        present = self._of_type[resource.type_url].get(resource.name)
+        self._of_type[resource.type_url][resource.name] = resource
+        return [] if _version(present) == resource.version else [resource.key]
+
+    def drop(self, key: Key) -> list[Key]:
+        """Forget what `hold` was given."""
+        type_url, name = key
+        return [key] if self._of_type[type_url].pop(name, None) is not None else []
+
     def replace(self, block: int | None, resources: Iterable[Resource]) -> list[Key]:
         """Hold these resources of the block and no others; return what is different now."""
         before = self._of_block.pop(block, {})

@@ -17,6 +17,7 @@ from ringfence_operator.egress.redis_users import RedisUsers
 from ringfence_operator.egress.token_review import TokenReviewer
 from ringfence_operator.reconcile.binding import has_outside
 from ringfence_operator.reconcile.issuer import Issuer
+from ringfence_operator.reconcile.meters import is_metered, publish_meter
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.quota_index import BY_UID
@@ -37,7 +38,8 @@ class Egress:
     """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
 
     `on_health` hears of connectors of which sidecars report something else, `on_identity` of another authority or other
-    credentials, `on_use` of quotas of which something was used.
+    credentials, `on_use` of quotas of which something was used, `on_spent` of agents to which nothing is left of the
+    network, or something again.
     """
 
     def __init__(
@@ -51,13 +53,15 @@ class Egress:
         on_health: Callable[[tuple[str, str]], None] = lambda _: None,
         on_identity: Callable[[], None] = lambda: None,
         on_use: OnUse = lambda _: None,
+        on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
     ) -> None:
         self.feed = Feed(
             view.settings.control_socket,
             on_change=on_change,
             on_seen=self._seen,
             on_health=on_health,
-            on_reported=self._reported,
+            on_use=self._used,
+            on_spent=on_spent,
             review=TokenReviewer(kube).review,
         )
         self._on_identity = on_identity
@@ -82,6 +86,10 @@ class Egress:
         Returns what feeds, which only `follow` ends.
         """
         self.feed.reset()
+        # All at once: a gateway that comes back with what it has would cut those of whom nobody has spoken.
+        if is_metered("", self._view, is_cluster=True):
+            for agent in self._view.agents.cache.values():
+                publish_meter(agent, self._view, self.feed.meters)
         policies = ["/".join(key) for key in self._view.policies.cache] if self._view.has_gateway else []
         connectors = [each for each in self._view.connectors.cache.values() if has_outside(each)]
         holders = [connector_holder(*each.key) for each in connectors] if self._view.has_gateway else []
@@ -95,6 +103,7 @@ class Egress:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.feed.run())
+            group.create_task(self.feed.meters.run())
             if self._redis is not None:
                 group.create_task(self._redis.run())
             if self._quota_store is not None:
@@ -107,7 +116,7 @@ class Egress:
             return NoSidecars()
         return self._quota_store or QuotaReports(self._view, self.feed.sidecars.uses)
 
-    def _reported(self, quota_uid: str) -> None:
+    def _used(self, quota_uid: str) -> None:
         for namespace, name in self._view.quotas.keys_by(BY_UID, quota_uid):
             self._on_use((namespace, name))
 
@@ -123,6 +132,11 @@ class Egress:
     def _address_of(self, namespace: str, name: str) -> str:
         service = self._view.services.get(namespace, name)
         return service.address if service else ""
+
+    def pod_gone(self, uid: str) -> None:
+        """Serve the pod of this UID nothing any more."""
+        self.feed.sidecars.withdraw(uid)
+        self.feed.meters.withdraw(uid)
 
     def follow(self) -> None:
         """End it: the control process stops serving."""

@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from ringfence_operator.egress.ledger import Ledger
+from ringfence_operator.egress.meters import MeterBook
 from ringfence_operator.egress.sidecars import ConnectorKey, SidecarBook
 from ringfence_operator.reconcile.gateway import Seen, Standing
 from ringfence_operator.resources.port_set import PortSet
@@ -25,7 +26,8 @@ class Feed:
     """A `reconcile.gateway.Gateway` over the Unix socket at `path`; run it while this replica leads.
 
     What was said before the control process is there, or comes back, is said to it then. `sidecars` is a
-    `reconcile.sidecars.Sidecars` over the same socket; `review` is asked about their tokens (`egress.token_review`).
+    `reconcile.sidecars.Sidecars` over the same socket, `meters` a `reconcile.meters.Meters`; `review` is asked about
+    sidecars' tokens (`egress.token_review`).
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class Feed:
         on_change: Callable[[str], None],
         on_seen: Callable[[str], None],
         on_health: Callable[[ConnectorKey], None] = lambda _: None,
-        on_reported: Callable[[str], None] = lambda _: None,
+        on_use: Callable[[str], None] = lambda _: None,
+        on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
         review: Callable[[str], Awaitable[str | None]] | None = None,
     ) -> None:
         self._path = path
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
-        self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_use=on_reported)
+        self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_use=on_use)
+        self.meters = MeterBook(send=self._send, on_use=on_use, on_spent=on_spent)
         self._review = review
         self._reviews: set[asyncio.Task[None]] = set()
         self._issuer: Message | None = None
@@ -54,6 +58,7 @@ class Feed:
         """Begin anew, as a replica does that has come to lead."""
         self._ledger.reset()
         self.sidecars.reset()
+        self.meters.reset()
         self._identity = self._settings = None
         self._complete = False
 
@@ -88,7 +93,7 @@ class Feed:
             self._send({"kind": "portSet", **present.port_set.to_wire()})
         for block in self._ledger.withdrawn:
             self._send({"kind": "withdraw", "block": block})
-        for message in self.sidecars.messages():
+        for message in (*self.sidecars.messages(), *self.meters.messages()):
             self._send(message)
         self._serve_once_whole()
         while line := await reader.readline():
@@ -98,11 +103,15 @@ class Feed:
         match message["kind"]:
             case "sidecarSeen":
                 self.sidecars.hear(message)
+            case "metered":
+                self.meters.hear(message)
             case "review":
                 task = asyncio.create_task(self._answer(message["id"], str(message["token"])))
                 self._reviews.add(task)
                 task.add_done_callback(self._reviews.discard)
-            case _:
+            case kind:
+                if kind == "left":
+                    self.meters.left(str(message["replica"]))
                 self._ledger.hear(message)
 
     async def _answer(self, number: int, token: str) -> None:

@@ -1,4 +1,4 @@
-"""What kubelets say of their pods' memory: asked directly, with our token, by the permission on nodes/stats alone.
+"""What kubelets say of memory and network of pods: asked directly, with our token, by the permission on nodes/stats.
 
 By the API server's way to a node, whoever may read this much could do anything to the node's pods.
 """
@@ -16,7 +16,8 @@ from ringfence_operator.kube.credentials import BearerToken, Credentials
 
 SECONDS = 4.0
 _CONNECTIONS = 32
-_SUMMARY = "/stats/summary?only_cpu_and_memory=true"
+_SUMMARY = "/stats/summary"
+_MEMORY = f"{_SUMMARY}?only_cpu_and_memory=true"
 _OK = 200
 
 
@@ -36,11 +37,18 @@ class Kubelet:
 
     async def memory(self, address: str, port: int) -> dict[str, int]:
         """Return the bytes that each agent's container works with, by its pod's UID. Raises UnavailableError."""
+        return _working(await self._summary(address, port, _MEMORY))
+
+    async def network(self, address: str, port: int) -> dict[str, int]:
+        """Return the bytes that each pod has sent and received, by its UID. Raises UnavailableError."""
+        return _moved(await self._summary(address, port, _SUMMARY))
+
+    async def _summary(self, address: str, port: int, path: str) -> list[dict[str, Any]]:
         host = f"[{address}]" if ":" in address else address
-        url = f"https://{host}:{port}{_SUMMARY}"
+        url = f"https://{host}:{port}{path}"
         try:
             async with asyncio.timeout(SECONDS):
-                return _working(orjson.loads(await self._get(url)))
+                return _pods(orjson.loads(await self._get(url)))
         except TimeoutError as error:
             raise UnavailableError(f"no answer from {host}:{port} in {SECONDS:.0f} s") from error
         except ssl.SSLCertVerificationError as error:
@@ -76,9 +84,27 @@ def _untrusted(host: str, port: int, why: str) -> str:
     )
 
 
-def _working(summary: dict[str, Any]) -> dict[str, int]:
+def _pods(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    pods: list[dict[str, Any]] = summary.get("pods") or []
+    if any("uid" not in pod["podRef"] for pod in pods):
+        raise KeyError("uid")
+    return pods
+
+
+def _moved(pods: list[dict[str, Any]]) -> dict[str, int]:
     found = {}
-    for pod in summary.get("pods") or ():
+    for pod in pods:
+        network = pod.get("network")
+        if network is not None:
+            interfaces = network.get("interfaces") or [network]
+            counts = (each.get(name, 0) for each in interfaces for name in ("rxBytes", "txBytes"))
+            found[pod["podRef"]["uid"]] = sum(int(count) for count in counts)
+    return found
+
+
+def _working(pods: list[dict[str, Any]]) -> dict[str, int]:
+    found = {}
+    for pod in pods:
         for container in pod.get("containers") or ():
             working = container.get("memory", {}).get("workingSetBytes")
             if container["name"] == "agent" and working is not None:

@@ -18,6 +18,7 @@ from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.memory_use import Kill
+from ringfence_operator.reconcile.meters import Meters, publish_meter
 from ringfence_operator.reconcile.network import Enforced, Networks, enforcement, settles_in
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
@@ -75,6 +76,8 @@ class Tools:
     gateway: Gateway | None = None
     sidecars: Sidecars | None = None
     """None where no control process is fed."""
+    meters: Meters | None = None
+    """None without an egress gateway."""
     shared_cache: SharedCache = lambda _: None
 
 
@@ -102,13 +105,12 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await delete_pod(context, decision, view, kube)
             context = build_context(agent, view, now=now)
         case Step.KEEP:
-            await confine_pod(context, view, kube, tools.networks)
+            is_closed = tools.meters is not None and tools.meters.is_closed(agent.metadata.uid)
+            await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
             decision = await ask_why_stuck(context, decision, kube)
-    if tools.sidecars:
-        ways = tools.networks.sidecars.ways
-        publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
+    _publish(context, decision, tools)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
@@ -117,6 +119,16 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     settles = settles_in(context, view, tools.gateway)
     waits = (again, settles, None if context.is_node_known else NODE_SECONDS)
     return min((each for each in waits if each is not None), default=None)
+
+
+def _publish(context: Context, decision: Decision, tools: Tools) -> None:
+    """Have the pod's sidecar, and the gateway's meters, told what holds for it now."""
+    view, record = tools.view, tools.view.agents.get(*context.agent.key)
+    if tools.sidecars:
+        ways = tools.networks.sidecars.ways
+        publish_sidecar(context, decision, view, sidecars=tools.sidecars, ways=ways, shared=tools.shared_cache)
+    if tools.meters and record is not None:
+        publish_meter(record, view, tools.meters)
 
 
 async def _expire(agent: Agent, kube: Kube) -> None:
@@ -210,7 +222,8 @@ def _while_in_force(decision: Decision, enforced: Enforced) -> Decision:
 async def _report(context: Context, decision: Decision, enforced: Enforced, tools: Tools) -> float | None:
     """Write the status if it differs, and an Event for a transition that somebody may want to know of."""
     agent = context.agent
-    status = agent_status(context, decision, enforced=enforced)
+    network = tools.meters.allowed(agent.metadata.uid) if tools.meters else None
+    status = agent_status(context, decision, enforced=enforced, network=network)
     _tell_of_kill(agent, status, tools.view)
     if status == agent.status:
         return decision.look_again

@@ -32,7 +32,7 @@ _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
 def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> list[Condition]:
     """Return the conditions whose reason changed into one that is worth an Event."""
     found = []
-    for kind in ("Ready", "Suspended", "Enforced", "CacheReachable"):
+    for kind in ("Ready", "Suspended", "Enforced", "CacheReachable", "NetworkClosed"):
         old, new = find_condition(before, kind), find_condition(after, kind)
         if new and new.reason not in _QUIET and (old is None or old.reason != new.reason):
             found.append(new)

@@ -95,8 +95,11 @@ async def delete_pod(context: Context, decision: Decision, view: View, kube: Kub
         view.pods.store(answer)
 
 
-async def confine_pod(context: Context, view: View, kube: Kube, networks: Networks) -> None:
-    """Bring back what confines a running pod: the NetworkPolicies, and the labels that they select by."""
+async def confine_pod(context: Context, view: View, kube: Kube, networks: Networks, *, is_closed: bool = False) -> None:
+    """Bring back what confines a running pod: the NetworkPolicies, and the labels that they select by.
+
+    `is_closed`: nothing of the network is left to it, so the label goes by which its policy opens anything.
+    """
     pod = context.own_pod
     if pod is None or pod.deleting_since or context.agent.status.finished_at:
         return
@@ -109,6 +112,8 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
         has_sidecar=bool(pod.sidecar_hash),
         quotas=counted(context.quotas),
     )
+    if is_closed:
+        wanted = {key: value for key, value in wanted.items() if key not in (labels.POLICY, labels.CLUSTER_POLICY)}
     changed = _differing(wanted, pod.labels)
     if changed:
         identity = {"namespace": pod.meta.namespace, "name": pod.meta.name, "uid": pod.meta.uid}

@@ -8,6 +8,7 @@ from ringfence_operator.api.network import NetworkMode
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.blocks import Blocks, Holder, PortSetsFullError
 from ringfence_operator.reconcile.gateway import Gateway
+from ringfence_operator.reconcile.meters import is_metered
 from ringfence_operator.reconcile.ports import Kube
 from ringfence_operator.reconcile.view import View, block_of
 from ringfence_operator.resources.domains import allowed_domains, blocked_domains, further_ports, on_ports
@@ -52,6 +53,9 @@ class PortSets:
             blocked=blocked_domains(policy),
             services=self._view.service_addresses(policy),
             further=further,
+            is_metered=is_metered(
+                policy.metadata.namespace, self._view, is_cluster=self._view.is_cluster_policy(policy)
+            ),
         )
         found = replace_field(found, version=digest(found.to_wire()))
         self.gateway.publish(found, generation=policy.metadata.generation)

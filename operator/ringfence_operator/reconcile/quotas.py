@@ -28,9 +28,12 @@ def quotas_of_record(agent: AgentRecord, view: View) -> tuple[Quota, ...]:
 def missing_quota(agent: Agent, view: View) -> str | None:
     """Return the name of the quota that `agent` names and that does not exist, or None."""
     ref = agent.spec.quota_ref
-    if ref is None or _present(agent.metadata.namespace, ref.name, view):
-        return None
-    return ref.name
+    return _missing(agent.metadata.namespace, ref.name if ref else "", view)
+
+
+def missing_quota_of(agent: AgentRecord, view: View) -> str | None:
+    """Return the same for an agent as the cache keeps it."""
+    return _missing(agent.namespace, agent.quota, view)
 
 
 def agents_of(quota: Quota, view: View) -> set[Key]:
@@ -88,6 +91,10 @@ def has_sidecar(agent: AgentRecord, view: View) -> bool:
     pod = view.pods.get(agent.namespace, agent.name)
     has = bool(agent.connectors) or (pod is not None and bool(pod.sidecar_hash))
     return has or has_call_limits(quotas_of_record(agent, view))
+
+
+def _missing(namespace: str, named: str, view: View) -> str | None:
+    return named if named and _present(namespace, named, view) is None else None
 
 
 def _present(namespace: str, name: str, view: View) -> Quota | None:

@@ -106,14 +106,19 @@ class PortSet:
     """In-cluster names that the policy's DNS answers: `name.namespace` → address."""
     further: dict[int, int]
     """Further TLS ports → offset in the block."""
+    is_metered: bool = False
+    """True if what its agents move has to be counted, agent by agent."""
     doors: Doors | None = None
     """Only for a connector's: then nothing is answered for by DNS, and nothing else is open."""
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
         doors = {"doors": self.doors.to_wire()} if self.doors else {}
+        # Said only where it is so: what has not changed is not to look as if it had, to an operator that is newer.
+        metered = {"metered": True} if self.is_metered else {}
         return {
             **doors,
+            **metered,
             "block": self.block,
             "policy": self.policy,
             "version": self.version,
@@ -138,5 +143,6 @@ class PortSet:
             blocked=tuple(Domain(name, tuple(ports)) for name, ports in wire["blocked"]),
             services=dict(wire["services"]),
             further={int(port): offset for port, offset in wire["further"].items()},
+            is_metered=bool(wire.get("metered")),
             doors=Doors.from_wire(wire["doors"]) if "doors" in wire else None,
         )

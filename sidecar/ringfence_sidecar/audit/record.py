@@ -46,6 +46,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     code: str = ""
     """The error's, where there is one."""
     outcome_unknown: bool = False
+    used: dict[str, float] = {}
+    """What the call used of limited resources, as the quotas' counters were told."""
+    quota: str = ""
+    """The quota that refused, where one did; `rule` is its limit then: resource, window and scope."""
 
 
 def digest(arguments: Mapping[str, Any]) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from ringfence_sidecar.cache.flights import Flights
 from ringfence_sidecar.cache.keys import digest, entry_key, lease_key, tag_key
 from ringfence_sidecar.cache.local import LocalCache
 from ringfence_sidecar.cache.port import Fetched, Load
+from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.cache.statistics import ByConnector
 from ringfence_sidecar.cache.store import RELEASE, RENEW, Store, StoreAwayError
@@ -41,11 +42,13 @@ class _Question:
 class Answers:
     """Keeps encoded answers of one namespace's connectors; an `AnswerCache`. Make it where an event loop runs."""
 
-    def __init__(self, namespace: str, shared: Shared, *, local: LocalSettings) -> None:
+    def __init__(self, namespace: str, shared: Shared, *, local: LocalSettings, room: Room | None = None) -> None:
         self._namespace = namespace
         self._shared = shared
         self._store, self._prefix, self._generations = shared.store, shared.prefix, shared.generations
         self._local: LocalCache[Entry] = LocalCache(eviction=local.eviction, max_bytes=local.max_bytes)
+        self._most_bytes = local.max_bytes
+        self._room = room or Room()
         self._flights: Flights[Entry] = Flights()
         self.statistics = ByConnector()
 
@@ -155,7 +158,14 @@ class Answers:
 
     def _keep_here(self, question: _Question, entry: Entry) -> None:
         left = question.lives.whole - entry.age()
+        self._local.resize(self._room.for_answers(self._most_bytes))
         self._local.put(question.name, entry, size=len(entry.body), seconds=left)
+        self._room.keeps_answers(self._local.bytes)
+
+    def give_way(self) -> None:
+        """Keep no more than the agent's own values leave room for."""
+        self._local.resize(self._room.for_answers(self._most_bytes))
+        self._room.keeps_answers(self._local.bytes)
 
     async def _lead(self, question: _Question) -> Entry:
         """Ask the backend, unless another pod does: then wait for what it gets."""

@@ -127,10 +127,19 @@ class LocalCache(Generic[V]):
     `max_bytes` bounds what values and keys take; a value that does not fit is not kept.
     """
 
-    def __init__(self, *, eviction: str, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        eviction: str,
+        max_bytes: int,
+        clock: Callable[[], float] = monotonic,
+        on_gone: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._order = _ORDERS[eviction]()
         self._max_bytes = max_bytes
         self._clock = clock
+        self._on_gone = on_gone
+        """Told of each key whose value is forgotten, and not of one whose value is replaced."""
         self._entries: dict[str, tuple[V, int, float]] = {}
         self.bytes = 0
         self.evictions = 0
@@ -157,6 +166,7 @@ class LocalCache(Generic[V]):
             self.bytes -= self._entries.pop(key)[1]
         if size > self._max_bytes or seconds <= 0:
             self._order.drop(key)
+            self._on_gone(key)
             return
         expires = self._clock() + seconds
         self._make_room(size, but=key)
@@ -180,6 +190,14 @@ class LocalCache(Generic[V]):
         if found is not None:
             self.bytes -= found[1]
             self._order.drop(key)
+            self._on_gone(key)
+
+    def resize(self, max_bytes: int) -> None:
+        """Keep no more than this from now on; what goes first goes at once."""
+        self._max_bytes = max_bytes
+        while self.bytes > max_bytes:
+            self.drop(self._order.first())
+            self.evictions += 1
 
     def clear(self) -> None:
         """Forget everything."""

@@ -1,6 +1,7 @@
 """What agents keep in the cache for themselves: JSON under a name, for a time, with tags to drop it by."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import msgspec
 from ringfence_sidecar.cache.entry import Generations
 from ringfence_sidecar.cache.keys import digest, entry_key, tag_key
 from ringfence_sidecar.cache.local import LocalCache
+from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.cache.store import Store, StoreAwayError
 from ringfence_sidecar.configuration import Agent
@@ -51,12 +53,25 @@ class Values:
     Redis away: what is set stays in this pod until then, and is forgotten once Redis is back.
     """
 
-    def __init__(self, agent: Agent, shared: Shared, settings: Settings) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        shared: Shared,
+        settings: Settings,
+        *,
+        room: Room | None = None,
+        give_way: Callable[[], None] = lambda: None,
+    ) -> None:
         self._shared = shared
         self._settings = settings
         self._owner = f"shared/{settings.shared_as}" if settings.shared_as else f"agent/{agent.uid}"
         self._scope = digest(agent.namespace, self._owner)
-        self._local: LocalCache[_Kept] = LocalCache(eviction="LRU", max_bytes=4 * settings.max_bytes)
+        self._room = room or Room()
+        self._give_way = give_way
+        """Has answers take up no more than values leave them."""
+        # Without Redis, what is forgotten here is forgotten.
+        gone = self._room.drop if shared.store is None else lambda _: None
+        self._local: LocalCache[_Kept] = LocalCache(eviction="LRU", max_bytes=4 * settings.max_bytes, on_gone=gone)
 
     async def get(self, key: str) -> Value:
         """Return the value. Raises UnknownError if there is none (any more)."""
@@ -71,7 +86,10 @@ class Values:
     async def set(
         self, key: str, body: bytes, *, ttl_seconds: float | None = None, tags: tuple[str, ...] = ()
     ) -> tuple[Notice, ...]:
-        """Keep `body`, which is JSON. Raises InvalidArgumentsError if it or a tag is too long."""
+        """Keep `body`, which is JSON.
+
+        Raises InvalidArgumentsError if it or a tag is too long, LimitedError if a quota has no room for it.
+        """
         name = self._name(key)
         seconds = self._seconds(ttl_seconds)
         if len(body) > self._settings.max_bytes:
@@ -81,6 +99,8 @@ class Values:
         counters = (tag_key(self._shared.prefix, self._scope, f"key/{name}"), *self._counters(tags))
         self._shared.begin_call()
         now, generations = time.time(), self._shared.generations
+        warnings = self._room.put(name, len(body), expires=now + seconds, tags=counters[1:])
+        self._give_way()
         try:
             await generations.raise_all(counters[:1])
             kept = _Kept(body, now, now + seconds, counters, await generations.current(counters))
@@ -89,13 +109,14 @@ class Values:
         except StoreAwayError:
             kept = _Kept(body, now, now + seconds, counters, generations.local(counters))
         self._local.put(name, kept, size=len(body), seconds=seconds)
-        return self._shared.warnings()
+        return warnings + self._shared.warnings()
 
     async def delete(self, key: str) -> tuple[Notice, ...]:
         """Forget the value, if it is there."""
         name = self._name(key)
         self._shared.begin_call()
         self._local.drop(name)
+        self._room.drop(name)
         with suppress(StoreAwayError):  # then its own counter is owed, and it is worthless once Redis is back
             await self._shared.generations.raise_all([tag_key(self._shared.prefix, self._scope, f"key/{name}")])
             if self._shared.store is not None:
@@ -105,6 +126,7 @@ class Values:
     async def invalidate_tag(self, tag: str) -> tuple[Notice, ...]:
         """Forget all values that were set with `tag`."""
         counters = self._counters((tag,))
+        self._room.drop_tagged(counters[0])
         self._shared.begin_call()
         with suppress(StoreAwayError):  # then it is owed
             await self._shared.generations.raise_all(counters)

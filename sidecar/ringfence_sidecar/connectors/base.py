@@ -12,6 +12,7 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.configuration import Connector as Configuration
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.envelope import Notice
+from ringfence_sidecar.holding import Holding
 
 S = TypeVar("S")
 """A session of a kind with an endpoint: a connection, or whatever it keeps for one."""
@@ -73,7 +74,10 @@ class Prepared:
     summary: str
     """What was asked, without literals or payloads, for the audit line."""
     estimate: Mapping[str, float] = field(default_factory=dict)
-    """Quota resources (`queries`, `rows`, `messagesPublished` …) → what to reserve."""
+    """Quota resources (`queries`, `rows`, `messagesPublished` …) → what to reserve: all that it may use.
+
+    The names are those of a Quota's limits; others are not counted. A grant may be less (`Context.grants`).
+    """
     cache: Cacheable | None = None
     invalidates: frozenset[str] = frozenset()
     """Tags to drop once it has been done, or may have been."""
@@ -92,10 +96,12 @@ class Outcome:
     partial: bool = False
     backend_id: str | None = None
     used: Mapping[str, float] = field(default_factory=dict)
-    """Quota resources → what was really used."""
+    """Quota resources → what was really used; of what it leaves out, the estimate counts."""
     details: Mapping[str, Any] = field(default_factory=dict)
     cacheable: bool = True
     """False if this very answer must not be kept, such as one that was cut."""
+    last: bool = False
+    """Of a stream: True if nothing comes after this piece, so that no quota need be asked for more."""
 
 
 class Connector(ABC, Generic[S]):
@@ -115,6 +121,8 @@ class Connector(ABC, Generic[S]):
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
+        self.holding = Holding()
+        """What it holds of quotas outside of calls; the framework puts the agent's there before the first session."""
 
     @abstractmethod
     def operations(self) -> tuple[Operation, ...]:

@@ -11,8 +11,8 @@ from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.correlation import IDEMPOTENCY_KEY, Correlation, correlate
 from ringfence_sidecar.envelope import Envelope, encode
-from ringfence_sidecar.errors import Status
-from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, ProtocolError
+from ringfence_sidecar.errors import CallError, Status
+from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, ProtocolError
 from ringfence_sidecar.mcp.resources import Resource, Resources
 from ringfence_sidecar.mcp.server import Asked, Server
 from ringfence_sidecar.mcp.tools import Run, Tool, Tools
@@ -51,7 +51,7 @@ class Surface:
                 _log.warning("mcp.hidden", tool=tool.name, reason="the sidecar has a tool of that name itself")
             tools[tool.name] = tool
         self._tools.replace(tools.values())
-        self._resources.replace((*map(_published, schemas.PUBLISHED), self._connectors()))
+        self._resources.replace((*map(_published, schemas.PUBLISHED), self._connectors(), self._quota()))
 
     def _tools_of(self, connectors: Mapping[str, tuple[Operation, ...]], serve: Serve) -> Iterator[Tool]:
         for name, operations in connectors.items():
@@ -74,6 +74,16 @@ class Surface:
         return _json_resource(
             "ringfence://connectors", "connectors", "Bound connectors, and what each may be asked", read
         )
+
+    def _quota(self) -> Resource:
+        async def read() -> str:
+            try:
+                return _ENCODER.encode(await self._service.standing()).decode()
+            except CallError as error:
+                raise ProtocolError(INTERNAL_ERROR, error.message) from None
+
+        title = "Where quotas stand for this agent: limit, used, remaining, and when more is free"
+        return _json_resource("ringfence://quota", "quota", title, read)
 
 
 def definition_of(connector: str, operation: Operation) -> dict[str, Any]:

@@ -72,12 +72,12 @@ class Store:
         self._times, self._draw = times, draw
         self._server: Server | None = None
         self._packer: Packer | None = None
-        self._is_joined = False
         self._recovers_at = 0.0
         """Monotonic time until which it hears from others, at most; 0 if it does not."""
         self._asking = 0
         self._telling: asyncio.Future[None] | None = None
         self._wake, self._ready, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._joined = asyncio.Event()
         self._idle.set()
         self._gave_up = self._is_quiet = False
         self._trouble = "Redis does not answer"
@@ -135,7 +135,7 @@ class Store:
 
     async def close(self, *, leave: bool = True) -> None:
         """Let go of it; `leave` gives back at once what this process holds."""
-        if leave and self._is_joined:
+        if leave and self._joined.is_set():
             with suppress(StoreAwayError):
                 await self.flush()
                 await self._ask(self._packed().leave(), time.monotonic() + self._times.patience)
@@ -149,10 +149,10 @@ class Store:
         if not self._gave_up and not self._recovers_at:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.001, deadline - time.monotonic())):
-                    await self._ready.wait()
+                    await self._joined.wait()
             if self._ready.is_set():
                 return
-            self._gave_up = True
+            self._gave_up = not self._joined.is_set()
         left = self._recovers_at - time.monotonic() if self._recovers_at else 1.0
         raise StoreAwayError(self.trouble, retry_after=max(0.1, left))
 
@@ -162,7 +162,7 @@ class Store:
         news = self._ledger.take_news()
         try:
             while True:
-                if not self._is_joined:
+                if not self._joined.is_set():
                     self._ledger.return_news(news)
                     await self._until_ready(deadline)
                     # Whoever has joined has said all.
@@ -218,7 +218,7 @@ class Store:
         return self._packer
 
     def _begin_anew(self) -> None:
-        self._is_joined = False
+        self._joined.clear()
         self._ready.clear()
         self._wake.set()
 
@@ -234,7 +234,8 @@ class Store:
 
     def _drop(self) -> None:
         server, self._server = self._server, None
-        self._is_joined, self._recovers_at = False, 0.0
+        self._recovers_at = 0.0
+        self._joined.clear()
         self._ready.clear()
         self._trouble = "Redis does not answer"
         if server is not None:
@@ -279,7 +280,7 @@ class Store:
             # Somebody may set it right: that is seen on a new connection.
             policy = self._server.evicts
             raise StoreAwayError(f"Redis may throw counters away: its maxmemory-policy is {policy}, not noeviction")
-        if not self._is_joined or self._recovers_at:
+        if not self._joined.is_set() or self._recovers_at:
             await self._join()
         elif self._ledger.counts or self._ledger.news:
             with suppress(StoreAwayError):
@@ -289,7 +290,7 @@ class Store:
         # What was asked before is answered before: else a lot that was granted just now would be forgotten.
         await self._idle.wait()
         packer = self._packed()
-        self._is_joined = False
+        self._joined.clear()
         news = self._ledger.tell_all()
         try:
             command = packer.join(self._ledger, secrets.token_hex(8).encode(), self._clock.now())
@@ -297,12 +298,13 @@ class Store:
         except BaseException:
             self._ledger.return_news(news)
             raise
-        packer.joined, self._is_joined, self._gave_up = answer[2], True, False
+        packer.joined, self._gave_up = answer[2], False
         if answer[3] > 0:
             self._recover(answer[3] / 1000)
         else:
             self._recovers_at = 0.0
             self._ready.set()
+        self._joined.set()
 
     def _pause(self) -> float | None:
         if self._recovers_at:

@@ -79,12 +79,14 @@ def denial(bucket: Bucket, reason: str, *, used: float, retry_after: float) -> L
 
 def over(bucket: Bucket, figures: Figures) -> Notice:
     """Return the warning of a limit that warns, and is passed."""
-    return Notice(WARNING, f"{named(bucket)} is passed: {amount(figures.taken)} used")
+    said = f"{named(bucket)} is passed: {amount(figures.taken)} used"
+    return Notice(WARNING, said, bucket.limit.quota, bucket.limit.resource)
 
 
 def reached(bucket: Bucket, figures: Figures, percent: int) -> Notice:
     """Return the warning of a percentage that use has come to."""
-    return Notice(WARNING, f"{named(bucket)} is at {percent}% or more: {amount(figures.taken)} used")
+    said = f"{named(bucket)} is at {percent}% or more: {amount(figures.taken)} used"
+    return Notice(WARNING, said, bucket.limit.quota, bucket.limit.resource)
 
 
 def _decisive(short: Sequence[Short]) -> Short:

@@ -11,7 +11,7 @@ from ringfence_sidecar.builtin import CACHE, SCHEMAS
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.correlation import correlate
 from ringfence_sidecar.envelope import Envelope, encode
-from ringfence_sidecar.errors import Status
+from ringfence_sidecar.errors import CallError, Status
 from ringfence_sidecar.problem import answer
 from ringfence_sidecar.rest.batch import Batch, run_batch
 from ringfence_sidecar.rest.docs import PAGE
@@ -47,6 +47,7 @@ class Rest:
             Route("GET", "/v1/schemas/{}", self._schema, "Get a published or a payload schema"),
             Route("PUT", "/v1/schemas/{}", self._register, "Register a payload schema"),
             Route("DELETE", "/v1/schemas/{}", self._unregister, "Remove a payload schema"),
+            Route("GET", "/v1/quota", self._quota, "Say where quotas stand for this agent"),
             Route("GET", "/v1/openapi.json", self._document, "This API as OpenAPI 3.1"),
             Route("GET", "/v1/docs", self._docs, "This API as a page"),
         )
@@ -111,6 +112,13 @@ class Rest:
 
     async def _own(self, visit: Visit, connector: str, operation: str, arguments: dict[str, Any]) -> None:
         await answer(visit.response, await self._service.run_own(_call_of(visit, connector, operation, arguments)))
+
+    async def _quota(self, visit: Visit) -> None:
+        try:
+            found = await self._service.standing()
+        except CallError as error:
+            raise HttpError(error.http, error.reason, error.message) from None
+        await _say(visit, found)
 
     async def _document(self, visit: Visit) -> None:
         bound = self._service.connectors()

@@ -11,6 +11,7 @@ from ringfence_sidecar.problem import Document
 from ringfence_sidecar.rest.batch import Batch, BatchResult
 from ringfence_sidecar.rest.listing import ConnectorDescription, Connectors
 from ringfence_sidecar.rest.router import Route
+from ringfence_sidecar.standing import QuotaStanding
 
 _CALL: Final = "/v1/connectors/{}/{}"
 _NAMES: Final = {
@@ -36,7 +37,11 @@ _BATCH = Operation(
     arguments=Batch,
     result=BatchResult,
 )
-_PLAIN: Final = {"/v1/connectors": Connectors, "/v1/connectors/{}": ConnectorDescription}
+_PLAIN: Final = {
+    "/v1/connectors": Connectors,
+    "/v1/connectors/{}": ConnectorDescription,
+    "/v1/quota": QuotaStanding,
+}
 _REFERENCE: Final = "#/components/schemas/{name}"
 _HEADERS: Final = (
     ("X-Request-Id", "Correlates the call with logs and backends; given back.", {"type": "string"}),

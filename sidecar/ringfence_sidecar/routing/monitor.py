@@ -13,7 +13,7 @@ import structlog
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import HealthCheck
 from ringfence_sidecar.connectors.base import Connector
-from ringfence_sidecar.errors import BackendLostError, CallError, DeadlineError
+from ringfence_sidecar.errors import BackendLostError, CallError, DeadlineError, LimitedError
 from ringfence_sidecar.routing.breaker import Verdict
 from ringfence_sidecar.routing.route import Finding, Route
 from ringfence_sidecar.routing.session import connect, disconnect
@@ -57,6 +57,8 @@ class Monitor:
                     return
         except TimeoutError:
             self._missed("TimedOut", f"no answer within {self._policy.timeout_seconds:g} s", dead=True)
+        except LimitedError:
+            return  # nothing was learnt: quotas leave no connection to look with
         except CallError as error:
             self._missed(error.reason, error.message, dead=isinstance(error, BackendLostError | DeadlineError))
         except Exception as error:  # noqa: BLE001 - a third party's check must not end the watch

@@ -1,6 +1,7 @@
 """Sessions that serve one call at a time."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Generic, TypeVar
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
-from ringfence_sidecar.errors import CallError, DeadlineError, UnavailableError
+from ringfence_sidecar.errors import CallError, DeadlineError, LimitedError, UnavailableError
 from ringfence_sidecar.routing.session import Closing, EndpointLeftError, Held, connect
 
 S = TypeVar("S")
@@ -37,6 +38,8 @@ class Pool(Generic[S]):
         self._idle: deque[Held[S]] = deque()
         self._taken = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._short: deque[asyncio.Future[None]] = deque()
+        """Those whom quotas have left no connection: each has its slot, and waits for another's session."""
         self._epoch = 0
         self._closed = False
         self._closing = Closing(connector)
@@ -45,12 +48,19 @@ class Pool(Generic[S]):
         """See Sessions."""
         await self._take_slot(deadline)
         try:
-            while self._idle:
-                held = self._idle.pop()
-                if await self._is_fit(held, deadline):
-                    return held
-                self._closing.add(held.session)
-            return await self._open(deadline)
+            while True:
+                while self._idle:
+                    held = self._idle.pop()
+                    if await self._is_fit(held, deadline):
+                        return held
+                    self._closing.add(held.session)
+                try:
+                    return await self._open(deadline)
+                except LimitedError:
+                    # Nobody is at work whose session could come back, or none has in time.
+                    if self._taken <= len(self._short) + 1 or deadline.remaining <= 0:
+                        raise
+                    await self._next_returned(deadline)
         except BaseException:
             self._free_slot()
             raise
@@ -69,10 +79,12 @@ class Pool(Generic[S]):
     def release(self, held: Held[S], *, broken: bool) -> None:
         """See Sessions."""
         if broken or self._closed or held.epoch != self._epoch or not self._connector.is_usable(held.session):
-            self._closing.add(held.session)
+            # Its connection comes free: who could open no session may try again then.
+            self._closing.add(held.session, then=self._wake_one)
         else:
             held.idle_since = self._clock()
             self._idle.append(held)
+            self._wake_one()
         self._free_slot()
 
     def sweep(self, longest_idle: float) -> None:
@@ -124,6 +136,26 @@ class Pool(Generic[S]):
             raise
         return True
 
+    async def _next_returned(self, deadline: Deadline) -> None:
+        """Return when another call has given its session back, or its connection, or at the deadline."""
+        returned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._short.append(returned)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(deadline.remaining):
+                    await returned
+        finally:
+            if returned in self._short:
+                self._short.remove(returned)
+
+    def _wake_one(self) -> None:
+        """Have one who could open no session look again."""
+        while self._short:
+            returned = self._short.popleft()
+            if not returned.done():
+                returned.set_result(None)
+                return
+
     async def _take_slot(self, deadline: Deadline) -> None:
         if self._closed:
             raise self._gone()
@@ -156,10 +188,11 @@ class Pool(Generic[S]):
         self._taken -= 1
 
     def _dismiss(self, error: CallError) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(error)
+        for queue in (self._waiters, self._short):
+            while queue:
+                waiter = queue.popleft()
+                if not waiter.done():
+                    waiter.set_exception(error)
 
     def _drop_idle(self) -> None:
         while self._idle:

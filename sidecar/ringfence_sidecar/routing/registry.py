@@ -10,6 +10,7 @@ import structlog
 from ringfence_sidecar.configuration import Configuration, EndpointHealth
 from ringfence_sidecar.configuration import Connector as ConnectorConfiguration
 from ringfence_sidecar.errors import UnavailableError, UnknownError
+from ringfence_sidecar.holding import Holding
 from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.kinds import UnusableConnectorError, load, make
 from ringfence_sidecar.routing.session import LONGEST_DISCONNECT_SECONDS
@@ -21,8 +22,15 @@ log = structlog.get_logger()
 class Registry:
     """One Bound per configured connector. One that cannot be bound refuses its calls, and harms no other."""
 
-    def __init__(self, *, draw: Callable[[], float] = random.random, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        draw: Callable[[], float] = random.random,
+        tracer: Tracer | None = None,
+        holding: Holding | None = None,
+    ) -> None:
         self._draw = draw
+        self._holding = holding or Holding()
         self._tracer = tracer or Tracer()
         self._bound: dict[str, Bound] = {}
         self._unusable: dict[str, tuple[ConnectorConfiguration, UnusableConnectorError]] = {}
@@ -125,6 +133,7 @@ class Registry:
 
     def _made(self, configuration: ConnectorConfiguration) -> Bound:
         connector = make(configuration)
+        connector.holding = self._holding
         try:
             return Bound(connector, draw=self._draw, tracer=self._tracer)
         except Exception as error:

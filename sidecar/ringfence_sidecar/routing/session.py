@@ -1,6 +1,7 @@
 """Sessions with an endpoint: opened within a deadline, closed without a fuss."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import BackendLostError
+from ringfence_sidecar.holding import CONNECTIONS
 
 S = TypeVar("S")
 
@@ -42,7 +44,8 @@ class Sessions(Protocol[S]):
     async def acquire(self, deadline: Deadline) -> Held[S]:
         """Return a session, opened if need be, or wait for one in the order of asking.
 
-        Raises BackendLostError (nothing was sent), DeadlineError, or BackendError where the login is refused.
+        Raises BackendLostError (nothing was sent), DeadlineError, BackendError where the login is refused, or
+        LimitedError where quotas leave no connection, and none of the others comes back in time.
         """
 
     async def acquire_for_check(self, deadline: Deadline) -> Held[S] | None:
@@ -71,7 +74,23 @@ class Sessions(Protocol[S]):
 
 
 async def connect(connector: Connector[S], endpoint: Endpoint, deadline: Deadline) -> S:
-    """Return a new session. Raises BackendLostError if that took too long: nothing of the call was sent then."""
+    """Return a new session. Raises BackendLostError if that took too long: nothing of the call was sent then.
+
+    Raises LimitedError where quotas leave no connection.
+    """
+    counts = await connector.holding.connecting()
+    try:
+        session = await _connected(connector, endpoint, deadline)
+    except BaseException:
+        if counts:
+            connector.holding.give_back(CONNECTIONS)
+        raise
+    if counts:
+        connector.holding.connected(session)
+    return session
+
+
+async def _connected(connector: Connector[S], endpoint: Endpoint, deadline: Deadline) -> S:
     try:
         async with asyncio.timeout(min(deadline.remaining * CONNECT_SHARE, LONGEST_CONNECT_SECONDS)):
             return await connector.connect(endpoint)
@@ -89,6 +108,8 @@ async def disconnect(connector: Connector[Any], session: object) -> None:
             await connector.disconnect(session)
     except Exception as error:  # noqa: BLE001 - a third party's disconnect; the session is of no use to anyone
         log.warning("session not closed", connector=connector.configuration.name, error=type(error).__name__)
+    finally:
+        connector.holding.disconnected(session)
 
 
 class Closing:
@@ -98,9 +119,11 @@ class Closing:
         self._connector = connector
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, session: object) -> None:
-        """Close it in the background."""
-        self.watch(asyncio.create_task(disconnect(self._connector, session)))
+    def add(self, session: object, *, then: Callable[[], None] = lambda: None) -> None:
+        """Close it in the background, and do what comes then."""
+        task = asyncio.create_task(disconnect(self._connector, session))
+        self.watch(task)
+        task.add_done_callback(lambda _: then())
 
     def watch(self, task: asyncio.Task[None]) -> None:
         """Wait for the task, too, in `wait`."""

@@ -1,6 +1,7 @@
 """What fakesnow lacks, said in SQL that it has."""
 
 import re
+from collections.abc import Sequence
 
 _NOW = "DATE_TRUNC('hour', CURRENT_TIMESTAMP())"
 _METERING = (
@@ -16,8 +17,17 @@ _LOAD = (
 _VIEWS = {"WAREHOUSE_METERING_HISTORY": _METERING, "WAREHOUSE_LOAD_HISTORY": _LOAD}
 
 
-def rewrite(sql: str, *, role: str, warehouse: str) -> str:
-    """Return SQL that fakesnow can run for what it cannot: the session's role and warehouse, the usage views."""
+_HISTORY = re.compile(r"\bTABLE\s*\(\s*INFORMATION_SCHEMA\.QUERY_HISTORY_BY_SESSION\s*\([^)]*\)\s*\)", re.IGNORECASE)
+
+
+def rewrite(sql: str, *, role: str, warehouse: str, history: Sequence[tuple[str, int]] = ()) -> str:
+    """Return SQL that fakesnow can run for what it cannot: the session's role and warehouse, the usage views.
+
+    `history` has the session's queries by id, and what each has scanned.
+    """
+    ran = [f"SELECT '{query_id}' AS QUERY_ID, {size} AS BYTES_SCANNED" for query_id, size in history]
+    none = "SELECT '' AS QUERY_ID, 0 AS BYTES_SCANNED WHERE 1 = 0"
+    sql = _HISTORY.sub(f"({' UNION ALL '.join(ran or [none])})", sql)
     for name, value in (("ROLE", role), ("WAREHOUSE", warehouse)):
         sql = re.sub(rf"\bCURRENT_{name}\s*\(\s*\)", f"'{value.upper()}'", sql, flags=re.IGNORECASE)
     for name, select in _VIEWS.items():

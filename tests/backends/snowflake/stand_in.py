@@ -186,10 +186,13 @@ class StandIn:
             statement.ended = {CANCELLED[0]: "cancelled", TIMED_OUT[0]: "timeout"}.get(code, "failed")
             data = {"errorCode": code, "sqlState": state, "queryId": query_id, "internalError": False}
             return 200, {"data": data, "code": code, "message": message, "success": False}
-        sql = rewrite(statement.sql, role=session.role, warehouse=session.warehouse)
+        ran = [each for each in self._record.statements if each.session == session.number and each.query_id]
+        history = [(each.query_id, each.scanned) for each in ran[-100:]]
+        sql = rewrite(statement.sql, role=session.role, warehouse=session.warehouse, history=history)
         content = {**exchange.json(), "sqlText": sql}
         status, answer = await exchange.ask(self._inner, token=session.inner, content=content)
         statement.ended = "ok" if answer["success"] else "failed"
+        statement.query_id = str((answer.get("data") or {}).get("queryId") or "")
         if answer["success"]:
             mend_nulls(answer["data"])
             base = f"{exchange.scope['scheme']}://{exchange.header('host')}"

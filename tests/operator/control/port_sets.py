@@ -16,6 +16,7 @@ def port_set(block: int, *allowed: str, version: str = "1", blocked: tuple[str, 
         services={},
         further=more.get("further", {}),
         doors=more.get("doors"),
+        is_metered=more.get("is_metered", False),
     )
 
 

@@ -16,6 +16,11 @@ SUMMARY = {
     "pods": [
         {
             "podRef": {"name": "a", "namespace": "team", "uid": "pod-1"},
+            "network": {
+                "rxBytes": 10,
+                "txBytes": 20,
+                "interfaces": [{"rxBytes": 10, "txBytes": 20}, {"rxBytes": 1, "txBytes": 2}],
+            },
             "containers": [
                 {"name": "sidecar", "memory": {"workingSetBytes": 5}},
                 {"name": "agent", "memory": {"workingSetBytes": 1234}},
@@ -84,6 +89,16 @@ async def test_each_agents_memory_is_told_by_the_uid_of_its_pod(kubelet: FakeKub
 
     assert found == {"pod-1": 1234}
     assert kubelet.asked == ["/stats/summary?only_cpu_and_memory=true"]
+
+
+async def test_what_each_pod_moved_is_told_of_all_its_interfaces(kubelet: FakeKubelet) -> None:
+    asking = Kubelet(credentials(kubelet.certificate))
+
+    found = await asking.network("127.0.0.1", kubelet.port)
+    await asking.close()
+
+    assert found == {"pod-1": 33}
+    assert kubelet.asked == ["/stats/summary"]
 
 
 async def test_a_kubelet_that_cannot_prove_who_it_is_gets_no_token(kubelet: FakeKubelet) -> None:

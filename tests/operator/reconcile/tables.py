@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.reconcile import connector_index, pod_index, quota_index, view
+from ringfence_operator.reconcile import connector_index, meters, pod_index, quota_index, view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
@@ -108,6 +108,7 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
     },
     "quotas": {
         quota_index.BY_SELECTOR: quota_index.index_by_selector,
+        meters.BY_METERED: meters.index_by_metered,
         quota_index.BY_UID: quota_index.index_by_uid,
     },
     "securitypolicies": {view.BY_SERVICE: view.index_by_service},

@@ -21,6 +21,7 @@ from ringfence_sidecar.configuration import (
     Connector,
     Endpoint,
     HealthCheck,
+    Limit,
 )
 from ringfence_sidecar.envelope import CacheInfo, Envelope, Notice
 from ringfence_sidecar.pipeline import Pipeline
@@ -115,8 +116,8 @@ def connector(*endpoints: Endpoint, **changes: Any) -> Connector:
     return Connector(**values)
 
 
-def configuration(*connectors: Connector, version: str = "1") -> Configuration:
-    return Configuration(version=version, agent=AGENT, connectors=connectors)
+def configuration(*connectors: Connector, version: str = "1", limits: tuple[Limit, ...] = ()) -> Configuration:
+    return Configuration(version=version, agent=AGENT, connectors=connectors, limits=limits)
 
 
 def call(operation: str, arguments: Mapping[str, Any], **changes: Any) -> Call:

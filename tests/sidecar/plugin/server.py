@@ -23,6 +23,9 @@ class Server:
         """True to do what is asked, and cut the connection instead of answering."""
         self.forgets = False
         """True to cut every connection of before at its next request, as a firewall that has forgotten it."""
+        self.may_answer = asyncio.Event()
+        """Not set to let what is asked wait, until it is."""
+        self.may_answer.set()
         self.pieces = 3
         self.asked: list[str] = []
         """Verbs and words, without PING and AUTH."""
@@ -114,6 +117,7 @@ class Server:
         try:
             if self.hangs or self.is_deaf:
                 await asyncio.Event().wait()
+            await self.may_answer.wait()
             await asyncio.sleep(self.delay)
             answer = self._done(verb, words)
         finally:

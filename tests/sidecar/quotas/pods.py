@@ -58,7 +58,7 @@ async def ready(pod: Quotas) -> None:
 
 async def use(pod: Quotas, **amounts: float) -> Reservation:
     """Make a call that uses what it asks."""
-    reservation = await pod.reserve(ask(**amounts))
+    reservation = await pod.reserve(Ask(amounts=amounts, writes=False, deadline=Deadline.after(5)))
     await reservation.settle(amounts)
     return reservation
 

@@ -8,10 +8,9 @@ import redis
 
 from ringfence_operator.egress.quota_buckets import Bucket as ReadBucket
 from ringfence_operator.egress.redis_users import rights_of
-from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.quotas.buckets import Bucket
 from tests.backends.redis_server import RedisServer
-from tests.backends.waiting import eventually
 from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, refused, use, used
 
 pytestmark = pytest.mark.backend
@@ -301,15 +300,10 @@ async def _until_used(pod: Any, expected: dict[str, float]) -> None:
     raise AssertionError(f"{found}, not {expected}")
 
 
-def _agent() -> Any:
-    from ringfence_sidecar.configuration import Agent
-
+def _agent() -> Agent:
     return Agent(namespace="team-a", name="a", uid="uid-a")
 
 
 def _raw(client: "redis.Redis", *words: str) -> None:
     run: Any = client.execute_command
     run(*words)
-
-
-__all__ = ["Redis", "eventually"]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from ringfence_sidecar.configuration import Configuration, Connector
+from ringfence_sidecar.configuration import Configuration, Connector, Limit
 from ringfence_sidecar.process import Sidecar, listening
 from ringfence_sidecar.settings import Settings
 from tests.ports import free_port
@@ -32,9 +32,9 @@ class Bed:
     path: Path
     """The configuration's file."""
 
-    def configure(self, *connectors: Connector, version: str) -> None:
-        """Put other connectors into the file; they are in force soon after."""
-        write(self.path, configuration(*connectors, version=version))
+    def configure(self, *connectors: Connector, version: str, limits: tuple[Limit, ...] = ()) -> None:
+        """Put other connectors and limits into the file; they are in force soon after."""
+        write(self.path, configuration(*connectors, version=version, limits=limits))
 
     async def call(self, operation: str, arguments: Any, **headers: str) -> httpx.Response:
         """Call the connector `store`."""
@@ -42,11 +42,13 @@ class Bed:
 
 
 @contextlib.asynccontextmanager
-async def serving(tmp_path: Path, *connectors: Connector, configured: bool = True, **given: Any) -> AsyncIterator[Bed]:
+async def serving(
+    tmp_path: Path, *connectors: Connector, configured: bool = True, limits: tuple[Limit, ...] = (), **given: Any
+) -> AsyncIterator[Bed]:
     """Serve these connectors, on ports of their own."""
     path = tmp_path / "configuration.json"
     if configured:
-        write(path, configuration(*connectors))
+        write(path, configuration(*connectors, limits=limits))
     settings = Settings(
         configuration_file=path,
         port=free_port(),

@@ -112,6 +112,11 @@ def lease_seconds(given: float | None, asked: Asked) -> float:
     return min(asked.limits.lease_seconds if given is None else given, most)
 
 
+def to_receive(count: int) -> dict[str, float]:
+    """Return what receiving costs: how large messages are is known when they are there, so it is settled after."""
+    return {"messagesReceived": count, "messageBytes": 1, "unackedLeases": count}
+
+
 def queues(held: Sequence[Lease]) -> str:
     """Return the queues that what is held is of, for the audit line."""
     return ", ".join(sorted({lease.group.queue for lease in held}))

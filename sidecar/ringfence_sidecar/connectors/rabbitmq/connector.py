@@ -20,6 +20,7 @@ from ringfence_sidecar.connectors.rabbitmq.running import Open, Runner
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.connectors.rabbitmq.settling import Settler, Verdict
 from ringfence_sidecar.errors import CallError, DeadlineError
+from ringfence_sidecar.holding import LEASES
 
 _PROBE = "amq.direct"
 """An exchange that every virtual host has."""
@@ -40,7 +41,7 @@ class RabbitMQ(Connector[Open]):
         self._permissions = permissions.decode(configuration.permissions)
         self._operations = operations.permitted(self._permissions)
         self._settler = Settler()
-        self._leases = Leases(self._limits.leases, self._give_back)
+        self._leases = Leases(self._limits.leases, self._give_back, self._ended)
         self._runner = Runner(self._limits, self._permissions, self._leases, self._settler)
         self._sessions: dict[int, Open] = {}
 
@@ -117,6 +118,10 @@ class RabbitMQ(Connector[Open]):
             "channels": float(sum(each.session.channels_open for each in self._sessions.values())),
             "subscriptions": float(len(self._runner.subscriptions)),
         }
+
+    def _ended(self, lease: Lease) -> None:
+        if lease.counts:
+            self.holding.give_back(LEASES)
 
     def _give_back(self, lease: Lease) -> None:
         self._settler.begin(lease.group, [lease], Verdict.RETURN)

@@ -11,6 +11,7 @@ from ringfence_sidecar.connectors.rabbitmq.asked import (
     lease_seconds,
     prepared,
     queues,
+    to_receive,
 )
 from ringfence_sidecar.connectors.rabbitmq.dead_letters import Target
 from ringfence_sidecar.connectors.rabbitmq.leases import Lease
@@ -56,7 +57,7 @@ def look(given: arguments.LookAtDeadLetters, asked: Asked) -> Prepared:
         payload=wanted,
         rule=rule,
         summary=f"look at up to {count} dead letters of {given.queue}",
-        estimate={"messagesReceived": count},
+        estimate=to_receive(count),
     )
 
 
@@ -88,7 +89,10 @@ def replay(given: arguments.ReplayDeadLetters, asked: Asked) -> Prepared:
         payload=Replaying(held, wanted, target, asked.permissions),
         rule=", ".join(dict.fromkeys(rules)),
         summary=f"replay dead letters of {given.queue or queues(held)}",
-        estimate={"messagesPublished": len(held) or (wanted.count if wanted else 0)},
+        estimate={
+            "messagesPublished": len(held) or (wanted.count if wanted else 0),
+            "messageBytes": sum(len(lease.message.body) for lease in held if lease.message is not None) or 1,
+        },
         endpoint=held[0].group.endpoint if held else None,
     )
 

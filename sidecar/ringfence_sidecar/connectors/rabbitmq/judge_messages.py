@@ -11,6 +11,7 @@ from ringfence_sidecar.connectors.rabbitmq.asked import (
     judge_any,
     lease_seconds,
     queues,
+    to_receive,
 )
 from ringfence_sidecar.connectors.rabbitmq.leases import Lease
 from ringfence_sidecar.connectors.rabbitmq.message import encode
@@ -63,7 +64,7 @@ def publish(given: arguments.Publish, asked: Asked) -> Prepared:
         payload=Publication(messages, is_idempotent),
         rule=", ".join(rules),
         summary=f"publish {len(messages)} messages, {size} bytes, to {exchanges}",
-        estimate={"messagesPublished": len(messages), "bytes": size},
+        estimate={"messagesPublished": len(messages), "messageBytes": size},
     )
 
 
@@ -81,7 +82,7 @@ def receive(given: arguments.Receive, asked: Asked) -> Prepared:
         payload=wanted,
         rule=rule,
         summary=f"receive up to {count} messages from {given.queue}",
-        estimate={"messagesReceived": count},
+        estimate=to_receive(count),
     )
 
 

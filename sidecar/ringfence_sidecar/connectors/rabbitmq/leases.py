@@ -56,14 +56,19 @@ class Lease:
     message: DeliveredMessage | None
     """The dead letter itself, to be replayed; None for what was received."""
     timer: asyncio.TimerHandle | None = None
+    counts: bool = False
+    """Whether a quota counts it as long as it lasts."""
 
 
 class Leases:
     """All that one agent holds of one Connector."""
 
-    def __init__(self, most: int, on_expiry: Callable[[Lease], None]) -> None:
+    def __init__(
+        self, most: int, on_expiry: Callable[[Lease], None], on_end: Callable[[Lease], None] = lambda _: None
+    ) -> None:
         self._most = most
         self._on_expiry = on_expiry
+        self._on_end = on_end
         self._held: dict[str, Lease] = {}
         self._reserved = 0
 
@@ -93,12 +98,21 @@ class Leases:
         """Give reserved room back."""
         self._reserved -= room
 
-    def add(self, group: Group, message: DeliveredMessage, seconds: float, *, owner: str, keep: bool) -> Lease:
+    def add(
+        self,
+        group: Group,
+        message: DeliveredMessage,
+        seconds: float,
+        *,
+        owner: str,
+        keep: bool,
+        counts: bool = False,
+    ) -> Lease:
         """Lease a message for so many seconds; `keep` keeps its content for a replay."""
         if message.delivery_tag is None:
             raise AssertionError("a delivery without a tag")
         now = asyncio.get_running_loop().time()
-        lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None)
+        lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None, counts=counts)
         group.leases.add(lease)
         self._held[lease.handle] = lease
         self.extend(lease, seconds)
@@ -127,8 +141,11 @@ class Leases:
 
     def take(self, lease: Lease) -> None:
         """End a lease; whoever does so settles the message."""
-        if self._held.pop(lease.handle, None) is not None and lease.timer is not None:
+        if self._held.pop(lease.handle, None) is None:
+            return
+        if lease.timer is not None:
             lease.timer.cancel()
+        self._on_end(lease)
 
     def lose(self, group: Group) -> None:
         """End all leases of a group whose channel is gone."""

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from ringfence_sidecar.call import Deadline
+from ringfence_sidecar.call import Context, Deadline
 from ringfence_sidecar.connectors.rabbitmq.broker_errors import DRIVER_ERRORS, translated
 from ringfence_sidecar.connectors.rabbitmq.leases import Group, Lease, Leases
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.errors import BackendLostError, CallError, ConflictError, UnknownError
+from ringfence_sidecar.grants import Grants
 
 _LINGER_SECONDS = 0.05
 """How long the next message may take once one is there, before the call answers with what it has."""
@@ -34,6 +35,13 @@ class Wanted:
     """Whose handles they are."""
     keep: bool = False
     """Whether the leases keep their messages' contents, for a replay."""
+    counts: bool = False
+    """Whether a quota counts the leases as long as they last."""
+
+    def within(self, grants: Grants) -> "Wanted":
+        """Return what may be received of it."""
+        count = min(grants.whole("messagesReceived", self.count), grants.whole("unackedLeases", self.count))
+        return replace(self, count=count, counts="unackedLeases" in grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +147,13 @@ async def _receive(session: Session, leases: Leases, wanted: Wanted, room: int, 
 
 
 async def stream(
-    session: Session, leases: Leases, wanted: Wanted, deadline: Deadline, prefetch: int
+    session: Session, leases: Leases, wanted: Wanted, context: Context, prefetch: int
 ) -> AsyncIterator[list[Delivery]]:
-    """Yield messages as they come, until the deadline; no more than `prefetch` of them are held at once."""
+    """Yield messages as they come, until the deadline; no more than `prefetch` of them are held at once.
+
+    What is granted is looked at for each piece: whoever goes on after one has asked for the next.
+    """
+    deadline = context.deadline
     room = leases.reserve(prefetch)
     try:
         group = await session.group(wanted.queue, room)
@@ -152,8 +164,9 @@ async def stream(
                 while (left := deadline.remaining - _MARGIN_SECONDS) > 0:
                     first = await consumer.next(left)
                     if first is not None:
-                        messages = [first, *consumer.ready(wanted.count - 1)]
-                        yield [_lease(leases, group, message, wanted) for message in messages]
+                        mine = wanted.within(context.grants)
+                        messages = [first, *consumer.ready(mine.count - 1)]
+                        yield [_lease(leases, group, message, mine) for message in messages]
         except CallError:
             session.discard(group)
             raise
@@ -208,5 +221,5 @@ def _must_live(group: Group) -> None:
 
 
 def _lease(leases: Leases, group: Group, message: DeliveredMessage, wanted: Wanted) -> Delivery:
-    lease = leases.add(group, message, wanted.lease_seconds, owner=wanted.owner, keep=wanted.keep)
+    lease = leases.add(group, message, wanted.lease_seconds, owner=wanted.owner, keep=wanted.keep, counts=wanted.counts)
     return Delivery(lease, message, wanted.lease_seconds)

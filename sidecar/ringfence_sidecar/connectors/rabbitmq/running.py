@@ -11,7 +11,7 @@ from ringfence_sidecar.connectors.rabbitmq.judge_dead_letters import Dropping, R
 from ringfence_sidecar.connectors.rabbitmq.judge_messages import Settling
 from ringfence_sidecar.connectors.rabbitmq.leases import Lease, Leases
 from ringfence_sidecar.connectors.rabbitmq.limits import Limits
-from ringfence_sidecar.connectors.rabbitmq.message import received
+from ringfence_sidecar.connectors.rabbitmq.message import Outgoing, received
 from ringfence_sidecar.connectors.rabbitmq.permissions import Permissions
 from ringfence_sidecar.connectors.rabbitmq.publishing import Publication, Publisher
 from ringfence_sidecar.connectors.rabbitmq.receiving import Delivery, Wanted
@@ -61,7 +61,7 @@ class Runner:
 
     async def stream(self, on: Open, wanted: Wanted, context: Context) -> AsyncIterator[Outcome]:
         """Yield messages as they come, until the call's deadline."""
-        pieces = receiving.stream(on.session, self.leases, wanted, context.deadline, self.limits.prefetch)
+        pieces = receiving.stream(on.session, self.leases, wanted, context, self.limits.prefetch)
         try:
             async for deliveries in pieces:
                 yield self._received(deliveries)
@@ -82,7 +82,7 @@ class Runner:
             partial=routed < len(outcomes),
             used={
                 "messagesPublished": routed + counts[PublishOutcome.UNKNOWN],
-                "bytes": sum(
+                "messageBytes": sum(
                     len(message.body)
                     for message, each in zip(publication.messages, outcomes, strict=True)
                     if each.outcome in {PublishOutcome.ROUTED, PublishOutcome.UNKNOWN}
@@ -91,14 +91,18 @@ class Runner:
         )
 
     async def _receive(self, on: Open, wanted: Wanted, context: Context) -> Outcome:
-        return self._received(await receiving.receive(on.session, self.leases, wanted, context.deadline))
+        mine = wanted.within(context.grants)
+        deliveries = await receiving.receive(on.session, self.leases, mine, context.deadline)
+        is_cut = mine.count < wanted.count and len(deliveries) >= mine.count
+        return self._received(deliveries, _cuts(context) if is_cut else ())
 
-    def _received(self, deliveries: list[Delivery]) -> Outcome:
+    def _received(self, deliveries: list[Delivery], cuts: tuple[Notice, ...] = ()) -> Outcome:
         messages = self._shown(deliveries)
         return Outcome(
             data=results.ReceiveResult(messages=messages, count=len(messages)),
-            warnings=_warnings(messages),
-            used={"messagesReceived": len(messages), "bytes": sum(message.size for message in messages)},
+            warnings=(*_warnings(messages), *cuts),
+            partial=bool(cuts),
+            used=_used(messages),
             cacheable=False,
         )
 
@@ -158,7 +162,9 @@ class Runner:
 
     async def _look(self, on: Open, wanted: Wanted, context: Context) -> Outcome:
         await dead_letters.refuse_limited(on.session, wanted.queue)
-        messages = self._shown(await receiving.receive(on.session, self.leases, wanted, context.deadline))
+        mine = wanted.within(context.grants)
+        messages = self._shown(await receiving.receive(on.session, self.leases, mine, context.deadline))
+        cuts = _cuts(context) if len(messages) >= mine.count < wanted.count else ()
         cost = (
             f"{len(messages)} deliveries: each of these messages counts as delivered once more when it goes back, and "
             f"is out of the queue for {wanted.lease_seconds:g} seconds, or until it is settled. The queue has no "
@@ -166,8 +172,9 @@ class Runner:
         )
         return Outcome(
             data=results.LookResult(messages=messages, count=len(messages), cost=cost),
-            warnings=(*_warnings(messages), Notice("LookCountsAsDelivery", cost)),
-            used={"messagesReceived": len(messages), "bytes": sum(message.size for message in messages)},
+            warnings=(*_warnings(messages), *cuts, Notice("LookCountsAsDelivery", cost)),
+            partial=bool(cuts),
+            used=_used(messages),
             cacheable=False,
         )
 
@@ -184,11 +191,18 @@ class Runner:
         ]
         replayed = await dead_letters.replay(on.publisher, self.settler, self.leases, dead, context.deadline)
         done = sum(each.outcome is ReplayOutcome.REPLAYED for each in replayed)
+        sent = {ReplayOutcome.REPLAYED, ReplayOutcome.UNKNOWN}
+        unknown = sum(each.outcome is ReplayOutcome.UNKNOWN for each in replayed)
+        size = sum(
+            len(each.plan.body)
+            for each, result in zip(dead, replayed, strict=True)
+            if result.outcome in sent and isinstance(each.plan, Outgoing)
+        )
         return Outcome(
             data=results.ReplayResult(results=replayed, replayed=done),
             message=f"{done} of {len(replayed)} dead letters are replayed",
             partial=done < max(len(replayed), len(wanted.held)),
-            used={"messagesPublished": done},
+            used={"messagesPublished": done + unknown, "messageBytes": size},
         )
 
     async def _drop(self, on: Open, wanted: Dropping, context: Context) -> Outcome:  # noqa: ARG002
@@ -198,6 +212,18 @@ class Runner:
         check_one(settled)
         dropped = sum(each.outcome is HandleOutcome.DONE for each in settled)
         return Outcome(data=results.DropResult(dropped=dropped), partial=dropped < len(settled))
+
+
+def _used(messages: tuple[results.ReceivedMessage, ...]) -> dict[str, float]:
+    number = len(messages)
+    size = sum(message.size for message in messages)
+    return {"messagesReceived": number, "messageBytes": size, "unackedLeases": number}
+
+
+def _cuts(context: Context) -> tuple[Notice, ...]:
+    """Return the warnings of what was granted less of than was asked for."""
+    short = [each for each in ("messagesReceived", "unackedLeases") if context.grants.is_short(each)]
+    return tuple(context.grants.notice(each) for each in short)
 
 
 def _warnings(messages: tuple[results.ReceivedMessage, ...]) -> tuple[Notice, ...]:

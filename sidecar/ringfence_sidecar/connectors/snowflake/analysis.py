@@ -12,6 +12,7 @@ from ringfence_sidecar.connectors.snowflake.bound import Action
 from ringfence_sidecar.connectors.snowflake.catalog import Table, columns_of, entry_of
 from ringfence_sidecar.connectors.snowflake.judge.names import canonical
 from ringfence_sidecar.connectors.snowflake.sampling import FIGURES, sample_sql, share_of
+from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.connectors.snowflake.values import scalar, type_name
 from ringfence_sidecar.envelope import Notice
@@ -42,7 +43,7 @@ class Analyze(Action):
 
     operation = OPERATION
 
-    def prepare(self, arguments: AnalyzeArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: AnalyzeArguments, context: Context) -> Prepared:
         """Judge the table."""
         name = self.bound.table(arguments.table)
         most = self.bound.limits.sample_rows
@@ -56,7 +57,12 @@ class Analyze(Action):
             payload=_Look(table=Table(name=name, timeout_seconds=timeout), sample_rows=sample),
             rule="sql.tables",
             summary=f"analyze {table}",
-            estimate={"queries": 3, "rows": 1},
+            estimate={
+                "queries": 3,
+                "rows": 1,
+                "bytesScanned": 1,
+                "querySeconds": self.bound.seconds(arguments.timeout_seconds, context, 3),
+            },
             cache=Cacheable(material=material, tags=frozenset({table})),
         )
 
@@ -72,6 +78,7 @@ class Analyze(Action):
         if not sampled and share is not None:
             sql = sample_sql(table.name, looked, payload.sample_rows, None)
             sampled, figures, query_id = await _figures(session, table, sql, context)
+        scan = await scanned(session, [query_id], context)
         profile = TableProfile(
             table=canonical(*table.name),
             kind=kind,
@@ -85,7 +92,7 @@ class Analyze(Action):
             warnings=_warnings(profile, len(columns)),
             partial=len(columns) > len(looked),
             backend_id=query_id,
-            used={"queries": 3, "rows": 1, "seconds": time.monotonic() - started},
+            used={"queries": 3, "rows": 1, "querySeconds": time.monotonic() - started, **scan},
         )
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ringfence_sidecar.call import Context, Deadline
 from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
@@ -11,7 +11,8 @@ from ringfence_sidecar.connectors.snowflake.answers import BatchAnswer, Statemen
 from ringfence_sidecar.connectors.snowflake.arguments import BatchArguments, BatchStatement
 from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
-from ringfence_sidecar.connectors.snowflake.reading import Reading
+from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
+from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError, InvalidArgumentsError
@@ -42,7 +43,7 @@ class Batch(Action):
 
     operation = OPERATION
 
-    def prepare(self, arguments: BatchArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: BatchArguments, context: Context) -> Prepared:
         """Judge all statements."""
         most = self.bound.limits.batch_statements
         if len(arguments.statements) > most:
@@ -60,7 +61,7 @@ class Batch(Action):
             payload=parts,
             rule=verdicts[0].rule if len(verdicts) == 1 else "sql.batch",
             summary="; ".join(verdict.fingerprint for verdict in verdicts),
-            estimate={"queries": len(parts)},
+            estimate=self._estimate(parts, arguments.timeout_seconds, context),
             invalidates=writes,
         )
 
@@ -72,19 +73,21 @@ class Batch(Action):
         warnings: list[Notice] = []
         try:
             for at, part in enumerate(payload):
-                answers.append(await self._run(session, part, context, warnings, at))
+                left = replace(context, grants=context.grants.less(_read(answers)))
+                answers.append(await self._run(session, part, left, warnings, at))
         except BaseException as error:
             await self._roll_back(session, context)
             if isinstance(error, CallError):
                 _explain(error, len(answers), len(payload))
             raise
         query_id = await self._commit(session, context)
+        scan = await scanned(session, [each.query_id for each in answers], context)
         return Outcome(
             data=BatchAnswer(statements=answers),
             warnings=tuple(warnings),
             partial=bool(warnings),
             backend_id=query_id,
-            used=_used(answers, time.monotonic() - started),
+            used={"queries": len(answers), "querySeconds": time.monotonic() - started, **_read(answers), **scan},
         )
 
     def _judge(self, at: int, each: BatchStatement) -> Verdict:
@@ -100,6 +103,16 @@ class Batch(Action):
             )
         return verdict
 
+    def _estimate(self, parts: Sequence[_Part], timeout: float | None, context: Context) -> dict[str, float]:
+        reading = sum(part.kind == "Select" for part in parts)
+        return {
+            "queries": len(parts),
+            "rows": reading * self.bound.limits.rows,
+            "bytesReturned": reading * self.bound.limits.bytes,
+            "bytesScanned": 1,
+            "querySeconds": self.bound.seconds(timeout, context, len(parts)),
+        }
+
     def _part(self, at: int, verdict: Verdict, each: BatchStatement, timeout: float) -> _Part:
         binds = bind(verdict, each.binds, field=f"arguments.statements[{at}].binds")
         return _Part(kind=verdict.kind, statement=Statement(sql=verdict.sql, binds=binds, timeout_seconds=timeout))
@@ -112,7 +125,7 @@ class Batch(Action):
             if part.kind != "Select":
                 return StatementAnswer(statement=part.kind, query_id=cursor.sfqid or "", rows_affected=cursor.rowcount)
             reading = await Reading.start(cursor, rows=self.bound.limits.rows)
-            answer, cut = await reading.page(self.bound.limits.rows, self.bound.limits.bytes, context.deadline)
+            answer, cut = await page_of(reading, self.bound.limits.rows, self.bound.limits.bytes, context)
         finally:
             cursor.close()
         warnings += [Notice(each.code, f"statement {at + 1}: {each.message}") for each in cut]
@@ -162,8 +175,7 @@ def _explain(error: CallError, done: int, statements: int) -> None:
     error.field = error.field or f"arguments.statements[{done}]"
 
 
-def _used(answers: list[StatementAnswer], seconds: float) -> dict[str, Any]:
+def _read(answers: list[StatementAnswer]) -> dict[str, float]:
     read = [each for each in answers if each.rows is not None]
-    rows = sum(each.row_count or 0 for each in read)
     size = sum(len(memoryview(each.rows)) for each in read if each.rows is not None)
-    return {"queries": len(answers), "rows": rows, "bytes": size, "seconds": seconds}
+    return {"rows": sum(each.row_count or 0 for each in read), "bytesReturned": size}

@@ -52,6 +52,10 @@ class Bound:
         most = float(self.limits.statement_timeout_seconds)
         return most if asked is None else min(asked, most)
 
+    def seconds(self, asked: float | None, context: Context, statements: int = 1) -> float:
+        """Return how long so many statements of a call may take: what a quota is asked for."""
+        return min(self.timeout(asked) * statements, context.deadline.remaining)
+
     def is_readable(self, name: Name) -> bool:
         """Return True if the table is permitted."""
         return any(pattern.covers(name) for pattern in self.permissions.readable)

@@ -48,12 +48,20 @@ class Table:
     timeout_seconds: float
 
 
-class Describe(Action):
+class _Look(Action):
+    """What it answers counts as rows."""
+
+    def _estimate(self, timeout: float | None, context: Context) -> dict[str, float]:
+        seconds = self.bound.seconds(timeout, context)
+        return {"queries": 1, "rows": self.bound.limits.rows, "querySeconds": seconds}
+
+
+class Describe(_Look):
     """See DESCRIBE."""
 
     operation = DESCRIBE
 
-    def prepare(self, arguments: TableArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: TableArguments, context: Context) -> Prepared:
         """Judge the table."""
         name = self.bound.table(arguments.table)
         table = canonical(*name)
@@ -63,7 +71,7 @@ class Describe(Action):
             payload=Table(name=name, timeout_seconds=self.bound.timeout(arguments.timeout_seconds)),
             rule="sql.tables",
             summary=f"describe {table}",
-            estimate={"queries": 1},
+            estimate=self._estimate(arguments.timeout_seconds, context),
             cache=Cacheable(material=(self.bound.settings.role, "describe", table), tags=frozenset({table})),
         )
 
@@ -71,19 +79,24 @@ class Describe(Action):
         """Return its columns."""
         started = time.monotonic()
         columns, query_id = await columns_of(session, payload, context)
+        shown = columns[: context.grants.whole("rows", len(columns))]
+        is_cut = len(shown) < len(columns)
         return Outcome(
-            data=TableDescription(table=canonical(*payload.name), columns=columns),
+            data=TableDescription(table=canonical(*payload.name), columns=shown),
+            warnings=(context.grants.notice("rows"),) if is_cut else (),
+            partial=is_cut,
             backend_id=query_id,
-            used={"queries": 1, "rows": len(columns), "seconds": time.monotonic() - started},
+            used={"queries": 1, "rows": len(shown), "querySeconds": time.monotonic() - started},
+            cacheable=not is_cut,
         )
 
 
-class List(Action):
+class List(_Look):
     """See LIST."""
 
     operation = LIST
 
-    def prepare(self, arguments: ListArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: ListArguments, context: Context) -> Prepared:
         """Judge the place: a database of which nothing may be read is not looked into."""
         place: tuple[str, ...] = (self._one(arguments.database or self.bound.settings.database, "arguments.database"),)
         if arguments.schema:
@@ -104,7 +117,7 @@ class List(Action):
             payload=Statement(sql=sql, timeout_seconds=timeout),
             rule="sql.tables",
             summary=f"list {canonical(*place)}",
-            estimate={"queries": 1},
+            estimate=self._estimate(arguments.timeout_seconds, context),
         )
 
     async def run(self, session: Session, payload: Statement, context: Context) -> Outcome:
@@ -112,14 +125,15 @@ class List(Action):
         started = time.monotonic()
         rows, query_id = await shown(session, payload, context)
         may = [entry for row in rows if (entry := self._entry(row)) is not None]
-        most = self.bound.limits.rows
+        most = context.grants.whole("rows", self.bound.limits.rows)
         more = len(may) > most or len(rows) >= _MOST_OBJECTS
+        is_short = len(may) > most and context.grants.is_short("rows")
         return Outcome(
             data=TableList(tables=may[:most], more=more),
-            warnings=(_cut(most),) if more else (),
+            warnings=(context.grants.notice("rows") if is_short else _cut(most),) if more else (),
             partial=more,
             backend_id=query_id,
-            used={"queries": 1, "rows": len(may[:most]), "seconds": time.monotonic() - started},
+            used={"queries": 1, "rows": len(may[:most]), "querySeconds": time.monotonic() - started},
             cacheable=False,
         )
 

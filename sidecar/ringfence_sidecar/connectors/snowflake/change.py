@@ -7,6 +7,7 @@ from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepar
 from ringfence_sidecar.connectors.snowflake.answers import ExecuteAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import ExecuteArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
+from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import InvalidArgumentsError
@@ -31,7 +32,7 @@ class Execute(Action):
 
     operation = OPERATION
 
-    def prepare(self, arguments: ExecuteArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: ExecuteArguments, context: Context) -> Prepared:
         """Judge the statement."""
         verdict = self.bound.judge(arguments.sql, rows=self.bound.limits.rows)
         if verdict.kind in READING_KINDS:
@@ -48,7 +49,12 @@ class Execute(Action):
             payload=(verdict.kind, statement),
             rule=verdict.rule,
             summary=verdict.fingerprint,
-            estimate={"queries": 1},
+            estimate={
+                "queries": 1,
+                "bytesReturned": 0 if verdict.kind in _COUNTING else self.bound.limits.bytes,
+                "bytesScanned": 1,
+                "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
+            },
             invalidates=verdict.writes,
         )
 
@@ -63,14 +69,21 @@ class Execute(Action):
                 row = None if kind in _COUNTING else await cursor.fetchone()
             finally:
                 cursor.close()
-        text, most = str(row[0]) if row and row[0] is not None else "", self.bound.limits.bytes
-        is_cut = len(text.encode()) > most
+        text = str(row[0]).encode() if row and row[0] is not None else b""
+        read = await scanned(session, [cursor.sfqid], context)
+        shown, warnings = self._cut(text, context)
         return Outcome(
-            data=ExecuteAnswer(
-                statement=kind, rows_affected=affected, message=text.encode()[:most].decode(errors="ignore")
-            ),
-            warnings=(Notice("BytesCut", f"what the statement answers is more than {most} bytes"),) if is_cut else (),
-            partial=is_cut,
+            data=ExecuteAnswer(statement=kind, rows_affected=affected, message=shown.decode(errors="ignore")),
+            warnings=warnings,
+            partial=bool(warnings),
             backend_id=cursor.sfqid,
-            used={"queries": 1, "seconds": time.monotonic() - started},
+            used={"queries": 1, "bytesReturned": len(shown), "querySeconds": time.monotonic() - started, **read},
         )
+
+    def _cut(self, text: bytes, context: Context) -> tuple[bytes, tuple[Notice, ...]]:
+        most = context.grants.whole("bytesReturned", self.bound.limits.bytes)
+        if len(text) <= most:
+            return text, ()
+        if context.grants.is_short("bytesReturned"):
+            return text[:most], (context.grants.notice("bytesReturned"),)
+        return text[:most], (Notice("BytesCut", f"what the statement answers is more than {most} bytes"),)

@@ -1,7 +1,7 @@
 """`query`: one reading statement, or the next page of an open result."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from ringfence_sidecar.connectors.snowflake.answers import QueryAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import QueryArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
-from ringfence_sidecar.connectors.snowflake.reading import Reading
+from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
+from ringfence_sidecar.connectors.snowflake.scanned import RESOURCE, scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.errors import InvalidArgumentsError
 
@@ -57,11 +58,11 @@ class Query(Action):
 
     operation = OPERATION
 
-    def prepare(self, arguments: QueryArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: QueryArguments, context: Context) -> Prepared:
         """Judge the statement, or find the open result."""
         if bool(arguments.sql) == bool(arguments.handle):
             raise InvalidArgumentsError("give either sql or handle", field="arguments.sql")
-        return self._page(arguments) if arguments.handle else self._ask(arguments)
+        return self._page(arguments, context) if arguments.handle else self._ask(arguments, context)
 
     async def run(self, session: Session, payload: _Ask | _Page, context: Context) -> Outcome:
         """Return the first, or the next page."""
@@ -76,18 +77,24 @@ class Query(Action):
 
     async def stream(self, session: Session, payload: _Ask | _Page, context: Context) -> AsyncIterator[Outcome]:
         """Yield the whole result, page by page; no page is held open for another call."""
+        started = time.monotonic()
         if isinstance(payload, _Page):
             reading, session = self.bound.pages.take(payload.handle)
         else:
-            reading = await self._start(session, payload, context)
+            reading = await self._start(session, payload, context.within(context.grants))
         try:
-            more = True
+            more, queries = True, 0 if isinstance(payload, _Page) else 1
             while more:
-                context.deadline.check()
-                answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes, context.deadline)
+                mine = context.within(context.grants)
+                mine.deadline.check()
+                answer, warnings = await page_of(reading, payload.rows, self.bound.limits.bytes, mine)
                 more = reading.can_go_on
-                cut = () if more else tuple(each for each in warnings if each.code != "BytesCut")
-                yield _outcome(answer, cut, reading, seconds=0.0)
+                # What a quota cuts of one page comes with the next, as long as it grants more.
+                cut = () if more else tuple(each for each in warnings if each.code not in {"BytesCut", "QuotaCut"})
+                read = await scanned(session, [reading.query_id], context) if queries else {RESOURCE: 0.0}
+                took = time.monotonic() - started
+                yield _outcome(answer, cut, reading, seconds=took, queries=queries, last=not more, more=read)
+                started, queries = time.monotonic(), 0
         finally:
             reading.close()
             await session.let_go()
@@ -103,7 +110,7 @@ class Query(Action):
     ) -> Outcome:
         keep = False
         try:
-            answer, warnings = await reading.page(payload.rows, self.bound.limits.bytes, context.deadline)
+            answer, warnings = await page_of(reading, payload.rows, self.bound.limits.bytes, context)
             keep = reading.can_go_on and (isinstance(payload, _Page) or payload.paged)
         finally:
             if not keep:
@@ -114,9 +121,12 @@ class Query(Action):
             warnings = tuple(each for each in warnings if each.code != "BytesCut")
             handle = self.bound.pages.keep(reading, session)
             details["page"] = {"handle": handle, "expiresInSeconds": self.bound.limits.open_result_seconds}
-        return _outcome(answer, warnings, reading, seconds=time.monotonic() - started, details=details)
+        queries = 0 if isinstance(payload, _Page) else 1
+        read = await scanned(session, [reading.query_id], context) if queries else {}
+        took = time.monotonic() - started
+        return _outcome(answer, warnings, reading, seconds=took, queries=queries, details=details, more=read)
 
-    def _ask(self, arguments: QueryArguments) -> Prepared:
+    def _ask(self, arguments: QueryArguments, context: Context) -> Prepared:
         limits = self.bound.limits
         rows = min(arguments.limit or limits.rows, limits.rows)
         most = limits.rows if arguments.paged else rows
@@ -132,11 +142,17 @@ class Query(Action):
             payload=_Ask(statement=statement, rows=rows, most=most, paged=arguments.paged),
             rule=verdict.rule,
             summary=verdict.fingerprint,
-            estimate={"queries": 1, "rows": rows, "bytes": limits.bytes},
+            estimate={
+                "queries": 1,
+                "rows": rows,
+                "bytesReturned": limits.bytes,
+                "bytesScanned": 1,
+                "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
+            },
             cache=None if arguments.paged else self._cacheable(verdict, binds, rows),
         )
 
-    def _page(self, arguments: QueryArguments) -> Prepared:
+    def _page(self, arguments: QueryArguments, context: Context) -> Prepared:
         if arguments.binds is not None:
             raise InvalidArgumentsError("a handle goes on with its own query: leave binds out", field="arguments.binds")
         limits = self.bound.limits
@@ -148,7 +164,11 @@ class Query(Action):
             payload=_Page(handle=arguments.handle, rows=rows),
             rule="sql.page",
             summary="next page",
-            estimate={"rows": rows, "bytes": limits.bytes},
+            estimate={
+                "rows": rows,
+                "bytesReturned": limits.bytes,
+                "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
+            },
             endpoint=self.bound.pages.endpoint(arguments.handle),
         )
 
@@ -160,14 +180,29 @@ class Query(Action):
 
 
 def _outcome(
-    answer: QueryAnswer, warnings: tuple[Any, ...], reading: Reading, *, seconds: float, details: Any = None
+    answer: QueryAnswer,
+    warnings: tuple[Any, ...],
+    reading: Reading,
+    *,
+    seconds: float,
+    queries: int,
+    details: Any = None,
+    last: bool = False,
+    more: Mapping[str, float],
 ) -> Outcome:
     return Outcome(
         data=answer,
         warnings=warnings,
         partial=bool(warnings),
         backend_id=reading.query_id,
-        used={"queries": 1, "rows": answer.row_count, "bytes": len(memoryview(answer.rows)), "seconds": seconds},
+        used={
+            "queries": queries,
+            "rows": answer.row_count,
+            "bytesReturned": len(memoryview(answer.rows)),
+            "querySeconds": seconds,
+            **more,
+        },
         details=details or {},
         cacheable=not warnings and not details,
+        last=last,
     )

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from ringfence_sidecar.call import Deadline
+from ringfence_sidecar.call import Context, Deadline
 from ringfence_sidecar.connectors.snowflake.answers import Column, QueryAnswer
 from ringfence_sidecar.connectors.snowflake.chunks import LARGEST_CHUNK, Source, source_of
 from ringfence_sidecar.connectors.snowflake.session import failures
 from ringfence_sidecar.connectors.snowflake.values import Cleaners, cleaners, encode_row, type_name
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.errors import DeadlineError, InvalidArgumentsError
+from ringfence_sidecar.errors import DeadlineError, InvalidArgumentsError, LimitedError
 
 _FIRST_ROWS = 100
 _PIECE_BYTES = 262_144
@@ -172,6 +172,30 @@ class _Page:
         """Return the array; nothing can be added after."""
         self.body[-1:] = b"]" if self.count else b"[]"
         return msgspec.Raw(self.body)
+
+
+async def page_of(
+    reading: Reading, rows: int, most_bytes: int, context: Context
+) -> tuple[QueryAnswer, tuple[Notice, ...]]:
+    """Return the next page, cut besides to what quotas grant. Raises LimitedError where that is no whole row."""
+    grants = context.grants
+    given = grants.whole("rows", rows)
+    try:
+        answer, warnings = await reading.page(given, grants.whole("bytesReturned", most_bytes), context.deadline)
+    except InvalidArgumentsError as error:
+        if error.reason != "RowTooLarge" or not grants.is_short("bytesReturned"):
+            raise
+        raise LimitedError(f"{grants.said('bytesReturned')}, and one row is larger", rule="bytesReturned") from None
+    cut = [_by_quota(each, context) for each in warnings]
+    if grants.is_short("rows") and answer.more and answer.row_count >= given:
+        cut.append(grants.notice("rows"))
+    return answer, tuple(cut)
+
+
+def _by_quota(notice: Notice, context: Context) -> Notice:
+    """Return the quota's own notice where it was a quota that cut."""
+    resource = {"BytesCut": "bytesReturned", "TimeCut": "querySeconds"}.get(notice.code, "")
+    return context.grants.notice(resource) if context.grants.is_short(resource) else notice
 
 
 def columns_of(description: Sequence[Any]) -> list[Column]:

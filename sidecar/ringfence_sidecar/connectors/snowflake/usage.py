@@ -43,7 +43,7 @@ class Usage(Action):
 
     operation = OPERATION
 
-    def prepare(self, arguments: UsageArguments, context: Context) -> Prepared:  # noqa: ARG002 - the base's
+    def prepare(self, arguments: UsageArguments, context: Context) -> Prepared:
         """Nothing of it is the agent's text."""
         return Prepared(
             operation=OPERATION,
@@ -51,7 +51,11 @@ class Usage(Action):
             payload=(arguments.hours, self.bound.timeout(arguments.timeout_seconds)),
             rule="settings.warehouseUsage",
             summary=f"usage of {arguments.hours} hours",
-            estimate={"queries": 2},
+            estimate={
+                "queries": 2,
+                "rows": arguments.hours,
+                "querySeconds": self.bound.seconds(arguments.timeout_seconds, context, 2),
+            },
         )
 
     async def run(self, session: Session, payload: tuple[int, float], context: Context) -> Outcome:
@@ -63,15 +67,16 @@ class Usage(Action):
         metering = Statement(sql=_METERING, binds=binds, timeout_seconds=timeout)
         metered, query_id = await _rows(session, metering, context)
         load, _ = await _rows(session, Statement(sql=_LOAD, binds=binds, timeout_seconds=timeout), context)
-        answer = WarehouseUsage(
-            warehouse=warehouse,
-            credits=float(sum(row[1] for row in metered)),
-            hours=_by_hour(metered, load),
-        )
+        hourly = _by_hour(metered, load)
+        shown = hourly[: context.grants.whole("rows", len(hourly))]
+        is_cut = len(shown) < len(hourly)
+        answer = WarehouseUsage(warehouse=warehouse, credits=float(sum(row[1] for row in metered)), hours=shown)
         return Outcome(
             data=answer,
             backend_id=query_id,
-            used={"queries": 2, "rows": len(answer.hours), "seconds": time.monotonic() - started},
+            warnings=(context.grants.notice("rows"),) if is_cut else (),
+            partial=is_cut,
+            used={"queries": 2, "rows": len(shown), "querySeconds": time.monotonic() - started},
             cacheable=False,
         )
 

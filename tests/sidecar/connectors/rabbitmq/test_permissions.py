@@ -232,7 +232,7 @@ def test_summary_has_no_content(connector: RabbitMQ) -> None:
     prepared = _prepare(connector, "publish", {"messages": [message]})
 
     assert "content" not in prepared.summary
-    assert prepared.estimate == {"messagesPublished": 1, "bytes": 9}
+    assert prepared.estimate == {"messagesPublished": 1, "messageBytes": 9}
 
 
 def test_schemas_can_be_published(connector: RabbitMQ) -> None:

@@ -47,7 +47,7 @@ async def test_message_that_no_queue_takes_is_returned(bench: Bench, name: str) 
 
     assert outcome.partial
     assert outcome.data.results[0].outcome == "returned"
-    assert outcome.used == {"messagesPublished": 0, "bytes": 0}
+    assert outcome.used == {"messagesPublished": 0, "messageBytes": 0}
 
 
 async def test_full_queue_that_rejects_nacks(bench: Bench, name: str) -> None:

@@ -24,10 +24,10 @@ async def test_a_query_answers_columns_and_rows_and_names_the_query(bench: Bench
     assert answer["rows"] == [[1, "Ada"], [2, "Bo"]]
     assert (answer["rowCount"], answer["more"], outcome.partial, outcome.warnings) == (2, False, False, ())
     assert outcome.backend_id
-    assert {name: outcome.used[name] for name in ("queries", "rows", "bytes")} == {
+    assert {name: outcome.used[name] for name in ("queries", "rows", "bytesReturned")} == {
         "queries": 1,
         "rows": 2,
-        "bytes": len('[[1,"Ada"],[2,"Bo"]]'),
+        "bytesReturned": len('[[1,"Ada"],[2,"Bo"]]'),
     }
 
 

@@ -1,0 +1,82 @@
+"""Asks kubelets what pods move past the gateway, where a policy opens such ways and a quota limits bytes."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from ringfence_operator.errors import UnavailableError
+from ringfence_operator.reconcile.meters import Metered
+from ringfence_operator.reconcile.view import View
+
+INTERVAL = 10.0
+"""Kubelets look at a pod's interface every ten seconds or so themselves."""
+_AT_ONCE = 16
+
+log = structlog.get_logger()
+
+
+class Kubelets(Protocol):
+    """Who answers for nodes (see `kube.kubelet.Kubelet`)."""
+
+    async def network(self, address: str, port: int) -> dict[str, int]:
+        """Return bytes sent and received by the UID of the pod. Raises UnavailableError."""
+
+
+class Measured(Protocol):
+    """Who wants to know (see `egress.meters.MeterBook`)."""
+
+    def direct(self) -> Mapping[str, Metered]:
+        """Return those pods that have ways past the gateway, by UID."""
+
+    def measured(self, pod_uid: str, count: int) -> None:
+        """Take what a pod has sent and received altogether, in bytes."""
+
+
+class DirectWatch:
+    """One request for each node that has such pods; no other is asked."""
+
+    def __init__(
+        self,
+        view: View,
+        kubelets: Kubelets,
+        meters: Measured,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._view = view
+        self._kubelets = kubelets
+        self._meters = meters
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await self._sleep(INTERVAL)
+
+    async def look(self) -> None:
+        """Ask each node once."""
+        pods: defaultdict[str, list[str]] = defaultdict(list)
+        for uid, metered in self._meters.direct().items():
+            pod = self._view.pods.get(*metered.agent)
+            if pod is not None and pod.meta.uid == uid and pod.node:
+                pods[pod.node].append(uid)
+        gate = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(self._ask(node, uids, gate) for node, uids in sorted(pods.items())))
+
+    async def _ask(self, node: str, uids: list[str], gate: asyncio.Semaphore) -> None:
+        known = self._view.nodes.get("", node)
+        if known is None or not known.addresses:
+            return
+        async with gate:
+            try:
+                found = await self._kubelets.network(known.addresses[0], known.kubelet_port)
+            except UnavailableError as error:
+                log.warning("kubelet.silent", node=node, error=str(error))
+                return
+        for uid in uids:
+            if uid in found:
+                self._meters.measured(uid, found[uid])

@@ -1,0 +1,121 @@
+"""Which agents' connections are led through a meter at the gateway, and what each is told."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.quota import Quota
+from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
+from ringfence_operator.reconcile.network_quota import Allowed, Held
+from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quotas import limits_of, missing_quota_of, quotas_of_record
+from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.observed_pod import Pod
+from ringfence_operator.resources.record import AgentRecord
+
+BY_METERED = "metered"
+_ANYWHERE = ""
+
+
+def index_by_metered(quota: Quota) -> Iterable[str]:
+    """Yield the namespace of a quota that limits the network, and a key for all of them."""
+    if limits_network(quota):
+        yield quota.metadata.namespace
+        yield _ANYWHERE
+
+
+def limits_network(quota: Quota) -> bool:
+    """Return True if the quota has a limit that the gateway keeps."""
+    return quota.metadata.deletion_timestamp is None and any(
+        MATRIX[each.resource].enforcer is Enforcer.GATEWAY for each in quota.spec.limits
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """An agent's pod whose connections are counted, and what limits them: nothing, perhaps."""
+
+    agent_uid: str
+    agent: tuple[str, str]
+    """Namespace and name."""
+    pod_uid: str
+    address: str
+    limits: tuple[Held, ...]
+    missing: str = ""
+    """The Quota that the agent names and that does not exist: then nothing is let through."""
+    is_direct: bool = False
+    """True if its policy opens what does not lead through the gateway, and a limit is on bytes."""
+    replicas: tuple[str, ...]
+    """Of the gateway: they share what may be open."""
+
+
+class Meters(Protocol):
+    """The gateway's meters, through the control process. What has been said stays said when that restarts."""
+
+    def publish(self, metered: Metered) -> None:
+        """Have the pod's connections counted, and limited. What does not differ costs nothing."""
+
+    def withdraw(self, pod_uid: str) -> None:
+        """The pod is gone, or nothing of it is counted any more."""
+
+    def is_closed(self, agent_uid: str) -> bool:
+        """Return True if nothing is left to an agent that has ways past the gateway, which are to be closed, too."""
+
+    def allowed(self, agent_uid: str) -> Allowed | None:
+        """Return what was left to the agent when that was looked at last, None if nothing limits it."""
+
+
+def is_metered(namespace: str, view: View, *, is_cluster: bool = False) -> bool:
+    """Return True if connections under the policies of a namespace are led through meters.
+
+    That is so as soon as any quota of the namespace limits the network, of any at all for the cluster's policy: if it
+    depended on which agents there are, one that comes could cut the connections of others.
+    """
+    return view.has_gateway and bool(view.quotas.keys_by(BY_METERED, _ANYWHERE if is_cluster else namespace))
+
+
+def metered(agent: AgentRecord, pod: Pod | None, view: View) -> Metered | None:
+    """Return what the agent's pod is to be told, None if its connections are not led through a meter."""
+    if pod is None or not pod.address or not pod.owner_uid:
+        return None
+    policy = f"{agent.namespace}/{agent.policy}" if agent.policy else view.settings.default_policy
+    is_cluster = policy == view.settings.default_policy
+    if policy is None or not is_metered(agent.namespace, view, is_cluster=is_cluster):
+        return None
+    limits = limits_of(quotas_of_record(agent, view), Enforcer.GATEWAY)
+    return Metered(
+        agent_uid=pod.owner_uid,
+        agent=(agent.namespace, agent.name),
+        pod_uid=pod.meta.uid,
+        address=pod.address,
+        limits=tuple(Held(*quota.key, quota.metadata.uid, limit) for quota, limit in limits),
+        is_direct=_is_direct(policy, view) and any(it.resource is Resource.NETWORK_BYTES for _, it in limits),
+        missing=missing_quota_of(agent, view) or "",
+        replicas=tuple(view.gateway_replicas()),
+    )
+
+
+def _is_direct(policy: str, view: View) -> bool:
+    found = view.policies.get(*policy.split("/", 1))
+    return found is not None and bool(found.spec.network.destinations or found.spec.network.cidrs)
+
+
+def publish_meter(agent: AgentRecord, view: View, meters: Meters) -> None:
+    """Have the agent's pod counted as its quotas want it."""
+    pod = view.pods.get(agent.namespace, agent.name)
+    found = metered(agent, pod, view)
+    if found is not None:
+        meters.publish(found)
+    elif pod is not None:
+        meters.withdraw(pod.meta.uid)
+
+
+class NoMeters:
+    """A `LimitSource` in place of the gateway's meters, where there is no gateway."""
+
+    def uses(self, quota: Quota) -> Mapping[str, Use]:
+        """Return that none of the gateway's limits is kept."""
+        message = "limits on the network are kept at the egress gateway: set RINGFENCE_OPERATOR_EGRESS_BACKEND to envoy"
+        kept = (each for each in quota.spec.limits if MATRIX[each.resource].enforcer is Enforcer.GATEWAY)
+        return {each.id: Use(used=0, trouble=(Reason.NOT_SUPPORTED, f"{each.resource}: {message}")) for each in kept}

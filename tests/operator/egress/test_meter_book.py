@@ -1,0 +1,253 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringfence_operator.api.quota import Limit, Quota
+from ringfence_operator.egress.meters import FREED_TURNS, LEAST_NEWS, MeterBook
+from ringfence_operator.reconcile.meters import Metered
+from ringfence_operator.reconcile.network_quota import Held
+from tests.operator.reconcile.test_network_use import NOW, minute, report
+
+MEGA = 1_000_000
+
+
+def limit(most: int = MEGA, **more: Any) -> Limit:
+    return Limit.model_validate({"resource": "networkBytes", "max": str(most), "window": "Minute", **more})
+
+
+def metered(*limits: Limit, agent: str = "one", replicas: tuple[str, ...] = ("gateway-0",), **more: Any) -> Metered:
+    held = tuple(Held("team", "net", "quota-1", each) for each in limits)
+    usual = {"address": "10.0.0.1", "pod_uid": f"pod-{agent}", **more}
+    return Metered(agent_uid=agent, agent=("team", agent), limits=held, replicas=replicas, **usual)
+
+
+def quota(*limits: Limit) -> Quota:
+    meta = {"name": "net", "namespace": "team", "uid": "quota-1", "generation": 1, "resourceVersion": "1"}
+    spec = {"selector": {}, "limits": [each.to_body() for each in limits]}
+    return Quota.from_body({"apiVersion": "ringfence.dev/v1alpha1", "kind": "Quota", "metadata": meta, "spec": spec})
+
+
+class Book:
+    """A book, and what came of it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.sent: list[dict[str, Any]] = []
+        self.used: list[str] = []
+        self.spent: list[tuple[str, str]] = []
+        self.book = MeterBook(
+            send=self.sent.append, on_use=self.used.append, on_spent=self.spent.append, clock=lambda: self.now
+        )
+
+    def hear(self, total: int, *, meter: str = "gateway-0/a", agent: str = "one", **more: Any) -> None:
+        """Take a report of bytes that passed at the beginning, and look at it."""
+        self.book.hear(report(meter, agent, total=total, slots={"Minute": {minute(0): total}}, **more))
+        self.book.look()
+
+    def look_at(self, moment: datetime) -> None:
+        """Look as often as time alone needs."""
+        self.now = moment
+        for _ in range(FREED_TURNS):
+            self.book.look()
+
+
+def test_a_pod_is_told_what_is_left_and_the_same_is_not_said_again() -> None:
+    made = Book()
+
+    for _ in range(2):
+        made.book.publish(metered(limit()))
+
+    assert [(each["kind"], each["uid"], each["agent"], each["left"]) for each in made.sent] == [
+        ("meter", "pod-one", "one", MEGA)
+    ]
+
+
+def test_a_pod_without_limits_is_counted_and_not_limited() -> None:
+    made = Book()
+
+    made.book.publish(metered())
+
+    assert (made.sent[0]["left"], made.sent[0]["connections"]) == (None, None)
+
+
+def test_what_is_used_up_closes_and_the_end_of_the_window_opens() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+
+    made.hear(MEGA)
+    closed, told = made.sent[-1], list(made.spent)
+    made.look_at(NOW + timedelta(seconds=59))
+    still = made.sent[-1]
+    made.look_at(NOW + timedelta(seconds=64))
+
+    assert (closed["left"], closed["totals"]) == (0, {"gateway-0/a": MEGA})
+    assert told == [("team", "one")]
+    assert still is closed
+    assert made.sent[-1]["left"] == MEGA
+    assert made.spent == [("team", "one")] * 2
+
+
+def test_the_only_meter_needs_no_word_of_what_it_counted_itself() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(1)
+    before = len(made.sent)
+
+    made.hear(MEGA // 2)
+
+    assert len(made.sent) == before
+
+
+def test_a_meter_is_told_what_another_one_counted() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), replicas=("gateway-0", "gateway-1")))
+
+    made.hear(MEGA // 2, meter="gateway-0/a")
+    made.hear(MEGA // 4, meter="gateway-1/b")
+
+    assert made.sent[-1]["left"] == MEGA // 4
+    assert made.sent[-1]["totals"] == {"gateway-0/a": MEGA // 2, "gateway-1/b": MEGA // 4}
+
+
+def test_little_that_others_used_is_not_worth_a_message_before_the_end() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), replicas=("gateway-0", "gateway-1")))
+    before = len(made.sent)
+
+    made.hear(LEAST_NEWS - 1)
+
+    assert len(made.sent) == before
+
+
+def test_a_shared_limit_that_one_has_used_up_closes_all_and_a_limit_of_its_own_only_the_one() -> None:
+    shared, own = Book(), Book()
+    for made, scope in ((shared, "Shared"), (own, "PerAgent")):
+        for agent, address in (("one", "10.0.0.1"), ("two", "10.0.0.2")):
+            made.book.publish(metered(limit(scope=scope), agent=agent, address=address))
+        made.hear(MEGA)
+
+    left = [{each["agent"]: each["left"] for each in made.sent} for made in (shared, own)]
+    assert left == [{"one": 0, "two": 0}, {"one": 0, "two": MEGA}]
+
+
+def test_what_a_pod_that_is_gone_used_of_a_shared_limit_is_used() -> None:
+    made = Book()
+    made.book.publish(metered(limit(scope="Shared")))
+    made.hear(MEGA)
+
+    made.book.withdraw("pod-one")
+    made.book.publish(metered(limit(scope="Shared"), agent="two", address="10.0.0.2"))
+
+    assert made.sent[-2] == {"kind": "meterGone", "uid": "pod-one"}
+    assert (made.sent[-1]["agent"], made.sent[-1]["left"]) == ("two", 0)
+
+
+def test_a_control_process_that_knows_nothing_is_told_all_of_it() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA)
+
+    assert list(made.book.messages()) == [made.sent[-1]]
+
+
+def test_another_limit_is_told_at_once_and_what_was_used_stays_used() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA)
+
+    made.book.publish(metered(limit(3 * MEGA)))
+
+    assert made.sent[-1]["left"] == 2 * MEGA
+
+
+def test_a_quota_is_told_who_used_what_and_when_there_is_more() -> None:
+    made = Book()
+    own, connections = limit(), Limit.model_validate({"resource": "networkConnections", "max": "3"})
+    for agent, address in (("one", "10.0.0.1"), ("two", "10.0.0.2")):
+        made.book.publish(metered(own, connections, agent=agent, address=address))
+    made.hear(MEGA, cut=2, open=1)
+    made.hear(7, agent="two", refused=4, open=3)
+
+    uses = made.book.uses(quota(own, connections))
+
+    of_bytes, of_connections = uses[own.id], uses[connections.id]
+    assert (of_bytes.used, of_bytes.per_agent) == (MEGA, {"one": MEGA, "two": 7})
+    assert (of_bytes.refusals, of_bytes.refused_agent, of_bytes.refused_at) == (2, "one", NOW)
+    assert of_bytes.resets_at is not None
+    assert NOW < of_bytes.resets_at <= NOW + timedelta(seconds=63)
+    assert (of_connections.used, of_connections.refusals, of_connections.refused_agent) == (3, 4, "two")
+    assert made.used == ["quota-1"] * 2
+
+
+def test_a_shared_limit_is_used_by_all_together() -> None:
+    made = Book()
+    shared = limit(scope="Shared", enforcement="Warn")
+    for agent, address in (("one", "10.0.0.1"), ("two", "10.0.0.2")):
+        made.book.publish(metered(shared, agent=agent, address=address))
+        made.hear(MEGA, agent=agent)
+
+    assert made.book.uses(quota(shared))[shared.id].used == 2 * MEGA
+    assert {each["left"] for each in made.sent} == {None}
+
+
+def test_what_was_forgotten_is_told_again_by_meters() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA)
+
+    made.book.reset()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA)
+
+    assert [each["left"] for each in made.sent] == [MEGA, 0, MEGA, 0]
+
+
+def test_an_agent_whose_quota_does_not_exist_gets_nothing_through() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), missing="gone"))
+    made.hear(7)
+    left = made.book.allowed("one")
+
+    assert [each["left"] for each in made.sent] == [0]
+    assert left is not None
+    assert left.words.startswith("Quota gone does not exist")
+
+
+def test_what_a_pod_moves_past_the_gateway_counts_as_well_and_nothing_twice() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), is_direct=True))
+    made.hear(MEGA // 4, pods={"pod-one": MEGA // 4})
+
+    # The kubelet tells late: less than meters know at first, and then what passed elsewhere, too.
+    for moved in (0, MEGA // 4, MEGA // 2):
+        made.book.measured("pod-one", moved)
+    made.book.look()
+    half = made.book.uses(quota(limit()))[limit().id].used
+    made.book.measured("pod-one", MEGA)
+    made.book.look()
+
+    assert half == MEGA // 2
+    assert made.sent[-1]["left"] == 0
+    assert made.sent[-1]["totals"] == {"gateway-0/a": MEGA // 4}
+    assert made.book.is_closed("one")
+
+
+def test_only_agents_with_ways_past_the_gateway_have_them_closed() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA)
+
+    assert not made.book.is_closed("one")
+    assert made.book.direct() == {}
+
+
+def test_what_was_moved_by_an_earlier_pod_is_not_taken_off_a_later_ones() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), is_direct=True))
+    made.hear(MEGA // 4, pods={"pod-one": MEGA // 4})
+    made.book.withdraw("pod-one")
+    made.book.publish(metered(limit(), is_direct=True, pod_uid="pod-two"))
+    made.hear(MEGA // 4, pods={})
+
+    made.book.measured("pod-two", MEGA // 8)
+
+    assert made.book.uses(quota(limit()))[limit().id].used == MEGA // 4 + MEGA // 8

@@ -1,0 +1,232 @@
+"""Counting in the process: limits of one agent without Redis, warnings, and what waits in line."""
+
+import asyncio
+import time
+
+import pytest
+
+from ringfence_sidecar.configuration import LimitUse
+from ringfence_sidecar.quotas.buckets import Bucket, Figures
+from ringfence_sidecar.quotas.local import share_of
+from ringfence_sidecar.quotas.quota import Quotas
+from tests.backends.waiting import eventually
+from tests.sidecar.quotas.pods import Pods, ask, limit, refused, use
+
+
+async def test_without_redis_a_limit_of_one_agent_is_exact(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("rows", 100, shared=False), limit("queries", 2, shared=False))
+    reservation = await pod.reserve(ask(rows=90, queries=1))
+    cut = await pod.reserve(ask(rows=20, queries=1))
+    error = await refused(pod, rows=1)
+
+    await reservation.settle({"rows": 40.0, "queries": 1.0})
+    await cut.settle({})
+
+    assert cut.grants == {"rows": 10, "queries": 1}
+    assert (error.reason, error.rule, error.details["used"]) == ("QuotaExceeded", "quota/team/rows", 100)
+    assert {each.resource: (each.used, each.remaining) for each in await pod.budgets()} == {
+        "rows": (40, 60),
+        "queries": (1, 1),
+    }
+    assert pod.trouble == ""
+
+
+async def test_without_redis_a_shared_limit_is_always_away(pods: Pods) -> None:
+    costs = limit("queries", 10, on_store_unavailable="")
+    reads = limit("rows", 100, on_store_unavailable="", agents=4)
+    free = limit("apiCalls", 1, on_store_unavailable="Allow")
+    pod = await pods.pod(None, costs, reads, free)
+
+    denied = await refused(pod, queries=1)
+    granted = await pod.reserve(ask(rows=80, apiCalls=50))
+    written = await refused(pod, writes=True, rows=1)
+    beyond = await refused(pod, rows=1)
+
+    assert (denied.reason, written.reason) == ("QuotaStoreUnavailable", "QuotaStoreUnavailable")
+    assert "no Redis" in denied.message
+    assert denied.retry_after == 30
+    assert granted.grants == {"rows": 25, "apiCalls": 50}
+    assert beyond.reason == "QuotaExceeded"
+    assert "no Redis" in pod.trouble
+
+
+async def test_what_a_pod_used_is_reported_where_no_redis_says_it(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("rows", 100, shared=False), limit("unackedLeases", 3, window="None", shared=False))
+    await use(pod, rows=70)
+    await pod.hold("unackedLeases", 3)
+    await refused(pod, unackedLeases=1)
+    before = time.time()
+
+    rows, leases = pod.uses()
+
+    assert rows == LimitUse(quota_uid="uid-team", resource="rows", window="Day", shared=False, used=70)
+    assert (leases.used, leases.refusals) == (3, 1)
+    assert before - 60 < leases.refused_at <= before
+
+
+async def test_what_is_free_with_time_is_granted_then(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("apiCalls", 5, window="Second", shared=False))
+    await use(pod, apiCalls=5)
+
+    error = await refused(pod, apiCalls=1)
+    assert error.retry_after is not None
+    await asyncio.sleep(error.retry_after)
+
+    await use(pod, apiCalls=5)
+
+
+async def test_soft_limits_let_calls_wait_in_the_order_in_which_they_came(pods: Pods) -> None:
+    soft = limit("concurrentCalls", 1, window="None", shared=False, enforcement="Soft")
+    pod = await pods.pod(None, soft)
+    first = await pod.reserve(ask(concurrentCalls=1))
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        reservation = await pod.reserve(ask(concurrentCalls=1))
+        order.append(number)
+        await reservation.settle({})
+
+    waiting = []
+    for number in range(5):
+        waiting.append(asyncio.create_task(call(number)))
+        await asyncio.sleep(0)
+    await _in_line(pod, soft, 5)
+    assert order == []
+    await first.settle({})
+    await asyncio.gather(*waiting)
+
+    assert order == [0, 1, 2, 3, 4]
+    assert not pod._lines._lines
+
+
+async def test_who_comes_later_does_not_overtake_those_in_line(pods: Pods) -> None:
+    soft = limit("rows", 100, shared=False, enforcement="Soft", window="None")
+    pod = await pods.pod(None, soft)
+    await pod.hold("rows", 50)
+    large = asyncio.create_task(pod.reserve(ask(queries=1, rows=1)))
+    granted = await large
+    assert granted.grants == {"rows": 1}
+    await pod.hold("rows", 49)
+    waiting = asyncio.create_task(pod.reserve(ask(rows=10)))
+    await _in_line(pod, soft, 1)
+
+    later = asyncio.create_task(pod.reserve(ask(rows=1)))
+    await _in_line(pod, soft, 2)
+    await pod.release("rows", 10)
+
+    assert (await waiting).grants == {"rows": 10}
+    assert not later.done()
+    later.cancel()
+    await asyncio.wait({later})
+
+
+async def test_a_soft_limit_refuses_once_its_own_time_or_the_calls_is_up(pods: Pods) -> None:
+    brief = limit("apiCalls", 1, shared=False, enforcement="Soft", soft_deadline_seconds=0.1)
+    patient = limit("queries", 1, shared=False, enforcement="Soft")
+    pod = await pods.pod(None, brief, patient)
+    await use(pod, apiCalls=1, queries=1)
+
+    own = await refused(pod, seconds=60, apiCalls=1)
+    calls = await refused(pod, seconds=0.1, queries=1)
+
+    for error in (own, calls):
+        assert error.reason == "QuotaWaitExceeded"
+        assert "waited" in error.message
+        assert error.retry_after is not None
+        assert error.retry_after > 80_000
+
+
+async def test_a_hard_limit_refuses_at_once_although_a_soft_one_would_wait(pods: Pods) -> None:
+    soft = limit("apiCalls", 1, shared=False, enforcement="Soft")
+    hard = limit("apiCalls", 1, shared=False, quota="hard", quota_uid="uid-hard")
+    pod = await pods.pod(None, soft, hard)
+    await use(pod, apiCalls=1)
+
+    error = await refused(pod, seconds=60, apiCalls=1)
+
+    assert (error.reason, error.rule) == ("QuotaExceeded", "quota/hard/apiCalls")
+
+
+async def test_a_call_that_is_cancelled_in_line_leaves_it(pods: Pods) -> None:
+    soft = limit("concurrentCalls", 1, window="None", shared=False, enforcement="Soft")
+    pod = await pods.pod(None, soft)
+    first = await pod.reserve(ask(concurrentCalls=1))
+    one, other = (asyncio.create_task(pod.reserve(ask(concurrentCalls=1))) for _ in range(2))
+    await _in_line(pod, soft, 2)
+
+    one.cancel()
+    await asyncio.wait({one})
+    await first.settle({})
+
+    assert (await other).grants == {"concurrentCalls": 1}
+
+
+async def test_warn_serves_and_says_that_the_limit_is_passed(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("queries", 2, shared=False, enforcement="Warn"))
+
+    told = [(await use(pod, queries=1)).warnings for _ in range(4)]
+
+    assert [len(each) for each in told] == [0, 0, 1, 1]
+    assert told[2][0].code == "QuotaWarning"
+    assert "queries 2 per Day (PerAgent) is passed: 3 used" in told[2][0].message
+
+
+async def test_each_percentage_is_told_once_in_a_window(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("rows", 100, shared=False, warn_at=(50, 80)))
+    told = []
+    for _ in range(9):
+        reservation = await pod.reserve(ask(rows=10))
+        told.append([each.message for each in (*reservation.warnings, *await reservation.settle({"rows": 10.0}))])
+
+    assert [len(each) for each in told] == [0, 0, 0, 0, 1, 0, 0, 1, 0]
+    assert "is at 50% or more: 50 used" in told[4][0]
+    assert "is at 80% or more: 80 used" in told[7][0]
+
+
+async def test_what_is_held_is_told_again_once_it_was_less(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("unackedLeases", 4, window="None", shared=False, warn_at=(50,)))
+
+    async def receive() -> int:
+        reservation = await pod.reserve(ask(unackedLeases=2))
+        return len(reservation.warnings) + len(await reservation.settle({"unackedLeases": 2.0}))
+
+    first, second = await receive(), await receive()
+    await pod.release("unackedLeases", 4)
+    await pod.reserve(ask(unackedLeases=1))
+    again = await receive()
+
+    assert (first, second, again) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "known", "seconds", "share"),
+    [
+        ({"agents": 4}, 60, 10, 10),
+        ({"agents": 3}, 60, 10, 13),
+        ({"agents": 4, "shared": False}, 60, 10, 40),
+        ({"agents": 4}, 120, 10, 0),
+        ({"agents": 4}, None, 0, 25),
+        # The window in which so much was used is over.
+        ({"agents": 4, "window": "Minute"}, 100, 61, 25),
+        ({"agents": 4, "window": "Minute"}, 100, 59, 0),
+        ({"agents": 4, "window": "Minute", "calendar": True}, 100, 31, 25),
+        ({"agents": 4, "window": "Minute", "calendar": True}, 100, 29, 0),
+        # What is held does not come back with time.
+        ({"agents": 4, "window": "None"}, 80, 100_000, 5),
+    ],
+)
+def test_a_pods_share_is_of_what_was_left_at_the_last_answer(
+    fields: dict[str, object], known: float | None, seconds: float, share: float
+) -> None:
+    bucket = Bucket.of(limit("rows", 100, **fields), "uid-a")
+    figures = None if known is None else Figures(known, 0.0, None, 0.0)
+
+    # Half past a minute.
+    assert share_of(bucket, figures, now=1_800_000_030_000, monotonic=seconds) == share
+
+
+async def _in_line(pod: Quotas, of: object, count: int) -> None:
+    def waiting() -> int:
+        return sum(line.waiting for line in pod._lines._lines.values())
+
+    await eventually(lambda: waiting() == count, what=f"{count} calls wait")
