@@ -7,8 +7,7 @@ from tests.e2e.world import AgentHandle, World, condition, is_ready, is_true, li
 
 MEBI = 2**20
 HOLDING = (
-    "import time\nheld = bytearray(%d << 20)\nfor page in range(0, len(held), 4096): held[page] = 1\n"
-    "time.sleep(100000)"
+    "import time\nheld = bytearray(%d << 20)\nfor page in range(0, len(held), 4096): held[page] = 1\ntime.sleep(100000)"
 )
 HOG = ["python3", "-c", "import time; time.sleep(5); hog = []\nwhile True: hog.append(bytearray(2**20))"]
 
