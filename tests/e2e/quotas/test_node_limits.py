@@ -6,7 +6,9 @@ from tests.e2e.kube import Body, Holds, RefusedError
 from tests.e2e.world import AgentHandle, World, condition, is_ready, is_true, limit_row, message_of, reason_of
 
 MEBI = 2**20
-HOLDING = "held = bytearray(b'x' * (%d << 20)); import time; time.sleep(100000)"
+HOLDING = (
+    "import time\nheld = bytearray(%d << 20)\nfor page in range(0, len(held), 4096): held[page] = 1\ntime.sleep(100000)"
+)
 HOG = ["python3", "-c", "import time; time.sleep(5); hog = []\nwhile True: hog.append(bytearray(2**20))"]
 
 
@@ -137,12 +139,12 @@ def test_disk_changes_with_the_next_pod_and_the_agent_says_so(world: World) -> N
 
 def test_an_agent_that_passes_its_quotas_disk_is_evicted_and_says_why(world: World) -> None:
     quota = world.quota(limit("ephemeralStorage", "32Mi"))
-    agent = world.agent(quotaRef=quota.ref, isolation="Basic")
-    agent.until_ready()
+    flood = "import signal\nopen('/var/tmp/flood', 'wb').write(bytes(64 * 2**20))\nwhile True: signal.pause()"
+    task = {"mode": "Task", "isolation": "Basic", "backoff": {"limit": 0}}
+    agent = world.agent(quotaRef=quota.ref, command=["python3", "-c", flood], **task)
 
-    agent.pod.script("fill", "/tmp/flood", 64)
+    found = agent.until_reason("BackoffLimitExceeded", seconds=140)
 
-    found = agent.until(lambda body: reason_of(body) == "Evicted")
     assert "32Mi" in message_of(found)
 
 
