@@ -118,7 +118,9 @@ class Passage:
         self._data = bytearray()
         self.orders: Orders | None = None
         self.inner, self.outer = End(), End()
-        self.outer.on_data, self.outer.on_lost = self._head, self._lost
+        self.outer.other, self.inner.other = self.inner, self.outer
+        self.outer.on_data, self.inner.on_data = self._head, self._answered
+        self.outer.on_lost = self.inner.on_lost = self._lost
         self._is_counted = False
         self._is_over = False
         self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self.outer.cut)
@@ -171,8 +173,6 @@ class Passage:
         if self._is_over:
             self.inner.cut()
             return
-        self.inner.on_lost, self.inner.on_data = self._lost, self._answered
-        self.outer.other, self.inner.other = self.inner, self.outer
         self.outer.on_data = self._said
         early = bytes(self._data)
         self._data.clear()
@@ -210,7 +210,12 @@ class Passage:
         self._end(is_cut=True)
 
     def _lost(self) -> None:
-        self._end(is_cut=False)
+        """One side is gone; it is open, and counted, until the other one has taken what is unsent."""
+        rest = [end for end in (self.outer, self.inner) if end.transport is not None]
+        for end in rest:
+            end.close()
+        if not rest:
+            self._end(is_cut=False)
 
     def _end(self, *, is_cut: bool) -> None:
         if self._is_over:
@@ -221,10 +226,7 @@ class Passage:
         if self._is_counted and self.orders is not None:
             self._relay.book.close(self.orders.agent, is_cut=is_cut)
         for end in (self.outer, self.inner):
-            if is_cut:
-                end.cut()
-            else:
-                end.close()
+            end.cut()
 
 
 class Relay:
