@@ -46,6 +46,8 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Namespace:
+    since: float
+    """When it was first looked for."""
     buckets: dict[str, Bucket] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     epoch: str | None = None
@@ -74,12 +76,10 @@ class QuotaStore:
         self._clock: Final = clock
         self._look_seconds: Final = look_seconds
         self._namespaces: dict[str, _Namespace] = {}
-        self._began = clock()
 
     async def run(self) -> None:
         """Read until cancelled, beginning with all there is."""
         self._namespaces.clear()
-        self._began = self._clock()
         try:
             while True:
                 for namespace, quotas in self._limited().items():
@@ -99,8 +99,8 @@ class QuotaStore:
         return found
 
     async def _look(self, namespace: str, quotas: list[Quota]) -> None:
-        state = self._namespaces.setdefault(namespace, _Namespace())
         now = self._clock()
+        state = self._namespaces.setdefault(namespace, _Namespace(now))
         try:
             touched = await self._news(namespace, state)
             if state.read_at is None or now - state.read_at > FULL_SECONDS:
@@ -180,12 +180,12 @@ class QuotaStore:
                 self._on_use((quota[0], quota[1]))
 
     def _is_away(self, state: _Namespace) -> bool:
-        since = state.answered_at if state.answered_at is not None else self._began
+        since = state.answered_at if state.answered_at is not None else state.since
         return state.is_recovering or self._clock() - since > AWAY_SECONDS
 
     def uses(self, quota: Quota) -> Mapping[str, Use]:
         """Return where the quota's limits stand that sidecars keep, as of the last look."""
-        state = self._namespaces.get(quota.metadata.namespace, _Namespace())
+        state = self._namespaces.get(quota.metadata.namespace, _Namespace(self._clock()))
         now = self._servers.now()
         agents = [self._view.agents.cache[key] for key in agents_of(quota, self._view)]
         names = {record.uid: record.name for record in agents}

@@ -152,6 +152,20 @@ async def test_a_server_that_does_not_answer_is_told_of_after_a_while_and_what_i
         assert bed.told
 
 
+async def test_a_namespace_that_gets_its_first_quota_late_is_not_told_that_redis_is_away(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    first = view_of(agents=[agent_body("x")], quotas=[])
+    told: list[tuple[str, str]] = []
+    ahead = [0.0]
+    store = QuotaStore(first, place(tmp_path, server), on_use=told.append, clock=lambda: time.time() + ahead[0])
+
+    ahead[0] = 3_600
+    use = store.uses(Quota.from_body(quota_body("q", QUERIES, selector={})))["queries/Hour/Shared"]
+
+    assert (use.used, use.trouble) == (0.0, None)
+
+
 async def test_a_store_that_has_lost_something_counts_as_away_until_sidecars_have_reported(
     server: RedisServer, tmp_path: Path
 ) -> None:
