@@ -126,7 +126,7 @@ class SidecarBook:
         wire = message["inside"]
         inside = Inside(closed=bool(wire["closed"]), way_out=wire["wayOut"]) if wire else None
         before = self._reports.get(uid)
-        uses = tuple(message.get("uses", ()))
+        uses = tuple(message["uses"])
         self._replace(uid, published.namespace, _Report(message["cacheReachable"], health, inside, uses))
         if before is None or before.inside != inside:
             self._on_inside((published.namespace, published.agent))

@@ -1,5 +1,7 @@
 """What a quota leaves an agent of its node: in force in the kernel, and changed in place."""
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.kube import Body, Holds, RefusedError
@@ -140,7 +142,7 @@ def test_disk_changes_with_the_next_pod_and_the_agent_says_so(world: World) -> N
 def test_an_agent_that_passes_its_quotas_disk_is_evicted_and_says_why(world: World) -> None:
     quota = world.quota(limit("ephemeralStorage", "32Mi"))
     flood = "import signal\nopen('/var/tmp/flood', 'wb').write(bytes(64 * 2**20))\nwhile True: signal.pause()"
-    task = {"mode": "Task", "isolation": "Basic", "backoff": {"limit": 0}}
+    task: dict[str, Any] = {"mode": "Task", "isolation": "Basic", "backoff": {"limit": 0}}
     agent = world.agent(quotaRef=quota.ref, command=["python3", "-c", flood], **task)
 
     found = agent.until_reason("BackoffLimitExceeded", seconds=140)

@@ -32,8 +32,9 @@ class Book:
         version: str = "v1",
         reachable: bool | None = None,
         inside: Raw | None = None,
+        uses: tuple[Raw, ...] = (),
     ) -> None:
-        said = {"version": version, "cacheReachable": reachable, "health": health, "inside": inside}
+        said = {"version": version, "cacheReachable": reachable, "health": health, "inside": inside, "uses": list(uses)}
         self.it.hear({"kind": "sidecarSeen", "uid": uid, **said})
 
 
@@ -186,10 +187,9 @@ def use(used: float, quota: str = "q") -> Raw:
 
 def test_what_a_sidecar_used_is_kept_and_told_when_it_is_other(book: Book) -> None:
     book.publish("a")
-    base: Raw = {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": []}
 
-    for uses in ([use(1)], [use(1)], [use(2)], [use(2, "other")]):
-        book.it.hear({**base, "uses": uses})
+    for each in (use(1), use(1), use(2), use(2, "other")):
+        book.report("a", uses=(each,))
 
     assert book.used == ["q", "q", "other", "q"]
     assert book.it.uses("a") == (use(2, "other"),)
@@ -197,9 +197,7 @@ def test_what_a_sidecar_used_is_kept_and_told_when_it_is_other(book: Book) -> No
 
 def test_a_pod_that_is_gone_has_used_nothing(book: Book) -> None:
     book.publish("a")
-    book.it.hear(
-        {"kind": "sidecarSeen", "uid": "a", "version": "v1", "cacheReachable": None, "health": [], "uses": [use(1)]}
-    )
+    book.report("a", uses=(use(1),))
     book.used.clear()
 
     book.it.withdraw("a")
