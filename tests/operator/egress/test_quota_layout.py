@@ -93,9 +93,9 @@ async def test_what_sidecars_use_together_is_read_with_who_used_it(server: Redis
         for name, amount in (("x", 3), ("y", 2), ("y", 2)):
             await use(ends.pods[name], queries=amount)
         found = await ends.until_read("queries/Hour/Shared", 7.0)
-        await eventually(lambda: bool(ends.read("queries/Hour/Shared").per_agent), what="who used it is read")
+        used = {"x": 3.0, "y": 4.0}
+        await eventually(lambda: ends.read("queries/Hour/Shared").per_agent == used, what="who used it is read")
 
-        assert ends.read("queries/Hour/Shared").per_agent == {"x": 3.0, "y": 4.0}
     assert found.resets_at is not None
     assert 0 < found.resets_at.timestamp() - time.time() <= 3_780
     assert found.trouble is None
