@@ -200,7 +200,11 @@ class QuotaStore:
 
 
 def _away(use: Use, state: _Namespace) -> Use:
-    why = "the counters were lost, and sidecars have yet to report" if state.is_recovering else "Redis does not answer"
+    why = (
+        "the counters are new or have lost something, and sidecars have yet to report"
+        if state.is_recovering
+        else "Redis does not answer"
+    )
     message = f"{why}: until then onStoreUnavailable decides, and figures are as of the last look"
     return Use(
         used=use.used,

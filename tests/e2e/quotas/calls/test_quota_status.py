@@ -61,7 +61,7 @@ def test_an_agent_without_connectors_has_a_sidecar_where_a_quota_limits_its_call
 
     names = [[each["name"] for each in handle.pod.get()["spec"].get("initContainers", ())] for handle in (agent, other)]
     assert names == [["sidecar"], []]
-    assert reason(quota.get()) == ("True", "Enforced")
+    quota.until(lambda it: reason(it) == ("True", "Enforced"))
 
 
 def test_a_quota_that_comes_later_replaces_no_pod(world: World) -> None:
