@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource, Scope
 from ringfence_operator.reconcile.meters import Metered
@@ -82,12 +83,14 @@ class MeterBook:
         """Also of agents that are gone: what they used of a shared limit is used."""
         self._members: defaultdict[str, set[str]] = defaultdict(set)
         """Quota's UID → UIDs of the agents that it has, or has had, a pod to count for."""
+        self._unmeasured: set[str] = set()
+        """Pods with ways past the gateway of which their kubelet does not say what they move."""
         self._touched: set[str] = set()
         self._turn = 0
 
     def reset(self) -> None:
         """Forget everything: another replica may have led meanwhile, and meters tell it all again."""
-        for kept in (self._told, self._pods, self._names, self._members, self._touched):
+        for kept in (self._told, self._pods, self._names, self._members, self._unmeasured, self._touched):
             kept.clear()
         self._use.clear()
 
@@ -114,6 +117,7 @@ class MeterBook:
         pods.discard(pod_uid)
         if not pods:
             del self._pods[present.metered.agent_uid]
+        self._unmeasured.discard(pod_uid)
         self._send({"kind": "meterGone", "uid": pod_uid})
 
     def allowed(self, agent_uid: str) -> Allowed | None:
@@ -135,8 +139,8 @@ class MeterBook:
         """Return those pods that have ways past the gateway, by UID."""
         return {pod: told.metered for pod, told in self._told.items() if told.metered.is_direct}
 
-    def measured(self, pod_uid: str, count: int) -> None:
-        """Take what a pod has sent and received altogether, in bytes.
+    def measured(self, pod_uid: str, count: int | None) -> None:
+        """Take what a pod has sent and received altogether, in bytes; None where its kubelet does not say.
 
         What of it is no news to meters has passed elsewhere. The kubelet tells late, so it may be less than they know.
         """
@@ -144,6 +148,11 @@ class MeterBook:
         if told is None:
             return
         agent = told.metered.agent_uid
+        if (count is None) != (pod_uid in self._unmeasured):
+            self._unmeasured ^= {pod_uid}
+            self._touched.add(agent)
+        if count is None:
+            return
         past = count - self._use.total_of_pod(agent, pod_uid)
         if self._use.measured(agent, pod_uid, past, now=self._clock()):
             self._touched.add(agent)
@@ -240,7 +249,18 @@ class MeterBook:
             refusals=sum(count for count, _ in refusals.values()),
             refused_at=last[0] if last else None,
             refused_agent=self._names[last[1]][1] if last else "",
+            trouble=self._trouble(members) if is_bytes else None,
         )
+
+    def _trouble(self, members: Iterable[str]) -> tuple[Reason, str] | None:
+        silent = sorted(self._names[agent][1] for agent in members if self._pods.get(agent, set()) & self._unmeasured)
+        if not silent:
+            return None
+        words = (
+            f"networkBytes are counted at the gateway only: the kubelet does not say what the pod of agent {silent[0]} "
+            "moves to its destinations and cidrs; leave those out, or have kubelets tell the network statistics of pods"
+        )
+        return Reason.NOT_SUPPORTED, words
 
 
 class _Usage:

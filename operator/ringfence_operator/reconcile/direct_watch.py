@@ -31,8 +31,8 @@ class Measured(Protocol):
     def direct(self) -> Mapping[str, Metered]:
         """Return those pods that have ways past the gateway, by UID."""
 
-    def measured(self, pod_uid: str, count: int) -> None:
-        """Take what a pod has sent and received altogether, in bytes."""
+    def measured(self, pod_uid: str, count: int | None) -> None:
+        """Take what a pod has sent and received altogether, in bytes; None where its kubelet does not say."""
 
 
 class DirectWatch:
@@ -76,7 +76,6 @@ class DirectWatch:
                 found = await self._kubelets.network(known.addresses[0], known.kubelet_port)
             except UnavailableError as error:
                 log.warning("kubelet.silent", node=node, error=str(error))
-                return
+                found = {}
         for uid in uids:
-            if uid in found:
-                self._meters.measured(uid, found[uid])
+            self._meters.measured(uid, found.get(uid))

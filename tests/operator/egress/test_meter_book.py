@@ -1,6 +1,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.egress.meters import FREED_TURNS, LEAST_NEWS, MeterBook
 from ringfence_operator.reconcile.meters import Metered
@@ -251,3 +252,18 @@ def test_what_was_moved_by_an_earlier_pod_is_not_taken_off_a_later_ones() -> Non
     made.book.measured("pod-two", MEGA // 8)
 
     assert made.book.uses(quota(limit()))[limit().id].used == MEGA // 4 + MEGA // 8
+
+
+def test_the_quota_says_so_while_a_kubelet_does_not_tell_what_a_pod_moves() -> None:
+    made = Book()
+    made.book.publish(metered(limit(), is_direct=True))
+
+    made.book.measured("pod-one", None)
+    silent = made.book.uses(quota(limit()))[limit().id].trouble
+    made.book.measured("pod-one", 5)
+    told = made.book.uses(quota(limit()))[limit().id].trouble
+
+    assert silent is not None
+    assert silent[0] is Reason.NOT_SUPPORTED
+    assert "agent one" in silent[1]
+    assert told is None

@@ -23,13 +23,13 @@ class Book:
 
     def __init__(self, *pods: str) -> None:
         self._pods = pods
-        self.told: list[tuple[str, int]] = []
+        self.told: list[tuple[str, int | None]] = []
 
     def direct(self) -> dict[str, Metered]:
         usual = {"agent_uid": "a", "agent": ("team", "a"), "address": "10.0.0.1", "limits": (), "replicas": ()}
         return {pod: Metered(pod_uid=pod, **usual) for pod in self._pods}  # type: ignore[arg-type]
 
-    def measured(self, pod_uid: str, count: int) -> None:
+    def measured(self, pod_uid: str, count: int | None) -> None:
         self.told.append((pod_uid, count))
 
 
@@ -57,7 +57,7 @@ async def test_nobody_is_asked_without_such_pods() -> None:
     assert kubelets.asked == []
 
 
-async def test_a_kubelet_that_is_silent_is_asked_again_the_next_time() -> None:
+async def test_a_kubelet_that_is_silent_is_said_to_be_and_asked_again_the_next_time() -> None:
     kubelets, book = Kubelets(None), Book("pod-1")
     watch = DirectWatch(view(), kubelets, book)
 
@@ -65,4 +65,4 @@ async def test_a_kubelet_that_is_silent_is_asked_again_the_next_time() -> None:
     await watch.look()
 
     assert len(kubelets.asked) == 2
-    assert book.told == []
+    assert book.told == [("pod-1", None)] * 2
