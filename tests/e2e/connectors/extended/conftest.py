@@ -23,7 +23,7 @@ SECRET = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sinks(kube: Kube, kubeconfig: Path) -> Iterator[Sinks]:
     """The collector, in a namespace of its own."""
     namespace = "rf-e2e-telemetry"
@@ -33,7 +33,7 @@ def sinks(kube: Kube, kubeconfig: Path) -> Iterator[Sinks]:
     kube.delete(address("Namespace", name=namespace))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(
     kube: Kube, kubeconfig: Path, installed: Installation, backends: None, sinks: Sinks
 ) -> Iterator[Installation]:
