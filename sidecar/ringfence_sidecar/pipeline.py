@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import structlog
 
-from ringfence_sidecar.afterwards import Afterwards
 from ringfence_sidecar.answer import Answer, encoded
 from ringfence_sidecar.audit.record import Who
-from ringfence_sidecar.audit.trail import Place, Trail
+from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.cache.port import AnswerCache
 from ringfence_sidecar.cached import cacheable, read
 from ringfence_sidecar.call import Call, Context, Deadline
+from ringfence_sidecar.closing import Closing
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
 from ringfence_sidecar.connectors.base import Operation, Prepared
 from ringfence_sidecar.envelope import Envelope
@@ -62,10 +62,10 @@ class Pipeline:
         self._who = Who(pod=pod)
         self._agent: Agent | None = None
         self._preparation = Preparation()
-        self._afterwards = Afterwards()
         self.metrics = metrics or Metrics()
         self._metering = Metering(quota, self.metrics.quotas)
         self._settlement = Settlement(cache, self._metering)
+        self._closing = Closing(self._settlement, self.metrics, self._tracer)
         self._holding = Holding(quota, self.metrics.quotas)
         self._registry = Registry(draw=draw, tracer=self._tracer, holding=self._holding)
         self.metrics.read = self._figures
@@ -78,7 +78,7 @@ class Pipeline:
         self._who = Who(agent.namespace, agent.name, agent.uid, self._who.pod)
         await self._registry.apply(configuration)
         self._agent = agent
-        self._afterwards.finish()
+        self._closing.finish()
         self.metrics.forget(before - set(self._registry.names))
 
     def bound(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -96,7 +96,7 @@ class Pipeline:
         self._preparation.close()
         await self._settlement.close()
         await self._holding.close()
-        self._afterwards.finish()
+        self._closing.finish()
 
     async def run(self, call: Call) -> Envelope:
         """Return the call's envelope; what goes wrong is in it. Only cancellation is raised."""
@@ -115,7 +115,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the one place where what nobody expected becomes an answer
             return await self._broken(passage, error)
         finally:
-            self._finish(passage, place)
+            self._closing.end(passage, place)
 
     async def stream(self, call: Call) -> AsyncGenerator[Envelope, None]:
         """Yield an envelope for each piece; an error is the last one. Close the generator to cancel."""
@@ -137,7 +137,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - as in run
             yield await self._broken(passage, error)
         finally:
-            self._finish(passage, place)
+            self._closing.end(passage, place)
 
     async def account(self, call: Call, serve: Callable[[], Awaitable[Envelope]]) -> Envelope:
         """Return the envelope of a call that needs no connector, such as of an agent's own values: it is audited, too.
@@ -163,7 +163,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - as in run
             return await self._broken(passage, error)
         finally:
-            self._finish(passage, place)
+            self._closing.end(passage, place)
         return envelope
 
     async def batch(self, calls: Sequence[Call], *, concurrency: int = BATCH_CONCURRENCY) -> tuple[Envelope, ...]:
@@ -249,7 +249,7 @@ class Pipeline:
             self._settlement.leave(passage)
             raise
         finally:
-            self._finish(passage, place)
+            self._closing.end(passage, place)
         return answer, keep
 
     async def _failed(self, passage: Passage, error: CallError) -> Envelope:
@@ -277,29 +277,6 @@ class Pipeline:
         envelope = passage.failed(error)
         self.metrics.observe("", "", error.status, seconds=passage.seconds, backend=0.0)
         return envelope
-
-    def _finish(self, passage: Passage, place: Place) -> None:
-        """End it. Its line has its place already, and is written once the answer is out."""
-        passage.stop_clock()
-        if passage.is_asking:
-            # The line says what was used, and that is not known yet.
-            self._settlement.after(passage, lambda: self._afterwards.add(lambda: self._account(passage, place)))
-        else:
-            self._afterwards.add(lambda: self._account(passage, place))
-
-    def _account(self, passage: Passage, place: Place) -> None:
-        place.write(passage.record())
-        seconds = passage.seconds
-        self.metrics.observe(
-            passage.connector, passage.operation, passage.status, seconds=seconds, backend=passage.track.seconds
-        )
-        self._tracer.record(
-            passage.call.trace,
-            f"{passage.connector} {passage.operation}".strip() or "call",
-            seconds,
-            attributes={"ringfence.request_id": passage.call.request_id, "ringfence.status": passage.status},
-            error=passage.code,
-        )
 
     def _figures(self) -> Figures:
         bound = self._registry.bound.values()

@@ -201,7 +201,9 @@ async def test_what_is_held_stays_after_its_call_and_a_call_under_way_does_not(
     assert await used(pod) == {"unackedLeases": 6, "concurrentCalls": 0}
     await pod.release("unackedLeases", 4)
     assert await used(pod) == {"unackedLeases": 2, "concurrentCalls": 0}
-    await refused(pod, unackedLeases=9)
+    cut = await pod.reserve(ask(unackedLeases=9))
+    assert cut.grants["unackedLeases"] == 8
+    await refused(pod, unackedLeases=1)
 
 
 async def test_a_changed_limit_goes_on_from_what_was_used(redis_server: RedisServer, pods: Pods) -> None:
