@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -104,6 +106,17 @@ class World:
     def events_of(self, uid: str) -> list[Body]:
         """Return the Events about one object, the oldest first."""
         return self.kube.items(address("Event"), fieldSelector=f"involvedObject.uid={uid}")
+
+    def until_event(self, uid: str, holds: Callable[[Body], bool], *, seconds: float = 20) -> Body:
+        """Return an Event about the object that `holds` is true of: it follows the status that it tells of."""
+        deadline = time.monotonic() + seconds
+        while True:
+            events = self.events_of(uid)
+            for event in events:
+                if holds(event):
+                    return event
+            assert time.monotonic() < deadline, [(each["reason"], each["message"]) for each in events]
+            time.sleep(0.1)
 
 
 class _Handle:

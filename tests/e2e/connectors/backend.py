@@ -1,6 +1,5 @@
 """A backend inside the cluster that takes connections and says nothing, and connectors that lead to it."""
 
-import time
 from typing import Any
 
 from tests.e2e.doors import LISTENING
@@ -67,7 +66,4 @@ def until(world: World, kind: str, name: str, *expected: str, seconds: float = 9
 
 def until_told(world: World, uid: str, told: str, *, seconds: float = 20) -> None:
     """Return once there is an Event with this reason about the object: it follows the status that it tells of."""
-    deadline = time.monotonic() + seconds
-    while told not in (reasons := {each["reason"] for each in world.events_of(uid)}):
-        assert time.monotonic() < deadline, reasons
-        time.sleep(0.1)
+    world.until_event(uid, lambda event: bool(event["reason"] == told), seconds=seconds)

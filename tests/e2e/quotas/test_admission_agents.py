@@ -72,7 +72,7 @@ def test_a_limit_that_only_warns_lets_everybody_run_and_says_so(world: World) ->
 
     told = quota.until(lambda body: limit_row(body, "agents").get("used") == "2")
     assert limit_row(told, "agents")["warned"] == 100
-    assert any("agents" in each["message"] for each in world.events_of(told["metadata"]["uid"]))
+    world.until_event(told["metadata"]["uid"], lambda event: "agents" in event["message"])
 
 
 def test_agents_that_run_already_go_on_under_a_quota_that_comes_later_and_count(world: World) -> None:

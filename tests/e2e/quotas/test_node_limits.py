@@ -162,8 +162,7 @@ def test_use_near_the_limit_is_told_before_the_kernel_kills(world: World) -> Non
     assert told["topAgents"][0]["name"] == agent.name
     assert identity(agent)[1] == 0
     uid = found["metadata"]["uid"]
-    events = [each for each in world.events_of(uid) if "memory" in each["message"] and "70 %" in each["message"]]
-    assert events, world.events_of(uid)
+    world.until_event(uid, lambda event: "memory" in event["message"] and "70 %" in event["message"])
 
 
 def test_of_an_agent_that_the_kernel_killed_both_say_whose_limit_that_was(world: World) -> None:

@@ -45,7 +45,7 @@ def test_the_quota_says_who_used_what_and_the_agent_has_an_event(world: World) -
     assert [each["name"] for each in row["topAgents"]] == [one.name]
     assert row["lastRefusal"]["agent"] == one.name
     assert row["resetsAt"]
-    assert "QuotaExceeded" in {each["reason"] for each in world.events_of(closed["metadata"]["uid"])}
+    world.until_event(closed["metadata"]["uid"], lambda event: event["reason"] == "QuotaExceeded")
 
 
 def test_whoever_asks_the_proxy_is_told_why(world: World) -> None:
