@@ -83,7 +83,7 @@ class ApiServer:
         text = json.dumps(body) if body is not None else None
         try:
             return self._send(method, url, text, headers)
-        except (http.client.RemoteDisconnected, http.client.ImproperConnectionState, ConnectionError):
+        except (http.client.RemoteDisconnected, http.client.ImproperConnectionState, ConnectionError, ssl.SSLEOFError):
             return self._send(method, url, text, headers)  # the server closes a connection that was idle for long
 
     def _send(self, method: str, url: str, body: str | None, headers: dict[str, str]) -> Answer:

@@ -9,7 +9,7 @@ from tests.cluster.rows import Body, Good
 
 CACHE: Body = {"ttl": "0s", "staleWhileRevalidate": "0s", "staleIfError": "0s", "maxEntrySize": "1Mi"}
 HEALTH: Body = {"interval": "10s", "timeout": "5s"}
-SNOWFLAKE_LIMITS: Body = {"timeout": "1m", "concurrency": 8, "rows": 10000, "bytes": "10Mi", "statementTimeout": "1m", "batch": 20, "sampleRows": 10000}
+SNOWFLAKE_LIMITS: Body = {"timeout": "1m", "concurrency": 8, "rows": 10000, "bytes": "10Mi", "statementTimeout": "1m", "batch": 20, "sampleRows": 10000, "openResults": 8, "openResultTimeout": "5m"}
 RABBITMQ_LIMITS: Body = {"timeout": "1m", "concurrency": 32, "prefetch": 32, "messageSize": "1Mi", "lease": "1m", "maxLease": "10m", "leases": 256, "batch": 100, "subscriptions": 16}
 SNOWFLAKE: Body = {"schema": "PUBLIC", "warehouseUsage": False, "limits": SNOWFLAKE_LIMITS, "cache": CACHE, "healthCheck": HEALTH}
 RABBITMQ: Body = {"limits": RABBITMQ_LIMITS, "healthCheck": HEALTH}
