@@ -133,8 +133,8 @@ async def ask_why_stuck(context: Context, decision: Decision, kube: Kube) -> Dec
         return replace(decision, look_again=STUCK_SECONDS - age)
     selector = quote(f"involvedObject.uid={pod.meta.uid},type=Warning")
     events = await kube.get(f"{path(CORE, pod.meta.namespace, 'events')}?fieldSelector={selector}")
-    # A probe that fails while a container starts keeps nothing from starting.
-    found = [each for each in events["items"] if each.get("reason") != "Unhealthy"]
+    # A probe that fails keeps nothing from starting; a back-off says that something failed, and not why.
+    found = [each for each in events["items"] if each.get("reason") not in {"Unhealthy", "BackOff"}]
     told = sorted(found, key=lambda each: each.get("lastTimestamp") or each.get("eventTime") or "")
     if not told:
         return replace(decision, look_again=max(age, ASK_SECONDS))

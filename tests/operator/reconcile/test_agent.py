@@ -279,10 +279,16 @@ def test_a_pod_that_stays_in_creation_says_what_the_kubelet_says(events: tuple[s
     assert kstatus(1, world.status) == "InProgress"
 
 
-def test_a_probe_that_fails_while_a_pod_starts_keeps_nothing_from_starting() -> None:
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        pytest.param("Unhealthy", "Readiness probe failed: connection refused", id="a probe that fails"),
+        pytest.param("BackOff", "Back-off restarting failed container agent in pod a", id="a back-off"),
+    ],
+)
+def test_what_says_not_why_a_pod_is_still_starting_is_no_reason(said: str, message: str) -> None:
     world = stuck()
-    probe = {"metadata": {"name": "p"}, "reason": "Unhealthy", "message": "Readiness probe failed: connection refused"}
-    world.api.add("events", probe, "team")
+    world.api.add("events", {"metadata": {"name": "p"}, "reason": said, "message": message}, "team")
 
     world.wait(20)
     world.reconcile()
