@@ -28,13 +28,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that run side by side come first: the others have the operator to themselves."""
+    """Those with an operator from source come first, since an installed one stays; in a folder, those side by side."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
             # Each wait has a bound of its own; this one holds for all waits of a test, on a busy machine.
             item.add_marker(pytest.mark.timeout(300))
-    items.sort(key=lambda item: (str(item.path.parent) if HERE in item.path.parents else "", not runs_together(item)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, str, bool]:
+    if HERE not in item.path.parents:
+        return False, "", False
+    return "installed" in getattr(item, "fixturenames", ()), str(item.path.parent), not runs_together(item)
 
 
 @pytest.hookimpl(tryfirst=True)
