@@ -1,7 +1,6 @@
 """POST or GET from inside a container; print status, headers and body as JSON.
 
-Takes the URL, the body or null, and headers, of which `method` is none. Without an answer, the status is 0. It has
-more patience than a sidecar, whose calls end after 30 s.
+Takes the URL, the body or null, and headers, of which `method` is none. Without an answer, the status is 0.
 """
 
 import json
