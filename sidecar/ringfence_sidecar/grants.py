@@ -17,6 +17,8 @@ class Grants:
     """Of these it was granted less than was asked for."""
     quotas: Mapping[str, str] = field(default_factory=dict)
     """Resource → the quotas that limit it, as a text."""
+    timed_by: str = "querySeconds"
+    """Which resource `querySeconds` is cut for: credits are used by the second."""
 
     def __contains__(self, resource: str) -> bool:
         return resource in self.amounts
@@ -24,11 +26,12 @@ class Grants:
     def renew(self, other: "Grants") -> None:
         """Take over what was granted for the next piece of a stream."""
         self.amounts, self.short, self.quotas = other.amounts, other.short, other.quotas
+        self.timed_by = other.timed_by
 
     def less(self, used: Mapping[str, float]) -> "Grants":
         """Return what is left once so much has been used."""
         left = {each: max(0.0, amount - used.get(each, 0)) for each, amount in self.amounts.items()}
-        return Grants(left, short=self.short, quotas=self.quotas)
+        return Grants(left, short=self.short, quotas=self.quotas, timed_by=self.timed_by)
 
     def most(self, resource: str, otherwise: float) -> float:
         """Return how much may be used: what was granted, and no more than `otherwise`."""

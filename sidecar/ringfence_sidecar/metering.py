@@ -4,9 +4,10 @@ Where no limit holds for any of it, nothing is asked and nothing is made.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ringfence_sidecar.call import Call, Deadline
 from ringfence_sidecar.configuration import Limit
@@ -81,6 +82,8 @@ class Metering:
         quota = self._quota
         assert quota is not None  # noqa: S101 - its callers look
         asked = {each: amount for each, amount in amounts.items() if amount > 0 and quota.limits(each)}
+        if prepared and "querySeconds" in amounts and quota.limits("credits"):
+            asked["credits"] = amounts["querySeconds"] * self._rate(prepared)
         if not asked:
             return UNLIMITED
         writes = prepared is not None and prepared.effect in _WRITES
@@ -100,15 +103,33 @@ class Metering:
         passage.reservations.append(Reserved(reservation, asked, is_piece))
         self.warn(passage, reservation.warnings)
         short = {each for each, amount in reservation.grants.items() if amount < asked.get(each, 0)}
-        return Grants(reservation.grants, short=short, quotas=self._quotas)
+        grants = Grants(reservation.grants, short=short, quotas=self._quotas)
+        if "credits" not in reservation.grants or prepared is None:
+            return grants
+        seconds = reservation.grants["credits"] / self._rate(prepared)
+        if seconds >= grants.most("querySeconds", math.inf):
+            return grants
+        return replace(grants, amounts={**reservation.grants, "querySeconds": seconds}, timed_by="credits")
+
+    def _rate(self, prepared: Prepared) -> float:
+        """Return what a second costs at the dearest endpoint that may serve it. Raises LimitedError if nobody knows."""
+        if not prepared.credits_per_second:
+            raise LimitedError(
+                f"{self._named(('credits',))} limits credits, and the Connector does not say what its warehouses cost: "
+                "write creditsPerHour at each endpoint",
+                code="CreditsUnknown",
+                rule="credits",
+                retryable=False,
+            )
+        return max(prepared.credits_per_second.values())
 
     def late(self, error: DeadlineError, grants: Grants) -> CallError:
         """Return the error of a call whose time was over: a quota's, if that was what left it no longer."""
-        if not grants.is_short("querySeconds"):
+        if not grants.is_short(grants.timed_by):
             return error
         return LimitedError(
-            f"{grants.said('querySeconds')}, and it would have taken longer",
-            rule="querySeconds",
+            f"{grants.said(grants.timed_by)}, and it would have taken longer",
+            rule=grants.timed_by,
             outcome_unknown=error.outcome_unknown,
             retryable=error.is_retryable,
         )

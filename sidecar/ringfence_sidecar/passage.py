@@ -102,6 +102,7 @@ class Passage:
         """Return what the reservation of a stream's piece is to be told."""
         taken = [each for each in self.reservations if each.is_piece]
         self.reservations = [each for each in self.reservations if not each.is_piece]
+        used = {**used, "credits": self._credits(used.get("querySeconds", 0))}
         due = [(each.reservation, {name: round(used.get(name, 0), _DIGITS) for name in each.asked}) for each in taken]
         for _, mine in due:
             self._note(mine)
@@ -115,6 +116,8 @@ class Passage:
             return 0
         if self.used is not None and resource in self.used:
             return round(self.used[resource], _DIGITS)
+        if resource == "credits":
+            return round(self._credits((self.used or {}).get("querySeconds", self.track.seconds)), _DIGITS)
         amount = min(reserved.asked[resource], reserved.reservation.grants.get(resource, math.inf))
         if resource in HELD:
             return 0
@@ -122,6 +125,11 @@ class Passage:
             return round(amount, _DIGITS)
         # It has failed, or nobody waits for it: it was asked, and it took its time.
         return {"queries": amount, "querySeconds": round(self.track.seconds, _DIGITS)}.get(resource, 0)
+
+    def _credits(self, seconds: float) -> float:
+        """Return what so much time has cost where it was spent."""
+        rates = self.prepared.credits_per_second if self.prepared else {}
+        return seconds * rates.get(self.track.endpoint, max(rates.values(), default=0))
 
     @property
     def _is_unknown(self) -> bool:

@@ -7,8 +7,11 @@ from typing import Protocol
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.envelope import Notice
 
-DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "messagesReceived", "unackedLeases"})
+DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "credits", "messagesReceived", "unackedLeases"})
 """Of these a call may be granted less than it asks for, and is cut to it; of others, all or nothing."""
+
+LEAST: Mapping[str, float] = {"querySeconds": 0.1, "credits": 0.0001}
+"""The least of them that a call can do with; of others, one."""
 
 HELD = frozenset({"concurrentCalls", "connectorConnections", "unackedLeases", "cacheBytes"})
 """These are given back, and not added up."""

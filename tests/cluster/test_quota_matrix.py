@@ -41,6 +41,7 @@ SAMPLE: tuple[tuple[Cell, str], ...] = (
     (("connectorConnections", "None", "Shared", "Hard"), ""),
     (("connectorConnections", "None", "Shared", "Soft"), "connectorConnections goes with enforcement Hard or Warn"),
     (("bytesScanned", "Month", "Shared", "Soft"), ""),
+    (("credits", "Day", "Shared", "Hard"), ""),
     (("messagesReceived", "Day", "PerAgent", "Warn"), ""),
     (("unackedLeases", "None", "PerAgent", "Hard"), ""),
     (("unackedLeases", "Day", "PerAgent", "Hard"), "unackedLeases goes with window None: write one of them"),

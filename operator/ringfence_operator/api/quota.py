@@ -66,7 +66,7 @@ def _matrix_rules() -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-_WHOLE = tuple(resource for resource in MATRIX if resource is not Resource.CPU)
+_WHOLE = tuple(resource for resource in MATRIX if resource not in {Resource.CPU, Resource.CREDITS})
 _UNMEASURED = tuple(resource for resource, row in MATRIX.items() if not row.is_measured)
 _MAX = "string(self.max)"
 _FLOAT = f"quantity({_MAX}).asApproximateFloat()"

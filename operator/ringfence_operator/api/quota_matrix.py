@@ -25,6 +25,7 @@ class Resource(StrEnum):
     BYTES_RETURNED = "bytesReturned"
     QUERY_SECONDS = "querySeconds"
     BYTES_SCANNED = "bytesScanned"
+    CREDITS = "credits"
     MESSAGES_PUBLISHED = "messagesPublished"
     MESSAGES_RECEIVED = "messagesReceived"
     MESSAGE_BYTES = "messageBytes"
@@ -126,6 +127,7 @@ MATRIX: dict[Resource, Row] = {
     Resource.BYTES_RETURNED: _CALLS,
     Resource.QUERY_SECONDS: _CALLS,
     Resource.BYTES_SCANNED: _CALLS,
+    Resource.CREDITS: _CALLS,
     Resource.MESSAGES_PUBLISHED: _CALLS,
     Resource.MESSAGES_RECEIVED: _CALLS,
     Resource.MESSAGE_BYTES: _CALLS,

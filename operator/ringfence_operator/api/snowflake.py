@@ -76,6 +76,10 @@ class SnowflakeEndpoint(Endpoint):
     warehouse: Identifier
     """Warehouse that statements run on."""
 
+    credits_per_hour: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Credits that an hour of the warehouse is billed, which its size says: 1 for X-Small, twice as many for each size
+    above. Agents whose quota limits credits have no calls to an endpoint that does not say it."""
+
 
 class SnowflakePermissions(Model):
     """What statements may do. What is not named is refused; the role in Snowflake is the outer wall all the same."""

@@ -183,7 +183,8 @@ def _outside(endpoint: Endpoint, bound: Bound) -> dict[str, Any] | None:
 def _endpoint_settings(endpoint: Endpoint) -> dict[str, Any]:
     match endpoint:
         case SnowflakeEndpoint():
-            return {"account": endpoint.account, "warehouse": endpoint.warehouse}
+            rate = {} if endpoint.credits_per_hour is None else {"creditsPerHour": endpoint.credits_per_hour}
+            return {"account": endpoint.account, "warehouse": endpoint.warehouse, **rate}
         case RabbitMQEndpoint():
             return {"virtualHost": endpoint.virtual_host}
         case PluginEndpoint():

@@ -78,6 +78,8 @@ class Prepared:
 
     The names are those of a Quota's limits; others are not counted. A grant may be less (`Context.grants`).
     """
+    credits_per_second: Mapping[str, float] = field(default_factory=dict)
+    """Endpoint → credits that a second of `querySeconds` costs there; empty if not known of each that may serve it."""
     cache: Cacheable | None = None
     invalidates: frozenset[str] = frozenset()
     """Tags to drop once it has been done, or may have been."""

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ringfence_sidecar.configuration import Limit
-from ringfence_sidecar.quota import DIVISIBLE
+from ringfence_sidecar.quota import DIVISIBLE, LEAST
 from ringfence_sidecar.quotas.windows import Shape
 
-COSTS = frozenset({"queries", "querySeconds", "bytesScanned", "messagesPublished"})
+COSTS = frozenset({"queries", "querySeconds", "credits", "bytesScanned", "messagesPublished"})
 """What is paid for, or cannot be taken back: refused while the store is away, unless the limit says otherwise."""
-_SHORTEST_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +69,7 @@ class Asked(NamedTuple):
         resource = self.bucket.limit.resource
         if resource not in DIVISIBLE:
             return self.amount
-        return min(self.amount, _SHORTEST_SECONDS if resource == "querySeconds" else 1.0)
+        return min(self.amount, LEAST.get(resource, 1.0))
 
 
 class Figures(NamedTuple):

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from ringfence_sidecar.quota import LEAST
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.windows import exact
@@ -80,7 +81,7 @@ def share_of(bucket: Bucket, known: Figures | None, *, now: int, monotonic: floa
     if known is not None and not _is_over(bucket, now=now, seconds=monotonic - known.at):
         most = max(0.0, most - known.taken)
     share = most / pods
-    return share if bucket.limit.resource == "querySeconds" else float(math.floor(share))
+    return share if bucket.limit.resource in LEAST else float(math.floor(share))
 
 
 def _is_over(bucket: Bucket, *, now: int, seconds: float) -> bool:

@@ -45,6 +45,8 @@ class Bound:
             warehouse=warehouses.pop() if len(warehouses) == 1 else "",
         )
         self._judge = Judge(self.permissions, self.defaults)
+        rates = {each.name: account_of(each).credits_per_hour / 3600 for each in configuration.endpoints}
+        self.credits_per_second = rates if all(rates.values()) else {}
 
     def judge(self, sql: str, *, rows: int) -> Verdict:
         """Return the verdict on a statement; a query answers one row more than `rows`, so that a cut shows."""

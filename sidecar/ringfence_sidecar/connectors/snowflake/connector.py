@@ -1,6 +1,7 @@
 """The kind `snowflake`."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ringfence_sidecar.call import Context
@@ -43,7 +44,8 @@ class Snowflake(Connector[Session]):
 
     def prepare(self, operation: Operation, arguments: Any, context: Context) -> Prepared:
         """See Connector."""
-        return self._actions[operation.name].prepare(arguments, context)
+        prepared = self._actions[operation.name].prepare(arguments, context)
+        return replace(prepared, credits_per_second=self._bound.credits_per_second)
 
     async def connect(self, endpoint: Endpoint) -> Session:
         """See Connector."""

@@ -194,7 +194,7 @@ async def page_of(
 
 def _by_quota(notice: Notice, context: Context) -> Notice:
     """Return the quota's own notice where it was a quota that cut."""
-    resource = {"BytesCut": "bytesReturned", "TimeCut": "querySeconds"}.get(notice.code, "")
+    resource = {"BytesCut": "bytesReturned", "TimeCut": context.grants.timed_by}.get(notice.code, "")
     return context.grants.notice(resource) if context.grants.is_short(resource) else notice
 
 

@@ -45,6 +45,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     account: str
     warehouse: str
+    credits_per_hour: float = 0
+    """What the warehouse is billed; 0 if nobody has said it."""
 
 
 def settings_of(configuration: Connector) -> Settings:

@@ -221,6 +221,43 @@ async def test_what_was_scanned_is_settled_after_and_the_next_query_is_refused(s
     assert quota.used["queries"] == 2
 
 
+PRICED = {"settings": {"account": "acme-main", "warehouse": "reading", "creditsPerHour": 3600}}
+"""A warehouse of which a second costs one credit."""
+
+
+async def test_credits_are_the_seconds_at_the_warehouses_price_and_end_a_statement(
+    served: Serve, snowflake_server: SnowflakeServer
+) -> None:
+    quota = Counters(budget("credits", 5), budget("queries", 9))
+
+    async with served(quota, endpoint=PRICED) as (pipeline, lines):
+        quick = await ask(pipeline, "query", sql=ALL)
+        quota.used["credits"] = 3.6
+        snowflake_server.faults(latency=30)
+        slow = await ask(pipeline, "query", sql="SELECT COUNT(*) FROM people")
+        snowflake_server.faults(latency=0)
+
+        audited = await lines.calls(2)
+
+    assert quick.status is Status.OK
+    assert 0 < audited[0]["used"]["credits"] < 5
+    assert (slow.status, slow.errors[0].rule, slow.errors[0].resource) == (Status.LIMITED, "credits", "credits")
+    assert "1.4 credits" in slow.message
+    assert 1.0 < audited[1]["used"]["credits"] < 5
+
+
+async def test_a_warehouse_of_which_nobody_says_the_price_has_no_calls_under_a_limit_on_credits(served: Serve) -> None:
+    quota = Counters(budget("credits", 5))
+
+    async with served(quota) as (pipeline, _):
+        refused = await ask(pipeline, "query", sql=ALL)
+
+    assert (refused.status, refused.errors[0].code) == (Status.LIMITED, "CreditsUnknown")
+    assert "write creditsPerHour at each endpoint" in refused.message
+    assert not refused.errors[0].retryable
+    assert quota.used["credits"] == 0
+
+
 async def test_where_no_limit_holds_for_what_is_scanned_nobody_is_asked_for_it(
     served: Serve, snowflake_server: SnowflakeServer
 ) -> None:
