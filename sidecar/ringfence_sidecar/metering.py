@@ -156,7 +156,7 @@ class Metering:
                 passage.warnings.append(each)
                 self._metrics.warned(each)
 
-    def _named(self, asked: Mapping[str, float]) -> str:
+    def _named(self, asked: Iterable[str]) -> str:
         return ", ".join(dict.fromkeys(self._quotas.get(each, "a quota") for each in asked))
 
 

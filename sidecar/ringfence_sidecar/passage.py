@@ -91,6 +91,8 @@ class Passage:
     def due(self) -> Due:
         """Return what each reservation is to be told, once; from then on the audit line has it, too."""
         taken, self.reservations = self.reservations, []
+        if self.used is not None and "querySeconds" in self.used:
+            self.used = {**self.used, "credits": self._credits(self.used["querySeconds"])}
         due = [
             (each.reservation, {resource: self._used_of(resource, each) for resource in each.asked}) for each in taken
         ]
@@ -116,15 +118,15 @@ class Passage:
             return 0
         if self.used is not None and resource in self.used:
             return round(self.used[resource], _DIGITS)
-        if resource == "credits":
-            return round(self._credits((self.used or {}).get("querySeconds", self.track.seconds)), _DIGITS)
         amount = min(reserved.asked[resource], reserved.reservation.grants.get(resource, math.inf))
         if resource in HELD:
             return 0
         if self.used is not None or (self._is_unknown and resource not in GIVEN):
             return round(amount, _DIGITS)
         # It has failed, or nobody waits for it: it was asked, and it took its time.
-        return {"queries": amount, "querySeconds": round(self.track.seconds, _DIGITS)}.get(resource, 0)
+        seconds = self.track.seconds
+        spent = {"queries": amount, "querySeconds": seconds, "credits": self._credits(seconds)}
+        return round(spent.get(resource, 0), _DIGITS)
 
     def _credits(self, seconds: float) -> float:
         """Return what so much time has cost where it was spent."""
