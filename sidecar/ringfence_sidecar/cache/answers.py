@@ -66,6 +66,15 @@ class Answers:
         """Cancel what is under way."""
         await self._flights.close()
 
+    def retire(self) -> None:
+        """Keep nothing here from now on: what is under way is answered, and takes up no room."""
+        self._room, self._most_bytes = Room(), 0
+        self._local.clear()
+
+    async def landed(self) -> None:
+        """Return once nothing is under way."""
+        await self._flights.landed()
+
     async def fetch(
         self,
         connector: str,
