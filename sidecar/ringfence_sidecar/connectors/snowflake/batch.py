@@ -9,7 +9,7 @@ from ringfence_sidecar.call import Context, Deadline
 from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.answers import BatchAnswer, StatementAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import BatchArguments, BatchStatement
-from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind
+from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind, spoils
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
 from ringfence_sidecar.connectors.snowflake.scanned import scanned
@@ -66,7 +66,7 @@ class Batch(Action):
             rule=verdicts[0].rule if len(verdicts) == 1 else "sql.batch",
             summary="; ".join(verdict.fingerprint for verdict in verdicts),
             estimate=self._estimate(parts, arguments.timeout_seconds, context),
-            invalidates=writes,
+            invalidates=frozenset().union(*map(spoils, verdicts)),
         )
 
     async def run(self, session: Session, payload: tuple[_Part, ...], context: Context) -> Outcome:

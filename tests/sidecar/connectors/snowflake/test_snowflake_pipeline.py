@@ -15,7 +15,7 @@ from ringfence_sidecar.errors import Status
 from ringfence_sidecar.pipeline import Pipeline
 from tests.backends.snowflake_server import SnowflakeServer, running_snowflake
 from tests.backends.waiting import eventually
-from tests.sidecar.connectors.snowflake.bench import configuration
+from tests.sidecar.connectors.snowflake.bench import ALL, configuration
 from tests.sidecar.plugin.bed import Lines, call, serving
 
 pytestmark = pytest.mark.backend
@@ -30,7 +30,8 @@ def other_account() -> Iterator[SnowflakeServer]:
 
 def three_places(first: SnowflakeServer, second: SnowflakeServer, database: str, directory: Path) -> Connector:
     """A warehouse, another one of the same account, and one of another account."""
-    base = configuration(first.port, database, directory)
+    permissions = {"statements": [*ALL, "Call"], "procedures": [f"{database}.PUBLIC.REFRESH"]}
+    base = configuration(first.port, database, directory, permissions=permissions)
     (main,) = base.endpoints
     replace = msgspec.structs.replace
     spare = replace(main, name="spare", priority=1, settings={"account": "acme-main", "warehouse": "spare"})
@@ -161,6 +162,22 @@ async def test_an_answer_is_kept_until_a_write_touches_its_table(
     assert hits == [False, True, False]
     assert [row for each in (first, second, third) for row in rows(each)] == [[3], [3], [1]]
     assert len([each for each in snowflake_server.statements if "SUM" in each["sql"].upper()]) == 2
+
+
+@pytest.mark.parametrize("sql", ["CALL refresh()", "INSERT INTO copies SELECT id FROM people"])
+async def test_no_answer_is_kept_of_what_a_statement_may_change_without_naming_it_as_its_target(
+    served: tuple[Pipeline, Lines], sql: str
+) -> None:
+    pipeline, _ = served
+    assert (await ask(pipeline, "execute", sql="CREATE TABLE copies (id INTEGER)")).status is Status.OK
+    before = [await ask(pipeline, "query", sql=SUM) for _ in range(2)]
+
+    # The stand-in has no procedures: what became of the call is unknown here, as it may be of any.
+    await ask(pipeline, "execute", sql=sql)
+    after = await ask(pipeline, "query", sql=SUM)
+
+    hits = [each.metadata.cache.hit for each in (*before, after) if each.metadata.cache is not None]
+    assert hits == [False, True, False]
 
 
 async def test_one_id_leads_from_the_call_to_snowflakes_history(
