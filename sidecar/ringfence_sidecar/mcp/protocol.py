@@ -13,6 +13,8 @@ STATELESS: Final = ("2026-07-28",)
 """Revisions in which each request says all about itself."""
 BATCHING: Final = "2025-03-26"
 """The only revision with several messages in one body."""
+UNSTRUCTURED: Final = frozenset({BATCHING})
+"""Revisions without structured content."""
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema
+import msgspec
 import pytest
 from mcp import MCPError
 from mcp.client.client import Client
 
+from ringfence_sidecar.envelope import Envelope, Metadata
+from ringfence_sidecar.errors import Status
+from ringfence_sidecar.mcp.surface import result_of
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 from tests.sidecar.rest.bed import SECONDS, Bed, serving, store
@@ -39,6 +43,30 @@ async def test_the_client_negotiates_the_newest_revision_of_its_era(tmp_path: Pa
     assert capabilities.tools is not None
     assert capabilities.tools.list_changed
     assert capabilities.prompts is None
+
+
+@pytest.mark.parametrize(
+    ("size", "version", "as_text", "is_structured"),
+    [
+        (1_000, "2025-03-26", True, True),
+        (1_000, "2026-07-28", True, True),
+        (2_000_000, "2025-03-26", True, False),
+        (2_000_000, "2025-06-18", False, True),
+        (2_000_000, "2026-07-28", False, True),
+    ],
+)
+def test_a_large_answer_is_there_once_as_the_revision_has_it(
+    size: int, version: str, as_text: bool, is_structured: bool
+) -> None:
+    data = msgspec.Raw(b'"' + b"x" * size + b'"')
+    envelope = Envelope(Status.OK, data, "", (), (), Metadata("r-1", "t-1"))
+
+    result = json.loads(msgspec.json.encode(result_of(envelope, version)))
+
+    whole = json.loads(msgspec.json.encode(envelope))
+    (content,) = result["content"]
+    assert (content["text"] == msgspec.json.encode(envelope).decode()) is as_text
+    assert (result.get("structuredContent") == whole) is is_structured
 
 
 @MODES

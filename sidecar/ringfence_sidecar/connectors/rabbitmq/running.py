@@ -61,7 +61,7 @@ class Runner:
 
     async def stream(self, on: Open, wanted: Wanted, context: Context) -> AsyncIterator[Outcome]:
         """Yield messages as they come, until the call's deadline."""
-        pieces = receiving.stream(on.session, self.leases, wanted, context, self.limits.prefetch)
+        pieces = receiving.stream(on.session, self.leases, wanted, context, self.limits.together)
         try:
             async for deliveries in pieces:
                 yield self._received(deliveries)
