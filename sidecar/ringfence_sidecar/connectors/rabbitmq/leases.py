@@ -67,7 +67,8 @@ class Leases:
     def __init__(
         self, most: int, on_expiry: Callable[[Lease], None], on_end: Callable[[Lease], None] = lambda _: None
     ) -> None:
-        self._most = most
+        self.most = most
+        """How many there may be."""
         self._on_expiry = on_expiry
         self._on_end = on_end
         self._held: dict[str, Lease] = {}
@@ -88,10 +89,10 @@ class Leases:
 
     def reserve(self, wanted: int) -> int:
         """Set room aside for up to so many, and return for how many. Raises LimitedError if there is none."""
-        room = min(wanted, self._most - len(self._held) - self._reserved)
+        room = min(wanted, self.most - len(self._held) - self._reserved)
         if room <= 0:
             raise LimitedError(
-                f"{self._most} messages are held or being received, which is the limit: ack or nack some first",
+                f"{self.most} messages are held or being received, which is the limit: ack or nack some first",
                 code="TooManyLeases",
             )
         self._reserved += room

@@ -55,6 +55,11 @@ class Runner:
             operations.DEAD_LETTERS_DROP.name: self._drop,
         }
 
+    def go_on_from(self, before: "Runner") -> None:
+        """Take over the leases of a Connector before, and the agent's own queues."""
+        self.leases, self.settler, self.subscriptions = before.leases, before.settler, before.subscriptions
+        self.leases.most = self.limits.leases
+
     async def run(self, on: Open, prepared: Prepared, context: Context) -> Outcome:
         """Do it. Raises what went wrong."""
         return await self._runs[prepared.operation.name](on, prepared.payload, context)

@@ -48,6 +48,11 @@ class Bound:
         )
         self._judge = Judge(self.permissions, self.defaults)
 
+    def go_on_with(self, pages: Pages) -> None:
+        """Take over the open results of a Connector before, which is permitted the same."""
+        pages.most, pages.seconds = self.pages.most, self.pages.seconds
+        self.pages = pages
+
     def judge(self, sql: str, *, rows: int) -> Verdict:
         """Return the verdict on a statement; a query answers one row more than `rows`, so that a cut shows."""
         return self._judge(sql, row_cap=rows)

@@ -173,7 +173,7 @@ async def test_channel_that_is_gone_loses_its_leases_and_no_others(bench: Bench,
     await bench.publish(name, 1, 2, 3)
     first, second = await bench.take(name, count=2)
     (other,) = await bench.take(name)
-    lease = bench.connector._leases.find(first["handle"], f"{AGENT.uid}/connector-uid-1")
+    lease = bench.connector.runner.leases.find(first["handle"], f"{AGENT.uid}/connector-uid-1")
 
     # An acknowledgement of nothing: the broker closes the channel for it.
     await lease.group.channel.basic_ack(9999, wait=False)

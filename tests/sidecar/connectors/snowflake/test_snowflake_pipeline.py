@@ -17,6 +17,7 @@ from tests.backends.snowflake_server import SnowflakeServer, running_snowflake
 from tests.backends.waiting import eventually
 from tests.sidecar.connectors.snowflake.bench import ALL, configuration
 from tests.sidecar.plugin.bed import Lines, call, serving
+from tests.sidecar.plugin.bed import configuration as everything
 
 pytestmark = pytest.mark.backend
 SUM = "SELECT SUM(id) AS s FROM people"
@@ -204,6 +205,33 @@ async def test_pages_are_read_on_where_their_result_is(served: tuple[Pipeline, L
     rest = await ask(pipeline, "query", handle=first.metadata.details["page"]["handle"])
 
     assert (rows(first), rows(rest)) == ([[1]], [[2]])
+
+
+async def test_an_open_result_outlives_a_change_of_limits_and_not_one_of_permissions(
+    served: tuple[Pipeline, Lines],
+    snowflake_server: SnowflakeServer,
+    other_account: SnowflakeServer,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    pipeline, _ = served
+    wider = three_places(snowflake_server, other_account, database, tmp_path)
+    wider = msgspec.structs.replace(wider, generation=2, limits={"rows": 50})
+    narrower = msgspec.structs.replace(wider, generation=3, permissions={**wider.permissions, "tables": []})
+    paged = {"sql": "SELECT id FROM people ORDER BY id", "paged": True, "limit": 1}
+    handles = []
+    for _ in range(2):
+        details = (await ask(pipeline, "query", **paged)).metadata.details
+        assert details is not None
+        handles.append(details["page"]["handle"])
+
+    await pipeline.apply(everything(wider, version="2"))
+    rest = await ask(pipeline, "query", handle=handles[0])
+    await pipeline.apply(everything(narrower, version="3"))
+    gone = await ask(pipeline, "query", handle=handles[1])
+
+    assert rows(rest) == [[2]]
+    assert gone.status is Status.NOT_FOUND
 
 
 async def test_a_stream_has_an_envelope_for_each_piece(served: tuple[Pipeline, Lines]) -> None:
