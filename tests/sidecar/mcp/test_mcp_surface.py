@@ -230,6 +230,7 @@ async def test_resources_tell_what_is_bound_and_the_schemas(tmp_path: Path, mode
 
     async with running(server), serving(tmp_path, store(server)) as bed, client_of(bed, mode) as client:
         uris = [resource.uri for resource in (await client.list_resources()).resources]
+        templates = (await client.list_resource_templates()).resource_templates
         bound = (await client.read_resource("ringfence://connectors")).contents[0]
         schema = (await client.read_resource("ringfence://schemas/envelope")).contents[0]
         published = (await bed.client.get("/v1/schemas/envelope")).json()
@@ -242,6 +243,7 @@ async def test_resources_tell_what_is_bound_and_the_schemas(tmp_path: Path, mode
         "ringfence://connectors",
         "ringfence://quota",
     ]
+    assert templates == []
     assert json.loads(bound.text) == {"store": ["get", "put", "append", "watch", "break"]}  # type: ignore[union-attr]
     assert json.loads(schema.text) == published  # type: ignore[union-attr]
     assert caught.value.code == {"legacy": -32002, "auto": -32602}[mode]

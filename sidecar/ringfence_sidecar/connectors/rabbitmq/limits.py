@@ -31,11 +31,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Messages that an agent may hold at once."""
     subscriptions: _Count = 16
     """Queues of its own that an agent may have made."""
-    subscription_seconds: Annotated[float, msgspec.Meta(ge=1, le=2_592_000)] = 3_600.0
-    """How long a queue of an agent's own stays when nobody receives from it."""
-    subscription_messages: Annotated[int, msgspec.Meta(ge=1)] = 10_000
-    """Messages that such a queue holds; the oldest go first."""
-    subscription_bytes: Annotated[int, msgspec.Meta(ge=1)] = 67_108_864
 
     @property
     def together(self) -> int:

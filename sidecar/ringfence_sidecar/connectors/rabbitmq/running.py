@@ -145,7 +145,7 @@ class Runner:
                 code="TooManySubscriptions",
                 retryable=False,
             )
-        made = await topology.subscribe(on.session, wanted, prefix, self.limits)
+        made = await topology.subscribe(on.session, wanted, prefix)
         self.subscriptions.add(queue)
         return Outcome(data=made, message=f"receive from {made.queue}")
 
