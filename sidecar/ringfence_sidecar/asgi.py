@@ -130,8 +130,8 @@ class Response:
         self._headers = list(headers)
         self.is_begun = False
 
-    async def whole(self, status: int, *parts: bytes, kind: bytes = JSON, headers: Headers = ()) -> None:
-        """Answer with a body, whose parts are never put together here."""
+    async def whole(self, status: int, *parts: bytes | memoryview, kind: bytes = JSON, headers: Headers = ()) -> None:
+        """Answer with a body in parts, which are not put together here."""
         size = sum(map(len, parts))
         fields = [*self._headers, *headers, (b"content-length", str(size).encode())]
         if size:

@@ -10,9 +10,9 @@ from ringfence_sidecar import __version__, schemas
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.correlation import IDEMPOTENCY_KEY, Correlation, correlate
-from ringfence_sidecar.envelope import Envelope, encode
+from ringfence_sidecar.envelope import Envelope, parts_of
 from ringfence_sidecar.errors import CallError, Status
-from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, UNSTRUCTURED, ProtocolError
+from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, STRUCTURED, UNSTRUCTURED, ProtocolError
 from ringfence_sidecar.mcp.resources import Resource, Resources
 from ringfence_sidecar.mcp.server import Asked, Server
 from ringfence_sidecar.mcp.tools import Run, Tool, Tools
@@ -137,17 +137,20 @@ def result_of(envelope: Envelope, version: str) -> dict[str, Any]:
 
     A large one is there only once: as what the client's revision of MCP has for it.
     """
-    encoded = encode(envelope)
-    result: dict[str, Any] = {"isError": envelope.status not in (Status.OK, Status.PARTIAL)}
-    is_small = len(encoded) <= MOST_BYTES_TWICE
-    if is_small or version in UNSTRUCTURED:
-        text = encoded.decode()
-    else:
-        text = f"The envelope has {len(encoded)} bytes, and is in structuredContent only."
-    result["content"] = [{"type": "text", "text": text}]
-    if is_small or version not in UNSTRUCTURED:
-        result["structuredContent"] = msgspec.Raw(encoded)
-    return result
+    parts = parts_of(envelope)
+    size = sum(map(len, parts))
+    is_served = envelope.status in (Status.OK, Status.PARTIAL)
+    if size <= MOST_BYTES_TWICE:
+        whole = b"".join(parts)
+        return {"content": _content(whole.decode()), STRUCTURED: msgspec.Raw(whole), "isError": not is_served}
+    if version in UNSTRUCTURED:
+        return {"content": _content(b"".join(parts).decode()), "isError": not is_served}
+    said = f"The envelope has {size} bytes, and is in {STRUCTURED} only."
+    return {"content": _content(said), STRUCTURED: parts, "isError": not is_served}
+
+
+def _content(said: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": said}]
 
 
 def _number(meta: Mapping[str, Any], name: str) -> float | None:

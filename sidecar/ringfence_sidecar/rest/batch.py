@@ -8,14 +8,13 @@ import msgspec
 
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.correlation import Correlation
-from ringfence_sidecar.envelope import Envelope, Metadata, Problem, encode
+from ringfence_sidecar.envelope import Envelope, Metadata, Parts, Problem, around, parts_of
 from ringfence_sidecar.errors import CallError, LimitedError, Status
 
 MOST_CALLS: Final = 100
 MOST_AT_ONCE: Final = 16
 MOST_BYTES: Final = 33_554_432
 """Once the answers have so many, no further call is begun."""
-_NO_DATA = b'"data":null'
 _SERVED = (Status.OK, Status.PARTIAL)
 
 
@@ -38,7 +37,7 @@ class Batch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 
 class BatchResult(msgspec.Struct, frozen=True, rename="camel"):
-    """The envelope of each call, in the order of the calls."""
+    """The envelope of each call, in the order of the calls; what is answered is never there as a whole."""
 
     items: tuple[Envelope, ...]
 
@@ -53,22 +52,22 @@ class Serves(Protocol):
         """Answer a call that is not served."""
 
 
-async def run_batch(batch: Batch, said: Correlation, service: Serves) -> tuple[bytes, ...]:
+async def run_batch(batch: Batch, said: Correlation, service: Serves) -> Parts:
     """Return an envelope of envelopes, as JSON in parts: `partial` if any call was not served.
 
-    Its errors are theirs, each with its call's index. Each envelope is there once, and not once more in the whole.
+    Its errors are theirs, each with its call's index.
     """
     begun = time.perf_counter()
     places = asyncio.Semaphore(batch.concurrency)
-    items = [b""] * len(batch.calls)
+    items: list[Parts] = [()] * len(batch.calls)
     errors: dict[int, tuple[Problem, ...]] = {}
 
     async def one(index: int, wanted: BatchCall) -> None:
         call = _call_of(index, wanted, said)
         async with places:
-            is_full = sum(map(len, items)) >= MOST_BYTES
+            is_full = sum(len(part) for parts in items for part in parts) >= MOST_BYTES
             envelope = await (service.refuse(call, _full()) if is_full else service.run(call))
-            items[index] = encode(envelope)
+            items[index] = parts_of(envelope)
         if envelope.status not in _SERVED:
             errors[index] = tuple(msgspec.structs.replace(error, index=index) for error in envelope.errors)
 
@@ -80,15 +79,9 @@ async def run_batch(batch: Batch, said: Correlation, service: Serves) -> tuple[b
     took = round((time.perf_counter() - begun) * 1000, 3)
     metadata = Metadata(said.request_id, said.trace.trace_id, duration_ms=took)
     all_errors = tuple(error for _, mine in sorted(errors.items()) for error in mine)
-    return _whole(Envelope(status, None, message, all_errors, (), metadata), items)
-
-
-def _whole(envelope: Envelope, items: list[bytes]) -> tuple[bytes, ...]:
-    """Return the parts of the envelope with a BatchResult for its data."""
-    before, _, after = encode(envelope).partition(_NO_DATA)
     first, *others = items
-    parts = [part for item in others for part in (b",", item)]
-    return (before + b'"data":{"items":[', first, *parts, b"]}" + after)
+    data = (b'{"items":[', *first, *(part for item in others for part in (b",", *item)), b"]}")
+    return around(Envelope(status, None, message, all_errors, (), metadata), *data)
 
 
 def _full() -> LimitedError:

@@ -14,6 +14,7 @@ from mcp.client.client import Client
 
 from ringfence_sidecar.envelope import Envelope, Metadata
 from ringfence_sidecar.errors import Status
+from ringfence_sidecar.mcp.protocol import encode_result
 from ringfence_sidecar.mcp.surface import result_of
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
@@ -61,7 +62,7 @@ def test_a_large_answer_is_there_once_as_the_revision_has_it(
     data = msgspec.Raw(b'"' + b"x" * size + b'"')
     envelope = Envelope(Status.OK, data, "", (), (), Metadata("r-1", "t-1"))
 
-    result = json.loads(msgspec.json.encode(result_of(envelope, version)))
+    result = json.loads(b"".join(encode_result(1, result_of(envelope, version))))["result"]
 
     whole = json.loads(msgspec.json.encode(envelope))
     (content,) = result["content"]
