@@ -12,10 +12,16 @@ from ringfence_sidecar.configuration import Configuration
 from ringfence_sidecar.connectors.snowflake.session import Statement
 from tests.sidecar.connectors.snowflake.bench import AGENT, Bench, configuration, context
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, pytest.mark.timeout(400)]
 MOST_MIB = 40
 MILLION = "FROM TABLE(GENERATOR(ROWCOUNT => 1000000))"
-LIMITS = {"rows": 1_000_000, "bytes": 10_000_000}
+SECONDS = 300
+LIMITS = {
+    "rows": 1_000_000,
+    "bytes": 10_000_000,
+    "timeoutSeconds": SECONDS,
+    "statementTimeoutSeconds": SECONDS,
+}
 SURFACES = pytest.mark.parametrize("surface", ["rest", "mcp"])
 
 
@@ -56,13 +62,14 @@ async def read(made: Configuration, directory: Path, surface: str, sql: str) -> 
 
 
 @pytest.fixture
-def made(bench: Bench, database: str, tmp_path: Path) -> Configuration:
+def made(bench: Bench, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configuration:
+    monkeypatch.setattr("bench.sidecar.client._SECONDS", SECONDS)
     connector = configuration(bench.server.port, database, tmp_path, limits=LIMITS)
     return Configuration(version="1", agent=AGENT, connectors=(connector,))
 
 
 async def create(bench: Bench, sql: str) -> None:
-    (await bench.session.run(Statement(sql=sql, timeout_seconds=60), context(60))).close()
+    (await bench.session.run(Statement(sql=sql, timeout_seconds=SECONDS), context(SECONDS))).close()
 
 
 @SURFACES
