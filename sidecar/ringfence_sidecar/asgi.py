@@ -130,14 +130,17 @@ class Response:
         self._headers = list(headers)
         self.is_begun = False
 
-    async def whole(self, status: int, body: bytes = b"", *, kind: bytes = JSON, headers: Headers = ()) -> None:
-        """Answer with `body`."""
-        fields = [*self._headers, *headers, (b"content-length", str(len(body)).encode())]
-        if body:
+    async def whole(self, status: int, *parts: bytes | memoryview, kind: bytes = JSON, headers: Headers = ()) -> None:
+        """Answer with a body in parts, which are not put together here."""
+        size = sum(map(len, parts))
+        fields = [*self._headers, *headers, (b"content-length", str(size).encode())]
+        if size:
             fields.append((b"content-type", kind))
         self.is_begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
-        await self._send({"type": "http.response.body", "body": body})
+        for part in parts[:-1]:
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        await self._send({"type": "http.response.body", "body": parts[-1] if parts else b""})
 
     async def event(self, data: bytes, *, name: bytes = b"message") -> None:
         """Send one event, and the head of the stream before the first; `data` is one line."""

@@ -78,6 +78,11 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     metadata: Metadata
 
 
+Parts = tuple[bytes | memoryview, ...]
+"""JSON that is put together only on its way out."""
+LARGE_BYTES = 262_144
+"""Data that is larger is not copied to make the envelope."""
+_NO_DATA = b'"data":null'
 _ENCODER = msgspec.json.Encoder()
 _OF_A_LIMIT = ("quota", "resource", "limit", "used", "window", "scope")
 
@@ -85,6 +90,20 @@ _OF_A_LIMIT = ("quota", "resource", "limit", "used", "window", "scope")
 def encode(envelope: Envelope) -> bytes:
     """Return the envelope as JSON; data that is encoded already is copied in."""
     return _ENCODER.encode(envelope)
+
+
+def parts_of(envelope: Envelope) -> Parts:
+    """Return the same; large data is a part of its own, of which there is no copy."""
+    if not isinstance(envelope.data, msgspec.Raw) or (data := memoryview(envelope.data)).nbytes < LARGE_BYTES:
+        return (encode(envelope),)
+    return around(envelope, data)
+
+
+def around(envelope: Envelope, *data: bytes | memoryview) -> Parts:
+    """Return the envelope as JSON with such data, in parts, instead of its own."""
+    # Nothing that anybody has written comes before the data.
+    before, _, after = encode(msgspec.structs.replace(envelope, data=None)).partition(_NO_DATA)
+    return (before + b'"data":', *data, after)
 
 
 def problem_of(error: CallError, *, index: int | None = None) -> Problem:

@@ -1,6 +1,6 @@
 """The caches that the configuration in force asks for: answers for the pipeline, values for the agent."""
 
-from collections.abc import Iterable
+import asyncio
 
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.port import Fetched, Load
@@ -13,15 +13,15 @@ from ringfence_sidecar.errors import NotConfiguredError
 
 
 class Kept:
-    """An `AnswerCache`, made anew when what it is made from changes; a changed connector alone keeps it."""
+    """An `AnswerCache`, and the agent's values. Each is made anew when what it is made from changes, and only then."""
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = room or Room()
-        self._made_from: object = None
-        self._values_from: object = None
+        self._made_from: dict[str, object] = {}
         self._shared: Shared | None = None
         self._answers: Answers | None = None
         self._values: Values | None = None
+        self._retiring: dict[asyncio.Task[None], Answers] = {}
 
     @property
     def is_reachable(self) -> bool | None:
@@ -41,27 +41,21 @@ class Kept:
         return self._values
 
     async def apply(self, configuration: Configuration) -> None:
-        """Keep things as a configuration says, from now on."""
-        agent = configuration.agent
+        """Keep things as a configuration says, from now on; whoever waits for an answer still gets it."""
+        agent, place = configuration.agent, (configuration.agent.namespace, configuration.redis)
         self._room.apply(configuration.limits)
-        wanted = (agent.namespace, agent.uid, configuration.redis, configuration.local_cache, configuration.values)
-        if wanted == self._made_from:
-            if self._answers is not None:
-                self._answers.give_way()
-            return
-        values_from = (agent.namespace, agent.uid, configuration.redis, configuration.values)
-        if values_from != self._values_from:
+        shared, answers = self._shared, self._answers
+        if self._changes("shared", place) or shared is None:
+            shared = Shared(configuration.redis)
+        if self._changes("answers", (place, configuration.local_cache)) or answers is None:
+            answers = Answers(agent.namespace, shared, local=configuration.local_cache, room=self._room)
+        if self._changes("values", (place, agent.uid, configuration.values)):
             self._room.clear()
-            self._values_from = values_from
-        before = self._answers, self._shared
-        self._shared = Shared(configuration.redis)
-        self._answers = answers = Answers(
-            agent.namespace, self._shared, local=configuration.local_cache, room=self._room
-        )
-        self._room.keeps_answers(0)
-        self._values = Values(agent, self._shared, configuration.values, room=self._room, give_way=answers.give_way)
-        self._made_from = wanted
-        await _close(before)
+            self._values = Values(agent, shared, configuration.values, room=self._room, give_way=self._give_way)
+        if self._answers is not None and self._answers is not answers:
+            self._retire(self._answers, self._shared if self._shared is not shared else None)
+        self._shared, self._answers = shared, answers
+        self._give_way()
 
     async def fetch(
         self,
@@ -83,15 +77,34 @@ class Kept:
         return await self._answers.invalidate(connector, tags) if self._answers else ()
 
     async def close(self) -> None:
-        """Let go of Redis."""
+        """Let go of Redis; whoever still waits for an answer gets none."""
         await self._room.close()
-        await _close((self._answers, self._shared))
+        for answers in (*self._retiring.values(), *filter(None, (self._answers,))):
+            await answers.close()
+        await asyncio.gather(*self._retiring)
+        if self._shared is not None:
+            await self._shared.close()
+
+    def _changes(self, part: str, made_from: object) -> bool:
+        before, self._made_from[part] = self._made_from.get(part), made_from
+        return before != made_from
+
+    def _give_way(self) -> None:
+        """Have answers take up no more than values leave them."""
+        if self._answers is not None:
+            self._answers.give_way()
+
+    def _retire(self, answers: Answers, shared: Shared | None) -> None:
+        answers.retire()
+        task = asyncio.create_task(_end(answers, shared))
+        self._retiring[task] = answers
+        task.add_done_callback(self._retiring.pop)
 
 
-async def _close(made: Iterable[Answers | Shared | None]) -> None:
-    for each in made:
-        if each is not None:
-            await each.close()
+async def _end(answers: Answers, shared: Shared | None) -> None:
+    await answers.landed()
+    if shared is not None:
+        await shared.close()
 
 
 def _not_configured() -> NotConfiguredError:

@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence_sidecar.asgi import Headers, HttpError, Response
 from ringfence_sidecar.correlation import Correlation
-from ringfence_sidecar.envelope import Envelope, Metadata, Notice, Problem, encode
+from ringfence_sidecar.envelope import Envelope, Metadata, Notice, Problem, parts_of
 from ringfence_sidecar.errors import Status
 
 KIND: Final = b"application/problem+json"
@@ -101,7 +101,7 @@ def document(envelope: Envelope, *, status: int | None = None) -> Document:
 async def answer(response: Response, envelope: Envelope) -> None:
     """Answer with the envelope if the call was served, else with its problem document."""
     if envelope.status in (Status.OK, Status.PARTIAL):
-        await response.whole(200, encode(envelope))
+        await response.whole(200, *parts_of(envelope))
     else:
         await refuse(response, document(envelope))
 

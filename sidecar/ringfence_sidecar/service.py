@@ -66,7 +66,7 @@ class Service:
         try:
             warnings = self._payloads.check(call)
         except CallError as error:
-            return await self._refuse(call, error)
+            return await self.refuse(call, error)
         return warned(await self._pipeline.run(call), warnings)
 
     async def run_own(self, call: Call) -> Envelope:
@@ -78,14 +78,16 @@ class Service:
         try:
             warnings = self._payloads.check(call)
         except CallError as error:
-            yield await self._refuse(call, error)
+            yield await self.refuse(call, error)
             return
         async with aclosing(self._pipeline.stream(call)) as pieces:
             async for piece in pieces:
                 yield warned(piece, warnings)
                 warnings = ()
 
-    async def _refuse(self, call: Call, error: CallError) -> Envelope:
+    async def refuse(self, call: Call, error: CallError) -> Envelope:
+        """Answer a call that is not served, and audit it."""
+
         async def serve() -> Envelope:
             return failed(error, _metadata(call))
 

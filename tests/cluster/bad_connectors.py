@@ -16,6 +16,7 @@ ROUTINE = "write the whole name, such as SALES.PUBLIC.MARGIN, or one name of Sno
 QUEUE = "write a name, with * at the end of one of its parts"
 SOME_METHOD = "write exactly one of keyPair, password, oauthClientCredentials, programmaticAccessToken, workloadIdentity"
 SECRET = "write secretName, the Secret that holds what the method needs"
+HELD = "a sidecar holds it in memory as a whole: write at most 32Mi"
 LEASE = "a broker ends channels that hold a message for long: write at most 25m"
 
 
@@ -127,6 +128,8 @@ PERMITTED = (
 LIMITS = (
     Bad("no rows", _snow(limits={"rows": 0}), "spec.snowflake.limits.rows", "should be greater than or equal to 1"),
     Bad("no bytes", _snow(limits={"bytes": "0"}), "spec.snowflake.limits.bytes", "write a quantity above zero"),
+    Bad("answer beyond all memory", _snow(limits={"bytes": "33Mi"}), "spec.snowflake.limits.bytes", HELD),
+    Bad("message beyond all memory", _mq(limits={"messageSize": "1Gi"}), "spec.rabbitmq.limits.messageSize", HELD),
     Bad("statement without an end", _snow(limits={"statementTimeout": "0s"}), "spec.snowflake.limits.statementTimeout", "write a duration above zero"),
     Bad("no call at a time", _snow(limits={"concurrency": 0}), "spec.snowflake.limits.concurrency", "should be greater than or equal to 1"),
     Bad("lease for too long", _mq(limits={"lease": "1h", "maxLease": "1h"}), "spec.rabbitmq.limits.lease", LEASE),

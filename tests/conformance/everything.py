@@ -11,13 +11,14 @@ from typing import Any
 from ringfence_sidecar.guard import Guard
 from ringfence_sidecar.mcp.endpoint import Endpoint
 from ringfence_sidecar.mcp.protocol import MISSING_CAPABILITY, ProtocolError
-from ringfence_sidecar.mcp.resources import Resource, Resources, Template
+from ringfence_sidecar.mcp.resources import Resource, Resources
 from ringfence_sidecar.mcp.server import Asked, Era, Method, Server
 from ringfence_sidecar.mcp.tools import Tool, Tools
 from ringfence_sidecar.serving import listen, server_of
 from tests.conformance.inputs import INPUT_TOOLS
 from tests.conformance.media import JSON_SCHEMA, PNG_BYTES, WAV, image, resource, text
 from tests.conformance.prompts import add_prompts
+from tests.conformance.templates import add_templates
 
 Answer = Callable[[Asked, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -27,6 +28,7 @@ def build() -> Server:
     server = Server("everything", "1.0.0")
     tools, resources = Tools(server), Resources(server)
     add_prompts(server)
+    add_templates(server)
     server.offer("resources", listChanged=True, subscribe=True)
     server.offer("logging")
     server.offer("completions")
@@ -39,8 +41,7 @@ def build() -> Server:
             _resource("test://static-text", "text/plain", "This is the content of the static text resource."),
             _resource("test://static-binary", "image/png", PNG_BYTES),
             _resource("test://watched-resource", "text/plain", "Nothing happens here."),
-        ),
-        (Template({"uriTemplate": "test://template/{id}/data", "name": "data", "description": "By id."}, _find),),
+        )
     )
     tools.replace(_tools(server))
     return server
@@ -124,13 +125,6 @@ async def _nothing(_: Asked) -> dict[str, Any]:
 
 async def _complete(_: Asked) -> dict[str, Any]:
     return {"completion": {"values": ["paris", "park", "party"], "total": 3, "hasMore": False}}
-
-
-async def _find(uri: str) -> tuple[str, str] | None:
-    name = uri.removeprefix("test://template/").removesuffix("/data")
-    if uri != f"test://template/{name}/data":
-        return None
-    return "application/json", f'{{"id":"{name}","templateTest":true,"data":"Data for ID: {name}"}}'
 
 
 def _resource(uri: str, kind: str, content: str | bytes) -> Resource:

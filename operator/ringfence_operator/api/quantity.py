@@ -106,3 +106,12 @@ _FINITE = Rule(
 
 Cores = Annotated[Quantity, _above_zero("500m or 2"), _FINITE]
 Bytes = Annotated[Quantity, _above_zero("512Mi or 10Gi"), _FINITE]
+Held = Annotated[
+    Quantity,
+    _above_zero("1Mi or 10Mi"),
+    Rule(
+        "!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('32Mi')) <= 0",
+        "a sidecar holds it in memory as a whole: write at most 32Mi",
+    ),
+]
+"""Bytes that have room in a sidecar."""

@@ -10,7 +10,7 @@ from ringfence_operator.api.connector_endpoint import ENDPOINTS, NAMED, Endpoint
 from ringfence_operator.api.connector_limits import Concurrency, HealthCheck, Limits
 from ringfence_operator.api.duration import Duration
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.quantity import Bytes
+from ringfence_operator.api.quantity import Held
 from ringfence_operator.api.rule import ListMap, Rule
 
 
@@ -104,8 +104,8 @@ class RabbitMQLimits(Limits):
     prefetch: Annotated[int, Field(ge=1, le=1000)] = 32
     """How many messages one receive may hold back for its agent."""
 
-    message_size: Bytes = "1Mi"
-    """The largest message."""
+    message_size: Held = "1Mi"
+    """The largest message that is published or shown. One receive brings as many as have 32Mi if all are as large."""
 
     lease: Lease = 60
     """How long a received message is the agent's before it goes back to the queue, where the call does not say."""

@@ -11,7 +11,7 @@ from ringfence_operator.api.connector_limits import Cache, Concurrency, HealthCh
 from ringfence_operator.api.domain import DomainName
 from ringfence_operator.api.duration import Duration
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.quantity import Bytes
+from ringfence_operator.api.quantity import Held
 from ringfence_operator.api.rule import Rule
 
 Identifier = Annotated[
@@ -112,8 +112,8 @@ class SnowflakeLimits(Limits):
     rows: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     """The most rows that an answer may have; what is cut is told."""
 
-    bytes: Bytes = "10Mi"
-    """The most bytes that an answer may have; what is cut is told."""
+    bytes: Held = "10Mi"
+    """The most bytes that an answer may have, that of a batch as a whole; what is cut is told."""
 
     statement_timeout: Duration = 60
     """How long a statement may run in the warehouse."""

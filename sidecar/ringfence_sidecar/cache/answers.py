@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ringfence_sidecar.cache.entry import Entry, Generations, Lives, decode, encode
 from ringfence_sidecar.cache.flights import Flights
-from ringfence_sidecar.cache.keys import digest, entry_key, lease_key, tag_key
+from ringfence_sidecar.cache.keys import digest, entry_key, lease_key, tag_key, whole_key
 from ringfence_sidecar.cache.local import LocalCache
 from ringfence_sidecar.cache.port import Fetched, Load
 from ringfence_sidecar.cache.room import Room
@@ -50,6 +50,7 @@ class Answers:
         self._most_bytes = local.max_bytes
         self._room = room or Room()
         self._flights: Flights[Entry] = Flights()
+        self._whole = whole_key(shared.prefix, _SCOPE)
         self.statistics = ByConnector()
 
     @property
@@ -66,6 +67,15 @@ class Answers:
         """Cancel what is under way."""
         await self._flights.close()
 
+    def retire(self) -> None:
+        """Keep nothing here from now on: what is under way is answered, and takes up no room."""
+        self._room, self._most_bytes = Room(), 0
+        self._local.clear()
+
+    async def landed(self) -> None:
+        """Return once nothing is under way."""
+        await self._flights.landed()
+
     async def fetch(
         self,
         connector: str,
@@ -81,7 +91,7 @@ class Answers:
         if lives.ttl <= 0:
             return Fetched((await load())[0], CacheInfo())
         self._shared.begin_call()
-        keys = self._counters(tags)
+        keys = (*self._counters(tags), self._whole)
         name = digest(self._namespace, connector, *material)
         question = _Question(name, connector, keys, lives, policy.max_entry_bytes, load)
         if refresh:
@@ -95,7 +105,7 @@ class Answers:
         self._shared.begin_call()
         self.statistics[connector].invalidations += 1
         with suppress(StoreAwayError):
-            await self._generations.raise_all(self._counters(tags))
+            await self._generations.raise_all(self._counters(tags), whole=self._whole)
         return self._shared.warnings()
 
     def _counters(self, tags: frozenset[str]) -> tuple[str, ...]:

@@ -51,15 +51,20 @@ class Flights(Generic[T]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def landed(self) -> None:
+        """Return once nothing is under way."""
+        while self._flights:
+            await asyncio.wait([flight.task for flight in self._flights.values()])
+
     def _begin(self, name: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> _Flight[T]:
         flight = _Flight(asyncio.create_task(ask()))
         self._flights[name] = flight
 
-        def landed(_: Awaitable[T]) -> None:
+        def forget(_: Awaitable[T]) -> None:
             if self._flights.get(name) is flight:
                 del self._flights[name]
 
-        flight.task.add_done_callback(landed)
+        flight.task.add_done_callback(forget)
         return flight
 
     async def _wait(self, flight: _Flight[T]) -> T:

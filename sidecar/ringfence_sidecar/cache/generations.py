@@ -27,10 +27,15 @@ class TagGenerations:
         self._store = store
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
         """Generation, and the monotonic time at which Redis was asked for it."""
-        self._owed: set[str] = set()
-        """Tags that were raised here while Redis was away."""
+        self._owed: dict[str, str] = {}
+        """Tags that were raised here while Redis was away, each with the one that may be raised in its place."""
         self._raised: OrderedDict[str, float] = OrderedDict()
         """When a tag was last raised here: what Redis said before that is no news."""
+
+    @property
+    def owed(self) -> int:
+        """How many tags Redis has yet to be told of."""
+        return len(self._owed)
 
     def trusted(self, keys: Sequence[str]) -> Generations | None:
         """Return the generations if all of them are certain enough, without asking anybody."""
@@ -57,6 +62,9 @@ class TagGenerations:
         missing = [key for key, value in zip(keys, said, strict=True) if value is None]
         if missing and self._store is not None:
             for key in missing:
+                # Where none can begin, no write is seen any more: nothing that was made here before is worth anything.
+                self._known.pop(key, None)
+            for key in missing:
                 await self._store.begin(key, str(_random()).encode(), seconds=_LIFE_SECONDS)
             asked, said = monotonic(), await self._store.read(keys)
         if any(value is None for value in said):
@@ -64,25 +72,27 @@ class TagGenerations:
         return tuple(self._learn(key, int(value or 0), asked) for key, value in zip(keys, said, strict=True))
 
     def _learn(self, key: str, generation: int, asked: float) -> int:
-        if 0.0 < asked < self._raised.get(key, 0.0):
-            return generation
+        if asked > 0.0 and (key in self._owed or asked < self._raised.get(key, 0.0)):
+            # Redis has said that before it knew of what was raised here.
+            return self.local((key,))[0]
         self._known[key] = (generation, asked)
         self._known.move_to_end(key)
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         return generation
 
-    async def raise_all(self, keys: Sequence[str]) -> None:
+    async def raise_all(self, keys: Sequence[str], *, whole: str) -> None:
         """Make worthless what was made from any of `keys` before now, here at once and everywhere by one round trip.
 
-        Raises StoreAwayError; it is made good once Redis is back.
+        Raises StoreAwayError; it is made good once Redis is back. If that is more than can be remembered, it is made
+        good by raising `whole`, which all that was made from any of the keys was made from besides.
         """
         for key in keys:
             self._learn(key, _random(), 0.0)
         if self._store is None:
             return
-        self._owed.update(keys)
-        await self._pay(keys)
+        self._owe(keys, whole)
+        await self._pay([key for key in (*keys, whole) if key in self._owed])
 
     async def settle(self) -> None:
         """Do what is owed to Redis since it was away. Raises StoreAwayError."""
@@ -90,11 +100,20 @@ class TagGenerations:
         for start in range(0, len(owed), _BATCH):
             await self._pay(owed[start : start + _BATCH])
 
+    def _owe(self, keys: Sequence[str], whole: str) -> None:
+        if whole in self._owed:
+            return
+        self._owed.update(dict.fromkeys(keys, whole))
+        if len(self._owed) > _MOST:
+            self._owed = {key: each for key, each in self._owed.items() if each != whole}
+            self._owed[whole] = whole
+            self._learn(whole, _random(), 0.0)
+
     async def _pay(self, keys: Sequence[str]) -> None:
         if self._store is not None:
             await self._store.run(BUMP, keys, _LIFE_SECONDS, *(_random() for _ in keys))
-            self._owed.difference_update(keys)
             for key in keys:
+                self._owed.pop(key, None)
                 self._known.pop(key, None)
                 self._raised[key] = monotonic()
                 self._raised.move_to_end(key)

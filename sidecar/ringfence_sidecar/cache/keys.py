@@ -25,6 +25,11 @@ def lease_key(prefix: str, name: str) -> str:
     return f"{prefix}l:{name}"
 
 
+def whole_key(prefix: str, scope: str) -> str:
+    """Return the key of the generation counter that all entries of a scope have."""
+    return f"{prefix}g:{digest(scope)}"
+
+
 def tag_key(prefix: str, scope: str, tag: str) -> str:
     """Return the key of a tag's generation counter."""
     return f"{prefix}g:{digest(scope, tag)}"

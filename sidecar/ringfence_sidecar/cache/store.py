@@ -30,12 +30,20 @@ _SENTINEL, _CLUSTER = "redis+sentinel", "redis+cluster"
 
 BUMP = """
 for i, key in ipairs(KEYS) do
-  if redis.call('EXISTS', key) == 1 then redis.call('INCR', key) else redis.call('SET', key, ARGV[i + 1]) end
-  redis.call('EXPIRE', key, ARGV[1])
+  local command = redis.call('EXISTS', key) == 1 and {'INCR', key} or {'SET', key, ARGV[i + 1]}
+  local done = redis.pcall(unpack(command))
+  if type(done) == 'table' and done.err then
+    redis.call('DEL', key)
+  else
+    redis.call('EXPIRE', key, ARGV[1])
+  end
 end
 return #KEYS
 """
-"""Raises each tag's generation; one that is missing begins at random, so that a lost one never revives an entry."""
+"""Raises each tag's generation; one that is missing begins at random, so that a lost one never revives an entry.
+
+A Redis without memory writes nothing, and deletes: then the counter goes, which is as good.
+"""
 
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
@@ -43,6 +51,10 @@ RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIR
 
 class StoreAwayError(Exception):
     """Redis does not answer, or not in time."""
+
+
+class StoreFullError(StoreAwayError):
+    """Redis answers, and has no memory left to keep anything in."""
 
 
 class _Patience:
@@ -119,6 +131,8 @@ class Store:
         asking = asyncio.ensure_future(question())
         try:
             return await self._answer(asking, patience.left)
+        except _full_error() as error:
+            raise StoreFullError("Redis has no memory left") from error
         except (TimeoutError, OSError, _redis_errors()) as error:
             self._away()
             raise StoreAwayError(f"Redis does not answer: {type(error).__name__}") from error
@@ -205,6 +219,12 @@ def _sentinel(netloc: str, name: str, common: dict[str, Any]) -> list[Any]:
 def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
     found = [part.rpartition(":") if ":" in part else (part, ":", str(port)) for part in netloc.split(",")]
     return [(host, int(number)) for host, _, number in found]
+
+
+def _full_error() -> type[Exception]:
+    from redis.exceptions import OutOfMemoryError  # noqa: PLC0415 - only where there is a Redis
+
+    return OutOfMemoryError
 
 
 def _redis_errors() -> type[Exception]:

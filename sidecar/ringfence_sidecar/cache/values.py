@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import msgspec
 
 from ringfence_sidecar.cache.entry import Generations
-from ringfence_sidecar.cache.keys import digest, entry_key, tag_key
+from ringfence_sidecar.cache.keys import digest, entry_key, tag_key, whole_key
 from ringfence_sidecar.cache.local import LocalCache
 from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache.shared import Shared
-from ringfence_sidecar.cache.store import Store, StoreAwayError
+from ringfence_sidecar.cache.store import Store, StoreAwayError, StoreFullError
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.configuration import Values as Settings
 from ringfence_sidecar.envelope import CacheInfo, Notice
-from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError, UnknownError
+from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError, UnavailableError, UnknownError
 
 MOST_KEY_CHARACTERS = 512
 MOST_TAGS = 32
@@ -30,7 +30,10 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     expires: float
     """Wall-clock seconds."""
     tags: tuple[str, ...]
-    """Keys of the counters, the value's own first: each `set` raises that, so that no pod serves what was before."""
+    """Keys of the counters, the value's own first: each `set` raises that, so that no pod serves what was before.
+
+    The last one is that of all values of its owner.
+    """
     generations: Generations
 
 
@@ -66,6 +69,7 @@ class Values:
         self._settings = settings
         self._owner = f"shared/{settings.shared_as}" if settings.shared_as else f"agent/{agent.uid}"
         self._scope = digest(agent.namespace, self._owner)
+        self._whole = whole_key(shared.prefix, self._scope)
         self._room = room or Room()
         self._give_way = give_way
         """Has answers take up no more than values leave them."""
@@ -88,7 +92,8 @@ class Values:
     ) -> tuple[Notice, ...]:
         """Keep `body`, which is JSON.
 
-        Raises InvalidArgumentsError if it or a tag is too long, LimitedError if a quota has no room for it.
+        Raises InvalidArgumentsError if it or a tag is too long, LimitedError if a quota has no room for it,
+        UnavailableError if Redis has none.
         """
         name = self._name(key)
         seconds = self._seconds(ttl_seconds)
@@ -96,16 +101,22 @@ class Values:
             raise InvalidArgumentsError(
                 f"the value has {len(body)} bytes: keep at most {self._settings.max_bytes}", field="value"
             )
-        counters = (tag_key(self._shared.prefix, self._scope, f"key/{name}"), *self._counters(tags))
+        own, mine = self._own(name), self._counters(tags)
+        counters = (own, *mine, self._whole)
         self._shared.begin_call()
         now, generations = time.time(), self._shared.generations
-        warnings = self._room.put(name, len(body), expires=now + seconds, tags=counters[1:])
+        warnings = self._room.put(name, len(body), expires=now + seconds, tags=mine)
         self._give_way()
         try:
-            await generations.raise_all(counters[:1])
+            await generations.raise_all((own,), whole=self._whole)
             kept = _Kept(body, now, now + seconds, counters, await generations.current(counters))
             if self._shared.store is not None:
                 await self._shared.store.keep(self._place(name), _ENCODER.encode(kept), seconds=seconds)
+        except StoreFullError:
+            self._forget(name)
+            raise UnavailableError(
+                "the cache has no memory left, so the value is not kept: set it again later", code="CacheFull"
+            ) from None
         except StoreAwayError:
             kept = _Kept(body, now, now + seconds, counters, generations.local(counters))
         self._local.put(name, kept, size=len(body), seconds=seconds)
@@ -115,10 +126,9 @@ class Values:
         """Forget the value, if it is there."""
         name = self._name(key)
         self._shared.begin_call()
-        self._local.drop(name)
-        self._room.drop(name)
+        self._forget(name)
         with suppress(StoreAwayError):  # then its own counter is owed, and it is worthless once Redis is back
-            await self._shared.generations.raise_all([tag_key(self._shared.prefix, self._scope, f"key/{name}")])
+            await self._shared.generations.raise_all((self._own(name),), whole=self._whole)
             if self._shared.store is not None:
                 await self._shared.store.drop([self._place(name)])
         return self._shared.warnings()
@@ -129,8 +139,12 @@ class Values:
         self._room.drop_tagged(counters[0])
         self._shared.begin_call()
         with suppress(StoreAwayError):  # then it is owed
-            await self._shared.generations.raise_all(counters)
+            await self._shared.generations.raise_all(counters, whole=self._whole)
         return self._shared.warnings()
+
+    def _forget(self, name: str) -> None:
+        self._local.drop(name)
+        self._room.drop(name)
 
     async def _find(self, name: str) -> tuple[_Kept | None, str]:
         generations, store = self._shared.generations, self._shared.store
@@ -164,6 +178,9 @@ class Values:
 
     def _place(self, name: str) -> str:
         return entry_key(self._shared.prefix, f"v:{name}")
+
+    def _own(self, name: str) -> str:
+        return tag_key(self._shared.prefix, self._scope, f"key/{name}")
 
     def _counters(self, tags: tuple[str, ...]) -> tuple[str, ...]:
         if len(tags) > MOST_TAGS or any(not 0 < len(tag) <= MOST_TAG_CHARACTERS for tag in tags):

@@ -167,7 +167,15 @@ class Connector(ABC, Generic[S]):
     def is_busy(self, session: S) -> bool:  # noqa: ARG002 - a kind may know better
         """Return True while something lives on a shared session that a later call ends, such as a lease.
 
-        A session that is replaced (its credentials have changed) is kept open for so long, within a bound.
+        A session that is replaced (its credentials have changed, or `take_over`) is kept open for so long, within a
+        bound.
+        """
+        return False
+
+    def take_over(self, before: "Connector[S]") -> bool:  # noqa: ARG002 - a kind may know better
+        """Go on with what calls at the one before have begun, such as leases; return whether there is such a thing.
+
+        It is asked once, before the first call, and only where nothing but limits, cache and health check differs.
         """
         return False
 

@@ -23,10 +23,10 @@ class Exchange:
         if self.can_stream:
             await self.response.event(encode_notification(method, params))
 
-    async def reply(self, message: bytes, *, status: int = 200) -> None:
+    async def reply(self, *parts: bytes | memoryview, status: int = 200) -> None:
         """Send the answer; its status counts unless a stream has begun."""
         if self.response.is_begun:
-            await self.response.event(message)
+            await self.response.event(b"".join(parts))
             await self.response.end()
         else:
-            await self.response.whole(status, message)
+            await self.response.whole(status, *parts)

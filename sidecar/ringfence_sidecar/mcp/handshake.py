@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ringfence_sidecar.asgi import HttpError, WorkCancelledError
+from ringfence_sidecar.envelope import Parts
 from ringfence_sidecar.mcp.exchange import Exchange
 from ringfence_sidecar.mcp.protocol import (
     BATCHING,
@@ -62,7 +63,7 @@ class Handshake:
                 return
             session = self._session(exchange.request.headers)
             if is_request(messages):
-                await exchange.reply(await self._one(exchange, session, messages))
+                await exchange.reply(*await self._one(exchange, session, messages))
             else:
                 self._take(session, messages)
                 await exchange.response.whole(202)
@@ -133,7 +134,7 @@ class Handshake:
         if self._server.instructions:
             result["instructions"] = self._server.instructions
         headers = ((SESSION.encode(), session.id.encode()),)
-        await exchange.response.whole(200, encode_result(_id(message), result), headers=headers)
+        await exchange.response.whole(200, *encode_result(_id(message), result), headers=headers)
 
     async def _batch(self, exchange: Exchange, messages: list[Incoming]) -> None:
         session = self._session(exchange.request.headers)
@@ -152,12 +153,13 @@ class Handshake:
         answers = await exchange.request.while_connected(
             _together([self._answer(exchange, session, message) for message in requests])
         )
-        await exchange.response.whole(200, b"[" + b",".join(answers) + b"]")
+        first, *others = answers
+        await exchange.response.whole(200, b"[", *first, *(part for each in others for part in (b",", *each)), b"]")
 
-    async def _one(self, exchange: Exchange, session: Session, message: Incoming) -> bytes:
+    async def _one(self, exchange: Exchange, session: Session, message: Incoming) -> Parts:
         request = _id(message)
         if request in session.running:
-            return encode_error(request, ProtocolError(INVALID_REQUEST, "a request with this id is under way"))
+            return (encode_error(request, ProtocolError(INVALID_REQUEST, "a request with this id is under way")),)
 
         def begun(cancel: Cancel) -> None:
             session.running[request] = cancel
@@ -165,11 +167,11 @@ class Handshake:
         try:
             return await exchange.request.while_connected(self._answer(exchange, session, message), begun)
         except WorkCancelledError:
-            return encode_error(request, ProtocolError(CANCELLED, "cancelled"))
+            return (encode_error(request, ProtocolError(CANCELLED, "cancelled")),)
         finally:
             session.running.pop(request, None)
 
-    async def _answer(self, exchange: Exchange, session: Session, message: Incoming) -> bytes:
+    async def _answer(self, exchange: Exchange, session: Session, message: Incoming) -> Parts:
         asked = Asked(
             method=str(message.method),
             params=message.params or {},
@@ -182,7 +184,7 @@ class Handshake:
         try:
             return encode_result(_id(message), await self._server.run(asked))
         except ProtocolError as error:
-            return encode_error(_id(message), error)
+            return (encode_error(_id(message), error),)
 
     def _take(self, session: Session, message: Incoming) -> None:
         if message.method != "notifications/cancelled":
@@ -204,5 +206,5 @@ def _id(message: Incoming) -> Id:
     return message.id if isinstance(message.id, int | str) else ""
 
 
-async def _together(work: list[Any]) -> list[bytes]:
+async def _together(work: list[Any]) -> list[Parts]:
     return list(await asyncio.gather(*work))

@@ -3,9 +3,12 @@
 Source: https://modelcontextprotocol.io/specification, revisions 2025-03-26 to 2026-07-28.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
+
+from ringfence_sidecar.envelope import Parts
 
 HANDSHAKE: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
 """Revisions that begin with `initialize`, the preferred one first."""
@@ -13,6 +16,8 @@ STATELESS: Final = ("2026-07-28",)
 """Revisions in which each request says all about itself."""
 BATCHING: Final = "2025-03-26"
 """The only revision with several messages in one body."""
+UNSTRUCTURED: Final = frozenset({BATCHING})
+"""Revisions without structured content."""
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -37,6 +42,8 @@ HTTP: Final = {
 }
 """HTTP statuses of errors, in the stateless revisions."""
 
+STRUCTURED: Final = "structuredContent"
+_UNSTRUCTURED = b'"structuredContent":null'
 PREFIX: Final = "io.modelcontextprotocol/"
 Id = int | str
 
@@ -101,9 +108,14 @@ def decode(body: bytes) -> Incoming | list[Incoming]:
         raise ProtocolError(PARSE_ERROR, "the body is no JSON") from None
 
 
-def encode_result(request: Id, result: Any) -> bytes:
-    """Return the response to a request that was served."""
-    return _ENCODER.encode(_Result("2.0", request, result))
+def encode_result(request: Id, result: Mapping[str, Any]) -> Parts:
+    """Return the response to a request that was served. Structured content may be in parts, and stays so."""
+    structured = result.get(STRUCTURED)
+    if not isinstance(structured, tuple):
+        return (_ENCODER.encode(_Result("2.0", request, result)),)
+    # In a string, quotes would be escaped.
+    before, _, after = _ENCODER.encode(_Result("2.0", request, {**result, STRUCTURED: None})).partition(_UNSTRUCTURED)
+    return (before + _UNSTRUCTURED.removesuffix(b"null"), *structured, after)
 
 
 def encode_error(request: Id | None, error: ProtocolError) -> bytes:

@@ -9,9 +9,6 @@ from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, RESOURCE_NOT_FOUND, P
 from ringfence_sidecar.mcp.server import Asked, Era, Method, Server
 from ringfence_sidecar.mcp.tools import one_page
 
-Find = Callable[[str], Awaitable[tuple[str, str | bytes] | None]]
-"""Returns media type and content of a URI that a template covers, or None."""
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -21,31 +18,21 @@ class Resource:
     read: Callable[[], Awaitable[str | bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """Resources whose URIs have a form (`uriTemplate`), and what finds them."""
-
-    definition: Mapping[str, Any]
-    find: Find
-
-
 class Resources:
-    """The resources of a server."""
+    """The resources of a server. There are no templates, and a client that asks for them is told so."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._resources: dict[str, Resource] = {}
-        self._templates: tuple[Template, ...] = ()
         server.offer("resources", listChanged=True)
         server.methods["resources/list"] = Method(self._list, is_cacheable=True)
         server.methods["resources/templates/list"] = Method(self._list_templates, is_cacheable=True)
         server.methods["resources/read"] = Method(self._read, is_cacheable=True)
 
-    def replace(self, resources: Iterable[Resource], templates: Iterable[Template] = ()) -> None:
+    def replace(self, resources: Iterable[Resource]) -> None:
         """Offer these resources and no others."""
         before = [each.definition for each in self._resources.values()]
         self._resources = {str(each.definition["uri"]): each for each in resources}
-        self._templates = tuple(templates)
         if before != [each.definition for each in self._resources.values()]:
             self._server.changed("resources")
 
@@ -55,15 +42,12 @@ class Resources:
 
     async def _list_templates(self, asked: Asked) -> dict[str, Any]:
         one_page(asked)
-        return {"resourceTemplates": [each.definition for each in self._templates]}
+        return {"resourceTemplates": []}
 
     async def _read(self, asked: Asked) -> dict[str, Any]:
         uri = asked.text("uri")
         if found := self._resources.get(uri):
             return {"contents": [_contents(uri, str(found.definition.get("mimeType", "")), await found.read())]}
-        for template in self._templates:
-            if (answer := await template.find(uri)) is not None:
-                return {"contents": [_contents(uri, *answer)]}
         code = RESOURCE_NOT_FOUND if asked.era is Era.HANDSHAKE else INVALID_PARAMS
         raise ProtocolError(code, "there is no such resource: resources/list names those that there are", {"uri": uri})
 

@@ -59,7 +59,7 @@ class Stateless:
         except ProtocolError as error:
             await exchange.reply(encode_error(request, error), status=HTTP.get(error.code, 200))
             return
-        await exchange.reply(encode_result(request, self._shaped(method, result)))
+        await exchange.reply(*encode_result(request, self._shaped(method, result)))
 
     def _shaped(self, method: str, result: dict[str, Any]) -> dict[str, Any]:
         shaped = {"resultType": "complete", **result}
@@ -89,7 +89,7 @@ class Stateless:
             await event(encode_notification("notifications/subscriptions/acknowledged", accepted))
             while kind := await subscription.next():
                 await event(encode_notification(f"notifications/{kind}/list_changed", {"_meta": meta}))
-            await exchange.reply(encode_result(request, {"resultType": "complete", "_meta": meta}))
+            await exchange.reply(*encode_result(request, {"resultType": "complete", "_meta": meta}))
 
         try:
             await exchange.request.while_connected(tell())

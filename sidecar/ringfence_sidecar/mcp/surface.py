@@ -10,15 +10,16 @@ from ringfence_sidecar import __version__, schemas
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.correlation import IDEMPOTENCY_KEY, Correlation, correlate
-from ringfence_sidecar.envelope import Envelope, encode
+from ringfence_sidecar.envelope import Envelope, parts_of
 from ringfence_sidecar.errors import CallError, Status
-from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, ProtocolError
+from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, STRUCTURED, UNSTRUCTURED, ProtocolError
 from ringfence_sidecar.mcp.resources import Resource, Resources
 from ringfence_sidecar.mcp.server import Asked, Server
 from ringfence_sidecar.mcp.tools import Run, Tool, Tools
 from ringfence_sidecar.service import Service
 
 PREFIX: Final = "ringfence.dev/"
+MOST_BYTES_TWICE: Final = 1_048_576
 _TRACE = ("traceparent", "tracestate")
 _INSTRUCTIONS = (
     "Each tool is one operation of a company backend that this agent may use, named connector_operation. Every tool "
@@ -61,7 +62,8 @@ class Surface:
     def _runner(self, connector: str, operation: str, serve: Serve) -> Run:
         async def run(asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
             correlation = correlation_of(asked, sampled=self._sampled)
-            return result_of(await serve(call_of(connector, operation, asked, arguments, correlation)))
+            envelope = await serve(call_of(connector, operation, asked, arguments, correlation))
+            return result_of(envelope, asked.version)
 
         return run
 
@@ -130,14 +132,25 @@ def call_of(
     )
 
 
-def result_of(envelope: Envelope) -> dict[str, Any]:
-    """Return a tool's result: the envelope as structured content, and the same as text for older clients."""
-    encoded = encode(envelope)
-    return {
-        "content": [{"type": "text", "text": encoded.decode()}],
-        "structuredContent": msgspec.Raw(encoded),
-        "isError": envelope.status not in (Status.OK, Status.PARTIAL),
-    }
+def result_of(envelope: Envelope, version: str) -> dict[str, Any]:
+    """Return a tool's result: the envelope as structured content, and the same as text for older clients.
+
+    A large one is there only once: as what the client's revision of MCP has for it.
+    """
+    parts = parts_of(envelope)
+    size = sum(map(len, parts))
+    is_served = envelope.status in (Status.OK, Status.PARTIAL)
+    if size <= MOST_BYTES_TWICE:
+        whole = b"".join(parts)
+        return {"content": _content(whole.decode()), STRUCTURED: msgspec.Raw(whole), "isError": not is_served}
+    if version in UNSTRUCTURED:
+        return {"content": _content(b"".join(parts).decode()), "isError": not is_served}
+    said = f"The envelope has {size} bytes, and is in {STRUCTURED} only."
+    return {"content": _content(said), STRUCTURED: parts, "isError": not is_served}
+
+
+def _content(said: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": said}]
 
 
 def _number(meta: Mapping[str, Any], name: str) -> float | None:

@@ -69,9 +69,8 @@ class Rest:
 
     async def _batch(self, visit: Visit) -> None:
         batch = _decoded(await visit.request.body(), Batch)
-        await answer(
-            visit.response, await visit.request.while_connected(run_batch(batch, visit.correlation, self._service.run))
-        )
+        parts = await visit.request.while_connected(run_batch(batch, visit.correlation, self._service))
+        await visit.response.whole(200, *parts)
 
     async def _connectors(self, visit: Visit) -> None:
         await _say(visit, summarise(self._service.connectors()))

@@ -2,18 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.correlation import Correlation
-from ringfence_sidecar.envelope import Envelope, Metadata
-from ringfence_sidecar.errors import Status
+from ringfence_sidecar.envelope import Envelope, Metadata, Parts, Problem, around, parts_of
+from ringfence_sidecar.errors import CallError, LimitedError, Status
 
 MOST_CALLS: Final = 100
 MOST_AT_ONCE: Final = 16
+MOST_BYTES: Final = 33_554_432
+"""Once the answers have so many, no further call is begun."""
 _SERVED = (Status.OK, Status.PARTIAL)
 
 
@@ -36,35 +37,59 @@ class Batch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 
 class BatchResult(msgspec.Struct, frozen=True, rename="camel"):
-    """The envelope of each call, in the order of the calls."""
+    """The envelope of each call, in the order of the calls; what is answered is never there as a whole."""
 
     items: tuple[Envelope, ...]
 
 
-async def run_batch(batch: Batch, said: Correlation, run: Callable[[Call], Awaitable[Envelope]]) -> Envelope:
-    """Return an envelope of envelopes: `partial` if any call was not served, with its errors and its index."""
+class Serves(Protocol):
+    """What serves the calls."""
+
+    async def run(self, call: Call) -> Envelope:
+        """Serve a call."""
+
+    async def refuse(self, call: Call, error: CallError) -> Envelope:
+        """Answer a call that is not served."""
+
+
+async def run_batch(batch: Batch, said: Correlation, service: Serves) -> Parts:
+    """Return an envelope of envelopes, as JSON in parts: `partial` if any call was not served.
+
+    Its errors are theirs, each with its call's index.
+    """
     begun = time.perf_counter()
     places = asyncio.Semaphore(batch.concurrency)
+    items: list[Parts] = [()] * len(batch.calls)
+    errors: dict[int, tuple[Problem, ...]] = {}
 
-    async def one(index: int, wanted: BatchCall) -> Envelope:
+    async def one(index: int, wanted: BatchCall) -> None:
+        call = _call_of(index, wanted, said)
         async with places:
-            return await run(_call_of(index, wanted, said))
+            is_full = sum(len(part) for parts in items for part in parts) >= MOST_BYTES
+            envelope = await (service.refuse(call, _full()) if is_full else service.run(call))
+            items[index] = parts_of(envelope)
+        if envelope.status not in _SERVED:
+            errors[index] = tuple(msgspec.structs.replace(error, index=index) for error in envelope.errors)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(index, wanted)) for index, wanted in enumerate(batch.calls)]
-    items = tuple(task.result() for task in tasks)
-    errors = tuple(
-        msgspec.structs.replace(error, index=index)
-        for index, item in enumerate(items)
-        if item.status not in _SERVED
-        for error in item.errors
-    )
-    refused = sum(item.status not in _SERVED for item in items)
-    status = Status.PARTIAL if refused else Status.OK
-    message = f"{refused} of {len(items)} calls were not served" if refused else ""
+        for index, wanted in enumerate(batch.calls):
+            group.create_task(one(index, wanted))
+    status = Status.PARTIAL if errors else Status.OK
+    message = f"{len(errors)} of {len(items)} calls were not served" if errors else ""
     took = round((time.perf_counter() - begun) * 1000, 3)
     metadata = Metadata(said.request_id, said.trace.trace_id, duration_ms=took)
-    return Envelope(status, BatchResult(items), message, errors, (), metadata)
+    all_errors = tuple(error for _, mine in sorted(errors.items()) for error in mine)
+    first, *others = items
+    data = (b'{"items":[', *first, *(part for item in others for part in (b",", *item)), b"]}")
+    return around(Envelope(status, None, message, all_errors, (), metadata), *data)
+
+
+def _full() -> LimitedError:
+    return LimitedError(
+        f"the answers of this batch have {MOST_BYTES} bytes already: ask for this one in another batch",
+        code="BatchTooLarge",
+        rule="batch.bytes",
+    )
 
 
 def _call_of(index: int, wanted: BatchCall, said: Correlation) -> Call:

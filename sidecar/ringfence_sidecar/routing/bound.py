@@ -18,6 +18,7 @@ from ringfence_sidecar.routing.monitor import Monitor
 from ringfence_sidecar.routing.plan import Plan, Track
 from ringfence_sidecar.routing.retry import Budget
 from ringfence_sidecar.routing.route import Route
+from ringfence_sidecar.routing.session import LONGEST_RETIREMENT_SECONDS, RETIREMENT_TICK_SECONDS
 from ringfence_sidecar.tracing import Tracer, child
 
 CONCURRENCY = 64
@@ -52,6 +53,8 @@ class Bound:
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self.lingers = False
+        """Whether, once it retires, a session stays open for a while as long as something lives on it."""
 
     @property
     def configuration(self) -> Configuration:
@@ -114,7 +117,14 @@ class Bound:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(DRAIN_SECONDS, self.longest_seconds)):
                 await self._idle.wait()
+        latest = asyncio.get_running_loop().time() + LONGEST_RETIREMENT_SECONDS
+        # No kind says when the last thing has ended that lives on a session.
+        while self._has_reason_to_linger() and asyncio.get_running_loop().time() < latest:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(RETIREMENT_TICK_SECONDS)
         await asyncio.gather(*(route.sessions.close() for route in self.routes))
+
+    def _has_reason_to_linger(self) -> bool:
+        return self.lingers and any(route.sessions.is_busy for route in self.routes)
 
     async def _serve(self, prepared: Prepared, context: Context, track: Track) -> Outcome:
         plan = self._plan(prepared, context)

@@ -109,6 +109,11 @@ class Pool(Generic[S]):
         """See Sessions."""
         return self._taken, len(self._idle)
 
+    @property
+    def is_busy(self) -> bool:
+        """See Sessions. What outlives a call is its kind's own to look after."""
+        return False
+
     async def close(self) -> None:
         """See Sessions."""
         self._closed = True

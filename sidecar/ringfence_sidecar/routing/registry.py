@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections.abc import Callable, Mapping
 
+import msgspec
 import structlog
 
 from ringfence_sidecar.configuration import Configuration, EndpointHealth
@@ -15,6 +16,9 @@ from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.kinds import UnusableConnectorError, load, make
 from ringfence_sidecar.routing.session import LONGEST_DISCONNECT_SECONDS
 from ringfence_sidecar.tracing import Tracer
+
+_SIDE = ("generation", "limits", "cache", "health_check")
+"""What of a configuration may change, and whatever calls have begun at the backend goes on."""
 
 log = structlog.get_logger()
 
@@ -70,11 +74,13 @@ class Registry:
         """Put a configuration in force. What has not changed keeps its sessions; what has is made anew.
 
         The one before ends the calls that it has begun. What cannot be bound any longer is not served by it either.
+        Where nothing has changed but `_SIDE`, leases and open results stay what they are.
         """
         async with self._applying:
             wanted = {each.name: each for each in configuration.connectors}
             for name in [name for name in self._bound if name not in wanted]:
                 self._retire(name)
+                self._let_go(name)
             self._unusable = {name: kept for name, kept in self._unusable.items() if wanted.get(name) == kept[0]}
             changed = [each for name, each in wanted.items() if self._configured(name) != each]
             # Each as soon as its own driver is there: what takes a permission away must not wait for an import.
@@ -100,8 +106,10 @@ class Registry:
     async def close(self, *, grace: float) -> None:
         """Retire all: calls that run have `grace` seconds to end, then their sessions are closed."""
         async with self._applying:
-            for name in list(self._bound):
+            for name in self.names:
                 self._retire(name)
+            for bound in self._retiring.values():
+                bound.lingers = False
             retiring = dict(self._retiring)
             if retiring:
                 await asyncio.wait(retiring, timeout=grace)
@@ -116,17 +124,26 @@ class Registry:
 
     async def _bind(self, configuration: ConnectorConfiguration) -> None:
         name = configuration.name
+        bound = self._bound.get(name)
+        if bound is not None and _is_same(bound.configuration, configuration, but=("generation",)):
+            bound.connector.configuration = configuration
+            return
         with contextlib.suppress(UnusableConnectorError):
             # Beside the event loop, which goes on serving; `make` raises the same again.
             await asyncio.to_thread(load, configuration.kind)
-        self._retire(name)
+        before = self._retire(name)
         self._unusable.pop(name, None)
         try:
             bound = self._made(configuration)
         except UnusableConnectorError as problem:
             self._unusable[name] = configuration, problem
+            self._let_go(name)
             log.warning("connector not bound", connector=name, kind=configuration.kind, reason=problem.reason)
             return
+        if before is not None and _is_same(before.configuration, configuration, but=_SIDE):
+            before.lingers = bound.connector.take_over(before.connector)
+        else:
+            self._let_go(name)
         self._bound[name] = bound
         bound.start()
         log.info("connector bound", connector=name, kind=configuration.kind, generation=configuration.generation)
@@ -141,9 +158,20 @@ class Registry:
                 "InvalidSettings", f"kind {configuration.kind} cannot serve these settings ({type(error).__name__})"
             ) from error
 
-    def _retire(self, name: str) -> None:
+    def _retire(self, name: str) -> Bound | None:
         bound = self._bound.pop(name, None)
         if bound is not None:
             task = asyncio.create_task(bound.retire())
             self._retiring[task] = bound
             task.add_done_callback(self._retiring.pop)
+        return bound
+
+    def _let_go(self, name: str) -> None:
+        """Have no session of those before kept for what lives on it."""
+        for bound in self._retiring.values():
+            if bound.configuration.name == name:
+                bound.lingers = False
+
+
+def _is_same(before: ConnectorConfiguration, after: ConnectorConfiguration, *, but: tuple[str, ...]) -> bool:
+    return msgspec.structs.replace(before, **{field: getattr(after, field) for field in but}) == after

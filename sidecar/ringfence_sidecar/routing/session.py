@@ -19,6 +19,9 @@ LONGEST_CONNECT_SECONDS = 10.0
 CONNECT_SHARE = 0.6
 """How much of a call's time may go into connecting, so that another endpoint can still be tried."""
 LONGEST_DISCONNECT_SECONDS = 5.0
+LONGEST_RETIREMENT_SECONDS = 120.0
+"""How long a session that is replaced stays open for what lives on it."""
+RETIREMENT_TICK_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -68,6 +71,10 @@ class Sessions(Protocol[S]):
 
     def count(self) -> tuple[int, int]:
         """Return how many are in use and how many are idle."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something lives on a session that a later call ends."""
 
     async def close(self) -> None:
         """Close all; those in use are closed as they come back."""

@@ -12,6 +12,8 @@ from ringfence_sidecar.errors import BackendLostError, CallError, UnavailableErr
 from ringfence_sidecar.routing.session import (
     CONNECT_SHARE,
     LONGEST_CONNECT_SECONDS,
+    LONGEST_RETIREMENT_SECONDS,
+    RETIREMENT_TICK_SECONDS,
     Closing,
     EndpointLeftError,
     Held,
@@ -21,8 +23,6 @@ from ringfence_sidecar.routing.session import (
 S = TypeVar("S")
 
 CHECK_SECONDS = 2.0
-LONGEST_RETIREMENT_SECONDS = 120.0
-RETIREMENT_TICK_SECONDS = 0.5
 
 
 class Shared(Generic[S]):
@@ -99,6 +99,12 @@ class Shared(Generic[S]):
         """See Sessions."""
         return self._users, int(self._current is not None and self._current.users == 0)
 
+    @property
+    def is_busy(self) -> bool:
+        """See Sessions."""
+        held = self._old if self._current is None else {self._current, *self._old}
+        return any(self._connector.is_busy(each.session) for each in held)
+
     async def close(self) -> None:
         """See Sessions."""
         self._closed = True
@@ -151,6 +157,7 @@ class Shared(Generic[S]):
             self._retire(held)
 
     def _retire(self, held: Held[S]) -> None:
+        self._old.add(held)
         self._closing.watch(asyncio.create_task(self._end(held)))
 
     async def _end(self, held: Held[S]) -> None:
@@ -160,4 +167,5 @@ class Shared(Generic[S]):
             if self._closed or (not held.users and not self._connector.is_busy(held.session)):
                 break
             await asyncio.sleep(RETIREMENT_TICK_SECONDS)
+        self._old.discard(held)
         self._closing.add(held.session)

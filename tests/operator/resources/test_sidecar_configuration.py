@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
 from ringfence_operator.resources.observed import observe_service
 from ringfence_operator.resources.sidecar_configuration import Bound, Proxy, Way, build_sidecar_configuration
 from ringfence_sidecar.configuration import Configuration, Connector, decode
+from ringfence_sidecar.connectors.rabbitmq.limits import Limits as BrokerLimits
+from ringfence_sidecar.connectors.snowflake.settings import Limits as WarehouseLimits
+from ringfence_sidecar.connectors.snowflake.settings import Settings
 from tests.operator.resources.connectors import (
     ACCOUNT,
     IDENTITY,
@@ -179,6 +183,17 @@ def test_what_rabbitmq_may_do_and_how_much_of_it_is_told_in_plain_numbers() -> N
         "subscriptions": 16,
     }
     assert (found.health_check.interval_seconds, found.health_check.timeout_seconds) == (3, 5)
+
+
+def test_the_sidecar_reads_no_setting_that_nobody_tells_it() -> None:
+    warehouse, broker = only(snowflake(role="READER")), only(rabbitmq(), way=None)
+
+    for kind, told in (
+        (Settings, warehouse.settings),
+        (WarehouseLimits, warehouse.limits),
+        (BrokerLimits, broker.limits),
+    ):
+        assert {field.encode_name for field in msgspec.structs.fields(kind)} <= told.keys()
 
 
 def test_a_brokers_own_authority_is_a_file_of_the_secret() -> None:

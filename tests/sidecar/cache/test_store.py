@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,8 +8,11 @@ from typing import Any
 import pytest
 import redis
 
+from ringfence_sidecar.cache.entry import Generations
+from ringfence_sidecar.cache.generations import TRUSTED_SECONDS, TagGenerations
 from ringfence_sidecar.cache.store import Store, StoreAwayError
 from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.errors import UnavailableError, UnknownError
 from tests.backends.certificates import Issued, issue
 from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
 from tests.backends.waiting import eventually, until
@@ -90,6 +94,81 @@ async def test_a_redis_that_falters_again_while_it_is_told_what_it_missed_is_bac
 
     assert await store.read(["rf:{team-a}:x"]) == [None]
     await store.close()
+
+
+async def test_an_agent_sees_its_write_while_redis_is_still_to_be_told_of_it(redis_server: RedisServer) -> None:
+    key = "rf:{team-a}:g:table"
+    seen: list[Generations] = []
+
+    async def back() -> None:
+        seen.append(await generations.current([key]))
+        await generations.settle()
+
+    store = Store(redis_server.configuration(), on_back=back)
+    generations = TagGenerations(store)
+    before = await generations.current([key])
+
+    redis_server.freeze()
+    with pytest.raises(StoreAwayError):
+        await generations.raise_all([key], whole="rf:{team-a}:g:all")
+    redis_server.thaw()
+    await eventually(lambda: bool(seen) and not generations.owed, what="Redis is told")
+
+    assert seen[0] != before
+    assert await generations.current([key]) not in (before, seen[0])
+    await store.close()
+
+
+async def test_what_redis_is_owed_takes_up_no_more_than_its_bound(
+    redis_server: RedisServer, pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod, other = (pods.pod(redis_server.configuration(), agent=agent) for agent in ("bot", "other"))
+    names = [f"v{number}" for number in range(30)]
+    for name in names:
+        await pod.values.set(name, b"1")
+    await other.values.set("plan", b"1")
+    monkeypatch.setattr("ringfence_sidecar.cache.generations._MOST", 10)
+
+    redis_server.freeze()
+    for name in names:
+        await pod.values.delete(name)
+    owed = pod.shared.generations.owed
+    redis_server.thaw()
+    await eventually(lambda: not pod.shared.generations.owed, what="Redis is told")
+
+    assert owed <= 10
+    for name in names:
+        with pytest.raises(UnknownError):
+            await pods.pod(redis_server.configuration()).values.get(name)
+    assert (await other.values.get("plan")).body == b"1"
+
+
+async def test_a_write_is_seen_everywhere_although_redis_has_no_memory_left(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    one, other = pods.pod(redis_server.configuration()), pods.pod(redis_server.configuration())
+    backend = Backend()
+    await one.ask(backend)
+    kept = await other.ask(backend)
+    with redis_server.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        backend.content = "second"
+
+        warnings = await one.answers.invalidate("sales", frozenset({"DB.S.T"}))
+        await asyncio.sleep(TRUSTED_SECONDS)
+        found = [await pod.ask(backend) for pod in (one, other)]
+
+        assert kept.info.layer == "redis"
+        assert [each.body for each in found] == [b"second", b"second"]
+        assert (warnings, found[0].warnings, one.shared.is_reachable) == ((), (), True)
+        with pytest.raises(UnavailableError) as full:
+            await one.values.set("plan", b"1")
+        assert full.value.reason == "CacheFull"
+
+        client.config_set("maxmemory", 0)
+        await one.ask(backend)
+        assert (await other.ask(backend)).info.hit
 
 
 async def test_without_a_password_redis_says_nothing(redis_server: RedisServer) -> None:

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema
+import msgspec
 import pytest
 from mcp import MCPError
 from mcp.client.client import Client
 
+from ringfence_sidecar.envelope import Envelope, Metadata
+from ringfence_sidecar.errors import Status
+from ringfence_sidecar.mcp.protocol import encode_result
+from ringfence_sidecar.mcp.surface import result_of
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 from tests.sidecar.rest.bed import SECONDS, Bed, serving, store
@@ -39,6 +44,30 @@ async def test_the_client_negotiates_the_newest_revision_of_its_era(tmp_path: Pa
     assert capabilities.tools is not None
     assert capabilities.tools.list_changed
     assert capabilities.prompts is None
+
+
+@pytest.mark.parametrize(
+    ("size", "version", "as_text", "is_structured"),
+    [
+        (1_000, "2025-03-26", True, True),
+        (1_000, "2026-07-28", True, True),
+        (2_000_000, "2025-03-26", True, False),
+        (2_000_000, "2025-06-18", False, True),
+        (2_000_000, "2026-07-28", False, True),
+    ],
+)
+def test_a_large_answer_is_there_once_as_the_revision_has_it(
+    size: int, version: str, as_text: bool, is_structured: bool
+) -> None:
+    data = msgspec.Raw(b'"' + b"x" * size + b'"')
+    envelope = Envelope(Status.OK, data, "", (), (), Metadata("r-1", "t-1"))
+
+    result = json.loads(b"".join(encode_result(1, result_of(envelope, version))))["result"]
+
+    whole = json.loads(msgspec.json.encode(envelope))
+    (content,) = result["content"]
+    assert (content["text"] == msgspec.json.encode(envelope).decode()) is as_text
+    assert (result.get("structuredContent") == whole) is is_structured
 
 
 @MODES
@@ -202,6 +231,7 @@ async def test_resources_tell_what_is_bound_and_the_schemas(tmp_path: Path, mode
 
     async with running(server), serving(tmp_path, store(server)) as bed, client_of(bed, mode) as client:
         uris = [resource.uri for resource in (await client.list_resources()).resources]
+        templates = (await client.list_resource_templates()).resource_templates
         bound = (await client.read_resource("ringfence://connectors")).contents[0]
         schema = (await client.read_resource("ringfence://schemas/envelope")).contents[0]
         published = (await bed.client.get("/v1/schemas/envelope")).json()
@@ -214,6 +244,7 @@ async def test_resources_tell_what_is_bound_and_the_schemas(tmp_path: Path, mode
         "ringfence://connectors",
         "ringfence://quota",
     ]
+    assert templates == []
     assert json.loads(bound.text) == {"store": ["get", "put", "append", "watch", "break"]}  # type: ignore[union-attr]
     assert json.loads(schema.text) == published  # type: ignore[union-attr]
     assert caught.value.code == {"legacy": -32002, "auto": -32602}[mode]

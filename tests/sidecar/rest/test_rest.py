@@ -201,6 +201,26 @@ async def test_no_more_calls_of_a_batch_run_at_once_than_it_says(tmp_path: Path)
     assert (refused.status_code, refused.json()["code"]) == (400, "InvalidArguments")
 
 
+async def test_a_batch_begins_no_further_call_once_its_answers_have_too_many_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server({"p-a": "x" * 50})
+    monkeypatch.setattr("ringfence_sidecar.rest.batch.MOST_BYTES", 1000)
+    calls = [{"connector": "store", "operation": "get", "arguments": {"key": "a"}} for _ in range(12)]
+
+    async with running(server), serving(tmp_path, store(server)) as bed:
+        answer = await bed.client.post("/v1/batch", json={"calls": calls, "concurrency": 1})
+
+    envelope = answer.json()
+    statuses = [item["status"] for item in envelope["data"]["items"]]
+    served = statuses.count("ok")
+    assert envelope["status"] == "partial"
+    assert 1 < served < 12
+    assert statuses == ["ok"] * served + ["limited"] * (12 - served)
+    assert {(error["code"], error["retryable"]) for error in envelope["errors"]} == {("BatchTooLarge", True)}
+    assert len(server.asked) == served
+
+
 async def test_values_are_kept_got_and_forgotten_by_key_and_by_tag(tmp_path: Path) -> None:
     async with serving(tmp_path) as bed:
         client = bed.client

@@ -63,6 +63,18 @@ async def test_a_changed_connector_is_in_force_at_once_and_the_calls_of_before_e
     assert [value(early.result()), value(late)] == ["blue", "red"]
 
 
+async def test_an_edit_that_changes_nothing_for_the_sidecar_keeps_its_sessions_and_is_told_of() -> None:
+    server = Server()
+
+    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+        await warm(pipeline)
+        await pipeline.apply(configuration(connector(endpoint(server), generation=2), version="2"))
+        generations = [each.generation for each in pipeline.health()]
+        await pipeline.run(call("get", {"key": "colour"}))
+
+    assert (generations, server.opened) == ([2], 1)
+
+
 async def test_a_permission_that_is_taken_away_is_gone_for_the_next_call() -> None:
     server = Server()
 

@@ -112,6 +112,11 @@ def lease_seconds(given: float | None, asked: Asked) -> float:
     return min(asked.limits.lease_seconds if given is None else given, most)
 
 
+def count_of(given: int, asked: Asked) -> int:
+    """Return how many messages a call is to receive of those that it asks for."""
+    return min(given, asked.limits.together, asked.limits.batch)
+
+
 def to_receive(count: int) -> dict[str, float]:
     """Return what receiving costs: how large messages are is known when they are there, so it is settled after."""
     return {"messagesReceived": count, "messageBytes": 1, "unackedLeases": count}

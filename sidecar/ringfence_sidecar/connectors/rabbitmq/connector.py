@@ -40,9 +40,8 @@ class RabbitMQ(Connector[Open]):
         self._limits = limits.decode(configuration.limits)
         self._permissions = permissions.decode(configuration.permissions)
         self._operations = operations.permitted(self._permissions)
-        self._settler = Settler()
-        self._leases = Leases(self._limits.leases, self._give_back, self._ended)
-        self._runner = Runner(self._limits, self._permissions, self._leases, self._settler)
+        leases = Leases(self._limits.leases, self._give_back, self._ended)
+        self.runner = Runner(self._limits, self._permissions, leases, Settler())
         self._sessions: dict[int, Open] = {}
 
     def operations(self) -> tuple[Operation, ...]:
@@ -56,7 +55,7 @@ class RabbitMQ(Connector[Open]):
             context=context,
             permissions=self._permissions.of(context.agent),
             limits=self._limits,
-            leases=self._leases,
+            leases=self.runner.leases,
             owner=f"{context.agent.uid}/{self.configuration.uid}",
         )
         return judge(arguments, asked)
@@ -65,7 +64,7 @@ class RabbitMQ(Connector[Open]):
         """Return a connection that is logged in, as the Secret says now."""
         seconds = self.configuration.health_check.timeout_seconds
         name = f"ringfence/{self.configuration.name}"
-        session = Session(endpoint, self.configuration.auth, self._leases, name=name, seconds=seconds)
+        session = Session(endpoint, self.configuration.auth, self.runner.leases, name=name, seconds=seconds)
         await session.open()
         opened = self._sessions[id(session)] = Open(session, Publisher(session))
         return opened
@@ -73,7 +72,7 @@ class RabbitMQ(Connector[Open]):
     async def disconnect(self, session: Open) -> None:
         """Close the connection: what is held on it goes back to its queues."""
         self._sessions.pop(id(session.session), None)
-        await self._settler.wait(_LAST_SECONDS)
+        await self.runner.settler.wait(_LAST_SECONDS)
         await session.session.close()
 
     async def health_check(self, session: Open) -> None:
@@ -87,7 +86,7 @@ class RabbitMQ(Connector[Open]):
         """Do it; the deadline ends what the driver waits for."""
         try:
             async with asyncio.timeout(context.deadline.remaining):
-                return await self._runner.run(session, prepared, context)
+                return await self.runner.run(session, prepared, context)
         except TimeoutError:
             raise DeadlineError(
                 "the call's deadline passed before the broker had answered: give a longer timeoutSeconds",
@@ -98,7 +97,7 @@ class RabbitMQ(Connector[Open]):
         """Yield messages as they come; what has been handed out stays held when the stream ends."""
         if not isinstance(prepared.payload, Wanted):
             raise CallError(f"{prepared.operation.name} does not stream")
-        async with aclosing(self._runner.stream(session, prepared.payload, context)) as outcomes:  # type: ignore[type-var]
+        async with aclosing(self.runner.stream(session, prepared.payload, context)) as outcomes:  # type: ignore[type-var]
             async for outcome in outcomes:
                 yield outcome
 
@@ -110,13 +109,20 @@ class RabbitMQ(Connector[Open]):
         """Return True while a message is held on it."""
         return session.session.is_busy
 
+    def take_over(self, before: Connector[Open]) -> bool:
+        """Go on with the leases, which live on the sessions before, and with the agent's own queues."""
+        if not isinstance(before, RabbitMQ):
+            return False
+        self.runner.go_on_from(before.runner)
+        return True
+
     def metrics(self) -> Mapping[str, float]:
         """Return how many messages are held, wait for a confirmation, and how many channels there are."""
         return {
-            "leases": float(len(self._leases)),
+            "leases": float(len(self.runner.leases)),
             "publishes_under_way": float(sum(each.publisher.under_way for each in self._sessions.values())),
             "channels": float(sum(each.session.channels_open for each in self._sessions.values())),
-            "subscriptions": float(len(self._runner.subscriptions)),
+            "subscriptions": float(len(self.runner.subscriptions)),
         }
 
     def _ended(self, lease: Lease) -> None:
@@ -124,4 +130,4 @@ class RabbitMQ(Connector[Open]):
             self.holding.give_back(LEASES)
 
     def _give_back(self, lease: Lease) -> None:
-        self._settler.begin(lease.group, [lease], Verdict.RETURN)
+        self.runner.settler.begin(lease.group, [lease], Verdict.RETURN)

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.connectors.rabbitmq.definitions import learn
-from ringfence_sidecar.connectors.rabbitmq.leases import Lease, Leases
+from ringfence_sidecar.connectors.rabbitmq.leases import Lease, Leases, is_whole
 from ringfence_sidecar.connectors.rabbitmq.message import COPIES, Outgoing
 from ringfence_sidecar.connectors.rabbitmq.permissions import Permissions, Verb
 from ringfence_sidecar.connectors.rabbitmq.publishing import Publication, Publisher
@@ -92,6 +92,12 @@ class Dead:
 def plan(lease: Lease, message: DeliveredMessage, target: Target, permissions: Permissions) -> Dead:
     """Return where a dead letter goes, if that can be told and is permitted."""
     message_id = message.header.properties.message_id or ""
+    if not is_whole(message):
+        reason = (
+            "its body is not kept: it is larger than the Connector lets through, or many were looked at since; in the "
+            "latter case replay it by its queue"
+        )
+        return Dead(lease, Replayed(outcome=ReplayOutcome.REFUSED, message_id=message_id, reason=reason))
     exchange, routing_key = target.exchange, target.routing_key
     if exchange is None:
         exchange, routing_key = "", _died_in(message)

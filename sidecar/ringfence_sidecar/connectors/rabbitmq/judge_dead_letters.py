@@ -8,6 +8,7 @@ from ringfence_sidecar.connectors.rabbitmq import arguments
 from ringfence_sidecar.connectors.rabbitmq.asked import (
     Asked,
     check_batch,
+    count_of,
     lease_seconds,
     prepared,
     queues,
@@ -48,9 +49,8 @@ def count(given: arguments.Inspect, asked: Asked) -> Prepared:
 def look(given: arguments.LookAtDeadLetters, asked: Asked) -> Prepared:
     """Judge a look."""
     rule = asked.permissions.judge_queue(Verb.DEAD_LETTERS, given.queue)
-    count = min(given.count, asked.limits.prefetch, asked.limits.batch)
-    seconds = lease_seconds(given.lease_seconds, asked)
-    wanted = Wanted(given.queue, count, 0.0, seconds, asked.owner, keep=True)
+    count, seconds = count_of(given.count, asked), lease_seconds(given.lease_seconds, asked)
+    wanted = Wanted(given.queue, count, 0.0, seconds, asked.owner, asked.limits.message_bytes, keep=True)
     return Prepared(
         operation=asked.operation,
         effect=Effect.IDEMPOTENT,
@@ -79,8 +79,8 @@ def replay(given: arguments.ReplayDeadLetters, asked: Asked) -> Prepared:
         rules = [asked.permissions.judge_queue(Verb.REPLAY, lease.group.queue) for lease in held]
     else:
         rules = [asked.permissions.judge_queue(Verb.REPLAY, given.queue)]
-        count = min(given.count, asked.limits.prefetch, asked.limits.batch)
-        wanted = Wanted(given.queue, count, 0.0, asked.limits.lease_seconds, asked.owner, keep=True)
+        count, seconds = count_of(given.count, asked), asked.limits.lease_seconds
+        wanted = Wanted(given.queue, count, 0.0, seconds, asked.owner, asked.limits.message_bytes, keep=True)
     if given.exchange is not None and given.routing_key is not None:
         rules.append(asked.permissions.judge_target(given.exchange, given.routing_key))
     return Prepared(

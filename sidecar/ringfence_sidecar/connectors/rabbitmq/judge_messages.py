@@ -8,6 +8,7 @@ from ringfence_sidecar.connectors.rabbitmq import arguments
 from ringfence_sidecar.connectors.rabbitmq.asked import (
     Asked,
     check_batch,
+    count_of,
     judge_any,
     lease_seconds,
     queues,
@@ -73,8 +74,8 @@ def receive(given: arguments.Receive, asked: Asked) -> Prepared:
     if given.filter is not None:
         raise InvalidArgumentsError(SUBSCRIBE_ADVICE, field="arguments.filter")
     rule = asked.permissions.judge_queue(Verb.RECEIVE, given.queue)
-    count = min(given.count, asked.limits.prefetch, asked.limits.batch)
-    wanted = Wanted(given.queue, count, given.wait_seconds, lease_seconds(given.lease_seconds, asked), asked.owner)
+    count, seconds = count_of(given.count, asked), lease_seconds(given.lease_seconds, asked)
+    wanted = Wanted(given.queue, count, given.wait_seconds, seconds, asked.owner, asked.limits.message_bytes)
     return Prepared(
         operation=asked.operation,
         # What was handed out on a connection that broke went back: asking again, elsewhere too, loses nothing.

@@ -1,6 +1,7 @@
 """Messages that the agent holds: deliveries that are not acknowledged, each on a channel of its own group."""
 
 import asyncio
+import dataclasses
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
-from ringfence_sidecar.connectors.rabbitmq.limits import LONGEST_LEASE
+from ringfence_sidecar.connectors.rabbitmq.limits import LONGEST_LEASE, MOST_BYTES
 from ringfence_sidecar.errors import LeaseLostError, LimitedError, UnknownError
 
 
@@ -54,7 +55,7 @@ class Lease:
     taken_at: float
     """By the loop's clock."""
     message: DeliveredMessage | None
-    """The dead letter itself, to be replayed; None for what was received."""
+    """The dead letter itself, to be replayed, without its body if that was let go of; None for what was received."""
     timer: asyncio.TimerHandle | None = None
     counts: bool = False
     """Whether a quota counts it as long as it lasts."""
@@ -66,10 +67,13 @@ class Leases:
     def __init__(
         self, most: int, on_expiry: Callable[[Lease], None], on_end: Callable[[Lease], None] = lambda _: None
     ) -> None:
-        self._most = most
+        self.most = most
+        """How many there may be."""
         self._on_expiry = on_expiry
         self._on_end = on_end
         self._held: dict[str, Lease] = {}
+        self._kept: dict[Lease, DeliveredMessage] = {}
+        """Those whose bodies are kept, the oldest first."""
         self._reserved = 0
 
     def __len__(self) -> int:
@@ -85,10 +89,10 @@ class Leases:
 
     def reserve(self, wanted: int) -> int:
         """Set room aside for up to so many, and return for how many. Raises LimitedError if there is none."""
-        room = min(wanted, self._most - len(self._held) - self._reserved)
+        room = min(wanted, self.most - len(self._held) - self._reserved)
         if room <= 0:
             raise LimitedError(
-                f"{self._most} messages are held or being received, which is the limit: ack or nack some first",
+                f"{self.most} messages are held or being received, which is the limit: ack or nack some first",
                 code="TooManyLeases",
             )
         self._reserved += room
@@ -108,13 +112,15 @@ class Leases:
         keep: bool,
         counts: bool = False,
     ) -> Lease:
-        """Lease a message for so many seconds; `keep` keeps its content for a replay."""
+        """Lease a message for so many seconds; `keep` keeps its content for a replay, as long as there is room."""
         if message.delivery_tag is None:
             raise AssertionError("a delivery without a tag")
         now = asyncio.get_running_loop().time()
         lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None, counts=counts)
         group.leases.add(lease)
         self._held[lease.handle] = lease
+        if keep:
+            self._keep(lease, message)
         self.extend(lease, seconds)
         return lease
 
@@ -145,6 +151,7 @@ class Leases:
             return
         if lease.timer is not None:
             lease.timer.cancel()
+        self._kept.pop(lease, None)
         self._on_end(lease)
 
     def lose(self, group: Group) -> None:
@@ -156,9 +163,28 @@ class Leases:
             self.take(lease)
         group.leases.clear()
 
+    def _keep(self, lease: Lease, message: DeliveredMessage) -> None:
+        self._kept[lease] = message
+        size = sum(len(each.body) for each in self._kept.values())
+        for oldest, each in list(self._kept.items())[:-1]:
+            if size <= MOST_BYTES:
+                break
+            oldest.message = without_body(self._kept.pop(oldest))
+            size -= len(each.body)
+
     def _expire(self, lease: Lease) -> None:
         self.take(lease)
         self._on_expiry(lease)
+
+
+def without_body(message: DeliveredMessage) -> DeliveredMessage:
+    """Return the message without its body; its header still says how large that was."""
+    return dataclasses.replace(message, body=b"")
+
+
+def is_whole(message: DeliveredMessage) -> bool:
+    """Return True if its body is there."""
+    return len(message.body) == message.header.body_size
 
 
 def _new_handle(owner: str) -> str:

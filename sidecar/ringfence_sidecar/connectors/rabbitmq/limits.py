@@ -8,6 +8,9 @@ import msgspec
 LONGEST_LEASE = 1_500.0
 """Seconds: the broker closes a channel on which a delivery is older than its `consumer_timeout`, 30 minutes."""
 
+MOST_BYTES = 33_554_432
+"""Bodies that one receive brings at most, and those that are kept of dead letters looked at."""
+
 _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_LEASE)]
 
@@ -28,11 +31,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Messages that an agent may hold at once."""
     subscriptions: _Count = 16
     """Queues of its own that an agent may have made."""
-    subscription_seconds: Annotated[float, msgspec.Meta(ge=1, le=2_592_000)] = 3_600.0
-    """How long a queue of an agent's own stays when nobody receives from it."""
-    subscription_messages: Annotated[int, msgspec.Meta(ge=1)] = 10_000
-    """Messages that such a queue holds; the oldest go first."""
-    subscription_bytes: Annotated[int, msgspec.Meta(ge=1)] = 67_108_864
+
+    @property
+    def together(self) -> int:
+        """Messages that one receive may bring: as many as have room if each is as large as may be, at least one."""
+        return max(1, min(self.prefetch, MOST_BYTES // self.message_bytes))
 
 
 def decode(limits: Mapping[str, Any]) -> Limits:

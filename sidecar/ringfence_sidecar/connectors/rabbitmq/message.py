@@ -111,13 +111,14 @@ def received(lease: Lease, message: DeliveredMessage, seconds: float, *, most_by
     headers = dict(properties.headers or {})
     delivery_count = headers.pop("x-delivery-count", None)
     deaths = headers.pop("x-death", None)
-    is_large = len(message.body) > most_bytes
+    size = message.header.body_size
+    is_large = size > most_bytes
     return ReceivedMessage(
         handle=lease.handle,
         lease_seconds=seconds,
         exchange=message.exchange or "",
         routing_key=message.routing_key or "",
-        size=len(message.body),
+        size=size,
         redelivered=bool(message.redelivered),
         delivery_count=delivery_count if isinstance(delivery_count, int) else None,
         message_id=properties.message_id or "",

@@ -9,7 +9,7 @@ from pamqp.commands import Basic
 
 from ringfence_sidecar.call import Context, Deadline
 from ringfence_sidecar.connectors.rabbitmq.broker_errors import DRIVER_ERRORS, translated
-from ringfence_sidecar.connectors.rabbitmq.leases import Group, Lease, Leases
+from ringfence_sidecar.connectors.rabbitmq.leases import Group, Lease, Leases, without_body
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.errors import BackendLostError, CallError, ConflictError, UnknownError
 from ringfence_sidecar.grants import Grants
@@ -33,6 +33,8 @@ class Wanted:
     lease_seconds: float
     owner: str
     """Whose handles they are."""
+    most_bytes: int
+    """A larger body is let go of as soon as it has come."""
     keep: bool = False
     """Whether the leases keep their messages' contents, for a replay."""
     counts: bool = False
@@ -56,8 +58,9 @@ class Delivery:
 class _Consumer:
     """Messages that the broker hands out on a group's channel, at most `prefetch` of them unacknowledged."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, most_bytes: int) -> None:
         self._group = group
+        self._most_bytes = most_bytes
         self._arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
         self._tag = ""
 
@@ -105,7 +108,7 @@ class _Consumer:
         return self.ready(self._arrived.qsize())
 
     async def _on_message(self, message: DeliveredMessage) -> None:
-        self._arrived.put_nowait(message)
+        self._arrived.put_nowait(_light(message, self._most_bytes))
 
     def _check(self) -> None:
         if self._tag not in self._group.channel.consumers:
@@ -134,9 +137,10 @@ async def _receive(session: Session, leases: Leases, wanted: Wanted, room: int, 
         with translated(f"queue {wanted.queue!r}"):
             longest = max(0.0, deadline.remaining - _MARGIN_SECONDS)
             if wanted.queue in session.consume_only:
-                messages = await _consume(group, room, min(max(wanted.wait_seconds, _FIRST_SECONDS), longest))
+                seconds = min(max(wanted.wait_seconds, _FIRST_SECONDS), longest)
+                messages = await _consume(_Consumer(group, wanted.most_bytes), room, seconds)
             else:
-                messages = await _collect(group, room, wanted.wait_seconds, longest)
+                messages = await _collect(group, room, wanted, longest)
         _must_live(group)
     except BaseException:
         session.discard(group)
@@ -157,7 +161,7 @@ async def stream(
     room = leases.reserve(prefetch)
     try:
         group = await session.group(wanted.queue, room)
-        consumer = _Consumer(group)
+        consumer = _Consumer(group, wanted.most_bytes)
         try:
             with translated(f"queue {wanted.queue!r}"):
                 await consumer.begin(room)
@@ -188,24 +192,25 @@ async def _end(session: Session, group: Group, consumer: _Consumer) -> None:
         group.finish()
 
 
-async def _collect(group: Group, room: int, wait_seconds: float, longest: float) -> list[DeliveredMessage]:
-    first, ready = await _get(group)
+async def _collect(group: Group, room: int, wanted: Wanted, longest: float) -> list[DeliveredMessage]:
+    consumer = _Consumer(group, wanted.most_bytes)
+    first, ready = await _get(group, wanted.most_bytes)
     if first is None:
-        return await _consume(group, room, min(wait_seconds, longest)) if wait_seconds > 0 else []
+        seconds = min(wanted.wait_seconds, longest)
+        return await _consume(consumer, room, seconds) if wanted.wait_seconds > 0 else []
     missing = min(room - 1, ready)
-    return [first, *(await _consume(group, missing, min(_FIRST_SECONDS, longest)) if missing else [])]
+    return [first, *(await _consume(consumer, missing, min(_FIRST_SECONDS, longest)) if missing else [])]
 
 
-async def _get(group: Group) -> tuple[DeliveredMessage | None, int]:
+async def _get(group: Group, most_bytes: int) -> tuple[DeliveredMessage | None, int]:
     """Return a message that is ready, if there is one, and how many more there are."""
     answer = await group.channel.basic_get(group.queue)
     if isinstance(answer.delivery, Basic.GetOk):
-        return answer, answer.delivery.message_count or 0
+        return _light(answer, most_bytes), answer.delivery.message_count or 0
     return None, 0
 
 
-async def _consume(group: Group, count: int, seconds: float) -> list[DeliveredMessage]:
-    consumer = _Consumer(group)
+async def _consume(consumer: _Consumer, count: int, seconds: float) -> list[DeliveredMessage]:
     await consumer.begin(count)
     messages: list[DeliveredMessage] = []
     message = await consumer.next(seconds)
@@ -213,6 +218,10 @@ async def _consume(group: Group, count: int, seconds: float) -> list[DeliveredMe
         messages += [message, *consumer.ready(count - len(messages) - 1)]
         message = await consumer.next(_LINGER_SECONDS) if len(messages) < count else None
     return messages + await consumer.end()
+
+
+def _light(message: DeliveredMessage, most_bytes: int) -> DeliveredMessage:
+    return without_body(message) if len(message.body) > most_bytes else message
 
 
 def _must_live(group: Group) -> None:

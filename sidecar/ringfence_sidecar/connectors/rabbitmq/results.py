@@ -156,7 +156,7 @@ class ReplayOutcome(StrEnum):
     UNKNOWN = "unknown"
     """Sent, and never confirmed: it may be in both queues."""
     REFUSED = "refused"
-    """Its destination is not permitted, or cannot be told."""
+    """Its destination is not permitted, or cannot be told, or its body is not kept."""
 
 
 class Replayed(_Result, frozen=True, kw_only=True, omit_defaults=True):

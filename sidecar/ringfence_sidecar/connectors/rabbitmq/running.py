@@ -55,13 +55,18 @@ class Runner:
             operations.DEAD_LETTERS_DROP.name: self._drop,
         }
 
+    def go_on_from(self, before: "Runner") -> None:
+        """Take over the leases of a Connector before, and the agent's own queues."""
+        self.leases, self.settler, self.subscriptions = before.leases, before.settler, before.subscriptions
+        self.leases.most = self.limits.leases
+
     async def run(self, on: Open, prepared: Prepared, context: Context) -> Outcome:
         """Do it. Raises what went wrong."""
         return await self._runs[prepared.operation.name](on, prepared.payload, context)
 
     async def stream(self, on: Open, wanted: Wanted, context: Context) -> AsyncIterator[Outcome]:
         """Yield messages as they come, until the call's deadline."""
-        pieces = receiving.stream(on.session, self.leases, wanted, context, self.limits.prefetch)
+        pieces = receiving.stream(on.session, self.leases, wanted, context, self.limits.together)
         try:
             async for deliveries in pieces:
                 yield self._received(deliveries)
@@ -140,7 +145,7 @@ class Runner:
                 code="TooManySubscriptions",
                 retryable=False,
             )
-        made = await topology.subscribe(on.session, wanted, prefix, self.limits)
+        made = await topology.subscribe(on.session, wanted, prefix)
         self.subscriptions.add(queue)
         return Outcome(data=made, message=f"receive from {made.queue}")
 

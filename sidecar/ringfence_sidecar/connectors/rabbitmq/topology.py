@@ -21,10 +21,15 @@ from ringfence_sidecar.connectors.rabbitmq.broker_errors import (
     translated,
 )
 from ringfence_sidecar.connectors.rabbitmq.definitions import is_there, learn
-from ringfence_sidecar.connectors.rabbitmq.limits import Limits
 from ringfence_sidecar.connectors.rabbitmq.results import Declared, SubscribeResult
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.errors import BackendError, CallError, ConflictError
+
+OWN_SECONDS = 3_600.0
+"""How long a queue of an agent's own stays when nobody receives from it."""
+OWN_MESSAGES = 10_000
+"""Messages that such a queue holds; the oldest go first."""
+OWN_BYTES = 67_108_864
 
 
 async def declare(session: Session, wanted: Declare) -> tuple[Declared, ...]:
@@ -40,14 +45,14 @@ async def declare(session: Session, wanted: Declare) -> tuple[Declared, ...]:
     return tuple(declared)
 
 
-async def subscribe(session: Session, wanted: Subscribe, prefix: str, limits: Limits) -> SubscribeResult:
+async def subscribe(session: Session, wanted: Subscribe, prefix: str) -> SubscribeResult:
     """Fill a queue of the agent's own by the filter. One name may have several filters: they add up."""
     queue = own_queue(wanted, prefix)
     arguments = {
         "x-queue-type": "quorum",
-        "x-expires": round(limits.subscription_seconds * 1000),
-        "x-max-length": limits.subscription_messages,
-        "x-max-length-bytes": limits.subscription_bytes,
+        "x-expires": round(OWN_SECONDS * 1000),
+        "x-max-length": OWN_MESSAGES,
+        "x-max-length-bytes": OWN_BYTES,
         "x-overflow": "drop-head",
     }
     created = await _declare_queue(session, queue, arguments, durable=True)
@@ -63,9 +68,9 @@ async def subscribe(session: Session, wanted: Subscribe, prefix: str, limits: Li
     return SubscribeResult(
         queue=queue,
         created=created,
-        expires_seconds=limits.subscription_seconds,
-        max_messages=limits.subscription_messages,
-        max_bytes=limits.subscription_bytes,
+        expires_seconds=OWN_SECONDS,
+        max_messages=OWN_MESSAGES,
+        max_bytes=OWN_BYTES,
     )
 
 

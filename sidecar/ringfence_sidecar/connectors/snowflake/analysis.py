@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringfence_sidecar.call import Context
-from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.answers import ColumnProfile, TableColumn, TableProfile
 from ringfence_sidecar.connectors.snowflake.arguments import AnalyzeArguments
 from ringfence_sidecar.connectors.snowflake.bound import Action
@@ -50,7 +50,6 @@ class Analyze(Action):
         sample = min(arguments.sample_rows or most, most)
         table = canonical(*name)
         timeout = self.bound.timeout(arguments.timeout_seconds)
-        material = (self.bound.settings.role, "analyze_table", table, str(sample))
         return Prepared(
             operation=OPERATION,
             effect=Effect.READ,
@@ -63,7 +62,7 @@ class Analyze(Action):
                 "bytesScanned": 1,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context, 3),
             },
-            cache=Cacheable(material=material, tags=frozenset({table})),
+            cache=self.bound.cacheable((table,), "analyze_table", table, str(sample)),
         )
 
     async def run(self, session: Session, payload: _Look, context: Context) -> Outcome:
@@ -93,6 +92,8 @@ class Analyze(Action):
             partial=len(columns) > len(looked),
             backend_id=query_id,
             used={"queries": 3, "rows": 1, "querySeconds": time.monotonic() - started, **scan},
+            # Which partitions are in a sample is another question each time.
+            cacheable=share is None,
         )
 
 

@@ -9,7 +9,7 @@ from ringfence_sidecar.call import Context, Deadline
 from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.answers import BatchAnswer, StatementAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import BatchArguments, BatchStatement
-from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind
+from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind, spoils
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
 from ringfence_sidecar.connectors.snowflake.scanned import scanned
@@ -66,7 +66,7 @@ class Batch(Action):
             rule=verdicts[0].rule if len(verdicts) == 1 else "sql.batch",
             summary="; ".join(verdict.fingerprint for verdict in verdicts),
             estimate=self._estimate(parts, arguments.timeout_seconds, context),
-            invalidates=writes,
+            invalidates=frozenset().union(*map(spoils, verdicts)),
         )
 
     async def run(self, session: Session, payload: tuple[_Part, ...], context: Context) -> Outcome:
@@ -77,8 +77,10 @@ class Batch(Action):
         warnings: list[Notice] = []
         try:
             for at, part in enumerate(payload):
-                left = replace(context, grants=context.grants.less(_read(answers)))
-                answers.append(await self._run(session, part, left, warnings, at))
+                read = _read(answers)
+                left = replace(context, grants=context.grants.less(read))
+                most = self.bound.limits.bytes - int(read["bytesReturned"])
+                answers.append(await self._run(session, part, left, most, warnings, at))
         except BaseException as error:
             await self._roll_back(session, context)
             if isinstance(error, CallError):
@@ -112,7 +114,7 @@ class Batch(Action):
         return {
             "queries": len(parts),
             "rows": reading * self.bound.limits.rows,
-            "bytesReturned": reading * self.bound.limits.bytes,
+            "bytesReturned": self.bound.limits.bytes if reading else 0,
             "bytesScanned": 1,
             "querySeconds": self.bound.seconds(timeout, context, len(parts)),
         }
@@ -121,15 +123,18 @@ class Batch(Action):
         binds = bind(verdict, each.binds, field=f"arguments.statements[{at}].binds")
         return _Part(kind=verdict.kind, statement=Statement(sql=verdict.sql, binds=binds, timeout_seconds=timeout))
 
-    async def _run(
-        self, session: Session, part: _Part, context: Context, warnings: list[Notice], at: int
+    async def _run(  # noqa: PLR0917 - what is left after the statements before
+        self, session: Session, part: _Part, context: Context, most_bytes: int, warnings: list[Notice], at: int
     ) -> StatementAnswer:
         cursor = await session.run(part.statement, context, reopen=False)
         try:
             if part.kind != "Select":
                 return StatementAnswer(statement=part.kind, query_id=cursor.sfqid or "", rows_affected=cursor.rowcount)
             reading = await Reading.start(cursor, rows=self.bound.limits.rows)
-            answer, cut = await page_of(reading, self.bound.limits.rows, self.bound.limits.bytes, context)
+            # Where those before have taken the room, the write that comes after must not fail for it.
+            may_be_empty = most_bytes < self.bound.limits.bytes
+            rows = self.bound.limits.rows
+            answer, cut = await page_of(reading, rows, most_bytes, context, may_be_empty=may_be_empty)
         finally:
             cursor.close()
         warnings += [Notice(each.code, f"statement {at + 1}: {each.message}") for each in cut]

@@ -8,7 +8,7 @@ import msgspec
 
 from ringfence_sidecar.call import Context
 from ringfence_sidecar.configuration import Connector
-from ringfence_sidecar.connectors.base import Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.arguments import Binds
 from ringfence_sidecar.connectors.snowflake.judge import Defaults, Judge, Permissions, Verdict
 from ringfence_sidecar.connectors.snowflake.judge.names import canonical, split_name
@@ -23,6 +23,8 @@ TRANSACTIONAL_KINDS = frozenset({"Select", "Insert", "Update", "Delete", "Merge"
 """Statements that a transaction can take back; Snowflake commits before and after any other."""
 LONG_CHARACTERS = 512
 """What is judged in about 10 ms, where every word is a column or a number."""
+_ANYTHING = "*"
+"""The tag of all answers, which is no table's name."""
 Name = tuple[str, str, str]
 """Database, schema and name, as Snowflake stores them."""
 
@@ -48,6 +50,11 @@ class Bound:
         rates = {each.name: account_of(each).credits_per_hour / 3600 for each in configuration.endpoints}
         self.credits_per_second = rates if all(rates.values()) else {}
 
+    def go_on_with(self, pages: Pages) -> None:
+        """Take over the open results of a Connector before, which is permitted the same."""
+        pages.most, pages.seconds = self.pages.most, self.pages.seconds
+        self.pages = pages
+
     def judge(self, sql: str, *, rows: int) -> Verdict:
         """Return the verdict on a statement; a query answers one row more than `rows`, so that a cut shows."""
         return self._judge(sql, row_cap=rows)
@@ -64,6 +71,10 @@ class Bound:
     def seconds(self, asked: float | None, context: Context, statements: int = 1) -> float:
         """Return how long so many statements of a call may take: what a quota is asked for."""
         return min(self.timeout(asked) * statements, context.deadline.remaining)
+
+    def cacheable(self, tables: Iterable[str], *material: str) -> Cacheable:
+        """Return what makes an answer from such tables, besides the role."""
+        return Cacheable(material=(self.settings.role, *material), tags=frozenset({*tables, _ANYTHING}))
 
     def is_readable(self, name: Name) -> bool:
         """Return True if the table is permitted."""
@@ -120,6 +131,17 @@ class Action(ABC):
     @abstractmethod
     async def run(self, session: Session, payload: Any, context: Context) -> Outcome:
         """See `Connector.execute`."""
+
+
+def spoils(verdict: Verdict) -> frozenset[str]:
+    """Return the tags of the answers that a statement makes untrue."""
+    if verdict.effect is Effect.READ:
+        return frozenset()
+    if verdict.kind == "Call":
+        # What a procedure changes is in its own text.
+        return frozenset({_ANYTHING})
+    # What is written from a stream is not in it any more.
+    return verdict.writes | verdict.reads
 
 
 def bind(verdict: Verdict, given: Binds | None, *, field: str) -> tuple[Any, ...]:

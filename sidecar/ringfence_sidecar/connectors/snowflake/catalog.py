@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringfence_sidecar.call import Context
-from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.answers import TableColumn, TableDescription, TableEntry, TableList
 from ringfence_sidecar.connectors.snowflake.arguments import ListArguments, TableArguments
 from ringfence_sidecar.connectors.snowflake.bound import Action, Name, quoted
@@ -72,7 +72,7 @@ class Describe(_Look):
             rule="sql.tables",
             summary=f"describe {table}",
             estimate=self._estimate(arguments.timeout_seconds, context),
-            cache=Cacheable(material=(self.bound.settings.role, "describe", table), tags=frozenset({table})),
+            cache=self.bound.cacheable((table,), "describe", table),
         )
 
     async def run(self, session: Session, payload: Table, context: Context) -> Outcome:

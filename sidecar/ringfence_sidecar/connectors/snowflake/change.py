@@ -7,7 +7,7 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.answers import ExecuteAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import ExecuteArguments
-from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
+from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind, spoils
 from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.envelope import Notice
@@ -60,7 +60,7 @@ class Execute(Action):
                 "bytesScanned": 1,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
             },
-            invalidates=verdict.writes,
+            invalidates=spoils(verdict),
         )
 
     async def run(self, session: Session, payload: tuple[str, Statement], context: Context) -> Outcome:

@@ -31,8 +31,8 @@ class Snowflake(Connector[Session]):
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(configuration)
-        self._bound = Bound(configuration)
-        self._actions: dict[str, Action] = {action.operation.name: action for action in _permitted(self._bound)}
+        self.bound = Bound(configuration)
+        self._actions: dict[str, Action] = {action.operation.name: action for action in _permitted(self.bound)}
 
     def operations(self) -> tuple[Operation, ...]:
         """Return those that some statement is permitted for."""
@@ -40,7 +40,7 @@ class Snowflake(Connector[Session]):
 
     def is_long(self, operation: Operation, arguments: Any) -> bool:
         """See Connector."""
-        return self._bound.is_long(self._actions[operation.name].texts(arguments))
+        return self.bound.is_long(self._actions[operation.name].texts(arguments))
 
     def prepare(self, operation: Operation, arguments: Any, context: Context) -> Prepared:
         """See Connector."""
@@ -74,9 +74,16 @@ class Snowflake(Connector[Session]):
         """See Connector."""
         return session.is_usable
 
+    def take_over(self, before: Connector[Session]) -> bool:
+        """See Connector: open results keep their sessions themselves."""
+        if not isinstance(before, Snowflake):
+            return False
+        self.bound.go_on_with(before.bound.pages)
+        return True
+
     def metrics(self) -> Mapping[str, float]:
         """See Connector."""
-        return {"open_results": float(len(self._bound.pages))}
+        return {"open_results": float(len(self.bound.pages))}
 
 
 def _permitted(bound: Bound) -> list[Action]:

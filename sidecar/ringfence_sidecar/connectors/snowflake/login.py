@@ -37,10 +37,9 @@ def _password(auth: Auth) -> dict[str, Any]:
 
 
 def _oauth(auth: Auth) -> dict[str, Any]:
-    client = _text(auth, "clientId") if "clientId" in auth.files else auth.settings["clientId"]
     options = {
         "authenticator": "OAUTH_CLIENT_CREDENTIALS",
-        "oauth_client_id": client,
+        "oauth_client_id": auth.settings["clientId"],
         "oauth_client_secret": _text(auth, "clientSecret"),
         "oauth_token_request_url": auth.settings["tokenUrl"],
     }

@@ -20,7 +20,7 @@ def connection_options(configuration: Connector, endpoint: Endpoint) -> dict[str
         "schema": settings.schema,
         # Whatever roles the user has besides: the Connector's one decides.
         "secondary_roles": "NONE",
-        "session_parameters": {**SESSION_PARAMETERS, "TIMEZONE": settings.timezone},
+        "session_parameters": dict(SESSION_PARAMETERS),
         **_way(configuration, endpoint),
         **_authority(configuration.auth),
         **credentials(configuration.auth),

@@ -20,8 +20,10 @@ class Pages:
     """The open results of one Connector."""
 
     def __init__(self, *, most: int, seconds: float) -> None:
-        self._most = most
-        self._seconds = seconds
+        self.most = most
+        """How many there may be."""
+        self.seconds = seconds
+        """How long each stays open."""
         self._open: dict[str, _Open] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -30,12 +32,12 @@ class Pages:
 
     def check_room(self) -> None:
         """Raise LimitedError if no further result may stay open."""
-        if len(self._open) >= self._most:
+        if len(self._open) >= self.most:
             raise LimitedError(
-                f"{self._most} results are open: read them to their end, or ask without paged",
+                f"{self.most} results are open: read them to their end, or ask without paged",
                 code="TooManyOpenResults",
                 rule="limits.openResults",
-                retry_after=self._seconds,
+                retry_after=self.seconds,
             )
 
     def endpoint(self, handle: str) -> str:
@@ -52,7 +54,7 @@ class Pages:
     def keep(self, reading: Reading, session: Session) -> str:
         """Keep a result open, and return its handle: another one for each page, so that no page is read twice."""
         handle = secrets.token_urlsafe(24)
-        timer = asyncio.get_running_loop().call_later(self._seconds, self._expire, handle)
+        timer = asyncio.get_running_loop().call_later(self.seconds, self._expire, handle)
         self._open[handle] = _Open(reading, session, timer)
         return handle
 
@@ -60,7 +62,7 @@ class Pages:
         found = self._open.get(handle)
         if found is None:
             raise UnknownError(
-                f"no open result has this handle: it was read to its end, is older than {self._seconds:.0f} s, or its "
+                f"no open result has this handle: it was read to its end, is older than {self.seconds:.0f} s, or its "
                 "page has been read already; ask the query again",
                 field="arguments.handle",
             )

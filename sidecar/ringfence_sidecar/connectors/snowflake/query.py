@@ -185,8 +185,7 @@ class Query(Action):
     def _cacheable(self, verdict: Verdict, binds: tuple[Any, ...], rows: int) -> Cacheable | None:
         if not verdict.deterministic:
             return None
-        material = (self.bound.settings.role, verdict.canonical, msgspec.json.encode(binds).decode(), str(rows))
-        return Cacheable(material=material, tags=verdict.reads)
+        return self.bound.cacheable(verdict.reads, verdict.canonical, msgspec.json.encode(binds).decode(), str(rows))
 
 
 def _outcome(

@@ -71,11 +71,13 @@ class Reading:
             cursor.close()
             raise
 
-    async def page(self, rows: int, most_bytes: int, deadline: Deadline) -> tuple[QueryAnswer, tuple[Notice, ...]]:
+    async def page(
+        self, rows: int, most_bytes: int, deadline: Deadline, *, may_be_empty: bool = False
+    ) -> tuple[QueryAnswer, tuple[Notice, ...]]:
         """Return the next rows, at most so many and so many bytes, and what the caps cut.
 
         Short of the deadline it returns what it has. Raises DeadlineError if that is nothing, InvalidArgumentsError if
-        the first row alone is larger than `most_bytes`, and what a statement raises.
+        the first row alone is larger than `most_bytes`, unless it may be empty, and what a statement raises.
         """
         # Asking for what is not there would be one more turn of a thread.
         there = self._left if self._unread is None else min(self._left, self._unread)
@@ -92,7 +94,7 @@ class Reading:
                 self._spoilt = more = True
                 if not page.count:
                     raise DeadlineError("the call's deadline passed while rows were read: ask for less") from None
-        if page.full and not page.count:
+        if page.full and not page.count and not may_be_empty:
             raise InvalidArgumentsError(
                 f"one row is larger than {most_bytes} bytes: select fewer or shorter columns", code="RowTooLarge"
             )
@@ -175,13 +177,14 @@ class _Page:
 
 
 async def page_of(
-    reading: Reading, rows: int, most_bytes: int, context: Context
+    reading: Reading, rows: int, most_bytes: int, context: Context, *, may_be_empty: bool = False
 ) -> tuple[QueryAnswer, tuple[Notice, ...]]:
     """Return the next page, cut besides to what quotas grant. Raises LimitedError where that is no whole row."""
     grants = context.grants
     given = grants.whole("rows", rows)
     try:
-        answer, warnings = await reading.page(given, grants.whole("bytesReturned", most_bytes), context.deadline)
+        size = grants.whole("bytesReturned", most_bytes)
+        answer, warnings = await reading.page(given, size, context.deadline, may_be_empty=may_be_empty)
     except InvalidArgumentsError as error:
         if error.reason != "RowTooLarge" or not grants.is_short("bytesReturned"):
             raise

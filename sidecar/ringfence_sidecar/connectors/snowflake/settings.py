@@ -16,7 +16,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     schema: str = "PUBLIC"
     role: str = ""
     """The only role of the session: secondary roles are switched off. Empty means the user's default role."""
-    timezone: str = "UTC"
     warehouse_usage: bool = False
     """Whether `warehouse_usage` is offered; the role needs SNOWFLAKE.USAGE_VIEWER for it."""
 

@@ -104,6 +104,24 @@ async def test_looked_at_letter_is_replayed_by_its_handle(bench: Bench, name: st
     assert [message["payload"] for message in await bench.take(name, waitSeconds=5)] == [2]
 
 
+async def test_bodies_of_letters_are_kept_as_long_as_there_is_room_and_replayed_by_the_queue_after(
+    bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence_sidecar.connectors.rabbitmq.leases.MOST_BYTES", 250)
+    dead = await _bury(bench, name, *("x" * 98 for _ in range(3)))
+    letters = (await bench.call("dead_letters_look", queue=dead, count=3))["messages"]
+    handles = [letter["handle"] for letter in letters]
+
+    by_handle = await bench.call("dead_letters_replay", handles=handles)
+    await _has(bench, dead, 1)
+    by_queue = await bench.call("dead_letters_replay", queue=dead)
+
+    assert [len(letter["payload"]) for letter in letters] == [98] * 3
+    assert [each["outcome"] for each in by_handle["results"]] == ["refused", "replayed", "replayed"]
+    assert "replay it by its queue" in by_handle["results"][0]["reason"]
+    assert by_queue["replayed"] == 1
+
+
 async def test_letters_are_replayed_to_an_exchange_of_choice(bench: Bench, name: str) -> None:
     dead = await _bury(bench, name, 1)
     exchange, queue = f"{name}-exchange", f"{name}-other"

@@ -1,6 +1,7 @@
 """Receiving, and settling what was received, on a real broker."""
 
 import asyncio
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ async def test_channel_that_is_gone_loses_its_leases_and_no_others(bench: Bench,
     await bench.publish(name, 1, 2, 3)
     first, second = await bench.take(name, count=2)
     (other,) = await bench.take(name)
-    lease = bench.connector._leases.find(first["handle"], f"{AGENT.uid}/connector-uid-1")
+    lease = bench.connector.runner.leases.find(first["handle"], f"{AGENT.uid}/connector-uid-1")
 
     # An acknowledgement of nothing: the broker closes the channel for it.
     await lease.group.channel.basic_ack(9999, wait=False)
@@ -300,6 +301,40 @@ async def test_body_that_is_too_large_is_left_out(
     assert [warning.code for warning in outcome.warnings] == ["BodyLeftOut"]
     with pytest.raises(InvalidArgumentsError, match="100 are permitted"):
         await bench.publish(name, "x" * 100)
+    await bench.close()
+
+
+async def test_no_more_come_at_once_than_there_is_memory_for(broker: RabbitMQServer, tmp_path: Path, name: str) -> None:
+    bench = Bench(tmp_path, broker, limits={"messageBytes": 8 << 20})
+    await bench.call("declare", queue={"name": name})
+    await bench.publish(name, *range(10))
+
+    taken = await bench.take(name, count=10)
+    streamed = [piece async for piece in bench.stream("receive", queue=name, seconds=1)]
+
+    assert len(taken) == 4
+    assert sum(len(piece["messages"]) for piece in streamed) == 4
+    await bench.close()
+
+
+async def test_bodies_that_nobody_is_shown_take_up_no_memory(
+    broker: RabbitMQServer, admin: AbstractChannel, tmp_path: Path, name: str
+) -> None:
+    size, count = 8 << 20, 12
+    bench = Bench(tmp_path, broker)
+    await bench.call("declare", queue={"name": name})
+    for _ in range(count):
+        await admin.basic_publish(bytes(size), routing_key=name)
+    await bench.session()
+
+    tracemalloc.start()
+    outcome = await bench.outcome("receive", queue=name, count=count, waitSeconds=5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert [message.size for message in outcome.data.messages] == [size] * count
+    assert all(message.too_large for message in outcome.data.messages)
+    assert peak < 5 * size
     await bench.close()
 
 

@@ -169,6 +169,51 @@ async def test_messages_stream_until_the_caller_has_enough(broker: RabbitMQServe
     assert seen == [0, 1, 2, 3, 4]
 
 
+async def test_lease_outlives_changes_of_limits_and_its_session_is_closed_after_it(
+    broker: RabbitMQServer, tmp_path: Path, name: str
+) -> None:
+    await _declared(tmp_path, name, broker)
+    before = _connector(tmp_path, broker)
+    message = {"exchange": "", "routingKey": name, "payload": 1}
+
+    async with serving(before) as (pipeline, _):
+        await _run(pipeline, "publish", messages=[message, message])
+        first, second = _data(await _run(pipeline, "receive", queue=name, count=2))["messages"]
+        settled, held = [], []
+        for generation, taken in ((2, first), (3, second)):
+            limits = {**before.limits, "leases": generation}
+            after = msgspec.structs.replace(before, limits=limits, generation=generation)
+            await pipeline.apply(everything(after, version=str(generation)))
+            held.append(_data(await _run(pipeline, "inspect", queue=name))["held"])
+            settled.append(_data(await _run(pipeline, "ack", handles=[taken["handle"]])))
+        left = _data(await _run(pipeline, "inspect", queue=name))
+        await eventually(lambda: not pipeline._registry._retiring, what="the sessions before are closed")
+
+    assert (held, [each["done"] for each in settled]) == ([2, 1], [1, 1])
+    assert (left["ready"], left["held"]) == (0, 0)
+
+
+async def test_lease_ends_with_the_permission_even_if_it_had_outlived_a_change_of_limits(
+    broker: RabbitMQServer, tmp_path: Path, name: str
+) -> None:
+    await _declared(tmp_path, name, broker)
+    before = _connector(tmp_path, broker)
+    wider = msgspec.structs.replace(before, limits={**before.limits, "leases": 8}, generation=2)
+    narrow = {**EVERYTHING, "queues": [{"pattern": name, "verbs": ["Inspect"]}]}
+    narrower = msgspec.structs.replace(wider, permissions=narrow, generation=3)
+    bench = Bench(tmp_path, broker)
+
+    async with serving(before) as (pipeline, _):
+        await _run(pipeline, "publish", messages=[{"exchange": "", "routingKey": name, "payload": 1}])
+        _data(await _run(pipeline, "receive", queue=name))
+        for version, changed in (("2", wider), ("3", narrower)):
+            await pipeline.apply(everything(changed, version=version))
+
+        assert [each["payload"] for each in await bench.take(name, waitSeconds=15)] == [1]
+
+    await bench.close()
+
+
 async def test_permission_that_is_taken_away_holds_for_the_next_call(
     broker: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:

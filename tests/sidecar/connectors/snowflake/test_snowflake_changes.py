@@ -101,6 +101,25 @@ async def test_a_batch_takes_effect_as_a_whole_and_answers_each_statement(bench:
     assert sent[sent.index("BEGIN") + 4] == "COMMIT"
 
 
+async def test_all_that_a_batch_reads_has_room_under_the_byte_cap_and_what_comes_after_is_done(
+    snowflake_server: SnowflakeServer, database: str, tmp_path: Path
+) -> None:
+    made = configuration(snowflake_server.port, database, tmp_path, limits={"bytes": 150})
+    bench = await Bench.start(Snowflake(made), snowflake_server)
+    await bench.make(*PEOPLE)
+    read = {"sql": "SELECT REPEAT('x', 90) FROM people WHERE id = 1"}
+    statements = [read, read, {"sql": "DELETE FROM people WHERE id = 2"}]
+
+    prepared = bench.prepare("batch", statements=statements)
+    outcome = await bench.ask("batch", statements=statements)
+
+    whole, cut, deleted = data(outcome)["statements"]
+    assert (whole["rows"], cut["rows"], deleted["rowsAffected"]) == ([["x" * 90]], [], 1)
+    assert [each.message.partition(":")[0] for each in outcome.warnings] == ["statement 2"]
+    assert (outcome.partial, prepared.estimate["bytesReturned"]) == (True, 150)
+    await bench.stop()
+
+
 async def test_a_batch_that_fails_has_had_no_effect_and_says_which_statement_it_was(bench: Bench) -> None:
     await bench.make(*PEOPLE)
     statements = [{"sql": "DELETE FROM people"}, {"sql": "INSERT INTO nowhere VALUES (1)"}]

@@ -15,8 +15,9 @@ from ringfence_sidecar.errors import Status
 from ringfence_sidecar.pipeline import Pipeline
 from tests.backends.snowflake_server import SnowflakeServer, running_snowflake
 from tests.backends.waiting import eventually
-from tests.sidecar.connectors.snowflake.bench import configuration
+from tests.sidecar.connectors.snowflake.bench import ALL, configuration
 from tests.sidecar.plugin.bed import Lines, call, serving
+from tests.sidecar.plugin.bed import configuration as everything
 
 pytestmark = pytest.mark.backend
 SUM = "SELECT SUM(id) AS s FROM people"
@@ -30,7 +31,8 @@ def other_account() -> Iterator[SnowflakeServer]:
 
 def three_places(first: SnowflakeServer, second: SnowflakeServer, database: str, directory: Path) -> Connector:
     """A warehouse, another one of the same account, and one of another account."""
-    base = configuration(first.port, database, directory)
+    permissions = {"statements": [*ALL, "Call"], "procedures": [f"{database}.PUBLIC.REFRESH"]}
+    base = configuration(first.port, database, directory, permissions=permissions)
     (main,) = base.endpoints
     replace = msgspec.structs.replace
     spare = replace(main, name="spare", priority=1, settings={"account": "acme-main", "warehouse": "spare"})
@@ -163,6 +165,22 @@ async def test_an_answer_is_kept_until_a_write_touches_its_table(
     assert len([each for each in snowflake_server.statements if "SUM" in each["sql"].upper()]) == 2
 
 
+@pytest.mark.parametrize("sql", ["CALL refresh()", "INSERT INTO copies SELECT id FROM people"])
+async def test_no_answer_is_kept_of_what_a_statement_may_change_without_naming_it_as_its_target(
+    served: tuple[Pipeline, Lines], sql: str
+) -> None:
+    pipeline, _ = served
+    assert (await ask(pipeline, "execute", sql="CREATE TABLE copies (id INTEGER)")).status is Status.OK
+    before = [await ask(pipeline, "query", sql=SUM) for _ in range(2)]
+
+    # The stand-in has no procedures: what became of the call is unknown here, as it may be of any.
+    await ask(pipeline, "execute", sql=sql)
+    after = await ask(pipeline, "query", sql=SUM)
+
+    hits = [each.metadata.cache.hit for each in (*before, after) if each.metadata.cache is not None]
+    assert hits == [False, True, False]
+
+
 async def test_one_id_leads_from_the_call_to_snowflakes_history(
     served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
 ) -> None:
@@ -187,6 +205,33 @@ async def test_pages_are_read_on_where_their_result_is(served: tuple[Pipeline, L
     rest = await ask(pipeline, "query", handle=first.metadata.details["page"]["handle"])
 
     assert (rows(first), rows(rest)) == ([[1]], [[2]])
+
+
+async def test_an_open_result_outlives_a_change_of_limits_and_not_one_of_permissions(
+    served: tuple[Pipeline, Lines],
+    snowflake_server: SnowflakeServer,
+    other_account: SnowflakeServer,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    pipeline, _ = served
+    wider = three_places(snowflake_server, other_account, database, tmp_path)
+    wider = msgspec.structs.replace(wider, generation=2, limits={"rows": 50})
+    narrower = msgspec.structs.replace(wider, generation=3, permissions={**wider.permissions, "tables": []})
+    paged = {"sql": "SELECT id FROM people ORDER BY id", "paged": True, "limit": 1}
+    handles = []
+    for _ in range(2):
+        details = (await ask(pipeline, "query", **paged)).metadata.details
+        assert details is not None
+        handles.append(details["page"]["handle"])
+
+    await pipeline.apply(everything(wider, version="2"))
+    rest = await ask(pipeline, "query", handle=handles[0])
+    await pipeline.apply(everything(narrower, version="3"))
+    gone = await ask(pipeline, "query", handle=handles[1])
+
+    assert rows(rest) == [[2]]
+    assert gone.status is Status.NOT_FOUND
 
 
 async def test_a_stream_has_an_envelope_for_each_piece(served: tuple[Pipeline, Lines]) -> None:
