@@ -236,7 +236,7 @@ class Pipeline:
         """Ask for the cache, which has answered the call with something stale: with quota and audit line of its own."""
         passage = answered.again()
         place = await self._audit.reserve()
-        mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
+        mine = replace(context, deadline=Deadline.after(bound.longest_seconds))
         try:
             grants = await self._metering.work(passage, prepared, mine.deadline)
             answer, keep = await self._ask(passage, bound, prepared, mine.within(grants))
