@@ -21,6 +21,14 @@ def converted(operation: Operation, arguments: Mapping[str, Any]) -> msgspec.Str
         raise _explained(operation, str(error)) from None
 
 
+def check_key(operation: Operation, key: str) -> None:
+    """Raise InvalidArgumentsError if the call has an idempotency key, of which the operation would make nothing."""
+    if key and not operation.takes_key:
+        raise InvalidArgumentsError(
+            f"{operation.name} takes no idempotency key: leave it out; whether a call may be made again, its error says"
+        )
+
+
 def _explained(operation: Operation, text: str) -> InvalidArgumentsError:
     match = _ERROR.fullmatch(text)
     what, path = (match["what"], match["path"] or "") if match else (text, "")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ringfence_sidecar.arguments import converted
+from ringfence_sidecar.arguments import check_key, converted
 from ringfence_sidecar.cache.values import MOST_KEY_CHARACTERS, MOST_TAG_CHARACTERS, MOST_TAGS, Values
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
@@ -181,6 +181,7 @@ class Builtin:
         if not found:
             names = ", ".join(each.name for each in self.operations[call.connector])
             raise UnknownError(f"{call.connector} has no operation {call.operation!r}: it has {names}")
+        check_key(found[0], call.idempotency_key)
         arguments = converted(found[0], call.arguments)
         return await self._ways[call.connector, call.operation](arguments)
 

@@ -2,15 +2,13 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.errors import DeadlineError
 from ringfence_sidecar.grants import UNLIMITED, Grants
-
-Progress = Callable[[float, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,6 @@ class Call:
     no_cache: bool = False
     """Ask the backend, and keep its answer."""
     idempotency_key: str = ""
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +75,8 @@ class Context:
     request_id: str
     trace: Trace
     deadline: Deadline
-    progress: Progress | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
-    """The caller's; equal for a repetition of the same call."""
+    """The caller's; equal for a repetition of the same call. Only where `Operation.takes_key`."""
     grants: Grants = UNLIMITED
     """What quotas let the call use: a connector uses no more, and says in a warning what it has cut."""
 

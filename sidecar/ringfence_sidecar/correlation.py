@@ -10,7 +10,8 @@ from ringfence_sidecar.call import Trace
 from ringfence_sidecar.tracing import accept
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+KEY_FORM = "1 to 255 printable ASCII characters without spaces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,11 @@ def request_id_of(text: str) -> str:
     return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(16)
 
 
+def is_key(text: str) -> bool:
+    """Return True if `text` can be an idempotency key: of `KEY_FORM`."""
+    return _IDEMPOTENCY_KEY.fullmatch(text) is not None
+
+
 def _timeout(text: str | None) -> float | None:
     if text is None:
         return None
@@ -61,8 +67,6 @@ def _timeout(text: str | None) -> float | None:
 
 
 def _key(text: str) -> str:
-    if text and not IDEMPOTENCY_KEY.fullmatch(text):
-        raise HttpError(
-            400, "InvalidHeader", "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces"
-        )
+    if text and not is_key(text):
+        raise HttpError(400, "InvalidHeader", f"Idempotency-Key must be {KEY_FORM}")
     return text

@@ -170,6 +170,9 @@ class Passage:
 
     def failed(self, error: CallError) -> Envelope:
         """Return the envelope of an error."""
+        if error.outcome_unknown and self.may_have_written:
+            # Whoever found it, a driver's own timeout too: asked again, it might be done twice.
+            error.is_retryable = False
         self.status, self.code, self.outcome_unknown = error.status, error.reason, error.outcome_unknown
         self.backend_id = error.backend_id or self.backend_id
         if error.rule:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -34,7 +34,6 @@ from ringfence_sidecar.settlement import Settlement
 from ringfence_sidecar.tracing import Tracer
 
 LONGEST_STREAM_SECONDS = 3600.0
-BATCH_CONCURRENCY = 8
 GRACE_SECONDS = 5.0
 OWN_SECONDS = 60.0
 """How long a call that needs no connector may wait for a quota."""
@@ -166,52 +165,42 @@ class Pipeline:
             self._closing.end(passage, place)
         return envelope
 
-    async def batch(self, calls: Sequence[Call], *, concurrency: int = BATCH_CONCURRENCY) -> tuple[Envelope, ...]:
-        """Return the calls' envelopes, in their order; at most `concurrency` run at once, and none stops another."""
-        gate = asyncio.Semaphore(max(1, concurrency))
-
-        async def one(call: Call) -> Envelope:
-            async with gate:
-                return await self.run(call)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
-        return tuple(task.result() for task in tasks)
-
     async def _run(self, passage: Passage) -> Envelope:
         agent, bound = identified(passage, self._registry, self._agent)
-        context = context_of(passage.call, agent, bound.longest_seconds)
-        prepared = await judged(passage, self._registry, bound, context, self._preparation)
-        if self._cache is not None and cacheable(bound, prepared):
-            await self._metering.begin(passage, context.deadline)
-            answer = await read(self._cache, self._load, passage, bound, prepared, context)
-            self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
-        else:
-            grants = await self._metering.begin(passage, context.deadline, prepared)
-            answer, _ = await self._ask(passage, bound, prepared, context.within(grants))
+        with bound.in_use():
+            context = context_of(passage.call, agent, bound.longest_seconds)
+            prepared = await judged(passage, self._registry, bound, context, self._preparation)
+            if self._cache is not None and cacheable(bound, prepared):
+                await self._metering.begin(passage, context.deadline)
+                answer = await read(self._cache, self._load, passage, bound, prepared, context)
+                self.metrics.observe_cache(passage.connector, passage.cache.layer if passage.cache else "none")
+            else:
+                grants = await self._metering.begin(passage, context.deadline, prepared)
+                answer, _ = await self._ask(passage, bound, prepared, context.within(grants))
         await self._settlement.clear(passage)
         passage.warnings += self._holding.warnings()
         return passage.served(answer)
 
     async def _stream(self, passage: Passage) -> AsyncGenerator[Envelope, None]:
         agent, bound = identified(passage, self._registry, self._agent)
-        context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
-        prepared = await judged(passage, self._registry, bound, context, self._preparation)
-        if not prepared.operation.streams:
-            raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
-        pieces = Pieces(self._metering, self._settlement, passage, prepared, context)
-        await pieces.begin()
-        try:
-            async with aclosing(bound.stream(prepared, pieces.context, passage.track)) as outcomes:
-                async for piece in outcomes:
-                    await pieces.came(piece)
-                    passage.warnings += self._holding.warnings()
-                    yield passage.served(encoded(piece))
-                    await pieces.went(piece)
-        except DeadlineError as error:
-            raise self._metering.late(error, pieces.context.grants) from None
-        passage.ended()
-        await self._settlement.clear(passage)
+        with bound.in_use():
+            context = context_of(passage.call, agent, LONGEST_STREAM_SECONDS)
+            prepared = await judged(passage, self._registry, bound, context, self._preparation)
+            if not prepared.operation.streams:
+                raise InvalidArgumentsError(f"{prepared.operation.name} has one answer: call it without streaming")
+            pieces = Pieces(self._metering, self._settlement, passage, prepared, context)
+            await pieces.begin()
+            try:
+                async with aclosing(bound.stream(prepared, pieces.context, passage.track)) as outcomes:
+                    async for piece in outcomes:
+                        await pieces.came(piece)
+                        passage.warnings += self._holding.warnings()
+                        yield passage.served(encoded(piece))
+                        await pieces.went(piece)
+            except DeadlineError as error:
+                raise self._metering.late(error, pieces.context.grants) from None
+            passage.ended()
+            await self._settlement.clear(passage)
 
     async def _load(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
         """Ask the backend because no cache has the answer."""
@@ -236,7 +225,7 @@ class Pipeline:
         """Ask for the cache, which has answered the call with something stale: with quota and audit line of its own."""
         passage = answered.again()
         place = await self._audit.reserve()
-        mine = replace(context, deadline=Deadline.after(bound.longest_seconds), progress=None)
+        mine = replace(context, deadline=Deadline.after(bound.longest_seconds))
         try:
             grants = await self._metering.work(passage, prepared, mine.deadline)
             answer, keep = await self._ask(passage, bound, prepared, mine.within(grants))

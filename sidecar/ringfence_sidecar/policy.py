@@ -1,6 +1,6 @@
 """The pipeline's first steps: what is asked for is bound, is permitted, and is asked for rightly."""
 
-from ringfence_sidecar.arguments import converted
+from ringfence_sidecar.arguments import check_key, converted
 from ringfence_sidecar.cached import tags_of
 from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent
@@ -44,7 +44,6 @@ def context_of(call: Call, agent: Agent, longest_seconds: float) -> Context:
         request_id=call.request_id,
         trace=call.trace,
         deadline=Deadline.after(seconds),
-        progress=call.progress,
         idempotency_key=call.idempotency_key,
     )
 
@@ -54,6 +53,7 @@ async def judged(
 ) -> Prepared:
     """Return the call as policy lets it through. Raises InvalidArgumentsError, RefusedError or DeadlineError."""
     operation = bound.operations[passage.operation]
+    check_key(operation, context.idempotency_key)
     arguments = converted(operation, passage.call.arguments)
     prepared = await preparation.prepared(bound.connector, operation, arguments, context)
     passage.prepared = prepared

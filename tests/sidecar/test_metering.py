@@ -14,7 +14,7 @@ from ringfence_sidecar.envelope import Envelope, Metadata
 from ringfence_sidecar.errors import Status
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value, warm
+from tests.sidecar.plugin.bed import call, connector, endpoint, run_all, serving, value, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -94,7 +94,7 @@ async def test_who_waits_for_another_calls_answer_pays_for_no_query() -> None:
     bound = connector(endpoint(server), cache=CACHED)
 
     async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
-        envelopes = await pipeline.batch([call("get", {"key": "colour"}) for _ in range(10)], concurrency=10)
+        envelopes = await run_all(pipeline, [call("get", {"key": "colour"}) for _ in range(10)])
 
         audited = await lines.calls(10)
 
@@ -172,7 +172,7 @@ async def test_every_call_of_a_batch_counts() -> None:
     quota = Counters(budget("apiCalls", 2))
 
     async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
-        envelopes = await pipeline.batch([call("get", {"key": str(number)}) for number in range(4)])
+        envelopes = await run_all(pipeline, [call("get", {"key": str(number)}) for number in range(4)])
 
     assert sorted(envelope.status.value for envelope in envelopes) == ["limited", "limited", "ok", "ok"]
 

@@ -17,7 +17,7 @@ from ringfence_sidecar.envelope import Envelope, Metadata, encode, failed
 from ringfence_sidecar.errors import InvalidArgumentsError, Status
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, serving, value
+from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, run_all, serving, value
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -244,7 +244,7 @@ async def test_calls_that_ask_the_same_at_once_ask_the_backend_once() -> None:
 
     async with running(server), serving(bound, cache=in_process(), quota=quota) as (pipeline, lines):
         calls = [call("get", {"key": "colour"}) for _ in range(10)]
-        envelopes = await pipeline.batch(calls, concurrency=10)
+        envelopes = await run_all(pipeline, calls)
 
         await lines.calls(10)
 
@@ -466,19 +466,6 @@ async def test_what_breaks_without_a_connector_is_an_answer_and_a_line_all_the_s
     assert "secret" not in envelope.message
 
 
-async def test_a_batch_keeps_its_order_and_no_more_run_at_once_than_it_says() -> None:
-    server = Server({f"p-{number}": f"v{number}" for number in range(8)})
-    server.delay = 0.02
-
-    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
-        calls = [call("get", {"key": str(number)}) for number in range(7)]
-        envelopes = await pipeline.batch([*calls, call("get", {})], concurrency=2)
-
-    assert [value(envelope) for envelope in envelopes[:7]] == [f"v{number}" for number in range(7)]
-    assert envelopes[7].status is Status.INVALID
-    assert server.most_at_work == 2
-
-
 async def test_a_stream_yields_an_envelope_for_each_piece_and_leaves_one_line() -> None:
     server = Server({"p-colour": "blue"})
     quota = Counters(budget("queries", 1000))
@@ -507,6 +494,28 @@ async def test_a_stream_whose_reader_leaves_gives_its_session_back_and_is_audite
 
     assert line["outcome"] == "cancelled"
     assert after.status is Status.OK
+
+
+async def test_a_stream_waits_for_another_to_end_no_longer_than_it_may_take() -> None:
+    server = Server({"p-colour": "blue"})
+    server.pieces = 1000
+    bound = connector(endpoint(server), limits={"timeoutSeconds": 60, "concurrency": 1})
+
+    async with running(server), serving(bound) as (pipeline, lines):
+        first = pipeline.stream(call("watch", {"key": "colour"}))
+        await anext(first)
+        async with asyncio.timeout(10):
+            late = [piece async for piece in pipeline.stream(call("watch", {"key": "colour"}, timeout_seconds=0.1))]
+        await first.aclose()
+        third = pipeline.stream(call("watch", {"key": "colour"}, timeout_seconds=10))
+        after = await anext(third)
+        await third.aclose()
+
+        audited = await lines.calls(3)
+
+    assert [(piece.status, piece.errors[0].code) for piece in late] == [(Status.TIMEOUT, "DeadlineExceeded")]
+    assert after.status is Status.OK
+    assert [line["outcome"] for line in audited] == ["timeout", "cancelled", "cancelled"]
 
 
 async def test_a_stream_whose_endpoint_dies_ends_in_an_envelope_that_says_so() -> None:

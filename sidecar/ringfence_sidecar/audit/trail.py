@@ -2,7 +2,8 @@
 
 A call takes its place in the queue before anything is done for it. If the queue is full because exporters are slow or
 away, the call waits for `patience` seconds and is then refused: rather no call than one that nobody can account for.
-Writing a line afterwards never waits. How many calls were refused so is itself a line of the chain.
+Writing a line afterwards never waits, and each exporter takes it as soon as it can: a place is free again once the
+slowest has. How many calls were refused so is itself a line of the chain.
 """
 
 import asyncio
@@ -14,15 +15,13 @@ import structlog
 
 from ringfence_sidecar.audit.chain import Chain
 from ringfence_sidecar.audit.exporter import Exporter
+from ringfence_sidecar.audit.feed import Feed
 from ringfence_sidecar.audit.record import Record, Who
 from ringfence_sidecar.errors import UnavailableError
 
 CAPACITY = 4096
 PATIENCE_SECONDS = 1.0
-BATCH = 256
 FLUSH_SECONDS = 5.0
-_FIRST_RETRY_SECONDS = 0.1
-_LAST_RETRY_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -39,7 +38,7 @@ class Place:
 
 
 class Trail:
-    """Links lines, and hands them to every exporter in order, again and again until each has them."""
+    """Links lines, and hands them to every exporter, each in order and at its own pace."""
 
     def __init__(
         self,
@@ -49,17 +48,15 @@ class Trail:
         capacity: int = CAPACITY,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self._exporters = tuple(exporters)
+        self._feeds = tuple(Feed(exporter, self._settle) for exporter in exporters)
         self._capacity = capacity
         self._patience = patience
         self._chain = Chain(str(uuid.uuid4()))
         self._who = who
-        self._lines: deque[bytes] = deque()
         self._taken = 0
+        self._exported = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._filled = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        self._tasks: dict[asyncio.Task[None], Feed] = {}
         self._unreported = 0
         self.refused = 0
         """Calls that were not served, for want of room."""
@@ -73,7 +70,7 @@ class Trail:
         """Begin the chain, and export."""
         self._taken += 1
         self._put(self._chain.link("start", {"who": self._who}))
-        self._task = asyncio.create_task(self._export())
+        self._tasks = {asyncio.create_task(feed.run()): feed for feed in self._feeds}
 
     async def reserve(self) -> Place:
         """Take a place for a call. Raises UnavailableError if there is none for as long as the trail's patience."""
@@ -114,46 +111,28 @@ class Trail:
         """End the chain; wait for the exporters, within a bound."""
         self._taken += 1
         self._put(self._chain.link("end", {"who": self._who}))
-        self._closing = True
-        if self._task is not None:
-            done, _ = await asyncio.wait([self._task], timeout=FLUSH_SECONDS)
-            if not done:
-                self._task.cancel()
-                await asyncio.wait([self._task])
-                log.error("audit lines lost", lines=len(self._lines))
-        for exporter in self._exporters:
-            await exporter.close()
+        for feed in self._feeds:
+            feed.end()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=FLUSH_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            for task in late:
+                feed = self._tasks[task]
+                log.error("audit lines lost", exporter=feed.exporter.name, lines=feed.left)
+        for feed in self._feeds:
+            await feed.exporter.close()
 
     def _put(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._filled.set()
+        for feed in self._feeds:
+            feed.put(line)
 
-    async def _export(self) -> None:
-        while self._lines or not self._closing:
-            await self._filled.wait()
-            lines = [self._lines[at] for at in range(min(BATCH, len(self._lines)))]
-            for exporter in self._exporters:
-                await self._deliver(exporter, lines)
-            for _ in lines:
-                self._lines.popleft()
-            if not self._lines:
-                self._filled.clear()
-            self._free(len(lines))
-
-    async def _deliver(self, exporter: Exporter, lines: list[bytes]) -> None:
-        wait = 0.0
-        while True:
-            try:
-                await exporter.export(lines)
-            except Exception as error:  # noqa: BLE001 - whatever the exporter's library raises, the lines must stay
-                if not wait:
-                    log.warning("audit exporter away", exporter=exporter.name, error=type(error).__name__)
-                wait = min(_LAST_RETRY_SECONDS, max(_FIRST_RETRY_SECONDS, wait * 2))
-                await asyncio.sleep(wait)
-            else:
-                if wait:
-                    log.info("audit exporter back", exporter=exporter.name)
-                return
+    def _settle(self) -> None:
+        """Free the places of the lines that every exporter has by now."""
+        exported = min(feed.taken for feed in self._feeds)
+        done, self._exported = exported - self._exported, exported
+        self._free(done)
 
     def _free(self, places: int) -> None:
         """Hand freed places to who waits, in order."""

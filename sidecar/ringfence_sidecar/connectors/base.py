@@ -47,6 +47,8 @@ class Operation:
     """True if `stream` serves it besides."""
     waits: bool = False
     """True if it may wait for something to come: how long it takes says nothing of the endpoint then."""
+    takes_key: bool = False
+    """True if a call may have an idempotency key (`Context.idempotency_key`); it is refused to all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from ringfence_sidecar.mcp.progress import Report
 from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, ProtocolError
 
 _log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Asked:
         return meta if isinstance(meta, Mapping) else {}
 
     @property
-    def progress(self) -> Callable[[float, str], Awaitable[None]] | None:
+    def progress(self) -> Report | None:
         """Reports progress to the client; None if it did not ask for that."""
         token = self.meta.get("progressToken")
         if not isinstance(token, str | int):

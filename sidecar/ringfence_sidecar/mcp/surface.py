@@ -9,9 +9,10 @@ import structlog
 from ringfence_sidecar import __version__, schemas
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
-from ringfence_sidecar.correlation import IDEMPOTENCY_KEY, Correlation, correlate
+from ringfence_sidecar.correlation import KEY_FORM, Correlation, correlate, is_key
 from ringfence_sidecar.envelope import Envelope, parts_of
 from ringfence_sidecar.errors import CallError, Status
+from ringfence_sidecar.mcp.progress import reporting
 from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, STRUCTURED, UNSTRUCTURED, ProtocolError
 from ringfence_sidecar.mcp.resources import Resource, Resources
 from ringfence_sidecar.mcp.server import Asked, Server
@@ -57,12 +58,14 @@ class Surface:
     def _tools_of(self, connectors: Mapping[str, tuple[Operation, ...]], serve: Serve) -> Iterator[Tool]:
         for name, operations in connectors.items():
             for operation in operations:
-                yield Tool(definition_of(name, operation), self._runner(name, operation.name, serve))
+                yield Tool(definition_of(name, operation), self._runner(name, operation, serve))
 
-    def _runner(self, connector: str, operation: str, serve: Serve) -> Run:
+    def _runner(self, connector: str, operation: Operation, serve: Serve) -> Run:
         async def run(asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
             correlation = correlation_of(asked, sampled=self._sampled)
-            envelope = await serve(call_of(connector, operation, asked, arguments, correlation))
+            call = call_of(connector, operation.name, asked, arguments, correlation)
+            async with reporting(asked.progress, operation.title):
+                envelope = await serve(call)
             return result_of(envelope, asked.version)
 
         return run
@@ -128,7 +131,6 @@ def call_of(
         timeout_seconds=_number(meta, "timeoutSeconds"),
         no_cache=meta.get(PREFIX + "noCache") is True,
         idempotency_key=_text(meta, "idempotencyKey"),
-        progress=asked.progress,
     )
 
 
@@ -164,10 +166,8 @@ def _number(meta: Mapping[str, Any], name: str) -> float | None:
 
 def _text(meta: Mapping[str, Any], name: str) -> str:
     value = meta.get(PREFIX + name, "")
-    if value and not (isinstance(value, str) and IDEMPOTENCY_KEY.fullmatch(value)):
-        raise ProtocolError(
-            INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be 1 to 255 printable ASCII characters without spaces"
-        )
+    if value and not (isinstance(value, str) and is_key(value)):
+        raise ProtocolError(INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be {KEY_FORM}")
     return str(value)
 
 

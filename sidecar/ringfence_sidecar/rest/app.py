@@ -68,6 +68,8 @@ class Rest:
         await visit.request.while_connected(_pour(visit.response, self._service.stream(call)))
 
     async def _batch(self, visit: Visit) -> None:
+        if visit.correlation.idempotency_key:
+            raise HttpError(400, "InvalidHeader", "Idempotency-Key is one call's: give each its idempotencyKey")
         batch = _decoded(await visit.request.body(), Batch)
         parts = await visit.request.while_connected(run_batch(batch, visit.correlation, self._service))
         await visit.response.whole(200, *parts)

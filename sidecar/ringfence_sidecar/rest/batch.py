@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Protocol
 import msgspec
 
 from ringfence_sidecar.call import Call
-from ringfence_sidecar.correlation import Correlation
+from ringfence_sidecar.correlation import KEY_FORM, Correlation, is_key
 from ringfence_sidecar.envelope import Envelope, Metadata, Parts, Problem, around, parts_of
 from ringfence_sidecar.errors import CallError, LimitedError, Status
 
@@ -27,6 +27,11 @@ class BatchCall(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
     no_cache: bool = False
     idempotency_key: Annotated[str, msgspec.Meta(max_length=255)] = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which msgspec turns into its own error, for a key of another form."""
+        if self.idempotency_key and not is_key(self.idempotency_key):
+            raise ValueError(f"idempotencyKey must be {KEY_FORM}")
 
 
 class Batch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):

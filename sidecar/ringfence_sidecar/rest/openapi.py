@@ -43,11 +43,12 @@ _PLAIN: Final = {
     "/v1/quota": QuotaStanding,
 }
 _REFERENCE: Final = "#/components/schemas/{name}"
+_KEY: Final = "Idempotency-Key"
 _HEADERS: Final = (
     ("X-Request-Id", "Correlates the call with logs and backends; given back.", {"type": "string"}),
     ("traceparent", "W3C trace context.", {"type": "string"}),
     ("X-Timeout-Seconds", "How long the call may take.", {"type": "number", "exclusiveMinimum": 0}),
-    ("Idempotency-Key", "Lets the backend know a call that was made before.", {"type": "string", "maxLength": 255}),
+    (_KEY, "The message's id, by which consumers know a second copy.", {"type": "string", "maxLength": 255}),
     ("Cache-Control", "`no-cache` asks the backend whatever is kept.", {"type": "string"}),
 )
 Json = dict[str, Any]
@@ -130,7 +131,9 @@ def _item(
         "summary": operation.title,
         "description": operation.description,
         "tags": [tag],
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name, *_ in _HEADERS],
+        "parameters": [
+            {"$ref": f"#/components/parameters/{name}"} for name, *_ in _HEADERS if name != _KEY or operation.takes_key
+        ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": arguments}}},
         "responses": {
             "200": {"description": "Served.", "content": {"application/json": {"schema": envelope}}},

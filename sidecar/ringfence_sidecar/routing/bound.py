@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -78,7 +78,7 @@ class Bound:
 
         Raises CallError; `outcome_unknown` is set where a write may have been done.
         """
-        with self._counted():
+        with self.in_use():
             try:
                 async with asyncio.timeout(context.deadline.remaining), self._calls:
                     return await self._serve(prepared, context, track)
@@ -86,11 +86,14 @@ class Bound:
                 raise late(prepared, track) from None
 
     async def stream(self, prepared: Prepared, context: Context, track: Track) -> AsyncGenerator[Outcome, None]:
-        """Yield the answer's pieces, within the deadline. Another endpoint is tried only before the first."""
+        """Yield the answer's pieces, within the deadline. Another endpoint is tried only before the first.
+
+        Raises CallError, also if as many others stream as may until the deadline, or for as long as a call may take.
+        """
         plan = self._plan(prepared, context)
         begun = False
-        with self._counted():
-            async with self._streams:
+        with self.in_use():
+            async with self._streaming(context):
                 while True:
                     route, permit = await plan.next()
                     try:
@@ -104,6 +107,18 @@ class Bound:
                         plan.lose(error)
                     else:
                         return
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Have `retire` wait for the block: what has been judged by this connector is served by it."""
+        self._running += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
 
     def hurry(self) -> None:
         """Have `retire` wait for no call any longer."""
@@ -166,16 +181,17 @@ class Bound:
     def _attempt(self, route: Route, permit: int, prepared: Prepared, context: Context, track: Track) -> Attempt:
         return Attempt(route, permit, prepared=prepared, context=context, track=track, tracer=self._tracer)
 
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._running += 1
-        self._idle.clear()
+    @contextlib.asynccontextmanager
+    async def _streaming(self, context: Context) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(min(context.deadline.remaining, self.longest_seconds)):
+                await self._streams.acquire()
+        except TimeoutError:
+            raise DeadlineError("as many streams as may be are open: end one, or ask without streaming") from None
         try:
             yield
         finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+            self._streams.release()
 
     async def _watch_credentials(self) -> None:
         seen = fingerprint(self.configuration.auth)

@@ -2,6 +2,7 @@ import asyncio
 
 import msgspec
 import pytest
+import structlog
 
 from ringfence_sidecar.audit.record import Who
 from ringfence_sidecar.audit.trail import Trail
@@ -66,6 +67,27 @@ async def test_each_exporter_has_each_line_in_order_even_if_it_was_away() -> Non
 
     assert away.lines == lines.lines
     assert whole(away.lines)
+
+
+async def test_one_exporter_that_is_away_keeps_no_line_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringfence_sidecar.audit.trail.FLUSH_SECONDS", 0.05)
+    lines, away = Lines(), Away(1_000_000)
+    trail = Trail([away, lines], WHO)
+    trail.start()
+    for _ in range(20):
+        await call(trail)
+
+    arrived = await lines.calls(20)
+    queued = trail.queued
+    with structlog.testing.capture_logs() as logs:
+        await trail.close()
+
+    assert len(arrived) == 20
+    assert queued == 21
+    assert whole(lines.lines)
+    assert away.lines == []
+    lost = {"event": "audit lines lost", "exporter": "away", "lines": 22, "log_level": "error"}
+    assert lost in logs
 
 
 async def test_writing_never_waits_and_a_full_queue_refuses_the_next_call() -> None:

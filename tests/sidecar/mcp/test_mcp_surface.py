@@ -171,6 +171,48 @@ async def test_trace_context_and_options_come_in_meta(tmp_path: Path, mode: Mode
 
 
 @MODES
+async def test_an_idempotency_key_is_refused_where_nothing_would_be_made_of_it(tmp_path: Path, mode: Mode) -> None:
+    server = Server()
+    key: Any = {"ringfence.dev/idempotencyKey": "k-1"}
+
+    async with running(server), serving(tmp_path, store(server)) as bed, client_of(bed, mode) as client:
+        result = await client.call_tool("store_append", {"key": "a", "value": "b"}, meta=key)
+
+    assert result.structured_content is not None
+    assert result.structured_content["errors"][0]["code"] == "InvalidArguments"
+    assert server.asked == []
+
+
+@MODES
+async def test_a_client_that_wants_to_hears_that_its_call_goes_on(
+    tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence_sidecar.mcp.progress.EVERY_SECONDS", 0.05)
+    server = Server({"p-a": "b"})
+    heard: list[float] = []
+    enough = asyncio.Event()
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        assert message is not None
+        assert message.startswith("Get: ")
+        heard.append(progress)
+        if len(heard) == 3:
+            enough.set()
+
+    async with running(server), serving(tmp_path, store(server)) as bed, client_of(bed, mode) as client:
+        server.may_answer.clear()
+        call = asyncio.create_task(client.call_tool("store_get", {"key": "a"}, progress_callback=hear))
+        async with asyncio.timeout(SECONDS):
+            await enough.wait()
+        server.may_answer.set()
+        result = await call
+
+    assert result.structured_content is not None
+    assert result.structured_content["data"] == {"value": "b"}
+    assert heard[:3] == sorted(set(heard[:3]))
+
+
+@MODES
 async def test_a_call_that_the_client_cancels_is_cancelled_at_the_backend(tmp_path: Path, mode: Mode) -> None:
     server = Server()
     server.hangs = True

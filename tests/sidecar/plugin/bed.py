@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -131,6 +131,11 @@ def call(operation: str, arguments: Mapping[str, Any], **changes: Any) -> Call:
         **changes,
     }
     return Call(**values)
+
+
+async def run_all(pipeline: Pipeline, calls: Iterable[Call]) -> list[Envelope]:
+    """Run calls at once; their envelopes come in the same order."""
+    return await asyncio.gather(*(pipeline.run(each) for each in calls))
 
 
 def value(envelope: Envelope) -> Any:

@@ -9,6 +9,8 @@ import jsonschema
 import pytest
 
 from ringfence_sidecar.configuration import CachePolicy
+from ringfence_sidecar.connectors.rabbitmq.operations import PUBLISH, RECEIVE
+from ringfence_sidecar.rest.openapi import document_of
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 from tests.sidecar.rest.bed import SECONDS, serving, store
@@ -308,6 +310,41 @@ async def test_the_openapi_document_names_every_path_and_all_its_references_lead
         node = document
         for step in reference.removeprefix("#/").split("/"):
             node = node[step.replace("~1", "/")]
+
+
+async def test_an_idempotency_key_is_refused_where_nothing_would_be_made_of_it(tmp_path: Path) -> None:
+    server = Server()
+    key = {"idempotency-key": "k-1"}
+    pair = {"connector": "store", "operation": "append", "arguments": {"key": "a", "value": "b"}}
+
+    async with running(server), serving(tmp_path, store(server)) as bed:
+        call = await bed.call("append", pair["arguments"], **key)
+        stream = await bed.call("watch/stream", {"key": "a"}, **key)
+        value = await bed.client.put("/v1/cache/a", json={"value": 1}, headers=key)
+        batch = await bed.client.post("/v1/batch", json={"calls": [pair]}, headers=key)
+        inner = await bed.client.post("/v1/batch", json={"calls": [{**pair, "idempotencyKey": "k-1"}]})
+        spaced = await bed.client.post("/v1/batch", json={"calls": [{**pair, "idempotencyKey": "k 1"}]})
+
+    for refused in (call, stream, value):
+        assert (refused.status_code, refused.json()["code"]) == (400, "InvalidArguments")
+        assert "takes no idempotency key" in refused.json()["detail"]
+    assert (batch.status_code, batch.json()["code"]) == (400, "InvalidHeader")
+    assert inner.json()["data"]["items"][0]["status"] == "invalid"
+    assert (spaced.status_code, spaced.json()["code"]) == (400, "InvalidArguments")
+    assert server.asked == []
+
+
+def test_only_what_takes_an_idempotency_key_says_so_in_the_openapi_document() -> None:
+    document = document_of({"events": (PUBLISH, RECEIVE)}, ())
+
+    parameters = {
+        path: [each["$ref"].rpartition("/")[2] for each in item["post"]["parameters"]]
+        for path, item in document["paths"].items()
+    }
+    assert [path for path, names in parameters.items() if "Idempotency-Key" in names] == [
+        "/v1/connectors/events/publish"
+    ]
+    assert all("X-Request-Id" in names for names in parameters.values())
 
 
 async def test_the_docs_page_takes_nothing_from_elsewhere(tmp_path: Path) -> None:

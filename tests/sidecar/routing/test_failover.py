@@ -8,7 +8,7 @@ import pytest
 from ringfence_sidecar.configuration import HealthCheck
 from ringfence_sidecar.errors import Status
 from tests.backends.waiting import eventually
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving, value, warm
+from tests.sidecar.plugin.bed import call, connector, endpoint, run_all, serving, value, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -176,7 +176,7 @@ async def test_sessions_that_died_of_old_age_cost_a_read_one_try_and_not_one_eac
     server.delay = 0.02
 
     async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
-        await pipeline.batch([call("get", {"key": "colour"}) for _ in range(4)], concurrency=4)
+        await run_all(pipeline, [call("get", {"key": "colour"}) for _ in range(4)])
         before = server.sessions
         server.forgets = True
         envelope = await pipeline.run(call("get", {"key": "colour"}))
@@ -197,7 +197,7 @@ async def test_calls_wait_for_a_probe_that_is_under_way_and_are_not_refused() ->
         await server.start()
         await warm(pipeline)
         calls = [call("get", {"key": "colour"}) for _ in range(8)]
-        envelopes = await pipeline.batch(calls, concurrency=8)
+        envelopes = await run_all(pipeline, calls)
         await server.kill()
 
     assert {envelope.status for envelope in envelopes} == {Status.OK}
@@ -241,7 +241,7 @@ async def test_an_endpoint_whose_sessions_all_hang_is_found_dead_and_its_reads_a
         await warm(pipeline)
         first.hangs = True
         calls = [call("get", {"key": "colour"}, timeout_seconds=3) for _ in range(20)]
-        asking = asyncio.create_task(pipeline.batch(calls, concurrency=20))
+        asking = asyncio.create_task(run_all(pipeline, calls))
         await first.until(lambda: first.at_work == 4)
         first.is_deaf = True
         envelopes = await asking
@@ -280,7 +280,7 @@ async def test_an_endpoint_that_becomes_far_slower_than_it_was_is_left_alone_for
             await pipeline.run(call("get", {"key": "colour"}))
         first.delay = 0.3
         slow = [call("get", {"key": "colour"}) for _ in range(30)]
-        await pipeline.batch(slow, concurrency=8)
+        await run_all(pipeline, slow)
         envelope = await pipeline.run(call("get", {"key": "colour"}))
 
     assert envelope.metadata.endpoint == "b"

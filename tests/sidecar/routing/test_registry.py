@@ -7,7 +7,10 @@ import pytest
 from ringfence_sidecar.configuration import Auth, HealthCheck
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import Status
-from tests.sidecar.plugin.bed import call, configuration, connector, endpoint, serving, value, warm
+from ringfence_sidecar.quota import Ask, Reservation
+from tests.backends.waiting import eventually
+from tests.sidecar.counters import Counters, budget
+from tests.sidecar.plugin.bed import call, configuration, connector, endpoint, run_all, serving, value, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -168,6 +171,41 @@ async def test_an_endpoint_that_does_not_answer_its_check_in_time_is_not_healthy
     assert not first.healthy
 
 
+class Waiting(Counters):
+    """Counters that grant nothing until they may."""
+
+    def __init__(self) -> None:
+        super().__init__(budget("queries", 1000))
+        self.may_grant = asyncio.Event()
+        self.waiting = 0
+
+    async def reserve(self, ask: Ask) -> Reservation:
+        self.waiting += 1
+        await self.may_grant.wait()
+        return await super().reserve(ask)
+
+
+async def test_what_waits_for_its_turn_while_its_connector_changes_is_served_all_the_same() -> None:
+    server = Server({"p-colour": "blue"})
+    quota = Waiting()
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
+        await warm(pipeline)
+        stream = pipeline.stream(call("watch", {"key": "colour"}))
+        waiting = [
+            asyncio.ensure_future(each) for each in (pipeline.run(call("get", {"key": "colour"})), anext(stream))
+        ]
+        await eventually(lambda: quota.waiting == 2, what="both wait for the quota")
+        await pipeline.apply(configuration(connector(endpoint(server), generation=2), version="2"))
+        await warm(pipeline)
+        quota.may_grant.set()
+        envelopes = await asyncio.gather(*waiting)
+        await stream.aclose()
+        await server.until(lambda: server.sessions == 1)
+
+    assert [envelope.status for envelope in envelopes] == [Status.OK, Status.OK]
+
+
 async def test_new_credentials_in_the_secret_make_new_sessions(tmp_path: Path) -> None:
     server = Server()
     server.password = "old"
@@ -191,7 +229,7 @@ async def test_as_many_calls_run_at_once_as_the_limit_says() -> None:
     bound = connector(endpoint(server), kind="kv-shared", limits={"concurrency": 3})
 
     async with running(server), serving(bound) as (pipeline, _):
-        envelopes = await pipeline.batch([call("get", {"key": "colour"}) for _ in range(12)], concurrency=12)
+        envelopes = await run_all(pipeline, [call("get", {"key": "colour"}) for _ in range(12)])
 
     assert {envelope.status for envelope in envelopes} == {Status.OK}
     assert server.most_at_work == 3

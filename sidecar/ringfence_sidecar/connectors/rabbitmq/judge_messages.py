@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.connectors.rabbitmq import arguments
 from ringfence_sidecar.connectors.rabbitmq.asked import (
@@ -41,20 +43,21 @@ class Settling:
 def publish(given: arguments.Publish, asked: Asked) -> Prepared:
     """Judge a publication, message by message."""
     check_batch(len(given.messages), asked, "messages")
+    outgoing = _keyed(given.messages, asked.context.idempotency_key)
     rules: dict[str, None] = {}
-    for at, message in enumerate(given.messages):
+    for at, message in enumerate(outgoing):
         if not message.exchange and not message.routing_key:
             raise InvalidArgumentsError(
                 "the default exchange routes by the name of a queue: write it as routingKey",
                 field=f"arguments.messages[{at}].routingKey",
             )
         rules[asked.permissions.judge_target(message.exchange, message.routing_key)] = None
-    ids = [message.message_id for message in given.messages if message.message_id]
+    ids = [message.message_id for message in outgoing if message.message_id]
     if len(set(ids)) < len(ids):
         raise InvalidArgumentsError("two messages have one messageId: give each its own", field="arguments.messages")
     messages = [
         encode(message, asked.context, most_bytes=asked.limits.message_bytes, field=f"arguments.messages[{at}]")
-        for at, message in enumerate(given.messages)
+        for at, message in enumerate(outgoing)
     ]
     is_idempotent = len(ids) == len(messages)
     size = sum(len(message.body) for message in messages)
@@ -101,6 +104,22 @@ def extend(given: arguments.Extend, asked: Asked) -> Prepared:
     """Judge an extension."""
     seconds = lease_seconds(given.lease_seconds, asked)
     return _settling(asked, given.handles, None, seconds=seconds)
+
+
+def _keyed(messages: Sequence[arguments.OutgoingMessage], key: str) -> Sequence[arguments.OutgoingMessage]:
+    """Return the messages of a call that may have an idempotency key: the only one has it as its id."""
+    if not key:
+        return messages
+    if len(messages) > 1:
+        raise InvalidArgumentsError(
+            "an idempotency key is for one message: give each of several a messageId", field="arguments.messages"
+        )
+    if messages[0].message_id not in {"", key}:
+        raise InvalidArgumentsError(
+            "the idempotency key becomes the messageId, and there is another: give one of the two",
+            field="arguments.messages[0].messageId",
+        )
+    return (msgspec.structs.replace(messages[0], message_id=key),)
 
 
 def _settling(asked: Asked, handles: Sequence[str], verdict: Verdict | None, *, seconds: float = 0.0) -> Prepared:

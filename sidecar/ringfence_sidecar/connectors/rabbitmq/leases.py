@@ -1,10 +1,11 @@
 """Messages that the agent holds: deliveries that are not acknowledged, each on a channel of its own group."""
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from aiormq.abc import DeliveredMessage
@@ -75,6 +76,7 @@ class Leases:
         self._kept: dict[Lease, DeliveredMessage] = {}
         """Those whose bodies are kept, the oldest first."""
         self._reserved = 0
+        self._streaming: set[Group] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -89,7 +91,8 @@ class Leases:
 
     def reserve(self, wanted: int) -> int:
         """Set room aside for up to so many, and return for how many. Raises LimitedError if there is none."""
-        room = min(wanted, self.most - len(self._held) - self._reserved)
+        beside = sum(lease.group not in self._streaming for lease in self._held.values())
+        room = min(wanted, self.most - beside - self._reserved)
         if room <= 0:
             raise LimitedError(
                 f"{self.most} messages are held or being received, which is the limit: ack or nack some first",
@@ -101,6 +104,15 @@ class Leases:
     def release(self, room: int) -> None:
         """Give reserved room back."""
         self._reserved -= room
+
+    @contextlib.contextmanager
+    def streaming(self, group: Group) -> Iterator[None]:
+        """Count the group's leases within the room that is set aside for it, and not once more, during the block."""
+        self._streaming.add(group)
+        try:
+            yield
+        finally:
+            self._streaming.discard(group)
 
     def add(
         self,

@@ -18,6 +18,7 @@ PUBLISH = Operation(
     effect=Effect.WRITE,
     arguments=arguments.Publish,
     result=results.PublishResult,
+    takes_key=True,
 )
 RECEIVE = Operation(
     name="receive",

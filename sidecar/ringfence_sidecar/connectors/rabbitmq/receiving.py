@@ -163,7 +163,7 @@ async def stream(
         group = await session.group(wanted.queue, room)
         consumer = _Consumer(group, wanted.most_bytes)
         try:
-            with translated(f"queue {wanted.queue!r}"):
+            with leases.streaming(group), translated(f"queue {wanted.queue!r}"):
                 await consumer.begin(room)
                 while (left := deadline.remaining - _MARGIN_SECONDS) > 0:
                     first = await consumer.next(left)

@@ -87,7 +87,7 @@ class Batch(Action):
                 _explain(error, len(answers), len(payload))
             raise
         query_id = await self._commit(session, context)
-        scan = await scanned(session, [each.query_id for each in answers], context)
+        scan = await scanned(session, [each.query_id for each in answers], context, wrote=True)
         return Outcome(
             data=BatchAnswer(statements=answers),
             warnings=tuple(warnings),

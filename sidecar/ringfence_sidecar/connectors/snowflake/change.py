@@ -75,7 +75,7 @@ class Execute(Action):
             finally:
                 cursor.close()
         text = str(row[0]).encode() if row and row[0] is not None else b""
-        read = await scanned(session, [cursor.sfqid], context)
+        read = await scanned(session, [cursor.sfqid], context, wrote=True)
         shown, warnings = self._cut(text, context)
         return Outcome(
             data=ExecuteAnswer(statement=kind, rows_affected=affected, message=shown.decode(errors="ignore")),

@@ -42,6 +42,8 @@ _HIDDEN = re.compile(r"expansion of view|stack ?trace|Traceback|\bin transaction
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _DATA_ERRORS = range(100_000, 101_000)
 _DRIVERS_OWN = range(250_000, 260_000)
+_UNNUMBERED = range(100)
+"""Kinds of the driver's core, and 0 for none at all: Snowflake has said no number."""
 
 
 def is_session_gone(error: BaseException) -> bool:
@@ -78,8 +80,13 @@ def statement_failure(error: Exception, *, wrote: bool) -> CallError:
         )
     if number in _NO_PRIVILEGE:
         return RefusedError(told(error), rule="snowflake.role", backend_id=query_id)
-    code = {_CANCELLED: "StatementCancelled"}.get(number)
-    return BackendError(told(error), code=code, retryable=number in _BUSY, backend_id=query_id)
+    return BackendError(
+        told(error),
+        code={_CANCELLED: "StatementCancelled"}.get(number),
+        retryable=number in _BUSY,
+        outcome_unknown=wrote and _is_drivers_own(number) and number not in _CLOSED,
+        backend_id=query_id,
+    )
 
 
 def told(error: Exception) -> str:
@@ -91,7 +98,7 @@ def told(error: Exception) -> str:
     state = getattr(error, "sqlstate", None) or "-----"
     if number == _CANCELLED:
         return "the statement was cancelled in Snowflake"
-    if number in _DRIVERS_OWN:
+    if _is_drivers_own(number):
         return f"the answer of Snowflake could not be read (error {number:06d})"
     if number not in _TOLD or _HIDDEN.search(text):
         return (
@@ -103,6 +110,11 @@ def told(error: Exception) -> str:
     clean = " ".join(text.split())
     clean = clean if len(clean) <= _LONGEST else clean[:_LONGEST] + "…"
     return f"Snowflake: {clean} (error {number:06d}, SQLSTATE {state})"
+
+
+def _is_drivers_own(number: int) -> bool:
+    """Return True if it is the driver that failed, so that nobody knows what Snowflake has done."""
+    return number in _DRIVERS_OWN or number in _UNNUMBERED
 
 
 def _number(error: Any) -> int:

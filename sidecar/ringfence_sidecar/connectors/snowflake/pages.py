@@ -1,7 +1,9 @@
 """Results that stay open between calls, each by a handle that cannot be guessed, for a bounded time."""
 
 import asyncio
+import contextlib
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ringfence_sidecar.connectors.snowflake.reading import Reading
@@ -25,20 +27,27 @@ class Pages:
         self.seconds = seconds
         """How long each stays open."""
         self._open: dict[str, _Open] = {}
+        self._reserved = 0
         self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def check_room(self) -> None:
-        """Raise LimitedError if no further result may stay open."""
-        if len(self._open) >= self.most:
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place for a result that may be kept at the end of the block. Raises LimitedError if there is none."""
+        if len(self._open) + self._reserved >= self.most:
             raise LimitedError(
                 f"{self.most} results are open: read them to their end, or ask without paged",
                 code="TooManyOpenResults",
                 rule="limits.openResults",
                 retry_after=self.seconds,
             )
+        self._reserved += 1
+        try:
+            yield
+        finally:
+            self._reserved -= 1
 
     def endpoint(self, handle: str) -> str:
         """Return the name of the endpoint where the result is. Raises UnknownError."""

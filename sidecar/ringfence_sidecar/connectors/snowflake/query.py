@@ -1,5 +1,6 @@
 """`query`: one reading statement, or the next page of an open result."""
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
@@ -71,13 +72,15 @@ class Query(Action):
     async def run(self, session: Session, payload: _Ask | _Page, context: Context) -> Outcome:
         """Return the first, or the next page."""
         started = time.monotonic()
+        pages = self.bound.pages
         if isinstance(payload, _Page):
-            reading, session = self.bound.pages.take(payload.handle)
-        else:
-            if payload.paged:
-                self.bound.pages.check_room()
+            reading, session = pages.take(payload.handle)
+            with pages.place():
+                return await self._answer(reading, session, payload, context, started)
+        # The place is taken before the statement runs: others may keep their results meanwhile.
+        with pages.place() if payload.paged else contextlib.nullcontext():
             reading = await self._start(session, payload, context)
-        return await self._answer(reading, session, payload, context, started)
+            return await self._answer(reading, session, payload, context, started)
 
     async def stream(self, session: Session, payload: _Ask | _Page, context: Context) -> AsyncIterator[Outcome]:
         """Yield the whole result, page by page; no page is held open for another call."""
@@ -112,9 +115,11 @@ class Query(Action):
     async def _answer(
         self, reading: Reading, session: Session, payload: _Ask | _Page, context: Context, started: float
     ) -> Outcome:
+        queries = 0 if isinstance(payload, _Page) else 1
         keep = False
         try:
             answer, warnings = await page_of(reading, payload.rows, self.bound.limits.bytes, context)
+            read = await scanned(session, [reading.query_id], context) if queries else {}
             keep = reading.can_go_on and (isinstance(payload, _Page) or payload.paged)
         finally:
             if not keep:
@@ -125,8 +130,6 @@ class Query(Action):
             warnings = tuple(each for each in warnings if each.code != "BytesCut")
             handle = self.bound.pages.keep(reading, session)
             details["page"] = {"handle": handle, "expiresInSeconds": self.bound.limits.open_result_seconds}
-        queries = 0 if isinstance(payload, _Page) else 1
-        read = await scanned(session, [reading.query_id], context) if queries else {}
         took = time.monotonic() - started
         return _outcome(answer, warnings, reading, seconds=took, queries=queries, details=details, more=read)
 

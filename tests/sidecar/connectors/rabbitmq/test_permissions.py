@@ -1,5 +1,6 @@
 """What patterns cover, and what is judged for each call. No broker."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,10 @@ def connector(tmp_path: Path) -> RabbitMQ:
     return RabbitMQ(configuration(tmp_path, None, permissions=PERMISSIONS))
 
 
-def _prepare(connector: RabbitMQ, name: str, arguments: dict[str, Any]) -> Any:
+def _prepare(connector: RabbitMQ, name: str, arguments: dict[str, Any], *, key: str = "") -> Any:
     operation = next(operation for operation in connector.operations() if operation.name == name)
-    return connector.prepare(operation, msgspec.convert(arguments, operation.arguments), context())
+    called = replace(context(), idempotency_key=key)
+    return connector.prepare(operation, msgspec.convert(arguments, operation.arguments), called)
 
 
 @pytest.mark.parametrize("case", PERMITTED, ids=str)
@@ -223,6 +225,7 @@ def test_publishing_is_tried_again_only_if_every_message_has_an_id(connector: Ra
     without, given = _publish("events")["messages"][0], {"exchange": "events", "payload": 1, "messageId": "m"}
 
     assert _prepare(connector, "publish", {"messages": [given]}).effect == "idempotent"
+    assert _prepare(connector, "publish", {"messages": [without]}, key="m").effect == "idempotent"
     assert _prepare(connector, "publish", {"messages": [given, without]}).effect == "write"
 
 

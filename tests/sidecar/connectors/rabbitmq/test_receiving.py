@@ -2,6 +2,7 @@
 
 import asyncio
 import tracemalloc
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +284,33 @@ async def test_no_more_is_held_than_permitted(broker: RabbitMQServer, tmp_path: 
     assert len(taken) == 3
     await bench.call("ack", handles=[taken[0]["handle"]])
     assert len(await bench.take(name, count=5)) == 1
+    await bench.close()
+
+
+async def test_what_a_stream_hands_out_takes_the_room_that_it_has_and_no_more(
+    broker: RabbitMQServer, tmp_path: Path, name: str
+) -> None:
+    bench = Bench(tmp_path, broker, limits={"leases": 4, "prefetch": 3})
+    await bench.call("declare", queue={"name": name})
+    await bench.publish(name, *range(9))
+    held: list[str] = []
+
+    async with aclosing(bench.stream("receive", seconds=20, queue=name, count=3)) as pieces:
+        async for piece in pieces:
+            held += [message["handle"] for message in piece["messages"]]
+            if len(held) == 3:
+                break
+        beside = await bench.take(name, count=3)
+        with pytest.raises(LimitedError):
+            await bench.take(name)
+        await bench.call("ack", handles=held[:1])
+        # The stream may hand out another one in its place.
+        with pytest.raises(LimitedError):
+            await bench.take(name)
+    after = await bench.take(name, count=3, waitSeconds=5)
+
+    assert (len(held), len(beside), len(after)) == (3, 1, 1)
+    assert bench.connector.metrics()["leases"] == 4
     await bench.close()
 
 

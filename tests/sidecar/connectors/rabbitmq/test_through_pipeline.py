@@ -111,6 +111,25 @@ async def test_publishing_with_ids_fails_over_and_loses_nothing(
     assert endpoints == {"e0", "e1"}
 
 
+async def test_idempotency_key_of_one_message_is_its_id(broker: RabbitMQServer, tmp_path: Path, name: str) -> None:
+    await _declared(tmp_path, name, broker)
+    message = {"exchange": "", "routingKey": name, "payload": 1}
+    keyed = [call("publish", {"messages": [message]}, connector="events", idempotency_key="order-7") for _ in range(2)]
+    wrong = [[message, message], [{**message, "messageId": "order-8"}]]
+
+    async with serving(_connector(tmp_path, broker)) as (pipeline, _):
+        published = [_data(await pipeline.run(each)) for each in keyed]
+        refused = [
+            await pipeline.run(call("publish", {"messages": each}, connector="events", idempotency_key="order-7"))
+            for each in wrong
+        ]
+        received = _data(await _run(pipeline, "receive", queue=name, count=5, waitSeconds=5))
+
+    assert [each["results"][0]["messageId"] for each in published] == ["order-7", "order-7"]
+    assert [each["messageId"] for each in received["messages"]] == ["order-7", "order-7"]
+    assert [each.errors[0].field for each in refused] == ["arguments.messages", "arguments.messages[0].messageId"]
+
+
 async def test_handle_is_settled_where_its_lease_lives(
     broker: RabbitMQServer, fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:

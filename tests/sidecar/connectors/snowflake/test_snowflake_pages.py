@@ -1,12 +1,13 @@
 """Results in pages, and what caps cut."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from ringfence_sidecar.connectors.base import Effect
 from ringfence_sidecar.connectors.snowflake import Snowflake
-from ringfence_sidecar.errors import InvalidArgumentsError, LimitedError, UnknownError
+from ringfence_sidecar.errors import BackendError, InvalidArgumentsError, LimitedError, UnknownError
 from tests.backends.snowflake_server import SnowflakeServer
 from tests.backends.waiting import eventually
 from tests.sidecar.connectors.snowflake.bench import Bench, configuration, context, data
@@ -122,6 +123,32 @@ async def test_no_more_results_stay_open_than_may(
     assert caught.value.rule == "limits.openResults"
     await one.ask("query", handle=first.details["page"]["handle"])
     await one.ask("query", sql=SQL, paged=True, limit=10)
+    await one.stop()
+
+
+async def test_a_result_has_its_place_from_before_its_statement_runs(
+    numbers: Bench, snowflake_server: SnowflakeServer, database: str, tmp_path: Path
+) -> None:
+    one = await limited(snowflake_server, database, tmp_path, openResults=1)
+    other = await Bench.start(one.connector, snowflake_server)
+    with pytest.raises(BackendError):
+        await one.ask("query", sql="SELECT n FROM nowhere", paged=True)
+    snowflake_server.forget()
+    snowflake_server.faults(slow={"ORDER BY": 2})
+    asked = asyncio.create_task(one.ask("query", sql=SQL, paged=True, limit=10))
+    await eventually(lambda: len(snowflake_server.statements) == 1, what="the statement runs")
+
+    with pytest.raises(LimitedError) as caught:
+        await other.ask("query", sql="SELECT n FROM numbers", paged=True, limit=10)
+    first = await asked
+    with pytest.raises(LimitedError):
+        await other.ask("query", sql="SELECT n FROM numbers", paged=True, limit=10)
+    second = await other.ask("query", handle=first.details["page"]["handle"], limit=10)
+
+    assert caught.value.rule == "limits.openResults"
+    assert second.details["page"]["handle"] != first.details["page"]["handle"]
+    assert one.connector.metrics()["open_results"] == 1
+    await other.stop()
     await one.stop()
 
 

@@ -137,6 +137,21 @@ async def test_a_write_of_which_nobody_knows_is_not_tried_again(
     assert wrote.metadata.endpoint == "main"
 
 
+async def test_a_write_that_outlasts_its_own_timeout_is_not_to_be_asked_again(
+    served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
+) -> None:
+    pipeline, lines = served
+    snowflake_server.faults(slow={"INSERT": 30, "SUM": 30})
+
+    wrote = await ask(pipeline, "execute", sql="INSERT INTO people VALUES (10)", timeoutSeconds=0.5)
+    read = await ask(pipeline, "query", sql=SUM, timeoutSeconds=0.5)
+
+    line = next(each for each in await lines.calls(4) if each["requestId"] == wrote.metadata.request_id)
+    assert [wrote.status, read.status] == [Status.TIMEOUT, Status.TIMEOUT]
+    assert [wrote.errors[0].retryable, read.errors[0].retryable] == [False, True]
+    assert line["outcomeUnknown"] is True
+
+
 async def test_reads_go_on_elsewhere_while_an_account_is_away(
     served: tuple[Pipeline, Lines], snowflake_server: SnowflakeServer
 ) -> None:

@@ -258,6 +258,32 @@ async def test_a_warehouse_of_which_nobody_says_the_price_has_no_calls_under_a_l
     assert quota.used["credits"] == 0
 
 
+@pytest.mark.parametrize("patience", [1.0, 60.0])
+async def test_what_has_been_written_is_not_told_as_unknown_because_a_figure_is_late(
+    served: Serve, snowflake_server: SnowflakeServer, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    monkeypatch.setattr("ringfence_sidecar.connectors.snowflake.scanned._AFTER_WRITE_SECONDS", patience)
+    insert = "INSERT INTO people VALUES (100, 'late')"
+    quota = Counters(budget("bytesScanned", 1_500_000))
+
+    async with served(quota) as (pipeline, lines):
+        snowflake_server.faults(slow={"QUERY_HISTORY": 30})
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("execute", {"sql": insert}),
+            ("batch", {"statements": [{"sql": insert}]}),
+        ]
+        wrote = [
+            await pipeline.run(call(operation, arguments, connector="warehouse", timeout_seconds=3))
+            for operation, arguments in asked
+        ]
+
+        audited = await lines.calls(2)
+
+    assert [each.status for each in wrote] == [Status.OK, Status.OK]
+    assert [line["outcomeUnknown"] for line in audited] == [False, False]
+    assert [line["used"] for line in audited] == [{"bytesScanned": 1}, {"bytesScanned": 1}]
+
+
 async def test_where_no_limit_holds_for_what_is_scanned_nobody_is_asked_for_it(
     served: Serve, snowflake_server: SnowflakeServer
 ) -> None:

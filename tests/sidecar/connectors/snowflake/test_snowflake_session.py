@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar.connectors.snowflake import Snowflake
-from ringfence_sidecar.connectors.snowflake.driver import PINNED
+from ringfence_sidecar.connectors.snowflake.driver import PINNED, load
+from ringfence_sidecar.connectors.snowflake.failure import statement_failure
 from ringfence_sidecar.errors import BackendError, BackendLostError, CallError, RefusedError
 from tests.backends.snowflake_server import SnowflakeServer, running_snowflake
 from tests.ports import free_port
@@ -189,6 +190,20 @@ async def test_a_lost_warehouse_lets_even_a_write_be_tried_elsewhere(bench: Benc
         await bench.ask("execute", sql="INSERT INTO people VALUES (1)")
 
     assert not caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize(
+    ("number", "is_unknown"),
+    [(-1, True), (0, True), (13, True), (252_005, True), (250_002, False), (252_006, False), (1003, False)],
+)
+def test_a_write_of_which_only_the_driver_says_that_it_failed_may_have_been_done(number: int, is_unknown: bool) -> None:
+    error = load().error("what the driver says", errno=number)
+
+    write = statement_failure(error, wrote=True)
+    read = statement_failure(error, wrote=False)
+
+    assert (write.outcome_unknown, read.outcome_unknown) == (is_unknown, False)
+    assert ("could not be read" in write.message) == (number != 1003)
 
 
 async def test_text_of_others_never_reaches_an_answer(bench: Bench) -> None:

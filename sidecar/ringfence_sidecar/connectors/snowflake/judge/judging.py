@@ -113,11 +113,13 @@ class _Judging:
         return _Facts(kind, frozenset(walk.tables.reads), frozenset(walk.tables.writes), steady)
 
     def _reads_of_writes(self, statement: Statement, tables: Tables) -> None:
+        # How many rows an UPDATE touches tells of its own table, which it needs for that, and not of others.
+        others = tables.reads - tables.writes if statement.reads_target else tables.reads
+        if statement.targets and others:
+            check_kinds(("Select",), self.permissions)
         if statement.reads_target:
             for target in statement.targets:
                 tables.read(tables.resolve(target))
-        elif statement.targets and tables.reads:
-            check_kinds(("Select",), self.permissions)
 
     def _call(self, tree: exp.Expression) -> _Facts:
         check_kinds(("Call",), self.permissions)

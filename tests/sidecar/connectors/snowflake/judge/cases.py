@@ -19,6 +19,9 @@ ALL = Permissions(
 )
 """Every kind of statement, a few objects each."""
 
+CHANGE = Permissions(statements=("Update", "Delete", "Merge"), tables=("DB.S.T", "DB.S.U"))
+"""An agent that may change rows, and not query them."""
+
 WIDE = Permissions(statements=KINDS, tables=("*.*.*",))
 """As wide as patterns can be."""
 
@@ -401,6 +404,36 @@ WRITES = (
         "sql.statements",
         "its clauses are kinds of their own",
         Permissions(statements=("Merge", "Update"), tables=("DB.S.T",)),
+    ),
+    Case("UPDATE t SET a = 1 WHERE b = 2", "sql.statements.Update", "its own rows", CHANGE, "DB.S.T", "DB.S.T", False),
+    Case(
+        "UPDATE t SET a = 1 WHERE EXISTS (SELECT 1 FROM t x WHERE x.b = t.b)",
+        "sql.statements.Update",
+        "its own rows, twice",
+        CHANGE,
+        "DB.S.T",
+        "DB.S.T",
+        steady=False,
+    ),
+    Case(
+        "UPDATE t SET a = a WHERE EXISTS (SELECT 1 FROM u WHERE b = 1)",
+        "sql.statements",
+        "how many rows it touches tells what is in another table",
+        CHANGE,
+    ),
+    Case("UPDATE t SET a = (SELECT MAX(a) FROM u)", "sql.statements", "what is set may be found out", CHANGE),
+    Case("UPDATE t SET a = 1 FROM u WHERE t.b = u.b", "sql.statements", "FROM reads another table", CHANGE),
+    Case("DELETE FROM t USING u WHERE t.a = u.a", "sql.statements", "so does USING", CHANGE),
+    Case("DELETE FROM t WHERE a IN (SELECT a FROM u)", "sql.statements", "and a condition", CHANGE),
+    Case("MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE", "sql.statements", "and a source", CHANGE),
+    Case(
+        "MERGE INTO t USING t x ON t.a = x.b WHEN MATCHED THEN DELETE",
+        "sql.statements.Merge",
+        "unless it is the table itself",
+        CHANGE,
+        "DB.S.T",
+        "DB.S.T",
+        steady=False,
     ),
     _all("TRUNCATE TABLE t", "sql.statements.Truncate", "listed", writes="DB.S.T"),
     _all("TRUNCATE TABLE t, u", "sql.writableTables", "each of several is judged"),
