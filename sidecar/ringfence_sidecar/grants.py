@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from ringfence_sidecar.envelope import Notice
+
+
+class Held(Protocol):
+    """What is held outside of calls: it goes back to the limits that it was taken from, whichever hold by then."""
+
+    async def release(self, amount: float) -> None:
+        """Give back some of it; no more than is left."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,18 +24,20 @@ class Grants:
     """Of these it was granted less than was asked for."""
     quotas: Mapping[str, str] = field(default_factory=dict)
     """Resource → the quotas that limit it, as a text."""
+    held: Held | None = None
+    """Takes back, later, what stays held when the call has ended."""
 
     def __contains__(self, resource: str) -> bool:
         return resource in self.amounts
 
     def renew(self, other: "Grants") -> None:
         """Take over what was granted for the next piece of a stream."""
-        self.amounts, self.short, self.quotas = other.amounts, other.short, other.quotas
+        self.amounts, self.short, self.quotas, self.held = other.amounts, other.short, other.quotas, other.held
 
     def less(self, used: Mapping[str, float]) -> "Grants":
         """Return what is left once so much has been used."""
         left = {each: max(0.0, amount - used.get(each, 0)) for each, amount in self.amounts.items()}
-        return Grants(left, short=self.short, quotas=self.quotas)
+        return Grants(left, short=self.short, quotas=self.quotas, held=self.held)
 
     def most(self, resource: str, otherwise: float) -> float:
         """Return how much may be used: what was granted, and no more than `otherwise`."""

@@ -100,7 +100,7 @@ class Metering:
         passage.reservations.append(Reserved(reservation, asked, is_piece))
         self.warn(passage, reservation.warnings)
         short = {each for each, amount in reservation.grants.items() if amount < asked.get(each, 0)}
-        return Grants(reservation.grants, short=short, quotas=self._quotas)
+        return Grants(reservation.grants, short=short, quotas=self._quotas, held=reservation)
 
     def late(self, error: DeadlineError, grants: Grants) -> CallError:
         """Return the error of a call whose time was over: a quota's, if that was what left it no longer."""

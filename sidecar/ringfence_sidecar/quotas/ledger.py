@@ -78,17 +78,10 @@ class Ledger:
             if amount > 0 and not bucket.shape.is_held:
                 self._use(bucket, amount)
 
-    def release(self, bucket: Bucket, amount: float) -> None:
-        """Give back some of what is held, the oldest first."""
-        for lot, grants in list(self.lots.items()):
-            had = grants.get(bucket, 0.0)
-            if amount <= 0:
-                return
-            if had <= 0:
-                continue
-            given = min(had, amount)
-            amount = exact(amount - given)
-            self.settle(lot, {**grants, bucket: exact(had - given)}, {})
+    def release(self, lot: str, amount: float) -> None:
+        """Give back some of what a lot holds, in all its buckets."""
+        if lot in self.lots:
+            self.settle(lot, {bucket: exact(had - amount) for bucket, had in self.lots[lot].items()}, {})
 
     def held(self, bucket: Bucket) -> float:
         """Return what of a bucket is in open lots."""

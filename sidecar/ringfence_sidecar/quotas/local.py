@@ -64,10 +64,10 @@ class Alone:
         if self._since is not None and lot in self._since.lots:
             self._since.settle(lot, stays, spent)
 
-    def release(self, bucket: Bucket, amount: float) -> None:
+    def release(self, lot: str, amount: float) -> None:
         """Give back some of the share that is held."""
         if self._since is not None:
-            self._since.release(bucket, amount)
+            self._since.release(lot, amount)
 
 
 def share_of(bucket: Bucket, known: Figures | None, *, now: int, monotonic: float) -> float:

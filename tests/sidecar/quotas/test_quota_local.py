@@ -6,6 +6,7 @@ import time
 import pytest
 
 from ringfence_sidecar.configuration import LimitUse
+from ringfence_sidecar.quota import Reservation
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
 from ringfence_sidecar.quotas.local import share_of
 from ringfence_sidecar.quotas.quota import Quotas
@@ -102,7 +103,7 @@ async def test_soft_limits_let_calls_wait_in_the_order_in_which_they_came(pods: 
 async def test_who_comes_later_does_not_overtake_those_in_line(pods: Pods) -> None:
     soft = limit("rows", 100, shared=False, enforcement="Soft", window="None")
     pod = await pods.pod(None, soft)
-    await pod.hold("rows", 50)
+    half = await pod.hold("rows", 50)
     large = asyncio.create_task(pod.reserve(ask(queries=1, rows=1)))
     granted = await large
     assert granted.grants == {"rows": 1}
@@ -112,7 +113,7 @@ async def test_who_comes_later_does_not_overtake_those_in_line(pods: Pods) -> No
 
     later = asyncio.create_task(pod.reserve(ask(rows=1)))
     await _in_line(pod, soft, 2)
-    await pod.release("rows", 10)
+    await half.release(10)
 
     assert (await waiting).grants == {"rows": 10}
     assert not later.done()
@@ -186,14 +187,15 @@ async def test_each_percentage_is_told_once_in_a_window(pods: Pods) -> None:
 async def test_what_is_held_is_told_again_once_it_was_less(pods: Pods) -> None:
     pod = await pods.pod(None, limit("unackedLeases", 4, window="None", shared=False, warn_at=(50,)))
 
-    async def receive() -> int:
+    async def receive() -> tuple[Reservation, int]:
         reservation = await pod.reserve(ask(unackedLeases=2))
-        return len(reservation.warnings) + len(await reservation.settle({"unackedLeases": 2.0}))
+        return reservation, len(reservation.warnings) + len(await reservation.settle({"unackedLeases": 2.0}))
 
-    first, second = await receive(), await receive()
-    await pod.release("unackedLeases", 4)
+    (one, first), (other, second) = await receive(), await receive()
+    for each in (one, other):
+        await each.release(2)
     await pod.reserve(ask(unackedLeases=1))
-    again = await receive()
+    _, again = await receive()
 
     assert (first, second, again) == (1, 0, 1)
 

@@ -79,7 +79,7 @@ async def test_a_store_that_has_lost_everything_hears_all_of_it_again(
     other = await pods.pod(redis_server.configuration(), *shared, agent="b")
     await use(one, queries=3, rows=20)
     await use(other, queries=4)
-    await other.hold("unackedLeases", 2)
+    leases = await other.hold("unackedLeases", 2)
     under_way = await one.reserve(ask(queries=10))
 
     with redis_server.client() as client:
@@ -91,7 +91,7 @@ async def test_a_store_that_has_lost_everything_hears_all_of_it_again(
 
     assert await used(one) == {"queries": 17, "unackedLeases": 2, "rows": 20}
     await under_way.settle({"queries": 6.0})
-    await other.release("unackedLeases", 2)
+    await leases.release(2)
     assert await used(other) == {"queries": 13, "unackedLeases": 0, "rows": 20}
     with redis_server.client() as client:
         totals: Any = client.hgetall("rf:{team-a}:quota:uid-team:queries:Day:Shared")

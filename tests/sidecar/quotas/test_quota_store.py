@@ -8,7 +8,8 @@ import redis
 
 from ringfence_operator.egress.quota_buckets import Bucket as ReadBucket
 from ringfence_operator.egress.redis_users import rights_of
-from ringfence_sidecar.configuration import Agent
+from ringfence_sidecar.configuration import Agent, Limit
+from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.buckets import Bucket
 from tests.backends.redis_server import RedisServer
 from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, refused, use, used
@@ -141,13 +142,13 @@ async def test_who_holds_something_keeps_it_for_longer_than_a_lease(redis_server
     held = limit("connectorConnections", 1, window="None")
     one = await pods.pod(redis_server.configuration(), held, agent="a")
     other = await pods.pod(redis_server.configuration(), held, agent="b")
-    await one.hold("connectorConnections", 1)
+    connection = await one.hold("connectorConnections", 1)
 
     for _ in range(12):
         await asyncio.sleep(0.2)
         await refused(other, connectorConnections=1)
 
-    await one.release("connectorConnections", 1)
+    await connection.release(1)
     await other.hold("connectorConnections", 1)
 
 
@@ -199,11 +200,59 @@ async def test_what_is_held_stays_after_its_call_and_a_call_under_way_does_not(
     await reservation.settle({"unackedLeases": 6.0, "concurrentCalls": 1.0})
 
     assert await used(pod) == {"unackedLeases": 6, "concurrentCalls": 0}
-    await pod.release("unackedLeases", 4)
+    await reservation.release(4)
     assert await used(pod) == {"unackedLeases": 2, "concurrentCalls": 0}
     cut = await pod.reserve(ask(unackedLeases=9))
     assert cut.grants["unackedLeases"] == 8
     await refused(pod, unackedLeases=1)
+
+
+async def test_what_is_given_back_is_that_of_the_call_that_took_it(redis_server: RedisServer, pods: Pods) -> None:
+    pod = await pods.pod(redis_server.configuration(), limit("unackedLeases", 10, window="None"))
+    waiting = await pod.reserve(ask(unackedLeases=5))
+    received = await pod.reserve(ask(unackedLeases=3))
+    # The first of its messages is settled before the call that received it.
+    await received.release(1)
+    await received.settle({"unackedLeases": 3.0})
+    before = await used(pod)
+
+    await received.release(2)
+    await waiting.settle({"unackedLeases": 0.0})
+    await waiting.release(1)
+
+    assert before == {"unackedLeases": 7}
+    assert await used(pod) == {"unackedLeases": 0}
+
+
+async def test_what_is_held_goes_back_to_the_limits_that_it_was_taken_from(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    wide, strict = _connections("wide", 9), _connections("strict", 1)
+    pod = await pods.pod(redis_server.configuration(), wide)
+    first = await pod.hold("connectorConnections", 1)
+    await pod.apply([wide, strict], _agent(), redis_server.configuration())
+    second = await pod.hold("connectorConnections", 1)
+
+    await first.release(1)
+
+    with pytest.raises(LimitedError, match="quota strict"):
+        await pod.hold("connectorConnections", 1)
+    await second.release(1)
+    assert [each.used for each in await pod.budgets()] == [0, 0]
+
+
+async def test_a_limit_that_holds_no_longer_for_an_agent_is_given_back_what_it_held(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    shared = _connections("shared", 1)
+    one = await pods.pod(redis_server.configuration(), shared, agent="a")
+    other = await pods.pod(redis_server.configuration(), shared, agent="b")
+    connection = await one.hold("connectorConnections", 1)
+    await one.apply([], _agent(), redis_server.configuration())
+
+    await connection.release(1)
+
+    await other.hold("connectorConnections", 1)
 
 
 async def test_a_changed_limit_goes_on_from_what_was_used(redis_server: RedisServer, pods: Pods) -> None:
@@ -224,7 +273,7 @@ async def test_another_password_loses_nothing_of_what_is_under_way(redis_server:
     pod = await pods.pod(redis_server.configuration(), *both)
     await use(pod, queries=3)
     reservation = await pod.reserve(ask(queries=4))
-    await pod.hold("unackedLeases", 2)
+    leases = await pod.hold("unackedLeases", 2)
     with redis_server.client() as client:
         _raw(client, "ACL", "SETUSER", "other", "on", ">new", "~*", "+@all")
 
@@ -233,7 +282,7 @@ async def test_another_password_loses_nothing_of_what_is_under_way(redis_server:
 
     assert await used(pod) == {"queries": 7, "unackedLeases": 2}
     await reservation.settle({"queries": 1.0})
-    await pod.release("unackedLeases", 2)
+    await leases.release(2)
     assert await used(pod) == {"queries": 4, "unackedLeases": 0}
 
 
@@ -247,9 +296,9 @@ async def test_the_rights_of_a_namespaces_user_are_enough(redis_server: RedisSer
     other = await pods.pod(own, *limits, agent="b")
     await use(one, rows=3, queries=1)
     await one.reserve(ask(rows=97))
-    await one.hold("unackedLeases", 1)
+    lease = await one.hold("unackedLeases", 1)
     await refused(other, rows=1)
-    await one.release("unackedLeases", 1)
+    await lease.release(1)
     crash(one)
 
     await _until_used(other, {"rows": 3, "unackedLeases": 0, "queries": 1})
@@ -300,6 +349,10 @@ async def _until_used(pod: Any, expected: dict[str, float]) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"{found}, not {expected}")
+
+
+def _connections(quota: str, most: float) -> Limit:
+    return limit("connectorConnections", most, window="None", quota=quota, quota_uid=f"uid-{quota}")
 
 
 def _agent() -> Agent:

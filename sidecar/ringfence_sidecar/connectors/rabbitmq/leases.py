@@ -11,6 +11,7 @@ from aiormq.channel import Channel
 
 from ringfence_sidecar.connectors.rabbitmq.limits import LONGEST_LEASE
 from ringfence_sidecar.errors import LeaseLostError, LimitedError, UnknownError
+from ringfence_sidecar.grants import Held
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +57,8 @@ class Lease:
     message: DeliveredMessage | None
     """The dead letter itself, to be replayed; None for what was received."""
     timer: asyncio.TimerHandle | None = None
-    counts: bool = False
-    """Whether a quota counts it as long as it lasts."""
+    held: Held | None = None
+    """What a quota counts it in, as long as it lasts."""
 
 
 class Leases:
@@ -106,13 +107,13 @@ class Leases:
         *,
         owner: str,
         keep: bool,
-        counts: bool = False,
+        held: Held | None = None,
     ) -> Lease:
         """Lease a message for so many seconds; `keep` keeps its content for a replay."""
         if message.delivery_tag is None:
             raise AssertionError("a delivery without a tag")
         now = asyncio.get_running_loop().time()
-        lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None, counts=counts)
+        lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None, held=held)
         group.leases.add(lease)
         self._held[lease.handle] = lease
         self.extend(lease, seconds)
