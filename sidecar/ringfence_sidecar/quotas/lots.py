@@ -37,7 +37,7 @@ class Lot:
         return await self._quotas.settle(self._id, used, released=self._released)
 
     async def release(self, amount: float) -> None:
-        """Give back some of what is held; before it is settled, it is all granted still, and this is subtracted then."""
+        """Give back some of what is held; before it is settled, all is granted still, and this is subtracted then."""
         if self._is_settled:
             await self._quotas.release(self._id, amount)
         else:

@@ -45,6 +45,7 @@ class Quotas:
 
     async def apply(self, limits: Sequence[Limit], agent: Agent, redis: Redis | None) -> None:
         """Put limits in force. What is under way goes on, and is settled in the buckets that it was granted by."""
+        before = frozenset(bucket.key for bucket in self._all())
         by_resource: dict[str, list[Bucket]] = {}
         for limit in limits:
             by_resource.setdefault(limit.resource, []).append(Bucket.of(limit, agent.uid))
@@ -53,22 +54,11 @@ class Quotas:
         self._ledger.keep_only(keys)
         self._refusals = {key: each for key, each in self._refusals.items() if key in keys}
         wanted = (redis, agent.uid) if limits or self._ledger.lots else None
-        if wanted == self._made_from:
-            return
-        before, self._store, self._made_from = self._store, None, wanted
-        if before is not None:
-            # One that goes on, elsewhere, does so under the same name: nothing of it is given back.
-            await before.close(leave=wanted is None)
-        if wanted is not None and redis is not None:
-            self._store = Store(
-                redis,
-                pod=self._pod,
-                agent=agent.uid,
-                ledger=self._ledger,
-                clock=self._clock,
-                times=self._times,
-            )
-        self._lines.tell(keys)
+        if wanted != self._made_from:
+            self._made_from = wanted
+            await self._count_in(None if wanted is None else redis, agent, leave=wanted is None)
+        # Whoever waits is judged by the limits that hold now.
+        self._lines.tell(before | keys)
 
     @property
     def trouble(self) -> str:
@@ -140,6 +130,21 @@ class Quotas:
         self._lines.tell(bucket.key for bucket in grants)
         return self._warnings.at_settlement((each, self._figures(each)) for each in spent | stays if each.warns)
 
+    async def _count_in(self, redis: Redis | None, agent: Agent, *, leave: bool) -> None:
+        before, self._store = self._store, None
+        if before is not None:
+            # One that goes on, elsewhere, does so under the same name: nothing of it is given back.
+            await before.close(leave=leave)
+        if redis is not None:
+            self._store = Store(
+                redis,
+                pod=self._pod,
+                agent=agent.uid,
+                ledger=self._ledger,
+                clock=self._clock,
+                times=self._times,
+            )
+
     async def _take(self, lot: str, asked: Sequence[Asked], ask: Ask) -> Grants:
         waits = self._lines.joined_by(asked)
         if waits is None:
@@ -157,16 +162,14 @@ class Quotas:
         soft = [each.bucket.limit.soft_deadline_seconds for each in asked if each.bucket.limit.enforcement == "Soft"]
         deadline = min(ask.deadline.at, begun + min(soft))
         while True:
-            found = await self._wait_at(waits, lot, asked, ask, deadline)
+            found = await self._wait_at(waits, lot, ask, deadline)
             if not isinstance(found, Refused):
                 return found
             if found.is_final or time.monotonic() >= deadline:
                 raise self._refusal(found, waited=time.monotonic() - begun)
             waits = found.short[0].asked
 
-    async def _wait_at(
-        self, waits: Asked, lot: str, asked: Sequence[Asked], ask: Ask, deadline: float
-    ) -> Grants | Refused:
+    async def _wait_at(self, waits: Asked, lot: str, ask: Ask, deadline: float) -> Grants | Refused:
         """Wait in one line: until the call is granted, its time is up, or something else refuses it."""
         async with self._lines.at(waits, deadline) as line:
             if line is None:
@@ -174,6 +177,9 @@ class Quotas:
                 return Refused((Short(waits, self._figures(waits.bucket), None),))
             while True:
                 is_over = time.monotonic() >= deadline
+                asked = self._asked(ask.amounts)
+                if not asked:
+                    return {}
                 found = await self._try(lot, asked, ask, final=is_over)
                 if not isinstance(found, Refused) or found.is_final or is_over:
                     return found

@@ -5,13 +5,15 @@ import time
 
 import pytest
 
-from ringfence_sidecar.configuration import LimitUse
+from ringfence_sidecar.configuration import Agent, LimitUse
 from ringfence_sidecar.quota import Reservation
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
 from ringfence_sidecar.quotas.local import share_of
 from ringfence_sidecar.quotas.quota import Quotas
 from tests.backends.waiting import eventually
-from tests.sidecar.quotas.pods import Pods, ask, limit, refused, use
+from tests.sidecar.quotas.pods import Pods, ask, changed, limit, refused, use
+
+AGENT = Agent(namespace="team-a", name="a", uid="uid-a")
 
 
 async def test_without_redis_a_limit_of_one_agent_is_exact(pods: Pods) -> None:
@@ -135,6 +137,35 @@ async def test_a_soft_limit_refuses_once_its_own_time_or_the_calls_is_up(pods: P
         assert "waited" in error.message
         assert error.retry_after is not None
         assert error.retry_after > 80_000
+
+
+async def test_who_waits_is_judged_by_the_limit_that_holds_by_then(pods: Pods) -> None:
+    soft = limit("concurrentCalls", 2, window="None", shared=False, enforcement="Soft", soft_deadline_seconds=1.5)
+    pod = await pods.pod(None, soft)
+    one, _ = await pod.reserve(ask(concurrentCalls=1)), await pod.reserve(ask(concurrentCalls=1))
+    waiting = asyncio.create_task(refused(pod, concurrentCalls=1))
+    await _in_line(pod, soft, 1)
+
+    await pod.apply([changed(soft, max=1)], AGENT, None)
+    await one.settle({})
+    error = await waiting
+
+    assert (error.reason, error.details["limit"]) == ("QuotaWaitExceeded", 1)
+
+
+@pytest.mark.parametrize("limits", [(9,), ()])
+async def test_a_limit_that_grows_or_goes_lets_those_through_who_wait(pods: Pods, limits: tuple[float, ...]) -> None:
+    soft = limit("apiCalls", 1, shared=False, enforcement="Soft", soft_deadline_seconds=600)
+    pod = await pods.pod(None, soft)
+    await use(pod, apiCalls=1)
+    waiting = [asyncio.create_task(pod.reserve(ask(600, apiCalls=1))) for _ in range(2)]
+    await _in_line(pod, soft, 2)
+
+    await pod.apply([changed(soft, max=most) for most in limits], AGENT, None)
+
+    async with asyncio.timeout(10):
+        granted = await asyncio.gather(*waiting)
+    assert [each.grants for each in granted] == [{"apiCalls": 1} if limits else {}] * 2
 
 
 async def test_a_hard_limit_refuses_at_once_although_a_soft_one_would_wait(pods: Pods) -> None:
