@@ -144,6 +144,14 @@ local function count(bucket, amount)
   if is_new then expire(bucket) end
 end
 
+-- Calls that a limit refused.
+local function refuse(bucket, times)
+  redis.call('HINCRBY', bucket.key, 'n', times)
+  redis.call('HSET', bucket.key, 'nt', math.floor(now / 1000), 'na', AGENT)
+  redis.call('SADD', TOUCHED, bucket.key)
+  expire(bucket)
+end
+
 -- Milliseconds until something is free; -1 where nothing is added up.
 local function resets(bucket)
   if bucket.kind == 'H' then return -1 end

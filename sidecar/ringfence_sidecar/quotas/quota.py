@@ -174,6 +174,9 @@ class Quotas:
         async with self._lines.at(waits, deadline) as line:
             if line is None:
                 # Those before it still wait: it would only overtake them.
+                if self._store is not None:
+                    self._ledger.refuse(waits.bucket)
+                    await self._flush()
                 return Refused((Short(waits, self._figures(waits.bucket), None),))
             while True:
                 is_over = time.monotonic() >= deadline

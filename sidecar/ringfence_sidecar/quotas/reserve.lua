@@ -39,12 +39,7 @@ if is_refused then
         refused[#refused + 1] = each
       end
     end
-    if bucket.tells then
-      redis.call('HINCRBY', bucket.key, 'n', 1)
-      redis.call('HSET', bucket.key, 'nt', math.floor(now / 1000), 'na', AGENT)
-      redis.call('SADD', TOUCHED, bucket.key)
-      expire(bucket)
-    end
+    if bucket.tells then refuse(bucket, 1) end
   end
   return table.concat(refused, ' ')
 end

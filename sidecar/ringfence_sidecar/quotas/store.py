@@ -147,7 +147,7 @@ class Store:
                     await self._until_ready(deadline)
                     # Whoever has joined has said all.
                     news = self._ledger.take_news()
-                buckets = list(dict.fromkeys(_buckets(news.lots.values(), news.totals.values(), wanted)))
+                buckets = list(dict.fromkeys((*news.buckets(), *wanted)))
                 answer = await self._ask(self._packed().tell(news, self._ledger.totals, buckets), deadline)
                 if answer[0] == b"ok":
                     break
@@ -307,13 +307,6 @@ class Store:
 
 def _rows(words: list[bytes], width: int) -> Iterable[tuple[bytes, ...]]:
     return zip(*[iter(words)] * width, strict=True)
-
-
-def _buckets(lots: Iterable[Grants], used: Iterable[Bucket], wanted: Iterable[Bucket]) -> Iterable[Bucket]:
-    for grants in lots:
-        yield from grants
-    yield from used
-    yield from wanted
 
 
 def _expire(answering: "asyncio.Future[Any]", turns: int) -> None:

@@ -45,6 +45,10 @@ if totals > 0 then
   end
   if #news > 0 then redis.call('HSET', TOTALS, unpack(news)) end
 end
+for _ = 1, tonumber(argument()) do
+  local bucket = buckets[1 + tonumber(argument())]
+  refuse(bucket, argument())
+end
 local said = {'ok', now}
 for _, bucket in ipairs(buckets) do
   if bucket.reserved ~= bucket.before then

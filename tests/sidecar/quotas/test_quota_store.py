@@ -12,6 +12,7 @@ from ringfence_sidecar.configuration import Agent, Limit
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.buckets import Bucket
 from tests.backends.redis_server import RedisServer
+from tests.backends.waiting import eventually
 from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, refused, use, used
 
 pytestmark = pytest.mark.backend
@@ -323,6 +324,25 @@ async def test_the_operator_reads_what_pods_have_written(redis_server: RedisServ
     with redis_server.client() as client:
         touched: Any = client.smembers(f"{PREFIX}quota:touched")
     assert touched == {f"{PREFIX}{Bucket.of(shared, '').key}".encode()}
+
+
+async def test_who_gives_up_in_line_before_it_is_the_first_is_counted_as_refused(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    soft = limit("concurrentCalls", 1, window="None", enforcement="Soft", soft_deadline_seconds=600)
+    pod = await pods.pod(redis_server.configuration(), soft)
+    await pod.reserve(ask(concurrentCalls=1))
+    first = asyncio.create_task(pod.reserve(ask(600, concurrentCalls=1)))
+    await eventually(lambda: bool(pod._lines._lines), what="the first one waits")
+
+    error = await refused(pod, seconds=0.1, concurrentCalls=1)
+
+    assert error.reason == "QuotaWaitExceeded"
+    assert not first.done()
+    read = ReadBucket.of(hash_of(redis_server, soft))
+    assert (read.refusals, read.refused_agent) == (1, "uid-a")
+    first.cancel()
+    await asyncio.wait({first})
 
 
 async def test_a_pod_that_ends_in_order_leaves_nothing_held(redis_server: RedisServer, pods: Pods) -> None:
