@@ -57,6 +57,8 @@ class Quotas:
         if wanted != self._made_from:
             self._made_from = wanted
             await self._count_in(None if wanted is None else redis, agent, leave=wanted is None)
+        if self._store is not None:
+            self._store.learn(self._all())
         # Whoever waits is judged by the limits that hold now.
         self._lines.tell(before | keys)
 
