@@ -58,7 +58,8 @@ for _, bucket in ipairs(buckets) do
   end
   said[#said + 1] = text(bucket.used) .. ' ' .. text(bucket.reserved) .. ' ' .. resets(bucket)
 end
-if #touched > 0 then redis.call('SADD', TOUCHED, unpack(touched)) end
+if #touched > 0 then touch(unpack(touched)) end
 redis.call('ZADD', PODS, now, POD)
-redis.call('PEXPIRE', TOTALS, 7 * DAY)
+keep_pod()
+if redis.call('PTTL', EPOCH) < KEPT - DAY then keep() end
 return table.concat(said, ' ')

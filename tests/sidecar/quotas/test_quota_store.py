@@ -11,6 +11,7 @@ from ringfence_operator.egress.redis_users import rights_of
 from ringfence_sidecar.configuration import Agent, Limit
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.buckets import Bucket
+from ringfence_sidecar.quotas.windows import Slots
 from tests.backends.redis_server import RedisServer
 from tests.backends.waiting import eventually
 from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, refused, use, used
@@ -18,6 +19,7 @@ from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, r
 pytestmark = pytest.mark.backend
 
 PREFIX = "rf:{team-a}:"
+WEEK = 7 * 86_400_000
 
 
 def hash_of(server: RedisServer, of: Any, agent: str = "uid-a") -> dict[str, str]:
@@ -121,6 +123,46 @@ async def test_fractions_do_not_drift(redis_server: RedisServer, pods: Pods) -> 
     assert await used(pod) == {"querySeconds": 3}
     assert hash_of(redis_server, limit("querySeconds"))["r"] == "0"
     await refused(pod, querySeconds=0.1)
+
+
+async def test_a_process_that_was_quiet_for_a_week_counts_nothing_twice(redis_server: RedisServer, pods: Pods) -> None:
+    hourly = limit(most=40, window="Hour")
+    pod = await pods.pod(redis_server.configuration(), hourly)
+    await use(pod, queries=30)
+
+    # Nothing of it counts any more, so that it says nothing, and a week goes by.
+    pod._ledger.slots = {key: (bucket, Slots(bucket.shape)) for key, (bucket, _) in pod._ledger.slots.items()}
+    with redis_server.client() as client:
+        for key in _keys(client):
+            if 0 <= _left(client, key) <= WEEK:
+                client.delete(key)
+    await use(pod, queries=1)
+
+    assert await used(pod) == {"queries": 1}
+    assert hash_of(redis_server, hourly)["a:uid-a"] == "1"
+
+
+async def test_nothing_stays_for_ever_of_a_namespace_whose_pods_have_gone(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    limits = (
+        limit("rows", 9),
+        limit("unackedLeases", 9, window="None"),
+        limit("queries", 9, window="Month"),
+        limit("messagesReceived", 9),
+    )
+    pod = await pods.pod(redis_server.configuration(), *limits)
+    await use(pod, rows=3, queries=1)
+    await (await pod.hold("unackedLeases", 2)).release(2)
+    await refused(pod, rows=9, queries=10)
+    await pod.reserve(ask(messagesReceived=2))
+    crash(pod)
+
+    with redis_server.client() as client:
+        left = {key: _left(client, key) for key in _keys(client)}
+
+    assert {each.rpartition(":")[2] for each in left} >= {"epoch", "pods", "touched", pod._pod}
+    assert [key for key, milliseconds in left.items() if milliseconds < 0] == []
 
 
 async def test_what_a_dead_pod_held_comes_back_with_its_lease(redis_server: RedisServer, pods: Pods) -> None:
@@ -373,6 +415,17 @@ async def _until_used(pod: Any, expected: dict[str, float]) -> None:
 
 def _connections(quota: str, most: float) -> Limit:
     return limit("connectorConnections", most, window="None", quota=quota, quota_uid=f"uid-{quota}")
+
+
+def _keys(client: "redis.Redis") -> list[str]:
+    found: Any = client.keys(f"{PREFIX}quota:*")
+    return [key.decode() for key in found]
+
+
+def _left(client: "redis.Redis", key: str) -> int:
+    """Return for how many milliseconds the key is kept; less than 0 for ever."""
+    found: Any = client.pttl(key)
+    return int(found)
 
 
 def _agent() -> Agent:
