@@ -3,7 +3,6 @@
 Where no limit holds for any of it, nothing is asked and nothing is made.
 """
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -86,12 +85,7 @@ class Metering:
         writes = prepared is not None and prepared.effect in _WRITES
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(deadline.remaining):
-                reservation = await quota.reserve(Ask(amounts=asked, writes=writes, deadline=deadline))
-        except TimeoutError:
-            raise LimitedError(
-                f"{self._named(asked)} had nothing left until the call's deadline", code="QuotaWaitExceeded"
-            ) from None
+            reservation = await quota.reserve(Ask(amounts=asked, writes=writes, deadline=deadline))
         except LimitedError as error:
             self.refused(error)
             raise
@@ -134,9 +128,6 @@ class Metering:
             if each not in passage.warnings:
                 passage.warnings.append(each)
                 self._metrics.warned(each)
-
-    def _named(self, asked: Mapping[str, float]) -> str:
-        return ", ".join(dict.fromkeys(self._quotas.get(each, "a quota") for each in asked))
 
 
 def calls_of(call: Call) -> Mapping[str, float]:

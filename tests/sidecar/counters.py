@@ -37,8 +37,6 @@ class Counters:
         self.asked: list[Mapping[str, float]] = []
         self.writes: list[bool] = []
         self.settled: list[Mapping[str, float]] = []
-        self.waits = False
-        """True to let whoever asks wait for ever."""
         self.is_settling = False
         self.may_settle = asyncio.Event()
         self.may_settle.set()
@@ -49,8 +47,6 @@ class Counters:
     async def reserve(self, ask: Ask) -> Reservation:
         self.asked.append(ask.amounts)
         self.writes.append(ask.writes)
-        if self.waits:
-            await asyncio.Event().wait()
         granted: dict[str, float] = {}
         warnings: list[Notice] = []
         for resource, amount in ask.amounts.items():

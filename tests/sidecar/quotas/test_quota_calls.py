@@ -82,6 +82,28 @@ async def test_the_audit_adds_up_to_the_counters_and_no_limit_is_passed(redis_se
     assert budgets["concurrentCalls"] == 0
 
 
+async def test_a_call_whose_time_ends_in_a_soft_limits_line_is_told_which_limit_it_was(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    server = Server()
+    soft = limit("apiCalls", 1, enforcement="Soft", soft_deadline_seconds=600)
+    quota = await pods.pod(redis_server.configuration(), soft)
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
+        await pipeline.run(call("get", {"key": "colour"}))
+        envelope = await pipeline.run(call("get", {"key": "colour"}, timeout_seconds=0.2))
+        [_, line] = await lines.calls(2)
+        refusals = pipeline.metrics.registry.get_sample_value(
+            "ringfence_sidecar_quota_refused_total", {"quota": "team", "resource": "apiCalls", "enforcement": "Soft"}
+        )
+
+    [error] = envelope.errors
+    assert (error.code, error.quota, error.resource) == ("QuotaWaitExceeded", "team", "apiCalls")
+    assert (error.limit, error.used, error.window) == (1, 1, "Day")
+    assert error.retry_after_seconds is not None
+    assert (line["quota"], refusals) == ("team", 1)
+
+
 async def _settled(quota: Quotas) -> dict[str, float]:
     """Return what all have used, once no call is under way."""
     async with asyncio.timeout(10):
