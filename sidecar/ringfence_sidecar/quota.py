@@ -74,7 +74,7 @@ class Quota(Protocol):
         """Return True if any limit holds for the resource: else it need not be asked for."""
 
     async def reserve(self, ask: Ask) -> Reservation:
-        """Grant all of what is asked, or raise LimitedError and grant nothing, about the ask's deadline at the latest."""
+        """Grant all of what is asked, or raise LimitedError and grant nothing; it waits until the ask's deadline."""
 
     async def hold(self, resource: str, amount: float) -> Held:
         """Take some of what is held outside a call, such as a connection of a pool. Raises LimitedError."""

@@ -44,6 +44,11 @@ class Bucket:
         return "Shared" if self.limit.shared else "PerAgent"
 
     @property
+    def is_missing(self) -> bool:
+        """Whether its Quota does not exist, so that nobody knows how much it would permit."""
+        return not self.limit.quota_uid
+
+    @property
     def rule(self) -> str:
         """What names it in problems and in the audit."""
         return f"quota/{self.limit.quota}/{self.limit.resource}"

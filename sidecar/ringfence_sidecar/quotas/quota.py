@@ -193,6 +193,10 @@ class Quotas:
                 await line.pause(found.short[0].wait, deadline)
 
     async def _try(self, lot: str, asked: Sequence[Asked], ask: Ask, *, final: bool) -> Grants | Refused:
+        for each in asked:
+            if each.bucket.is_missing:
+                self._count(each.bucket)
+                raise words.missing(each.bucket)
         away = StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
         if self._store is not None:
             try:

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from ringfence_operator.resources.sidecar_limits import build_limits
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
-from ringfence_sidecar.configuration import CachePolicy, LocalCache
+from ringfence_sidecar.configuration import CachePolicy, Limit, LocalCache
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.quotas.quota import Quotas
 from tests.backends.redis_server import RedisServer
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving
+from tests.sidecar.plugin.bed import AGENT, call, connector, endpoint, serving
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 from tests.sidecar.quotas.pods import Pods, limit
@@ -102,6 +104,24 @@ async def test_a_call_whose_time_ends_in_a_soft_limits_line_is_told_which_limit_
     assert (error.limit, error.used, error.window) == (1, 1, "Day")
     assert error.retry_after_seconds is not None
     assert (line["quota"], refusals) == ("team", 1)
+
+
+@pytest.mark.parametrize("cost", ["rows", "messagesReceived"])
+async def test_a_stream_ends_before_its_next_piece_once_the_quota_that_the_agent_names_has_gone(
+    pods: Pods, cost: str
+) -> None:
+    server = Server({"p-colour": "blue"})
+    quota = await pods.pod(None)
+    at = connector(endpoint(server), permissions={"costs": {cost: 1}})
+
+    async with running(server), serving(at, quota=quota) as (pipeline, _):
+        stream = pipeline.stream(call("watch", {"key": "colour"}))
+        first = await anext(stream)
+        await quota.apply(msgspec.convert(build_limits([], missing="gone"), list[Limit]), AGENT, None)
+        rest = [piece async for piece in stream]
+
+    assert first.status is Status.OK
+    assert [(each.status, each.errors[0].code) for each in rest] == [(Status.LIMITED, "QuotaNotFound")]
 
 
 async def _settled(quota: Quotas) -> dict[str, float]:

@@ -193,6 +193,16 @@ async def test_a_call_that_is_cancelled_in_line_leaves_it(pods: Pods) -> None:
     assert (await other).grants == {"concurrentCalls": 1}
 
 
+async def test_a_quota_that_does_not_exist_refuses_by_name_whatever_the_store_does(pods: Pods) -> None:
+    gone = limit("apiCalls", 0, window="Second", shared=False, quota="gone", quota_uid="")
+    pod = await pods.pod(None, gone)
+
+    error = await refused(pod, apiCalls=1)
+
+    assert (error.reason, error.details["quota"], error.is_retryable) == ("QuotaNotFound", "gone", True)
+    assert "quota gone does not exist" in error.message
+
+
 async def test_warn_serves_and_says_that_the_limit_is_passed(pods: Pods) -> None:
     pod = await pods.pod(None, limit("queries", 2, shared=False, enforcement="Warn"))
 
