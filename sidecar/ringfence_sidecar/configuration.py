@@ -147,6 +147,7 @@ class Limit(_Wire, frozen=True, kw_only=True):
     quota: str
     """Name of the Quota."""
     quota_uid: str
+    """Empty for a Quota that the agent names and that does not exist: nothing may be used then."""
     resource: str
     max: float
     window: str = "None"

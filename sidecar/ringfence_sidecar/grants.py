@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from ringfence_sidecar.envelope import Notice
+
+
+class Held(Protocol):
+    """What is held outside of calls: it goes back to the limits that it was taken from, whichever hold by then."""
+
+    async def release(self, amount: float) -> None:
+        """Give back some of it; no more than is left."""
 
 
 @dataclass(slots=True, eq=False)
@@ -19,19 +26,21 @@ class Grants:
     """Resource → the quotas that limit it, as a text."""
     timed_by: str = "querySeconds"
     """Which resource `querySeconds` is cut for: credits are used by the second."""
+    held: Held | None = None
+    """Takes back, later, what stays held when the call has ended."""
 
     def __contains__(self, resource: str) -> bool:
         return resource in self.amounts
 
     def renew(self, other: "Grants") -> None:
         """Take over what was granted for the next piece of a stream."""
-        self.amounts, self.short, self.quotas = other.amounts, other.short, other.quotas
+        self.amounts, self.short, self.quotas, self.held = other.amounts, other.short, other.quotas, other.held
         self.timed_by = other.timed_by
 
     def less(self, used: Mapping[str, float]) -> "Grants":
         """Return what is left once so much has been used."""
         left = {each: max(0.0, amount - used.get(each, 0)) for each, amount in self.amounts.items()}
-        return Grants(left, short=self.short, quotas=self.quotas, timed_by=self.timed_by)
+        return Grants(left, short=self.short, quotas=self.quotas, held=self.held, timed_by=self.timed_by)
 
     def most(self, resource: str, otherwise: float) -> float:
         """Return how much may be used: what was granted, and no more than `otherwise`."""

@@ -8,12 +8,12 @@ import structlog
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
+from ringfence_sidecar.grants import Held
 from ringfence_sidecar.quota import Budget, Quota
 from ringfence_sidecar.quota_metrics import QuotaMetrics
 
 CLOSE_SECONDS = 2.0
 CONNECTIONS = "connectorConnections"
-LEASES = "unackedLeases"
 _MOST_WARNINGS = 7
 
 log = structlog.get_logger()
@@ -25,17 +25,17 @@ class Holding:
     def __init__(self, quota: Quota | None = None, metrics: QuotaMetrics | None = None) -> None:
         self._quota = quota
         self._metrics = metrics
-        self._sessions: set[int] = set()
+        self._sessions: dict[int, Held] = {}
         self._warnings: list[Notice] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def connecting(self) -> bool:
-        """Take a connection, and return whether any limit counts it. Raises LimitedError."""
+    async def connecting(self) -> Held | None:
+        """Take a connection, and return it; None if no limit counts it. Raises LimitedError."""
         quota = self._quota
         if quota is None or not quota.limits(CONNECTIONS):
-            return False
+            return None
         try:
-            await quota.hold(CONNECTIONS, 1)
+            held = await quota.hold(CONNECTIONS, 1)
         except LimitedError as error:
             if self._metrics is not None:
                 self._metrics.refused(error)
@@ -43,38 +43,36 @@ class Holding:
         for each in quota.known():
             if each.resource == CONNECTIONS and each.enforcement == "Warn" and each.used > each.limit:
                 self._warn(each)
-        return True
+        return held
 
     def warnings(self) -> list[Notice]:
         """Return what limits that only warn have said since, for a call to pass on."""
         said, self._warnings = self._warnings, []
         return said
 
-    def connected(self, session: object) -> None:
-        """Remember that the session has one of the connections that were taken."""
-        self._sessions.add(id(session))
+    def connected(self, session: object, held: Held) -> None:
+        """Remember that the session has this connection, which was taken for it."""
+        self._sessions[id(session)] = held
 
     def disconnected(self, session: object) -> None:
         """Give its connection back, if it has one."""
-        if id(session) in self._sessions:
-            self._sessions.discard(id(session))
-            self.give_back(CONNECTIONS)
+        if (held := self._sessions.pop(id(session), None)) is not None:
+            self.give_back(held)
 
-    def give_back(self, resource: str, amount: float = 1) -> None:
-        """Give back some of what was held, in the background."""
-        if self._quota is not None:
-            self._begin(self._release(self._quota, resource, amount))
+    def give_back(self, held: Held, amount: float = 1) -> None:
+        """Give back some of what is held, in the background."""
+        self._begin(self._release(held, amount))
 
     async def close(self) -> None:
         """Wait for what is being given back, within a bound."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
 
-    async def _release(self, quota: Quota, resource: str, amount: float) -> None:
+    async def _release(self, held: Held, amount: float) -> None:
         try:
-            await quota.release(resource, amount)
+            await held.release(amount)
         except Exception as error:  # noqa: BLE001 - the quota gives back what a process that has ended held
-            log.warning("quota not given back", resource=resource, amount=amount, error=type(error).__name__)
+            log.warning("quota not given back", amount=amount, error=type(error).__name__)
 
     def _warn(self, budget: Budget) -> None:
         said = f"quota {budget.quota}: {CONNECTIONS} {budget.limit:g} is passed: {budget.used:g} held"

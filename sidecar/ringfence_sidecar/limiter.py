@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ringfence_sidecar.configuration import Configuration, LimitUse
+from ringfence_sidecar.grants import Held
 from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
 
 if TYPE_CHECKING:
@@ -34,15 +35,9 @@ class Limiter:
         """See Quota."""
         return Nothing() if self._quotas is None else await self._quotas.reserve(ask)
 
-    async def hold(self, resource: str, amount: float) -> None:
+    async def hold(self, resource: str, amount: float) -> Held:
         """See Quota."""
-        if self._quotas is not None:
-            await self._quotas.hold(resource, amount)
-
-    async def release(self, resource: str, amount: float) -> None:
-        """See Quota."""
-        if self._quotas is not None:
-            await self._quotas.release(resource, amount)
+        return Nothing() if self._quotas is None else await self._quotas.hold(resource, amount)
 
     async def budgets(self) -> tuple[Budget, ...]:
         """See Quota."""

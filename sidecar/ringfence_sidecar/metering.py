@@ -3,7 +3,6 @@
 Where no limit holds for any of it, nothing is asked and nothing is made.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -89,12 +88,7 @@ class Metering:
         writes = prepared is not None and prepared.effect in _WRITES
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(deadline.remaining):
-                reservation = await quota.reserve(Ask(amounts=asked, writes=writes, deadline=deadline))
-        except TimeoutError:
-            raise LimitedError(
-                f"{self._named(asked)} had nothing left until the call's deadline", code="QuotaWaitExceeded"
-            ) from None
+            reservation = await quota.reserve(Ask(amounts=asked, writes=writes, deadline=deadline))
         except LimitedError as error:
             self.refused(error)
             raise
@@ -103,7 +97,7 @@ class Metering:
         passage.reservations.append(Reserved(reservation, asked, is_piece))
         self.warn(passage, reservation.warnings)
         short = {each for each, amount in reservation.grants.items() if amount < asked.get(each, 0)}
-        grants = Grants(reservation.grants, short=short, quotas=self._quotas)
+        grants = Grants(reservation.grants, short=short, quotas=self._quotas, held=reservation)
         if "credits" not in reservation.grants or prepared is None:
             return grants
         seconds = reservation.grants["credits"] / self._rate(prepared)
@@ -115,7 +109,7 @@ class Metering:
         """Return what a second costs at the dearest endpoint that may serve it. Raises LimitedError if nobody knows."""
         if not prepared.credits_per_second:
             raise LimitedError(
-                f"{self._named(('credits',))} limits credits, and the Connector does not say what its warehouses cost: "
+                f"{self._quotas.get('credits', 'a quota')} limits credits, and the Connector does not say what its warehouses cost: "
                 "write creditsPerHour at each endpoint",
                 code="CreditsUnknown",
                 rule="credits",
@@ -155,9 +149,6 @@ class Metering:
             if each not in passage.warnings:
                 passage.warnings.append(each)
                 self._metrics.warned(each)
-
-    def _named(self, asked: Iterable[str]) -> str:
-        return ", ".join(dict.fromkeys(self._quotas.get(each, "a quota") for each in asked))
 
 
 def calls_of(call: Call) -> Mapping[str, float]:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.envelope import Notice
+from ringfence_sidecar.grants import Held
 
 DIVISIBLE = frozenset({"rows", "bytesReturned", "querySeconds", "credits", "messagesReceived", "unackedLeases"})
 """Of these a call may be granted less than it asks for, and is cut to it; of others, all or nothing."""
@@ -51,7 +52,7 @@ class Budget:
     """Seconds until something of it is free again; None for what is held and not added up."""
 
 
-class Reservation(Protocol):
+class Reservation(Held, Protocol):
     """What a call has been granted until it is settled."""
 
     @property
@@ -65,7 +66,7 @@ class Reservation(Protocol):
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
         """Replace what was granted by what was really used; nothing, for a call that did nothing.
 
-        Of what is held (`unackedLeases`), `used` stays held until `Quota.release`.
+        Of what is held (`unackedLeases`), `used` stays held until it is released, which may be before this.
         """
 
 
@@ -76,13 +77,10 @@ class Quota(Protocol):
         """Return True if any limit holds for the resource: else it need not be asked for."""
 
     async def reserve(self, ask: Ask) -> Reservation:
-        """Grant all of what is asked, or raise LimitedError and grant nothing."""
+        """Grant all of what is asked, or raise LimitedError and grant nothing; it waits until the ask's deadline."""
 
-    async def hold(self, resource: str, amount: float) -> None:
+    async def hold(self, resource: str, amount: float) -> Held:
         """Take some of what is held outside a call, such as a connection of a pool. Raises LimitedError."""
-
-    async def release(self, resource: str, amount: float) -> None:
-        """Give back some of what was held."""
 
     async def budgets(self) -> tuple[Budget, ...]:
         """Return where every limit stands for this agent."""
@@ -101,3 +99,6 @@ class Nothing:
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:  # noqa: ARG002 - the interface's
         """Nothing was granted."""
         return ()
+
+    async def release(self, amount: float) -> None:
+        """Nothing is held."""

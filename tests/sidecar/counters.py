@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
-from ringfence_sidecar.quota import DIVISIBLE, HELD, Ask, Budget, Reservation
+from ringfence_sidecar.grants import Held
+from ringfence_sidecar.quota import CALLS, DIVISIBLE, HELD, Ask, Budget, Nothing, Reservation
 
 
 def budget(resource: str, limit: float, **changes: object) -> Budget:
@@ -36,8 +37,6 @@ class Counters:
         self.asked: list[Mapping[str, float]] = []
         self.writes: list[bool] = []
         self.settled: list[Mapping[str, float]] = []
-        self.waits = False
-        """True to let whoever asks wait for ever."""
         self.is_settling = False
         self.may_settle = asyncio.Event()
         self.may_settle.set()
@@ -48,8 +47,6 @@ class Counters:
     async def reserve(self, ask: Ask) -> Reservation:
         self.asked.append(ask.amounts)
         self.writes.append(ask.writes)
-        if self.waits:
-            await asyncio.Event().wait()
         granted: dict[str, float] = {}
         warnings: list[Notice] = []
         for resource, amount in ask.amounts.items():
@@ -58,15 +55,12 @@ class Counters:
         self.add(granted)
         return Reserved(self, granted, tuple(warnings))
 
-    async def hold(self, resource: str, amount: float) -> None:
+    async def hold(self, resource: str, amount: float) -> Held:
         if not self.limits(resource):
-            return
+            return Nothing()
         self._granted(resource, amount)
         self.used[resource] += amount
-
-    async def release(self, resource: str, amount: float) -> None:
-        if self.limits(resource):
-            self.used[resource] -= amount
+        return Reserved(self, {resource: amount}, ())
 
     async def budgets(self) -> tuple[Budget, ...]:
         return self.known()
@@ -112,3 +106,6 @@ class Reserved:
         self._counters.add(used)
         self._counters.add({each: -amount for each, amount in self.grants.items()})
         return ()
+
+    async def release(self, amount: float) -> None:
+        self._counters.add({each: -amount for each in self.grants if each in HELD - CALLS})

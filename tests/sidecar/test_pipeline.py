@@ -376,18 +376,6 @@ async def test_a_call_that_is_over_its_quota_is_refused_before_the_backend() -> 
     assert server.asked == ["GET p-colour"]
 
 
-async def test_a_quota_that_lets_calls_wait_lets_them_wait_no_longer_than_their_deadline() -> None:
-    server = Server()
-    quota = Counters(budget("queries", 1000))
-    quota.waits = True
-
-    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
-        envelope = await pipeline.run(call("get", {"key": "colour"}, timeout_seconds=0.05))
-
-    assert envelope.status is Status.LIMITED
-    assert server.asked == []
-
-
 async def test_an_answer_from_the_cache_uses_up_no_quota() -> None:
     server = Server()
     quota = Counters(budget("queries", 1000))

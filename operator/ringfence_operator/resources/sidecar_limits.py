@@ -7,6 +7,9 @@ from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.api.quota import SOFT_DEADLINE_SECONDS, Alignment, Limit, Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource, Scope, Window
 
+_OF_EVERYTHING = (Resource.API_CALLS, Resource.MESSAGES_RECEIVED, Resource.ROWS)
+"""Each call asks for the first; a stream that has begun asks for one of the others before each of its pieces."""
+
 
 def build_limits(held: Iterable[tuple[Quota, int]], *, missing: str | None = None) -> list[dict[str, Any]]:
     """Return the limits of these quotas, each given with how many agents share it, by quota, resource and window.
@@ -21,7 +24,7 @@ def build_limits(held: Iterable[tuple[Quota, int]], *, missing: str | None = Non
         if MATRIX[limit.resource].enforcer is Enforcer.SIDECAR
     ]
     if missing is not None:
-        found.append(_nothing(missing))
+        found += [_nothing(missing, resource) for resource in _OF_EVERYTHING]
     return sorted(found, key=lambda it: (it["quota"], it["resource"], it["window"], it["shared"]))
 
 
@@ -45,11 +48,11 @@ def _limit(quota: Quota, limit: Limit, agents: int) -> dict[str, Any]:
     }
 
 
-def _nothing(quota: str) -> dict[str, Any]:
+def _nothing(quota: str, resource: Resource) -> dict[str, Any]:
     return {
         "quota": quota,
         "quotaUid": "",
-        "resource": Resource.API_CALLS.value,
+        "resource": resource.value,
         "max": 0.0,
         "window": Window.SECOND.value,
         "shared": False,

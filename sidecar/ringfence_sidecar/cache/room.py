@@ -18,6 +18,7 @@ import structlog
 from ringfence_sidecar.configuration import Limit
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
+from ringfence_sidecar.grants import Held
 from ringfence_sidecar.quota import Quota
 
 RESOURCE: Final = "cacheBytes"
@@ -47,6 +48,8 @@ class Room:
         self._own = 0
         self._answers = 0
         self._told = 0.0
+        self._held: list[tuple[Held, float]] = []
+        """What was told, part by part."""
         self._telling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -154,13 +157,22 @@ class Room:
             more, self._told = wanted - self._told, wanted
             try:
                 if more > 0:
-                    await quota.hold(RESOURCE, more)
+                    self._held.append((await quota.hold(RESOURCE, more), more))
                 else:
-                    await quota.release(RESOURCE, -more)
+                    await self._release(-more)
             except Exception as error:  # noqa: BLE001 - what is kept here is exact, whatever the store makes of it
                 self._told -= more
                 log.warning("cacheBytes not told", error=type(error).__name__)
                 return
+
+    async def _release(self, amount: float) -> None:
+        while amount > 0 and self._held:
+            held, size = self._held.pop()
+            given = min(size, amount)
+            if given < size:
+                self._held.append((held, size - given))
+            amount -= given
+            await held.release(given)
 
 
 def _refuses(limit: Limit) -> bool:

@@ -1,6 +1,6 @@
 """Buckets: a limit as it holds for one agent, and what is asked of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from ringfence_sidecar.quotas.windows import Shape
 
 COSTS = frozenset({"queries", "querySeconds", "credits", "bytesScanned", "messagesPublished"})
 """What is paid for, or cannot be taken back: refused while the store is away, unless the limit says otherwise."""
+_OF_CALLS = frozenset({"concurrentCalls"})
+"""Held while a call runs, and never after it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,11 @@ class Bucket:
     def scope(self) -> str:
         """As the Quota writes it."""
         return "Shared" if self.limit.shared else "PerAgent"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its Quota does not exist, so that nobody knows how much it would permit."""
+        return not self.limit.quota_uid
 
     @property
     def rule(self) -> str:
@@ -122,3 +129,17 @@ def least_of(grants: Iterable[tuple[Bucket, float]]) -> dict[str, float]:
         resource = bucket.limit.resource
         found[resource] = min(found.get(resource, amount), amount)
     return found
+
+
+def outcome(grants: Grants, used: Mapping[str, float], released: float) -> tuple[Grants, Grants]:
+    """Return what stays held of a lot, of which so much has been given back already, and what is spent."""
+    stays: Grants = {}
+    spent: Grants = {}
+    for bucket in grants:
+        resource = bucket.limit.resource
+        amount = used.get(resource, 0.0)
+        if not bucket.shape.is_held:
+            spent[bucket] = amount
+        elif resource not in _OF_CALLS and amount > released:
+            stays[bucket] = amount - released
+    return stays, spent

@@ -3,6 +3,8 @@ local EPOCH, PODS, LOTS, TOTALS, TOUCHED, WAITING = KEYS[1], KEYS[2], KEYS[3], K
 local ROOT, RUN, KEEPS, JOINED, POD, AGENT = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local LEASE = tonumber(ARGV[7])
 local SLOTS, DAY, OWN = 20, 86400000, 'a:' .. AGENT
+-- For how long what a namespace's pods share is kept, from the last time that any of them said something.
+local KEPT = 63 * DAY
 local at = 8
 
 local function argument()
@@ -48,7 +50,7 @@ local function find_place(shape)
   if kind == 'S' then return kind, math.floor(now / length), length, length * SLOTS * 2 + DAY end
   if kind == 'M' then
     local from, to = month()
-    return kind, from / 1000, to, 63 * DAY
+    return kind, from / 1000, to, KEPT
   end
   if kind == 'C' then
     local from = math.floor(now / length) * length
@@ -126,6 +128,23 @@ local function prune(bucket)
   bucket.last = bucket.slot
 end
 
+-- Has the operator look at buckets.
+local function touch(...)
+  if redis.call('SADD', TOUCHED, ...) > 0 then redis.call('PEXPIRE', TOUCHED, KEPT) end
+end
+
+local function keep()
+  redis.call('PEXPIRE', EPOCH, KEPT)
+  redis.call('PEXPIRE', PODS, KEPT)
+  redis.call('PEXPIRE', WAITING, KEPT)
+end
+
+-- Together: what the pod has told is of use only as long as it need not say all of it again.
+local function keep_pod()
+  redis.call('PEXPIRE', LOTS, 7 * DAY)
+  redis.call('PEXPIRE', TOTALS, 7 * DAY)
+end
+
 local function expire(bucket)
   if bucket.kind == 'H' and bucket.reserved > 0 then
     redis.call('PERSIST', bucket.key)
@@ -142,6 +161,14 @@ local function count(bucket, amount)
   redis.call('HSET', bucket.key, 's:' .. bucket.slot, text(bucket.here + amount), OWN, text(bucket.own + amount),
     'l', bucket.slot, 'u', text(bucket.used), 'o', bucket.oldest, 'r', text(bucket.reserved))
   if is_new then expire(bucket) end
+end
+
+-- Calls that a limit refused.
+local function refuse(bucket, times)
+  redis.call('HINCRBY', bucket.key, 'n', times)
+  redis.call('HSET', bucket.key, 'nt', math.floor(now / 1000), 'na', AGENT)
+  touch(bucket.key)
+  expire(bucket)
 end
 
 -- Milliseconds until something is free; -1 where nothing is added up.
@@ -174,8 +201,8 @@ local function give_back(lot)
   for amount, key in lines(lot) do
     local left = math.max(0, (tonumber(redis.call('HGET', key, 'r')) or 0) - tonumber(amount))
     redis.call('HSET', key, 'r', text(left))
-    redis.call('SADD', TOUCHED, key)
-    if left == 0 and redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, 63 * DAY) end
+    touch(key)
+    if left == 0 and redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, KEPT) end
   end
 end
 

@@ -10,7 +10,6 @@ for i = 7, #KEYS do
   local more = total - (tonumber(redis.call('HGET', TOTALS, bucket.key)) or 0)
   if more > 0.0000005 then
     prune(bucket)
-    redis.call('HSET', bucket.key, OWN, text(bucket.own + more))
     redis.call('HSET', TOTALS, bucket.key, text(total))
     local first = bucket.kind == 'S' and bucket.slot - SLOTS or bucket.slot
     -- The latest is what was lost; what is older than the window counts no more.
@@ -20,13 +19,14 @@ for i = 7, #KEYS do
       if number >= first and put > 0 then
         local name = 's:' .. number
         redis.call('HSET', bucket.key, name, text((tonumber(redis.call('HGET', bucket.key, name)) or 0) + put))
+        bucket.own = bucket.own + put
       end
       more = more - put
     end
     sum(bucket, first, bucket.slot)
-    redis.call('HSET', bucket.key, 'l', bucket.slot, 'u', text(bucket.used),
+    redis.call('HSET', bucket.key, OWN, text(bucket.own), 'l', bucket.slot, 'u', text(bucket.used),
       'o', bucket.oldest or bucket.slot)
-    redis.call('SADD', TOUCHED, bucket.key)
+    touch(bucket.key)
     expire(bucket)
   end
 end
@@ -36,12 +36,11 @@ for _ = 1, tonumber(argument()) do
     local key, amount = KEYS[7 + tonumber(argument())], tonumber(argument())
     redis.call('HSET', key, 'r', text((tonumber(redis.call('HGET', key, 'r')) or 0) + amount))
     redis.call('PERSIST', key)
-    redis.call('SADD', TOUCHED, key)
+    touch(key)
     lot[#lot + 1] = text(amount) .. ' ' .. key .. '\n'
   end
   redis.call('HSET', LOTS, held, table.concat(lot))
 end
-redis.call('PEXPIRE', TOTALS, 7 * DAY)
 if state == 'recovering' then
   redis.call('SREM', WAITING, POD)
   if redis.call('HGET', EPOCH, 'whole') == '1' and redis.call('SCARD', WAITING) == 0 then
@@ -52,4 +51,6 @@ end
 -- The last letter: whether calls may go on, r for ready.
 local joined = id .. '/' .. nonce .. '/' .. (state == 'ready' and 'r' or 'w')
 redis.call('HSET', LOTS, '@', joined)
+keep_pod()
+keep()
 return 'ok ' .. now .. ' ' .. joined .. ' ' .. (state == 'ready' and 0 or ends - now)

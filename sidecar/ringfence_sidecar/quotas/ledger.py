@@ -1,7 +1,8 @@
 """What this process holds and has used, whether the store knows of it or not: what it says after the store was away."""
 
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ringfence_sidecar.quotas.buckets import Bucket, Grants
@@ -26,13 +27,19 @@ class Clock:
 
 @dataclass(slots=True)
 class News:
-    """What is to be told: lots by what is left of them, and buckets of which more has been used."""
+    """What is to be told: lots by what is left of them, buckets of which more has been used, and refusals."""
 
     lots: dict[str, Grants] = field(default_factory=dict)
     totals: dict[str, Bucket] = field(default_factory=dict)
+    refused: dict[Bucket, int] = field(default_factory=dict)
+    """Calls that gave up where the store was not asked for them."""
 
     def __bool__(self) -> bool:
-        return bool(self.lots or self.totals)
+        return bool(self.lots or self.totals or self.refused)
+
+    def buckets(self) -> Iterable[Bucket]:
+        """Return what it is about; one may come twice."""
+        return itertools.chain(*self.lots.values(), self.totals.values(), self.refused)
 
 
 class Ledger:
@@ -60,9 +67,11 @@ class Ledger:
         self.news.lots[lot] = {}
 
     def tell_all(self) -> News:
-        """Return the news, and count every lot as known: all of them are being told."""
+        """Return the news, and count every lot as known: all of them are being told. Refusals are news still."""
         self._own.clear()
-        return self.take_news()
+        taken = self.take_news()
+        self.news.refused, taken.refused = taken.refused, {}
+        return taken
 
     def settle(self, lot: str, stays: Grants, used: Mapping[Bucket, float]) -> None:
         """Close a lot, or leave in it what stays held; count what was used."""
@@ -78,17 +87,14 @@ class Ledger:
             if amount > 0 and not bucket.shape.is_held:
                 self._use(bucket, amount)
 
-    def release(self, bucket: Bucket, amount: float) -> None:
-        """Give back some of what is held, the oldest first."""
-        for lot, grants in list(self.lots.items()):
-            had = grants.get(bucket, 0.0)
-            if amount <= 0:
-                return
-            if had <= 0:
-                continue
-            given = min(had, amount)
-            amount = exact(amount - given)
-            self.settle(lot, {**grants, bucket: exact(had - given)}, {})
+    def release(self, lot: str, amount: float) -> None:
+        """Give back some of what a lot holds, in all its buckets."""
+        if lot in self.lots:
+            self.settle(lot, {bucket: exact(had - amount) for bucket, had in self.lots[lot].items()}, {})
+
+    def refuse(self, bucket: Bucket) -> None:
+        """Count a call that gave up."""
+        self.news.refused[bucket] = self.news.refused.get(bucket, 0) + 1
 
     def held(self, bucket: Bucket) -> float:
         """Return what of a bucket is in open lots."""
@@ -114,7 +120,10 @@ class Ledger:
 
     def return_news(self, taken: News) -> None:
         """Keep what could not be told."""
-        self.news = News({**taken.lots, **self.news.lots}, {**taken.totals, **self.news.totals})
+        for bucket, times in taken.refused.items():
+            self.news.refused[bucket] = self.news.refused.get(bucket, 0) + times
+        lots, totals = {**taken.lots, **self.news.lots}, {**taken.totals, **self.news.totals}
+        self.news = News(lots, totals, self.news.refused)
 
     def forget(self) -> None:
         """Begin at nothing: the store knows it all, and has forgotten who said it."""

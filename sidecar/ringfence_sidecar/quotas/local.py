@@ -36,12 +36,9 @@ class Alone:
 
         A limit of one agent needs no store: then the pod's own count is all there is.
         """
-        ways = {}
-        for each in asked:
-            bucket = each.bucket
-            is_alone = known is None and not bucket.limit.shared
-            ways[bucket] = "Local" if is_alone else bucket.when_away(writes=writes)
-            if ways[bucket] == "Deny":
+        ways = {each.bucket: _way(each.bucket, writes=writes, known=known) for each in asked}
+        for bucket, way in ways.items():
+            if way == "Deny":
                 raise DeniedError(bucket)
         if known is not None and self._since is None:
             # A share is of what was left: what was used before is no part of it.
@@ -65,16 +62,27 @@ class Alone:
         if self._since is not None and lot in self._since.lots:
             self._since.settle(lot, stays, spent)
 
-    def release(self, bucket: Bucket, amount: float) -> None:
+    def release(self, lot: str, amount: float) -> None:
         """Give back some of the share that is held."""
         if self._since is not None:
-            self._since.release(bucket, amount)
+            self._since.release(lot, amount)
+
+
+def _way(bucket: Bucket, *, writes: bool, known: Mapping[str, Figures] | None) -> str:
+    if known is None and not bucket.limit.shared:
+        return "Local"
+    way = bucket.when_away(writes=writes)
+    if way == "Local" and known is not None and bucket.key not in known and bucket.limit.enforcement != "Warn":
+        # A share of what nobody knows would be had again by each process that starts meanwhile.
+        return "Deny"
+    return way
 
 
 def share_of(bucket: Bucket, known: Figures | None, *, now: int, monotonic: float) -> float:
     """Return what one pod may use while the store is away.
 
-    `known` is the last answer: its share of what was left then; of the whole, once that window is over.
+    `known` is the last answer: its share of what was left then; of the whole, once that window is over, or if there is
+    no store that could have answered.
     """
     pods = max(1, bucket.limit.agents) if bucket.limit.shared else 1
     most = bucket.limit.max

@@ -74,6 +74,9 @@ class Packer:
         words.append(b"%d" % len(news.totals))
         for key in news.totals:
             words += (index[key], number(totals[key]))
+        words.append(b"%d" % len(news.refused))
+        for bucket, times in news.refused.items():
+            words += (index[bucket.key], b"%d" % times)
         return self._command("tell", buckets, words)
 
     def join(self, ledger: Ledger, nonce: bytes, now: int) -> bytes:

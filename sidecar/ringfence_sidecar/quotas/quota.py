@@ -10,18 +10,18 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError
+from ringfence_sidecar.grants import Held
 from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
 from ringfence_sidecar.quotas import words
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
-from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of
+from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of, outcome
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
+from ringfence_sidecar.quotas.lots import Lot
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
 from ringfence_sidecar.quotas.store import Store
 
-OF_CALLS: Final = frozenset({"concurrentCalls"})
-"""Held while a call runs, and never after it."""
 NO_STORE: Final = "there is no Redis in which agents could count together"
 _NO_STORE_SECONDS = 30.0
 
@@ -45,6 +45,7 @@ class Quotas:
 
     async def apply(self, limits: Sequence[Limit], agent: Agent, redis: Redis | None) -> None:
         """Put limits in force. What is under way goes on, and is settled in the buckets that it was granted by."""
+        before = frozenset(bucket.key for bucket in self._all())
         by_resource: dict[str, list[Bucket]] = {}
         for limit in limits:
             by_resource.setdefault(limit.resource, []).append(Bucket.of(limit, agent.uid))
@@ -53,22 +54,13 @@ class Quotas:
         self._ledger.keep_only(keys)
         self._refusals = {key: each for key, each in self._refusals.items() if key in keys}
         wanted = (redis, agent.uid) if limits or self._ledger.lots else None
-        if wanted == self._made_from:
-            return
-        before, self._store, self._made_from = self._store, None, wanted
-        if before is not None:
-            # One that goes on, elsewhere, does so under the same name: nothing of it is given back.
-            await before.close(leave=wanted is None)
-        if wanted is not None and redis is not None:
-            self._store = Store(
-                redis,
-                pod=self._pod,
-                agent=agent.uid,
-                ledger=self._ledger,
-                clock=self._clock,
-                times=self._times,
-            )
-        self._lines.tell(keys)
+        if wanted != self._made_from:
+            self._made_from = wanted
+            await self._count_in(None if wanted is None else redis, agent, leave=wanted is None)
+        if self._store is not None:
+            self._store.learn(self._all())
+        # Whoever waits is judged by the limits that hold now.
+        self._lines.tell(before | keys)
 
     @property
     def trouble(self) -> str:
@@ -89,22 +81,14 @@ class Quotas:
         lot = self._next()
         return self._reserved(lot, await self._take(lot, asked, ask))
 
-    async def hold(self, resource: str, amount: float) -> None:
+    async def hold(self, resource: str, amount: float) -> Held:
         """Take some of what is held outside a call. Raises LimitedError."""
         asked = self._asked({resource: amount})
-        if asked:
-            ask = Ask(amounts={resource: amount}, writes=False, deadline=Deadline.after(0))
-            await self._take(self._next(), asked, ask)
-
-    async def release(self, resource: str, amount: float) -> None:
-        """Give back some of what was held."""
-        buckets = self._buckets.get(resource, ())
-        for bucket in buckets:
-            self._ledger.release(bucket, amount)
-            self._alone.release(bucket, amount)
-        if buckets:
-            await self._flush()
-            self._lines.tell(bucket.key for bucket in buckets)
+        if not asked:
+            return Nothing()
+        lot = self._next()
+        await self._take(lot, asked, Ask(amounts={resource: amount}, writes=False, deadline=Deadline.after(0)))
+        return Lot(self, lot, is_settled=True)
 
     async def budgets(self) -> tuple[Budget, ...]:
         """Return where every limit stands for this agent; as of the last answer, while the store is away."""
@@ -129,15 +113,39 @@ class Quotas:
         if store is not None:
             await store.close()
 
-    async def settle(self, lot: str, used: Mapping[str, float]) -> tuple[Notice, ...]:
-        """Replace what a lot was granted by what was used."""
+    async def release(self, lot: str, amount: float) -> None:
+        """Give back some of what a lot holds, in the buckets that granted it."""
+        buckets = tuple(self._ledger.lots.get(lot, ()))
+        self._ledger.release(lot, amount)
+        self._alone.release(lot, amount)
+        if buckets:
+            await self._flush()
+            self._lines.tell(bucket.key for bucket in buckets)
+
+    async def settle(self, lot: str, used: Mapping[str, float], *, released: float = 0.0) -> tuple[Notice, ...]:
+        """Replace what a lot was granted by what was used; of what stays held, so much has been given back already."""
         grants = self._ledger.lots.get(lot, {})
-        stays, spent = _outcome(grants, used)
+        stays, spent = outcome(grants, used, released)
         self._ledger.settle(lot, stays, spent)
         self._alone.settle(lot, stays, spent)
         await self._flush()
         self._lines.tell(bucket.key for bucket in grants)
         return self._warnings.at_settlement((each, self._figures(each)) for each in spent | stays if each.warns)
+
+    async def _count_in(self, redis: Redis | None, agent: Agent, *, leave: bool) -> None:
+        before, self._store = self._store, None
+        if before is not None:
+            # One that goes on, elsewhere, does so under the same name: nothing of it is given back.
+            await before.close(leave=leave)
+        if redis is not None:
+            self._store = Store(
+                redis,
+                pod=self._pod,
+                agent=agent.uid,
+                ledger=self._ledger,
+                clock=self._clock,
+                times=self._times,
+            )
 
     async def _take(self, lot: str, asked: Sequence[Asked], ask: Ask) -> Grants:
         waits = self._lines.joined_by(asked)
@@ -156,23 +164,27 @@ class Quotas:
         soft = [each.bucket.limit.soft_deadline_seconds for each in asked if each.bucket.limit.enforcement == "Soft"]
         deadline = min(ask.deadline.at, begun + min(soft))
         while True:
-            found = await self._wait_at(waits, lot, asked, ask, deadline)
+            found = await self._wait_at(waits, lot, ask, deadline)
             if not isinstance(found, Refused):
                 return found
             if found.is_final or time.monotonic() >= deadline:
                 raise self._refusal(found, waited=time.monotonic() - begun)
             waits = found.short[0].asked
 
-    async def _wait_at(
-        self, waits: Asked, lot: str, asked: Sequence[Asked], ask: Ask, deadline: float
-    ) -> Grants | Refused:
+    async def _wait_at(self, waits: Asked, lot: str, ask: Ask, deadline: float) -> Grants | Refused:
         """Wait in one line: until the call is granted, its time is up, or something else refuses it."""
         async with self._lines.at(waits, deadline) as line:
             if line is None:
                 # Those before it still wait: it would only overtake them.
+                if self._store is not None:
+                    self._ledger.refuse(waits.bucket)
+                    await self._flush()
                 return Refused((Short(waits, self._figures(waits.bucket), None),))
             while True:
                 is_over = time.monotonic() >= deadline
+                asked = self._asked(ask.amounts)
+                if not asked:
+                    return {}
                 found = await self._try(lot, asked, ask, final=is_over)
                 if not isinstance(found, Refused) or found.is_final or is_over:
                     return found
@@ -181,6 +193,10 @@ class Quotas:
                 await line.pause(found.short[0].wait, deadline)
 
     async def _try(self, lot: str, asked: Sequence[Asked], ask: Ask, *, final: bool) -> Grants | Refused:
+        for each in asked:
+            if each.bucket.is_missing:
+                self._count(each.bucket)
+                raise words.missing(each.bucket)
         away = StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
         if self._store is not None:
             try:
@@ -204,9 +220,9 @@ class Quotas:
         with suppress(StoreAwayError):
             await self._store.flush()
 
-    def _reserved(self, lot: str, grants: Grants) -> "_Reserved":
+    def _reserved(self, lot: str, grants: Grants) -> Lot:
         figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
-        return _Reserved(self, lot, least_of(grants.items()), self._warnings.at_grant(figures))
+        return Lot(self, lot, least_of(grants.items()), self._warnings.at_grant(figures))
 
     def _refusal(self, refused: Refused, *, waited: float | None = None) -> CallError:
         for each in refused.short:
@@ -261,36 +277,3 @@ class Quotas:
     def _next(self) -> str:
         self._number += 1
         return f"{self._number:x}"
-
-
-class _Reserved:
-    """A `Reservation`."""
-
-    __slots__ = ("_is_settled", "_lot", "_quotas", "grants", "warnings")
-
-    def __init__(self, quotas: Quotas, lot: str, grants: Mapping[str, float], warnings: tuple[Notice, ...]) -> None:
-        self._quotas, self._lot = quotas, lot
-        self._is_settled = False
-        self.grants = grants
-        self.warnings = warnings
-
-    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
-        """Replace what was granted by what was really used; the first time counts."""
-        if self._is_settled:
-            return ()
-        self._is_settled = True
-        return await self._quotas.settle(self._lot, used)
-
-
-def _outcome(grants: Grants, used: Mapping[str, float]) -> tuple[Grants, Grants]:
-    """Return what stays held of a lot, and what is spent."""
-    stays: Grants = {}
-    spent: Grants = {}
-    for bucket in grants:
-        resource = bucket.limit.resource
-        amount = used.get(resource, 0.0)
-        if not bucket.shape.is_held:
-            spent[bucket] = amount
-        elif resource not in OF_CALLS and amount > 0:
-            stays[bucket] = amount
-    return stays, spent

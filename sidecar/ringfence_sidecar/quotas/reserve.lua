@@ -39,12 +39,7 @@ if is_refused then
         refused[#refused + 1] = each
       end
     end
-    if bucket.tells then
-      redis.call('HINCRBY', bucket.key, 'n', 1)
-      redis.call('HSET', bucket.key, 'nt', math.floor(now / 1000), 'na', AGENT)
-      redis.call('SADD', TOUCHED, bucket.key)
-      expire(bucket)
-    end
+    if bucket.tells then refuse(bucket, 1) end
   end
   return table.concat(refused, ' ')
 end
@@ -54,10 +49,8 @@ for _, bucket in ipairs(asked) do
   bucket.reserved = bucket.reserved + bucket.grant
   local reserved = text(bucket.reserved)
   redis.call('HSET', bucket.key, 'r', reserved)
-  if bucket.kind == 'H' then
-    expire(bucket)
-    redis.call('SADD', TOUCHED, bucket.key)
-  end
+  if bucket.kind == 'H' then touch(bucket.key) end
+  if bucket.kind == 'H' or not bucket.last then expire(bucket) end
   lot[#lot + 1] = grant .. ' ' .. bucket.key .. '\n'
   granted[#granted + 1] = grant .. ' ' .. text(bucket.used) .. ' ' .. reserved .. ' ' .. resets(bucket)
 end

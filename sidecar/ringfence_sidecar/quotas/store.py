@@ -18,7 +18,7 @@ import structlog
 from ringfence_sidecar.configuration import Redis
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
-from ringfence_sidecar.quotas.ledger import Clock, Ledger
+from ringfence_sidecar.quotas.ledger import Clock, Ledger, News
 from ringfence_sidecar.quotas.packing import Packer
 from ringfence_sidecar.quotas.server import Server, connected
 from ringfence_sidecar.quotas.wire import RedisError, Wire
@@ -65,6 +65,7 @@ class Store:
         self._trouble = "Redis does not answer"
         self.known: dict[str, Figures] = {}
         """By bucket's key: where it stood at the last answer."""
+        self._unknown: tuple[Bucket, ...] = ()
         self._keeping = asyncio.create_task(self._keep())
 
     @property
@@ -76,6 +77,11 @@ class Store:
     def trouble(self) -> str:
         """Why it cannot, in words; empty if it can."""
         return "" if self._ready.is_set() else self._trouble
+
+    def learn(self, buckets: Iterable[Bucket]) -> None:
+        """Ask where these stand as soon as that can be asked: while it is away, its last answer is what there is."""
+        self._unknown = tuple(bucket for bucket in buckets if bucket.key not in self.known)
+        self._wake.set()
 
     async def reserve(self, lot: str, asked: Sequence[Asked], *, final: bool = True) -> Grants | Refused:
         """Take a lot of all that is asked, or nothing. Raises StoreAwayError."""
@@ -147,7 +153,7 @@ class Store:
                     await self._until_ready(deadline)
                     # Whoever has joined has said all.
                     news = self._ledger.take_news()
-                buckets = list(dict.fromkeys(_buckets(news.lots.values(), news.totals.values(), wanted)))
+                buckets = list(dict.fromkeys((*news.buckets(), *wanted)))
                 answer = await self._ask(self._packed().tell(news, self._ledger.totals, buckets), deadline)
                 if answer[0] == b"ok":
                     break
@@ -157,8 +163,7 @@ class Store:
         finally:
             self._telling.set_result(None)
             self._telling = None
-        for bucket, figures in zip(buckets, _rows(answer[2:], 3), strict=True):
-            self._learn(bucket, *figures)
+        self._learn_all(buckets, answer[2:])
 
     async def _ask(self, command: bytes, deadline: float) -> list[bytes]:
         """Return the answer's words; `join` is acted on. Raises StoreAwayError."""
@@ -258,9 +263,10 @@ class Store:
             raise StoreAwayError(f"Redis may throw counters away: its maxmemory-policy is {policy}, not noeviction")
         if not self._joined.is_set() or self._recovers_at:
             await self._join()
-        elif self._ledger.counts or self._ledger.news:
+        elif self._ledger.counts or self._ledger.news or self._unknown:
             with suppress(StoreAwayError):
-                await self.flush()
+                await self.flush(self._unknown)
+                self._unknown = ()
 
     async def _join(self) -> None:
         # What was asked before is answered before: else a lot that was granted just now would be forgotten.
@@ -277,6 +283,12 @@ class Store:
         packer.join_as(answer[2])
         self._gave_up = False
         seconds = int(answer[3]) / 1000
+        if self._unknown:
+            # Before anybody goes on: while it hears from others, calls are judged by it.
+            told = await self._ask(packer.tell(News(), {}, self._unknown), time.monotonic() + 1.0)
+            if told[0] == b"ok":
+                self._learn_all(self._unknown, told[2:])
+                self._unknown = ()
         if seconds > 0:
             self._recover(seconds)
         else:
@@ -298,6 +310,10 @@ class Store:
             short.append(Short(each, figures, wait / 1000 if wait >= 0 else None))
         return Refused(tuple(short))
 
+    def _learn_all(self, buckets: Iterable[Bucket], words: list[bytes]) -> None:
+        for bucket, figures in zip(buckets, _rows(words, 3), strict=True):
+            self._learn(bucket, *figures)
+
     def _learn(self, bucket: Bucket, used: bytes, reserved: bytes, resets: bytes) -> Figures:
         now, after = time.monotonic(), float(resets)
         resets_at = now + after / 1000 if after >= 0 else None
@@ -307,13 +323,6 @@ class Store:
 
 def _rows(words: list[bytes], width: int) -> Iterable[tuple[bytes, ...]]:
     return zip(*[iter(words)] * width, strict=True)
-
-
-def _buckets(lots: Iterable[Grants], used: Iterable[Bucket], wanted: Iterable[Bucket]) -> Iterable[Bucket]:
-    for grants in lots:
-        yield from grants
-    yield from used
-    yield from wanted
 
 
 def _expire(answering: "asyncio.Future[Any]", turns: int) -> None:

@@ -45,6 +45,10 @@ if totals > 0 then
   end
   if #news > 0 then redis.call('HSET', TOTALS, unpack(news)) end
 end
+for _ = 1, tonumber(argument()) do
+  local bucket = buckets[1 + tonumber(argument())]
+  refuse(bucket, argument())
+end
 local said = {'ok', now}
 for _, bucket in ipairs(buckets) do
   if bucket.reserved ~= bucket.before then
@@ -54,7 +58,8 @@ for _, bucket in ipairs(buckets) do
   end
   said[#said + 1] = text(bucket.used) .. ' ' .. text(bucket.reserved) .. ' ' .. resets(bucket)
 end
-if #touched > 0 then redis.call('SADD', TOUCHED, unpack(touched)) end
+if #touched > 0 then touch(unpack(touched)) end
 redis.call('ZADD', PODS, now, POD)
-redis.call('PEXPIRE', TOTALS, 7 * DAY)
+keep_pod()
+if redis.call('PTTL', EPOCH) < KEPT - DAY then keep() end
 return table.concat(said, ' ')

@@ -10,6 +10,7 @@ from ringfence_sidecar.quotas.buckets import Bucket, Figures, Refused, Short
 WARNING = "QuotaWarning"
 AWAY = "QuotaStoreUnavailable"
 WAITED = "QuotaWaitExceeded"
+MISSING = "QuotaNotFound"
 _MOMENT = 1.0
 """Seconds after which to try again where nobody can say when something is free."""
 
@@ -74,6 +75,18 @@ def denial(bucket: Bucket, reason: str, *, used: float, retry_after: float) -> L
         rule=bucket.rule,
         retry_after=retry_after,
         details=details(bucket, used),
+    )
+
+
+def missing(bucket: Bucket) -> LimitedError:
+    """Return the error of a call of an agent that names a Quota which does not exist."""
+    return LimitedError(
+        f"quota {bucket.limit.quota} does not exist, and nobody knows how much it would permit: nothing goes on until "
+        "it is there",
+        code=MISSING,
+        rule=bucket.rule,
+        retry_after=_MOMENT,
+        details=details(bucket, 0.0),
     )
 
 

@@ -1,7 +1,6 @@
 """Sessions that serve one call at a time."""
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +17,7 @@ S = TypeVar("S")
 DOUBTFUL_AFTER_SECONDS = 60.0
 """A session that has been idle for longer is checked before it is given out."""
 CHECK_SECONDS = 2.0
+_MOMENT_SECONDS = 0.1
 
 
 class Pool(Generic[S]):
@@ -58,9 +58,8 @@ class Pool(Generic[S]):
                     return await self._open(deadline)
                 except LimitedError:
                     # Nobody is at work whose session could come back, or none has in time.
-                    if self._taken <= len(self._short) + 1 or deadline.remaining <= 0:
+                    if self._taken <= len(self._short) + 1 or not await self._has_returned(deadline):
                         raise
-                    await self._next_returned(deadline)
         except BaseException:
             self._free_slot()
             raise
@@ -141,14 +140,18 @@ class Pool(Generic[S]):
             raise
         return True
 
-    async def _next_returned(self, deadline: Deadline) -> None:
-        """Return when another call has given its session back, or its connection, or at the deadline."""
+    async def _has_returned(self, deadline: Deadline) -> bool:
+        """Return True once another call has given its session back, or its connection; False if none has in time."""
         returned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._short.append(returned)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(deadline.remaining):
-                    await returned
+            # A moment before the call's own end: else it would hear of that, and not of the limit.
+            async with asyncio.timeout(deadline.remaining - _MOMENT_SECONDS):
+                await returned
+        except TimeoutError:
+            return False
+        else:
+            return True
         finally:
             if returned in self._short:
                 self._short.remove(returned)

@@ -11,7 +11,6 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
 from ringfence_sidecar.errors import BackendLostError
-from ringfence_sidecar.holding import CONNECTIONS
 
 S = TypeVar("S")
 
@@ -85,15 +84,15 @@ async def connect(connector: Connector[S], endpoint: Endpoint, deadline: Deadlin
 
     Raises LimitedError where quotas leave no connection.
     """
-    counts = await connector.holding.connecting()
+    held = await connector.holding.connecting()
     try:
         session = await _connected(connector, endpoint, deadline)
     except BaseException:
-        if counts:
-            connector.holding.give_back(CONNECTIONS)
+        if held is not None:
+            connector.holding.give_back(held)
         raise
-    if counts:
-        connector.holding.connected(session)
+    if held is not None:
+        connector.holding.connected(session, held)
     return session
 
 

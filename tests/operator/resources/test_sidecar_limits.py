@@ -96,10 +96,11 @@ def test_only_what_sidecars_keep_is_told_and_in_one_order() -> None:
 
 
 def test_of_a_quota_that_does_not_exist_nothing_may_be_used() -> None:
-    (limit,) = decoded(missing="gone")
+    limits = decoded(missing="gone")
 
-    assert (limit.quota, limit.resource, limit.max, limit.enforcement) == ("gone", "apiCalls", 0, "Hard")
-    assert (limit.on_store_unavailable, limit.shared) == ("Deny", False)
+    assert [each.resource for each in limits] == ["apiCalls", "messagesReceived", "rows"]
+    assert {(each.quota, each.quota_uid, each.max, each.enforcement) for each in limits} == {("gone", "", 0, "Hard")}
+    assert {(each.on_store_unavailable, each.shared) for each in limits} == {("Deny", False)}
 
 
 def test_a_change_of_a_limit_is_another_version() -> None:

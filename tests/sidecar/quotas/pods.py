@@ -51,6 +51,13 @@ class Pods:
             await each.close()
 
 
+async def alone(*limits: Limit) -> Quotas:
+    """Return a pod of the agent `a` that counts without a store: it needs no closing."""
+    pod = Quotas()
+    await pod.apply(limits, Agent(namespace="team-a", name="a", uid="uid-a"), None)
+    return pod
+
+
 async def ready(pod: Quotas) -> None:
     """Wait until the pod counts with others."""
     await eventually(lambda: not pod.trouble, what="the store can be counted on", seconds=30)
@@ -93,4 +100,4 @@ def changed(of: Limit, **fields: Any) -> Limit:
     return msgspec.structs.replace(of, **fields)
 
 
-__all__ = ["Pods", "StoreAwayError", "ask", "changed", "crash", "limit", "ready", "refused", "use", "used"]
+__all__ = ["Pods", "StoreAwayError", "alone", "ask", "changed", "crash", "limit", "ready", "refused", "use", "used"]

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from ringfence_operator.resources.sidecar_limits import build_limits
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
-from ringfence_sidecar.configuration import CachePolicy, LocalCache
+from ringfence_sidecar.configuration import CachePolicy, Limit, LocalCache
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.quotas.quota import Quotas
 from tests.backends.redis_server import RedisServer
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving
+from tests.sidecar.plugin.bed import AGENT, call, connector, endpoint, serving
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 from tests.sidecar.quotas.pods import Pods, limit
@@ -80,6 +82,46 @@ async def test_the_audit_adds_up_to_the_counters_and_no_limit_is_passed(redis_se
     assert used["queries"] == budgets["queries"] <= MOST_QUERIES
     assert len(server.asked) <= MOST_QUERIES
     assert budgets["concurrentCalls"] == 0
+
+
+async def test_a_call_whose_time_ends_in_a_soft_limits_line_is_told_which_limit_it_was(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    server = Server()
+    soft = limit("apiCalls", 1, enforcement="Soft", soft_deadline_seconds=600)
+    quota = await pods.pod(redis_server.configuration(), soft)
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
+        await pipeline.run(call("get", {"key": "colour"}))
+        envelope = await pipeline.run(call("get", {"key": "colour"}, timeout_seconds=0.2))
+        [_, line] = await lines.calls(2)
+        refusals = pipeline.metrics.registry.get_sample_value(
+            "ringfence_sidecar_quota_refused_total", {"quota": "team", "resource": "apiCalls", "enforcement": "Soft"}
+        )
+
+    [error] = envelope.errors
+    assert (error.code, error.quota, error.resource) == ("QuotaWaitExceeded", "team", "apiCalls")
+    assert (error.limit, error.used, error.window) == (1, 1, "Day")
+    assert error.retry_after_seconds is not None
+    assert (line["quota"], refusals) == ("team", 1)
+
+
+@pytest.mark.parametrize("cost", ["rows", "messagesReceived"])
+async def test_a_stream_ends_before_its_next_piece_once_the_quota_that_the_agent_names_has_gone(
+    pods: Pods, cost: str
+) -> None:
+    server = Server({"p-colour": "blue"})
+    quota = await pods.pod(None)
+    at = connector(endpoint(server), permissions={"costs": {cost: 1}})
+
+    async with running(server), serving(at, quota=quota) as (pipeline, _):
+        stream = pipeline.stream(call("watch", {"key": "colour"}))
+        first = await anext(stream)
+        await quota.apply(msgspec.convert(build_limits([], missing="gone"), list[Limit]), AGENT, None)
+        rest = [piece async for piece in stream]
+
+    assert first.status is Status.OK
+    assert [(each.status, each.errors[0].code) for each in rest] == [(Status.LIMITED, "QuotaNotFound")]
 
 
 async def _settled(quota: Quotas) -> dict[str, float]:

@@ -5,12 +5,15 @@ import time
 
 import pytest
 
-from ringfence_sidecar.configuration import LimitUse
+from ringfence_sidecar.configuration import Agent, LimitUse
+from ringfence_sidecar.quota import Reservation
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
 from ringfence_sidecar.quotas.local import share_of
 from ringfence_sidecar.quotas.quota import Quotas
 from tests.backends.waiting import eventually
-from tests.sidecar.quotas.pods import Pods, ask, limit, refused, use
+from tests.sidecar.quotas.pods import Pods, ask, changed, limit, refused, use
+
+AGENT = Agent(namespace="team-a", name="a", uid="uid-a")
 
 
 async def test_without_redis_a_limit_of_one_agent_is_exact(pods: Pods) -> None:
@@ -102,7 +105,7 @@ async def test_soft_limits_let_calls_wait_in_the_order_in_which_they_came(pods: 
 async def test_who_comes_later_does_not_overtake_those_in_line(pods: Pods) -> None:
     soft = limit("rows", 100, shared=False, enforcement="Soft", window="None")
     pod = await pods.pod(None, soft)
-    await pod.hold("rows", 50)
+    half = await pod.hold("rows", 50)
     large = asyncio.create_task(pod.reserve(ask(queries=1, rows=1)))
     granted = await large
     assert granted.grants == {"rows": 1}
@@ -112,7 +115,7 @@ async def test_who_comes_later_does_not_overtake_those_in_line(pods: Pods) -> No
 
     later = asyncio.create_task(pod.reserve(ask(rows=1)))
     await _in_line(pod, soft, 2)
-    await pod.release("rows", 10)
+    await half.release(10)
 
     assert (await waiting).grants == {"rows": 10}
     assert not later.done()
@@ -134,6 +137,35 @@ async def test_a_soft_limit_refuses_once_its_own_time_or_the_calls_is_up(pods: P
         assert "waited" in error.message
         assert error.retry_after is not None
         assert error.retry_after > 80_000
+
+
+async def test_who_waits_is_judged_by_the_limit_that_holds_by_then(pods: Pods) -> None:
+    soft = limit("concurrentCalls", 2, window="None", shared=False, enforcement="Soft", soft_deadline_seconds=1.5)
+    pod = await pods.pod(None, soft)
+    one, _ = await pod.reserve(ask(concurrentCalls=1)), await pod.reserve(ask(concurrentCalls=1))
+    waiting = asyncio.create_task(refused(pod, concurrentCalls=1))
+    await _in_line(pod, soft, 1)
+
+    await pod.apply([changed(soft, max=1)], AGENT, None)
+    await one.settle({})
+    error = await waiting
+
+    assert (error.reason, error.details["limit"]) == ("QuotaWaitExceeded", 1)
+
+
+@pytest.mark.parametrize("limits", [(9,), ()])
+async def test_a_limit_that_grows_or_goes_lets_those_through_who_wait(pods: Pods, limits: tuple[float, ...]) -> None:
+    soft = limit("apiCalls", 1, shared=False, enforcement="Soft", soft_deadline_seconds=600)
+    pod = await pods.pod(None, soft)
+    await use(pod, apiCalls=1)
+    waiting = [asyncio.create_task(pod.reserve(ask(600, apiCalls=1))) for _ in range(2)]
+    await _in_line(pod, soft, 2)
+
+    await pod.apply([changed(soft, max=most) for most in limits], AGENT, None)
+
+    async with asyncio.timeout(10):
+        granted = await asyncio.gather(*waiting)
+    assert [each.grants for each in granted] == [{"apiCalls": 1} if limits else {}] * 2
 
 
 async def test_a_hard_limit_refuses_at_once_although_a_soft_one_would_wait(pods: Pods) -> None:
@@ -161,6 +193,16 @@ async def test_a_call_that_is_cancelled_in_line_leaves_it(pods: Pods) -> None:
     assert (await other).grants == {"concurrentCalls": 1}
 
 
+async def test_a_quota_that_does_not_exist_refuses_by_name_whatever_the_store_does(pods: Pods) -> None:
+    gone = limit("apiCalls", 0, window="Second", shared=False, quota="gone", quota_uid="")
+    pod = await pods.pod(None, gone)
+
+    error = await refused(pod, apiCalls=1)
+
+    assert (error.reason, error.details["quota"], error.is_retryable) == ("QuotaNotFound", "gone", True)
+    assert "quota gone does not exist" in error.message
+
+
 async def test_warn_serves_and_says_that_the_limit_is_passed(pods: Pods) -> None:
     pod = await pods.pod(None, limit("queries", 2, shared=False, enforcement="Warn"))
 
@@ -186,14 +228,15 @@ async def test_each_percentage_is_told_once_in_a_window(pods: Pods) -> None:
 async def test_what_is_held_is_told_again_once_it_was_less(pods: Pods) -> None:
     pod = await pods.pod(None, limit("unackedLeases", 4, window="None", shared=False, warn_at=(50,)))
 
-    async def receive() -> int:
+    async def receive() -> tuple[Reservation, int]:
         reservation = await pod.reserve(ask(unackedLeases=2))
-        return len(reservation.warnings) + len(await reservation.settle({"unackedLeases": 2.0}))
+        return reservation, len(reservation.warnings) + len(await reservation.settle({"unackedLeases": 2.0}))
 
-    first, second = await receive(), await receive()
-    await pod.release("unackedLeases", 4)
+    (one, first), (other, second) = await receive(), await receive()
+    for each in (one, other):
+        await each.release(2)
     await pod.reserve(ask(unackedLeases=1))
-    again = await receive()
+    _, again = await receive()
 
     assert (first, second, again) == (1, 0, 1)
 

@@ -8,8 +8,10 @@ import pytest
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
+from ringfence_sidecar.quotas.buckets import Bucket
 from ringfence_sidecar.quotas.quota import Quotas
 from tests.backends.redis_server import RedisServer
+from tests.backends.waiting import eventually
 from tests.sidecar.quotas.pods import QUICK, Pods, ask, crash, limit, ready, refused, use, used
 
 pytestmark = pytest.mark.backend
@@ -79,7 +81,7 @@ async def test_a_store_that_has_lost_everything_hears_all_of_it_again(
     other = await pods.pod(redis_server.configuration(), *shared, agent="b")
     await use(one, queries=3, rows=20)
     await use(other, queries=4)
-    await other.hold("unackedLeases", 2)
+    leases = await other.hold("unackedLeases", 2)
     under_way = await one.reserve(ask(queries=10))
 
     with redis_server.client() as client:
@@ -91,7 +93,7 @@ async def test_a_store_that_has_lost_everything_hears_all_of_it_again(
 
     assert await used(one) == {"queries": 17, "unackedLeases": 2, "rows": 20}
     await under_way.settle({"queries": 6.0})
-    await other.release("unackedLeases", 2)
+    await leases.release(2)
     assert await used(other) == {"queries": 13, "unackedLeases": 0, "rows": 20}
     with redis_server.client() as client:
         totals: Any = client.hgetall("rf:{team-a}:quota:uid-team:queries:Day:Shared")
@@ -139,6 +141,41 @@ async def test_away_writes_and_costs_are_denied_and_reads_have_a_share_of_what_w
     redis_server.thaw()
     await ready(pod)
     assert await used(pod) == {"queries": 0, "rows": 70, "apiCalls": 1_004, "toolCalls": 5}
+
+
+async def test_away_a_process_that_has_never_had_an_answer_has_no_share(redis_server: RedisServer, pods: Pods) -> None:
+    limits = (
+        limit("rows", 100, on_store_unavailable=""),
+        limit("toolCalls", 5, on_store_unavailable="", shared=False),
+        limit("apiCalls", 5, on_store_unavailable="", enforcement="Warn"),
+    )
+    before = await pods.pod(redis_server.configuration(), *limits, agent="before", times=_quick_to_give_up())
+    redis_server.kill()
+    pod = await pods.pod(redis_server.configuration(), *limits, joins=False, times=_quick_to_give_up())
+
+    shared = await refused(pod, rows=1)
+    own = await refused(pod, toolCalls=1)
+    warned = await pod.reserve(ask(apiCalls=1))
+
+    assert (shared.reason, own.reason) == ("QuotaStoreUnavailable", "QuotaStoreUnavailable")
+    assert warned.grants == {"apiCalls": 1}
+    # Whoever has joined has been told, whether it has asked or not.
+    assert (await before.reserve(ask(rows=1_000, toolCalls=1))).grants == {"rows": 100, "toolCalls": 1}
+
+
+async def test_away_a_limit_that_came_while_the_store_answered_has_a_share(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    rows = limit("rows", 100, on_store_unavailable="", agents=4)
+    pod = await pods.pod(redis_server.configuration(), limit(most=5), times=_quick_to_give_up())
+    await pod.apply([rows], Agent(namespace="team-a", name="a", uid="uid-a"), redis_server.configuration())
+    store = pod._store
+    assert store is not None
+    await eventually(lambda: Bucket.of(rows, "uid-a").key in store.known, what="it is told where the limit stands")
+
+    redis_server.kill()
+
+    assert (await pod.reserve(ask(rows=1_000))).grants == {"rows": 25}
 
 
 async def test_only_the_first_call_waits_for_a_store_that_does_not_answer(

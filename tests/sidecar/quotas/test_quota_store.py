@@ -8,14 +8,18 @@ import redis
 
 from ringfence_operator.egress.quota_buckets import Bucket as ReadBucket
 from ringfence_operator.egress.redis_users import rights_of
-from ringfence_sidecar.configuration import Agent
+from ringfence_sidecar.configuration import Agent, Limit
+from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.buckets import Bucket
+from ringfence_sidecar.quotas.windows import Slots
 from tests.backends.redis_server import RedisServer
+from tests.backends.waiting import eventually
 from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, refused, use, used
 
 pytestmark = pytest.mark.backend
 
 PREFIX = "rf:{team-a}:"
+WEEK = 7 * 86_400_000
 
 
 def hash_of(server: RedisServer, of: Any, agent: str = "uid-a") -> dict[str, str]:
@@ -121,6 +125,46 @@ async def test_fractions_do_not_drift(redis_server: RedisServer, pods: Pods) -> 
     await refused(pod, querySeconds=0.1)
 
 
+async def test_a_process_that_was_quiet_for_a_week_counts_nothing_twice(redis_server: RedisServer, pods: Pods) -> None:
+    hourly = limit(most=40, window="Hour")
+    pod = await pods.pod(redis_server.configuration(), hourly)
+    await use(pod, queries=30)
+
+    # Nothing of it counts any more, so that it says nothing, and a week goes by.
+    pod._ledger.slots = {key: (bucket, Slots(bucket.shape)) for key, (bucket, _) in pod._ledger.slots.items()}
+    with redis_server.client() as client:
+        for key in _keys(client):
+            if 0 <= _left(client, key) <= WEEK:
+                client.delete(key)
+    await use(pod, queries=1)
+
+    assert await used(pod) == {"queries": 1}
+    assert hash_of(redis_server, hourly)["a:uid-a"] == "1"
+
+
+async def test_nothing_stays_for_ever_of_a_namespace_whose_pods_have_gone(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    limits = (
+        limit("rows", 9),
+        limit("unackedLeases", 9, window="None"),
+        limit("queries", 9, window="Month"),
+        limit("messagesReceived", 9),
+    )
+    pod = await pods.pod(redis_server.configuration(), *limits)
+    await use(pod, rows=3, queries=1)
+    await (await pod.hold("unackedLeases", 2)).release(2)
+    await refused(pod, rows=9, queries=10)
+    await pod.reserve(ask(messagesReceived=2))
+    crash(pod)
+
+    with redis_server.client() as client:
+        left = {key: _left(client, key) for key in _keys(client)}
+
+    assert {each.rpartition(":")[2] for each in left} >= {"epoch", "pods", "touched", pod._pod}
+    assert [key for key, milliseconds in left.items() if milliseconds < 0] == []
+
+
 async def test_what_a_dead_pod_held_comes_back_with_its_lease(redis_server: RedisServer, pods: Pods) -> None:
     shared = limit("rows", 100), limit("unackedLeases", 5, window="None")
     one = await pods.pod(redis_server.configuration(), *shared, agent="a")
@@ -141,13 +185,13 @@ async def test_who_holds_something_keeps_it_for_longer_than_a_lease(redis_server
     held = limit("connectorConnections", 1, window="None")
     one = await pods.pod(redis_server.configuration(), held, agent="a")
     other = await pods.pod(redis_server.configuration(), held, agent="b")
-    await one.hold("connectorConnections", 1)
+    connection = await one.hold("connectorConnections", 1)
 
     for _ in range(12):
         await asyncio.sleep(0.2)
         await refused(other, connectorConnections=1)
 
-    await one.release("connectorConnections", 1)
+    await connection.release(1)
     await other.hold("connectorConnections", 1)
 
 
@@ -199,11 +243,59 @@ async def test_what_is_held_stays_after_its_call_and_a_call_under_way_does_not(
     await reservation.settle({"unackedLeases": 6.0, "concurrentCalls": 1.0})
 
     assert await used(pod) == {"unackedLeases": 6, "concurrentCalls": 0}
-    await pod.release("unackedLeases", 4)
+    await reservation.release(4)
     assert await used(pod) == {"unackedLeases": 2, "concurrentCalls": 0}
     cut = await pod.reserve(ask(unackedLeases=9))
     assert cut.grants["unackedLeases"] == 8
     await refused(pod, unackedLeases=1)
+
+
+async def test_what_is_given_back_is_that_of_the_call_that_took_it(redis_server: RedisServer, pods: Pods) -> None:
+    pod = await pods.pod(redis_server.configuration(), limit("unackedLeases", 10, window="None"))
+    waiting = await pod.reserve(ask(unackedLeases=5))
+    received = await pod.reserve(ask(unackedLeases=3))
+    # The first of its messages is settled before the call that received it.
+    await received.release(1)
+    await received.settle({"unackedLeases": 3.0})
+    before = await used(pod)
+
+    await received.release(2)
+    await waiting.settle({"unackedLeases": 0.0})
+    await waiting.release(1)
+
+    assert before == {"unackedLeases": 7}
+    assert await used(pod) == {"unackedLeases": 0}
+
+
+async def test_what_is_held_goes_back_to_the_limits_that_it_was_taken_from(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    wide, strict = _connections("wide", 9), _connections("strict", 1)
+    pod = await pods.pod(redis_server.configuration(), wide)
+    first = await pod.hold("connectorConnections", 1)
+    await pod.apply([wide, strict], _agent(), redis_server.configuration())
+    second = await pod.hold("connectorConnections", 1)
+
+    await first.release(1)
+
+    with pytest.raises(LimitedError, match="quota strict"):
+        await pod.hold("connectorConnections", 1)
+    await second.release(1)
+    assert [each.used for each in await pod.budgets()] == [0, 0]
+
+
+async def test_a_limit_that_holds_no_longer_for_an_agent_is_given_back_what_it_held(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    shared = _connections("shared", 1)
+    one = await pods.pod(redis_server.configuration(), shared, agent="a")
+    other = await pods.pod(redis_server.configuration(), shared, agent="b")
+    connection = await one.hold("connectorConnections", 1)
+    await one.apply([], _agent(), redis_server.configuration())
+
+    await connection.release(1)
+
+    await other.hold("connectorConnections", 1)
 
 
 async def test_a_changed_limit_goes_on_from_what_was_used(redis_server: RedisServer, pods: Pods) -> None:
@@ -224,7 +316,7 @@ async def test_another_password_loses_nothing_of_what_is_under_way(redis_server:
     pod = await pods.pod(redis_server.configuration(), *both)
     await use(pod, queries=3)
     reservation = await pod.reserve(ask(queries=4))
-    await pod.hold("unackedLeases", 2)
+    leases = await pod.hold("unackedLeases", 2)
     with redis_server.client() as client:
         _raw(client, "ACL", "SETUSER", "other", "on", ">new", "~*", "+@all")
 
@@ -233,7 +325,7 @@ async def test_another_password_loses_nothing_of_what_is_under_way(redis_server:
 
     assert await used(pod) == {"queries": 7, "unackedLeases": 2}
     await reservation.settle({"queries": 1.0})
-    await pod.release("unackedLeases", 2)
+    await leases.release(2)
     assert await used(pod) == {"queries": 4, "unackedLeases": 0}
 
 
@@ -247,9 +339,9 @@ async def test_the_rights_of_a_namespaces_user_are_enough(redis_server: RedisSer
     other = await pods.pod(own, *limits, agent="b")
     await use(one, rows=3, queries=1)
     await one.reserve(ask(rows=97))
-    await one.hold("unackedLeases", 1)
+    lease = await one.hold("unackedLeases", 1)
     await refused(other, rows=1)
-    await one.release("unackedLeases", 1)
+    await lease.release(1)
     crash(one)
 
     await _until_used(other, {"rows": 3, "unackedLeases": 0, "queries": 1})
@@ -276,6 +368,25 @@ async def test_the_operator_reads_what_pods_have_written(redis_server: RedisServ
     assert touched == {f"{PREFIX}{Bucket.of(shared, '').key}".encode()}
 
 
+async def test_who_gives_up_in_line_before_it_is_the_first_is_counted_as_refused(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    soft = limit("concurrentCalls", 1, window="None", enforcement="Soft", soft_deadline_seconds=600)
+    pod = await pods.pod(redis_server.configuration(), soft)
+    await pod.reserve(ask(concurrentCalls=1))
+    first = asyncio.create_task(pod.reserve(ask(600, concurrentCalls=1)))
+    await eventually(lambda: bool(pod._lines._lines), what="the first one waits")
+
+    error = await refused(pod, seconds=0.1, concurrentCalls=1)
+
+    assert error.reason == "QuotaWaitExceeded"
+    assert not first.done()
+    read = ReadBucket.of(hash_of(redis_server, soft))
+    assert (read.refusals, read.refused_agent) == (1, "uid-a")
+    first.cancel()
+    await asyncio.wait({first})
+
+
 async def test_a_pod_that_ends_in_order_leaves_nothing_held(redis_server: RedisServer, pods: Pods) -> None:
     shared = limit("rows", 100)
     one = await pods.pod(redis_server.configuration(), shared)
@@ -300,6 +411,21 @@ async def _until_used(pod: Any, expected: dict[str, float]) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"{found}, not {expected}")
+
+
+def _connections(quota: str, most: float) -> Limit:
+    return limit("connectorConnections", most, window="None", quota=quota, quota_uid=f"uid-{quota}")
+
+
+def _keys(client: "redis.Redis") -> list[str]:
+    found: Any = client.keys(f"{PREFIX}quota:*")
+    return [key.decode() for key in found]
+
+
+def _left(client: "redis.Redis", key: str) -> int:
+    """Return for how many milliseconds the key is kept; less than 0 for ever."""
+    found: Any = client.pttl(key)
+    return int(found)
 
 
 def _agent() -> Agent:

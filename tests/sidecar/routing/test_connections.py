@@ -15,9 +15,10 @@ from ringfence_sidecar.routing.pool import Pool
 from ringfence_sidecar.routing.session import Held
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import call, connector, endpoint, serving, warm
+from tests.sidecar.plugin.bed import AGENT, call, connector, endpoint, serving, warm
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
+from tests.sidecar.quotas.pods import alone, limit
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -146,3 +147,28 @@ async def test_a_limit_that_only_warns_lets_sessions_be_opened_and_says_so_in_a_
 
     assert quiet.warnings == ()
     assert [(each.code, each.resource) for each in warned] == [("QuotaWarning", "connectorConnections")]
+
+
+async def test_a_session_gives_back_what_it_was_opened_under_and_no_place_of_another() -> None:
+    wide, strict = (
+        limit("connectorConnections", most, window="None", shared=False, quota=name, quota_uid=name)
+        for name, most in (("wide", 9), ("strict", 1))
+    )
+    server = Server()
+    quota = await alone(wide)
+    at = endpoint(server)
+    made = make(connector(at))
+    made.holding = Holding(quota)
+    pool: Pool[object] = Pool(made, at, size=4)
+
+    async with running(server):
+        first = await pool.acquire(Deadline.after(5))
+        await quota.apply([wide, strict], AGENT, None)
+        second = await pool.acquire(Deadline.after(5))
+        pool.release(first, broken=True)
+        await eventually(lambda: quota.known()[0].used == 1, what="the first one is given back")
+        with pytest.raises(LimitedError, match="quota strict"):
+            await pool.acquire(Deadline.after(0.3))
+        pool.release(second, broken=True)
+        await eventually(lambda: [each.used for each in quota.known()] == [0, 0], what="both are given back")
+        await pool.close()

@@ -20,7 +20,6 @@ from ringfence_sidecar.connectors.rabbitmq.running import Open, Runner
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.connectors.rabbitmq.settling import Settler, Verdict
 from ringfence_sidecar.errors import CallError, DeadlineError
-from ringfence_sidecar.holding import LEASES
 
 _PROBE = "amq.direct"
 """An exchange that every virtual host has."""
@@ -126,8 +125,8 @@ class RabbitMQ(Connector[Open]):
         }
 
     def _ended(self, lease: Lease) -> None:
-        if lease.counts:
-            self.holding.give_back(LEASES)
+        if lease.held is not None:
+            self.holding.give_back(lease.held)
 
     def _give_back(self, lease: Lease) -> None:
         self.runner.settler.begin(lease.group, [lease], Verdict.RETURN)

@@ -13,6 +13,7 @@ from aiormq.channel import Channel
 
 from ringfence_sidecar.connectors.rabbitmq.limits import LONGEST_LEASE, MOST_BYTES
 from ringfence_sidecar.errors import LeaseLostError, LimitedError, UnknownError
+from ringfence_sidecar.grants import Held
 
 
 @dataclass(slots=True, eq=False)
@@ -58,8 +59,8 @@ class Lease:
     message: DeliveredMessage | None
     """The dead letter itself, to be replayed, without its body if that was let go of; None for what was received."""
     timer: asyncio.TimerHandle | None = None
-    counts: bool = False
-    """Whether a quota counts it as long as it lasts."""
+    held: Held | None = None
+    """What a quota counts it in, as long as it lasts."""
 
 
 class Leases:
@@ -122,13 +123,13 @@ class Leases:
         *,
         owner: str,
         keep: bool,
-        counts: bool = False,
+        held: Held | None = None,
     ) -> Lease:
         """Lease a message for so many seconds; `keep` keeps its content for a replay, as long as there is room."""
         if message.delivery_tag is None:
             raise AssertionError("a delivery without a tag")
         now = asyncio.get_running_loop().time()
-        lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None, counts=counts)
+        lease = Lease(_new_handle(owner), group, message.delivery_tag, now, message if keep else None, held=held)
         group.leases.add(lease)
         self._held[lease.handle] = lease
         if keep:

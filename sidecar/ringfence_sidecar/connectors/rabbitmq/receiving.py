@@ -12,7 +12,7 @@ from ringfence_sidecar.connectors.rabbitmq.broker_errors import DRIVER_ERRORS, t
 from ringfence_sidecar.connectors.rabbitmq.leases import Group, Lease, Leases, without_body
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.errors import BackendLostError, CallError, ConflictError, UnknownError
-from ringfence_sidecar.grants import Grants
+from ringfence_sidecar.grants import Grants, Held
 
 _LINGER_SECONDS = 0.05
 """How long the next message may take once one is there, before the call answers with what it has."""
@@ -37,13 +37,13 @@ class Wanted:
     """A larger body is let go of as soon as it has come."""
     keep: bool = False
     """Whether the leases keep their messages' contents, for a replay."""
-    counts: bool = False
-    """Whether a quota counts the leases as long as they last."""
+    held: Held | None = None
+    """What a quota counts the leases in, as long as they last."""
 
     def within(self, grants: Grants) -> "Wanted":
         """Return what may be received of it."""
         count = min(grants.whole("messagesReceived", self.count), grants.whole("unackedLeases", self.count))
-        return replace(self, count=count, counts="unackedLeases" in grants)
+        return replace(self, count=count, held=grants.held if "unackedLeases" in grants else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,5 +230,5 @@ def _must_live(group: Group) -> None:
 
 
 def _lease(leases: Leases, group: Group, message: DeliveredMessage, wanted: Wanted) -> Delivery:
-    lease = leases.add(group, message, wanted.lease_seconds, owner=wanted.owner, keep=wanted.keep, counts=wanted.counts)
+    lease = leases.add(group, message, wanted.lease_seconds, owner=wanted.owner, keep=wanted.keep, held=wanted.held)
     return Delivery(lease, message, wanted.lease_seconds)

@@ -13,18 +13,20 @@ from ringfence_sidecar.configuration import HealthCheck
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.pipeline import Pipeline
+from ringfence_sidecar.quota import Quota
 from tests.backends.rabbitmq_server import RabbitMQServer
 from tests.backends.waiting import eventually
 from tests.sidecar.connectors.rabbitmq.workbench import Bench, configuration, endpoint
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import Lines, call, serving
+from tests.sidecar.plugin.bed import AGENT, Lines, call, serving
+from tests.sidecar.quotas.pods import alone, limit
 
 pytestmark = pytest.mark.backend
 
 
 @asynccontextmanager
 async def served(
-    directory: Path, broker: RabbitMQServer, name: str, quota: Counters
+    directory: Path, broker: RabbitMQServer, name: str, quota: Quota
 ) -> AsyncIterator[tuple[Pipeline, Lines]]:
     """The connector `events`, and a queue whose making no quota counts."""
     bench = Bench(directory, broker)
@@ -183,3 +185,63 @@ async def test_dead_letters_that_are_looked_at_are_leases_and_replaying_them_is_
 
     assert (looked.status, held) == (Status.PARTIAL, 2)
     assert counted(quota) == {"messagesReceived": 2, "messagesPublished": 2}
+
+
+async def test_a_message_gives_its_own_place_back_while_another_call_waits_for_some(
+    broker: RabbitMQServer, tmp_path: Path, name: str
+) -> None:
+    quota = await alone(limit("unackedLeases", 10, window="None", shared=False))
+
+    def held() -> float:
+        return quota.known()[0].used
+
+    async with served(tmp_path, broker, name, quota) as (pipeline, _):
+        await ask(pipeline, "declare", queue={"name": f"{name}-other"})
+        await publish(pipeline, f"{name}-other", *"abc")
+        waiting = asyncio.create_task(ask(pipeline, "receive", queue=name, count=5, waitSeconds=15))
+        await eventually(lambda: held() == 5, what="the one that waits has been granted its leases")
+        received = await ask(pipeline, "receive", queue=f"{name}-other", count=3)
+        before = held()
+        await ask(pipeline, "ack", handles=handles(received))
+        await eventually(lambda: held() == 5, what="the settled messages are given back")
+        await publish(pipeline, name, "d")
+        await ask(pipeline, "ack", handles=handles(await waiting))
+        await eventually(lambda: held() == 0, what="nothing is held")
+
+    assert before == 8
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("publish", "messagesPublished", 1),
+        ("publish", "messageBytes", 5),
+        ("receive", "messagesReceived", 1),
+        ("receive", "messageBytes", 3),
+        ("receive", "unackedLeases", 1),
+    ],
+)
+async def test_what_is_beyond_a_limit_of_messages_is_refused(
+    broker: RabbitMQServer, tmp_path: Path, name: str, case: tuple[str, str, float]
+) -> None:
+    operation, resource, most = case
+    quota = await alone()
+    window = "None" if resource == "unackedLeases" else "Day"
+
+    async def once(pipeline: Pipeline) -> Envelope:
+        if operation == "publish":
+            return await publish(pipeline, name, "a")
+        return await ask(pipeline, "receive", queue=name)
+
+    async with served(tmp_path, broker, name, quota) as (pipeline, _):
+        await publish(pipeline, name, *"abc")
+        await quota.apply([limit(resource, most, window=window, shared=False)], AGENT, None)
+        first = await once(pipeline)
+        second = await once(pipeline)
+        ready = await ask(pipeline, "inspect", queue=name)
+
+    assert (first.status, second.status) == (Status.OK, Status.LIMITED)
+    assert (second.errors[0].resource, second.errors[0].limit) == (resource, most)
+    # The three from before, and one more or one less.
+    left = msgspec.json.decode(msgspec.json.encode(ready.data))["ready"]
+    assert left == (4 if operation == "publish" else 2)

@@ -14,10 +14,12 @@ from ringfence_sidecar.configuration import CachePolicy, LocalCache
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.pipeline import Pipeline
+from ringfence_sidecar.quota import Quota
 from tests.backends.snowflake_server import SnowflakeServer
 from tests.sidecar.connectors.snowflake.bench import configuration
 from tests.sidecar.counters import Counters, budget
 from tests.sidecar.plugin.bed import Lines, call, serving
+from tests.sidecar.quotas.pods import alone, limit
 
 pytestmark = pytest.mark.backend
 ALL = "SELECT id, name FROM people ORDER BY id"
@@ -25,7 +27,7 @@ ROWS = 40
 
 
 class Serve(Protocol):
-    def __call__(self, quota: Counters, **changes: Any) -> AbstractAsyncContextManager[tuple[Pipeline, Lines]]: ...
+    def __call__(self, quota: Quota, **changes: Any) -> AbstractAsyncContextManager[tuple[Pipeline, Lines]]: ...
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def served(snowflake_server: SnowflakeServer, database: str, tmp_path: Path) -> 
     """A table of 40 people, whose making no quota counts."""
 
     @asynccontextmanager
-    async def serve(quota: Counters, **changes: Any) -> AsyncIterator[tuple[Pipeline, Lines]]:
+    async def serve(quota: Quota, **changes: Any) -> AsyncIterator[tuple[Pipeline, Lines]]:
         made = configuration(snowflake_server.port, database, tmp_path, **changes)
         cached = msgspec.structs.replace(made, cache=CachePolicy(ttl_seconds=60))
         cache = Answers("team-a", Shared(None), local=LocalCache())
@@ -294,3 +296,23 @@ async def test_where_no_limit_holds_for_what_is_scanned_nobody_is_asked_for_it(
         asked = [each["sql"] for each in snowflake_server.statements]
 
     assert not any("QUERY_HISTORY" in sql for sql in asked)
+
+
+@pytest.mark.parametrize(
+    ("resource", "most"), [("queries", 1), ("rows", ROWS), ("bytesReturned", 100), ("bytesScanned", 1_000_000)]
+)
+async def test_the_query_after_the_one_that_used_a_limit_up_is_refused(
+    served: Serve, snowflake_server: SnowflakeServer, resource: str, most: float
+) -> None:
+    quota = await alone(limit(resource, most, shared=False))
+
+    async with served(quota) as (pipeline, _):
+        first = await ask(pipeline, "query", sql=ALL)
+        snowflake_server.forget()
+        second = await ask(pipeline, "query", sql="SELECT name FROM people ORDER BY id")
+        asked = [each["sql"] for each in snowflake_server.statements]
+
+    assert first.status in {Status.OK, Status.PARTIAL}
+    assert (second.status, second.errors[0].resource, second.errors[0].limit) == (Status.LIMITED, resource, most)
+    # Where some bytes are left, but none of its rows fits, it has been asked.
+    assert resource == "bytesReturned" or asked == []

@@ -78,6 +78,7 @@ class Kv(Connector[Session]):
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(configuration)
         self._prefix: str = configuration.settings["prefix"]
+        self._costs: Mapping[str, float] = configuration.permissions.get("costs", {})
 
     def operations(self) -> tuple[Operation, ...]:
         verbs = self.configuration.permissions.get("operations", ["get", "put", "append", "watch", "break"])
@@ -94,7 +95,7 @@ class Kv(Connector[Session]):
             payload=(operation.name.upper(), key, *([] if reads else [arguments.value])),
             rule=f"operations.{operation.name}",
             summary=f"{operation.name} of a key",
-            estimate={"queries": 1},
+            estimate={"queries": 1, **self._costs},
             cache=Cacheable(material=(key,), tags=frozenset({key})) if operation is GET else None,
             invalidates=frozenset() if reads else frozenset({key}),
             endpoint=self.configuration.permissions.get("pin"),
@@ -123,14 +124,14 @@ class Kv(Connector[Session]):
         if prepared.operation is BREAK:
             raise RuntimeError("SELECT secret FROM the_other_tenant")
         words = await session.ask(*prepared.payload, traceparent=context.trace.traceparent)
-        return Outcome(data=Value(words or None), backend_id=f"kv-{session.last}", used={"queries": 1})
+        return Outcome(data=Value(words or None), backend_id=f"kv-{session.last}", used=prepared.estimate)
 
     async def stream(self, session: Session, prepared: Prepared, context: Context) -> AsyncIterator[Outcome]:
         while True:
             words = await session.ask(*prepared.payload, traceparent=context.trace.traceparent)
             if words == "end":
                 return
-            yield Outcome(data=Value(words or None), used={"queries": 1})
+            yield Outcome(data=Value(words or None), used=prepared.estimate)
 
     def metrics(self) -> Mapping[str, float]:
         return {"prefix_length": len(self._prefix)}
