@@ -25,7 +25,7 @@ from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.quota_admission import ask_for_place, leave_line, wake_next
 from ringfence_operator.reconcile.report import report
-from ringfence_operator.reconcile.resize import resize_pod
+from ringfence_operator.reconcile.resize import lagging, resize_again_in, resize_pod, unmetered
 from ringfence_operator.reconcile.service import apply_service
 from ringfence_operator.reconcile.sidecar import SharedCache, Telemetry, publish_sidecar
 from ringfence_operator.reconcile.sidecars import Sidecars
@@ -127,7 +127,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     enforced = enforcement(context, view, tools.gateway, tools.sidecars)
     again = await _report(context, _while_in_force(decision, enforced), enforced, network, tools)
     waits = (
-        *(again, settles_in(context, view, tools.gateway)),
+        *(again, settles_in(context, view, tools.gateway), resize_again_in(context)),
         None if context.is_node_known else NODE_SECONDS,
         SETTLE_SECONDS if network is not None and network.is_told_before else None,
     )
@@ -247,6 +247,8 @@ async def _report(
     agent = context.agent
     status = agent_status(context, decision, enforced=enforced, network=network)
     _tell_of_kill(agent, status, tools.view)
+    lags = (*lagging(context, context.refused_share), *unmetered(context))
+    tools.view.lags.note(agent.key, lags, context.quotas)
     if status == agent.status:
         return decision.look_again
     wait = _patience(context, status)
@@ -264,13 +266,12 @@ async def _report(
 
 def _tell_of_kill(agent: Agent, status: AgentStatus, view: View) -> None:
     """A quota whose memory limit killed the agent says so, too."""
-    last = status.last_exit
+    last, before = status.last_exit, agent.status.last_exit
     limit = last.memory_limit if last else None
     if last and limit and limit.object:
-        time = format_timestamp(last.time) if last.time else ""
-        view.memory.killed(
-            (agent.metadata.namespace, limit.object), agent.metadata.uid, Kill(agent.metadata.name, time)
-        )
+        kill = Kill(agent.metadata.name, format_timestamp(last.time) if last.time else "")
+        is_new = before is None or before.time != last.time
+        view.memory.killed((agent.metadata.namespace, limit.object), agent.metadata.uid, kill, is_new=is_new)
 
 
 def _patience(context: Context, status: AgentStatus) -> float | None:

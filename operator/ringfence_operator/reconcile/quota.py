@@ -52,7 +52,8 @@ async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> 
         return None
     agents = agents_of(quota, tools.view)
     _share_out(quota, agents, tools)
-    uses, seen = _uses(quota, tools), tools.seen_refusals.get(quota.key, {})
+    uses = tools.view.lags.told(quota, agents, _uses(quota, tools))
+    seen = tools.seen_refusals.get(quota.key, {})
     status = quota_status(quota, Found(len(agents), uses, tools.view.run_times.said(quota), seen), now=now)
     _measure(quota, status, tools)
     again = _next_look(status, now)
