@@ -109,8 +109,8 @@ class Metering:
         """Return what a second costs at the dearest endpoint that may serve it. Raises LimitedError if nobody knows."""
         if not prepared.credits_per_second:
             raise LimitedError(
-                f"{self._quotas.get('credits', 'a quota')} limits credits, and the Connector does not say what its warehouses cost: "
-                "write creditsPerHour at each endpoint",
+                f"{self._quotas.get('credits', 'a quota')} limits credits, and the Connector does not say what its "
+                "warehouses cost: write creditsPerHour at each endpoint",
                 code="CreditsUnknown",
                 rule="credits",
                 retryable=False,

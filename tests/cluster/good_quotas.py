@@ -16,6 +16,9 @@ def _limits(*limits: Body) -> Body:
 GOOD_QUOTAS = (
     Good("memory for every agent", {"selector": {}, **_limits({"resource": "memory", "max": "512Mi", "warnAt": [80, 95]})}),
     Good("one and a half gibibytes", _limits({"resource": "memory", "max": "1.5Gi"})),
+    Good("as little memory as there may be", _limits({"resource": "memory", "max": "4Mi"})),
+    Good("as little bandwidth as there may be", _limits({"resource": "networkBandwidth", "max": "1k"})),
+    Good("as much bandwidth as there may be", _limits({"resource": "networkBandwidth", "max": "1P"})),
     Good("half a core", _limits({"resource": "cpu", "max": "500m"})),
     Good("calls with everything", {"selector": {"matchLabels": {"team": "red"}, "matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["free"]}]}, **_limits({"resource": "queries", "max": 100, "window": "Hour", "alignment": "Calendar", "scope": "Shared", "enforcement": "Soft", "softDeadline": "5s", "onStoreUnavailable": "Local", "warnAt": [50, 100]})}),
     Good("one resource in two windows and two scopes", _limits({"resource": "apiCalls", "max": 10, "window": "Second"}, {"resource": "apiCalls", "max": "10k", "window": "Day"}, {"resource": "apiCalls", "max": "100k", "window": "Day", "scope": "Shared"})),

@@ -86,11 +86,17 @@ def test_quota_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, ro
 
 
 def test_a_quota_that_says_only_what_it_must_gets_its_defaults(crds: ApiServer, namespace: str) -> None:
-    body = quota(namespace, {"limits": [{"resource": "memory", "max": 1}]})
+    body = quota(namespace, {"limits": [{"resource": "concurrentCalls", "max": 1}]})
 
     (limit,) = crds.create(body, dry_run=True).expect()["spec"]["limits"]
 
-    assert limit == {"resource": "memory", "max": 1, "window": "None", "scope": "PerAgent", "enforcement": "Hard"}
+    assert limit == {
+        "resource": "concurrentCalls",
+        "max": 1,
+        "window": "None",
+        "scope": "PerAgent",
+        "enforcement": "Hard",
+    }
 
 
 def test_the_tables_hold_at_least_eighty_bad_objects() -> None:

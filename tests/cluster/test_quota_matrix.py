@@ -54,7 +54,7 @@ SAMPLE: tuple[tuple[Cell, str], ...] = (
 def refusal(crds: ApiServer, namespace: str, cell: Cell) -> str:
     """Return the words with which a limit is refused, or nothing."""
     resource, window, scope, enforcement = cell
-    limit = {"resource": resource, "max": 5, "window": window, "scope": scope, "enforcement": enforcement}
+    limit = {"resource": resource, "max": "5Mi", "window": window, "scope": scope, "enforcement": enforcement}
     answer = crds.create(quota(namespace, {"limits": [limit]}), dry_run=True)
     assert answer.status in (201, 422), answer.body
     return answer.message if answer.status == 422 else ""

@@ -56,6 +56,58 @@ def test_orders_that_leave_nothing_cut_at_once() -> None:
     assert spent == ["pod-one"]
 
 
+def test_orders_of_an_operator_that_has_heard_nothing_yet_cut_nobody_and_give_no_more_than_was_left() -> None:
+    spent: list[str] = []
+    book = Book(METER, spent.append)
+    book.put(orders(left=1_000))
+    book.pass_on("pod-one", 900)
+    # A window has passed since: all of it is there again.
+    book.put(orders(left=1_000, totals={METER: 900}))
+    book.pass_on("pod-one", 800)
+
+    book.put(orders(left=1_000))
+    passed = [book.pass_on("pod-one", 150), book.pass_on("pod-one", 150)]
+    cut = list(spent)
+    book.put(orders(left=700, totals={METER: 1_900}))
+
+    assert passed == [150, 50]
+    assert cut == ["pod-one"]
+    assert book.pass_on("pod-one", 1_000) == 700
+
+
+def test_a_meter_that_counted_nothing_is_not_given_by_such_an_operator_what_others_have_used() -> None:
+    book = Book(METER)
+    book.put(orders(left=200, totals={"gateway-1/b": 800}))
+
+    book.put(orders(left=1_000))
+    before = book.pass_on("pod-one", 50), book.room(book.at("10.0.0.1") or orders())
+    book.put(orders(left=180, totals={"gateway-1/b": 820}))
+    book.put(orders(left=120, totals={"gateway-1/b": 830, METER: 50}))
+
+    assert before == (50, 150)
+    assert book.pass_on("pod-one", 1_000) == 120
+
+
+def test_a_pod_that_comes_while_the_operator_has_heard_nothing_is_held_to_what_was_left_to_the_one_before() -> None:
+    book = Book(METER)
+    book.put(orders(left=1_000, totals={METER: 0}))
+    book.pass_on("pod-one", 900)
+    book.remove("pod-one")
+
+    book.put(replace(orders(left=5_000), uid="pod-two", address="10.0.0.2"))
+
+    assert book.pass_on("pod-two", 1_000) == 100
+
+
+def test_such_an_operator_is_believed_where_it_leaves_less() -> None:
+    book = Book(METER)
+    book.put(orders(left=1_000, totals={METER: 0}))
+
+    book.put(orders(left=0))
+
+    assert book.pass_on("pod-one", 10) == 0
+
+
 def test_a_second_pod_of_an_agent_goes_on_where_the_first_one_ended() -> None:
     book = Book(METER)
     book.put(orders(left=100))

@@ -1,7 +1,7 @@
 """All agents that a meter counts for, and what each may do now. Pure; who opens and closes connections is `relay`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ringfence_gateway.meter.history import History
@@ -29,6 +29,8 @@ class Account:
     """Of `total`, what is in `history`."""
     pods: dict[str, int] = field(default_factory=dict)
     """Of `total`, by the UID of the pods that are there."""
+    orders: Orders | None = None
+    """The latest, of whichever pod."""
     is_changed: bool = True
 
 
@@ -51,13 +53,30 @@ class Book:
         earlier = self._pods.get(orders.uid)
         if earlier is not None and earlier.address != orders.address:
             self.remove(orders.uid)
-        self._pods[orders.uid] = orders
-        self._by_address[orders.address] = orders.uid
         if orders.agent not in self.accounts:
             self._make_room()
             self.accounts[orders.agent] = Account()
+        account = self.accounts[orders.agent]
+        orders = account.orders = self._as_known(orders, account)
+        self._pods[orders.uid] = orders
+        self._by_address[orders.address] = orders.uid
         if self.room(orders) == 0:
             self.on_spent(orders.uid)
+
+    def _as_known(self, orders: Orders, account: Account) -> Orders:
+        """Return the orders with what was known before, if whoever gives them has not heard of it yet.
+
+        An operator that begins says what it would leave to an agent that has used nothing. It says so again as soon as
+        meters have told it: until then no more may pass than might have before, and nobody is cut for it.
+        """
+        earlier = account.orders
+        if earlier is None or earlier.left is None or orders.left is None:
+            return orders
+        has_forgotten = earlier.totals and not orders.totals
+        if not has_forgotten and (self.meter in orders.totals or self.meter not in earlier.totals):
+            return orders
+        counted = {self.meter: account.total} if account.total else {}
+        return replace(orders, left=min(orders.left, self.room(earlier) or 0), totals=earlier.totals | counted)
 
     def remove(self, uid: str) -> None:
         """The pod is gone; what its agent used is remembered."""

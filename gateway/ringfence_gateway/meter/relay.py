@@ -281,7 +281,7 @@ class Relay:
         self.book.put(orders)
         for passage, timer in self._waiting.pop(orders.address, {}).items():
             timer.cancel()
-            passage.begin(orders)
+            passage.begin(self.book.at(passage.source))
 
     def cut(self, uid: str) -> None:
         """Cut all connections of a pod."""

@@ -133,8 +133,9 @@ class AgentStatus(Model):
     workspace_claim: Short | None = None
     """PersistentVolumeClaim that holds the workspace."""
 
-    effective: Annotated[Items[EffectiveValue], Field(max_length=32), ListMap(("name",))] = ()
-    """The limits in force, and where each came from."""
+    effective: Annotated[Items[EffectiveValue], Field(max_length=64), ListMap(("name",))] = ()
+    """The limits in force, and where each came from; of limits on calls, which Quota decides where several limit the
+    same, such as queries/Hour/PerAgent."""
 
     run_time: RunTime | None = None
     """How long the agent's pods ran, where a Quota limits that for each agent."""

@@ -99,6 +99,17 @@ class Limit(Model):
             ".max",
         ),
         Rule(
+            f"self.resource != 'memory' || !isQuantity({_MAX}) || !quantity({_MAX}).isLessThan(quantity('4Mi'))",
+            "no container starts with so little memory: write at least 4Mi",
+            ".max",
+        ),
+        Rule(
+            f"self.resource != 'networkBandwidth' || !isQuantity({_MAX})"
+            f" || (!quantity({_MAX}).isLessThan(quantity('1k')) && !quantity({_MAX}).isGreaterThan(quantity('1P')))",
+            "network plug-ins take no such bandwidth: write 1k to 1P, bits a second",
+            ".max",
+        ),
+        Rule(
             "!has(self.alignment) || self.window != 'None'",
             "without a window nothing is aligned: leave alignment out, or write a window",
             ".alignment",

@@ -7,19 +7,18 @@ away, or late; what it has to be told in time is what other meters and other age
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource, Scope
+from ringfence_operator.egress.meter_orders import Message, Told, is_news
 from ringfence_operator.reconcile.meters import Metered
 from ringfence_operator.reconcile.network_quota import Allowed, Held, allowed
-from ringfence_operator.reconcile.network_use import NetworkUse
+from ringfence_operator.reconcile.network_use import LONGEST, CountedUse, NetworkUse, span_of
 from ringfence_operator.reconcile.quota_use import Use
 
-Message = dict[str, Any]
 Key = tuple[str, str]
 EVERY_SECONDS = 0.25
 """How often what has been reported is looked at."""
@@ -27,33 +26,8 @@ FREED_TURNS = 8
 """Every so many looks, those are looked at, too, to whom time alone may have given something back."""
 TOLD_TURNS = 40
 """So are their quotas, less often."""
-LEAST_NEWS = 65_536
-"""Bytes that others used meanwhile and that are worth a message, however little is left."""
-_PART = 8
-"""So is this part of what was left."""
-
-
-@dataclass(slots=True)
-class _Told:
-    metered: Metered
-    allowed: Allowed
-    totals: Mapping[str, int]
-
-    def message(self) -> Message:
-        left, metered = self.allowed, self.metered
-        wait = (left.resets_at - datetime.now(UTC)).total_seconds() if left.resets_at else 0
-        return {
-            "kind": "meter",
-            "uid": metered.pod_uid,
-            "agent": metered.agent_uid,
-            "address": metered.address,
-            "left": left.bytes,
-            "totals": dict(self.totals),
-            "connections": left.connections,
-            "replicas": list(metered.replicas),
-            "words": left.words,
-            "retryAfter": max(0, int(wait) + 1) if left.resets_at else 0,
-        }
+REPEAT_SECONDS = 30.0
+"""For so long meters may still be telling an operator that begins what another has been told before."""
 
 
 class MeterBook:
@@ -75,24 +49,30 @@ class MeterBook:
         self._on_use: Final = on_use
         self._on_spent: Final = on_spent
         self._clock: Final = clock
-        self._use = NetworkUse()
-        self._told: dict[str, _Told] = {}
+        self._use = NetworkUse(has_pod=lambda agent: agent in self._pods, on_refused=self._refused)
+        self._told: dict[str, Told] = {}
         self._pods: defaultdict[str, set[str]] = defaultdict(set)
         """Agent's UID → its pods' UIDs."""
         self._names: dict[str, Key] = {}
         """Also of agents that are gone: what they used of a shared limit is used."""
         self._members: defaultdict[str, set[str]] = defaultdict(set)
         """Quota's UID → UIDs of the agents that it has, or has had, a pod to count for."""
+        self._spans: dict[str, timedelta] = {}
+        """Quota's UID → for how long at most what was used counts."""
+        self._refusals: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """By `Held.bucket`, since this began."""
         self._unmeasured: set[str] = set()
         """Pods with ways past the gateway of which their kubelet does not say what they move."""
         self._touched: set[str] = set()
         self._turn = 0
+        self._since = clock()
 
     def reset(self) -> None:
         """Forget everything: another replica may have led meanwhile, and meters tell it all again."""
-        for kept in (self._told, self._pods, self._names, self._members, self._unmeasured, self._touched):
+        for kept in (self._told, self._pods, self._names, self._members, self._spans, self._unmeasured, self._touched):
             kept.clear()
         self._use.clear()
+        self._since = self._clock()
 
     # What the reconcilers say and ask.
 
@@ -106,6 +86,8 @@ class MeterBook:
         self._pods[agent].add(metered.pod_uid)
         for held in metered.limits:
             self._members[held.uid].add(agent)
+            if held.limit.resource is Resource.NETWORK_BYTES:
+                self._spans[held.uid] = max(span_of(held.limit), self._spans.get(held.uid, timedelta()))
         self._say(metered, self._allowed(metered, self._clock()))
 
     def withdraw(self, pod_uid: str) -> None:
@@ -130,10 +112,18 @@ class MeterBook:
         for told in self._told.values():
             yield told.message()
 
-    def is_closed(self, agent_uid: str) -> bool:
-        """Return True if nothing is left to an agent that has ways past the gateway, which are to be closed, too."""
-        found = (self._told[pod] for pod in self._pods.get(agent_uid, ()))
-        return any(each.metered.is_direct and each.allowed.is_spent for each in found)
+    def is_direct(self, agent_uid: str) -> bool:
+        """Return True if the agent has ways past the gateway, which are to be closed, too, when nothing is left."""
+        return any(self._told[pod].metered.is_direct for pod in self._pods.get(agent_uid, ()))
+
+    def is_known(self, agent_uid: str) -> bool:
+        """Return False while an operator that begins has yet to be told what the agent has used."""
+        found = [self._told[pod].metered for pod in self._pods.get(agent_uid, ())]
+        return not self._is_beginning() or all(self._are_all_heard(it) and self._is_measured(it) for it in found)
+
+    def _is_measured(self, metered: Metered) -> bool:
+        pod = metered.pod_uid
+        return not metered.is_direct or pod in self._unmeasured or self._use.has_told(metered.agent_uid, pod)
 
     def direct(self) -> dict[str, Metered]:
         """Return those pods that have ways past the gateway, by UID."""
@@ -151,17 +141,29 @@ class MeterBook:
         if (count is None) != (pod_uid in self._unmeasured):
             self._unmeasured ^= {pod_uid}
             self._touched.add(agent)
-        if count is None:
+        if count is None or (self._is_beginning() and not self._are_all_heard(told.metered)):
             return
         past = count - self._use.total_of_pod(agent, pod_uid)
-        if self._use.measured(agent, pod_uid, past, now=self._clock()):
+        if self._use.measured(agent, pod_uid, past, since=told.metered.created, now=self._clock()):
             self._touched.add(agent)
+
+    def _is_beginning(self) -> bool:
+        return self._clock() - self._since < timedelta(seconds=REPEAT_SECONDS)
+
+    def _are_all_heard(self, metered: Metered) -> bool:
+        """Return whether it is known what of the pod's bytes went through the gateway: all else went past it."""
+        heard = {meter.partition("/")[0] for meter in self._use.totals(metered.agent_uid)}
+        return heard.issuperset(metered.replicas)
 
     # What the meters say.
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take a meter's report. Raises KeyError or ValueError."""
-        self._touched.update(self._use.hear(message, now=self._clock()))
+        self._touched.update(self._use.hear(message, now=self._clock(), is_old=self._is_beginning()))
+
+    def _refused(self, agent: str, resource: Resource, count: int) -> None:
+        for bucket in {held.bucket for held in self._limits(agent) if held.limit.resource is resource}:
+            self._refusals[bucket] += count
 
     def left(self, replica: str) -> None:
         """A replica of the gateway is gone."""
@@ -187,8 +189,9 @@ class MeterBook:
         if self._turn % FREED_TURNS == 0:
             concerned |= {agent for agent in self._pods if self._use.has(agent)}
         if self._turn == 0:
+            self._forget(now)
             quotas |= {held.uid for agent in concerned for held in self._limits(agent)}
-        used = _Usage(self._use, self._members)
+        used = CountedUse(self._use, self._members)
         for agent in concerned:
             for pod in self._pods.get(agent, ()):
                 told = self._told[pod]
@@ -197,23 +200,36 @@ class MeterBook:
         for quota in quotas:
             self._on_use(quota)
 
-    def _judge(self, told: _Told, fresh: Allowed) -> None:
+    def _forget(self, now: datetime) -> None:
+        """Forget agents without a pod whose use counts nowhere any more."""
+        for quota, members in self._members.items():
+            since = now - self._spans.get(quota, timedelta())
+            members -= {it for it in members if it not in self._pods and not self._use.is_used(it, since)}
+        for quota in [quota for quota, members in self._members.items() if not members]:
+            del self._members[quota]
+            self._spans.pop(quota, None)
+        self._use.forget_before(now - LONGEST)
+        known = self._pods.keys() | {agent for members in self._members.values() for agent in members}
+        for agent in self._names.keys() - known:
+            del self._names[agent]
+
+    def _judge(self, told: Told, fresh: Allowed) -> None:
         before = told.allowed
         is_turn = before.is_spent != fresh.is_spent
-        if is_turn or _is_news(told, fresh, self._use.totals(told.metered.agent_uid)):
+        if is_turn or is_news(told, fresh, self._use.totals(told.metered.agent_uid)):
             self._say(told.metered, fresh)
         if is_turn:
             self._on_spent(told.metered.agent)
 
     def _say(self, metered: Metered, left: Allowed) -> None:
-        fresh = _Told(metered, left, self._use.totals(metered.agent_uid))
+        fresh = Told(metered, left, self._use.totals(metered.agent_uid))
         self._told[metered.pod_uid] = fresh
         self._send(fresh.message())
 
     def _allowed(self, metered: Metered, now: datetime) -> Allowed:
         if metered.missing:
             return Allowed(bytes=0, words=f"Quota {metered.missing} does not exist: create it, or name another one")
-        return allowed(metered.limits, metered.agent_uid, _Usage(self._use, self._members), now=now)
+        return allowed(metered.limits, metered.agent_uid, CountedUse(self._use, self._members), now=now)
 
     def _limits(self, agent: str) -> Iterable[Held]:
         return (held for pod in self._pods.get(agent, ()) for held in self._told[pod].metered.limits)
@@ -223,14 +239,14 @@ class MeterBook:
     def uses(self, quota: Quota) -> dict[str, Use]:
         """Return `Limit.id` → use, for those of the quota's limits that the gateway keeps."""
         now, uid = self._clock(), quota.metadata.uid
-        usage = _Usage(self._use, self._members)
+        usage = CountedUse(self._use, self._members)
         found = {}
         for limit in quota.spec.limits:
             if MATRIX[limit.resource].enforcer is Enforcer.GATEWAY:
                 found[limit.id] = self._use_of(Held(*quota.key, uid, limit), usage, now)
         return found
 
-    def _use_of(self, held: Held, usage: "_Usage", now: datetime) -> Use:
+    def _use_of(self, held: Held, usage: CountedUse, now: datetime) -> Use:
         members, limit = self._members.get(held.uid, set()), held.limit
         if limit.resource is Resource.NETWORK_CONNECTIONS:
             each = {agent: self._use.open(agent) for agent in members}
@@ -247,6 +263,7 @@ class MeterBook:
             per_agent={self._names[agent][1]: float(count) for agent, count in each.items() if count},
             resets_at=usage.frees_at(held, whose, now=now) if is_bytes and whose else None,
             refusals=sum(count for count, _ in refusals.values()),
+            seen_refusals=self._refusals[held.bucket],
             refused_at=last[0] if last else None,
             refused_agent=self._names[last[1]][1] if last else "",
             trouble=self._trouble(members) if is_bytes else None,
@@ -261,37 +278,3 @@ class MeterBook:
             "moves to its destinations and cidrs; leave those out, or have kubelets tell the network statistics of pods"
         )
         return Reason.NOT_SUPPORTED, words
-
-
-class _Usage:
-    """What counts against limits: of a shared one, all that its agents used; each sum is made once."""
-
-    def __init__(self, use: NetworkUse, members: Mapping[str, set[str]]) -> None:
-        self._use = use
-        self._members = members
-        self._sums: dict[tuple[str, str], int] = {}
-
-    def used(self, held: Held, agent: str, *, now: datetime) -> int:
-        """Return the bytes that count against the limit for the agent with this UID."""
-        if held.limit.scope is not Scope.SHARED:
-            return self._use.used((agent,), held.limit, now=now)
-        if held.bucket not in self._sums:
-            self._sums[held.bucket] = self._use.used(self._members.get(held.uid, ()), held.limit, now=now)
-        return self._sums[held.bucket]
-
-    def frees_at(self, held: Held, agent: str, *, now: datetime) -> datetime | None:
-        """Return when something of it counts no more."""
-        who = self._members.get(held.uid, ()) if held.limit.scope is Scope.SHARED else (agent,)
-        return self._use.frees_at(who, held.limit, now=now)
-
-
-def _is_news(told: _Told, fresh: Allowed, totals: Mapping[str, int]) -> bool:
-    """Return True if meters would stop the agent much too late, or too early, by what they were told."""
-    before = told.allowed.bytes
-    if before is None or fresh.bytes is None:
-        return before != fresh.bytes
-    # What a meter counted itself it has taken off already; of what others did it knows nothing.
-    counted = [total - told.totals.get(meter, 0) for meter, total in totals.items()]
-    alone = min(counted) if len(counted) >= max(1, len(told.metered.replicas)) else 0
-    unknown = abs(before - alone - fresh.bytes)
-    return unknown > max(LEAST_NEWS, before // _PART) or (unknown > 0 and fresh.bytes < LEAST_NEWS)

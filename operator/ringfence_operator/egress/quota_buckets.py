@@ -16,6 +16,8 @@ from ringfence_operator.reconcile.quota_figures import SECONDS, calendar_window
 SLOTS = 20
 SHARED = "Shared"
 TOUCHED, EPOCH = "quota:touched", "quota:epoch"
+OF_AGENT = "a:"
+"""What the name of the field of an agent begins with; that of agents that are gone is no longer than this."""
 _KEY_PARTS = 5
 _MOST = 1e18
 """More than a quantity can say: whoever writes that does not count."""
@@ -38,7 +40,7 @@ class Bucket:
     granted: float = 0.0
     """Granted and not yet settled, or held."""
     totals: Mapping[str, float] = field(default_factory=dict)
-    """UID of each agent → everything that it ever used."""
+    """UID of each agent → everything that it ever used; of those that are gone, without a UID, together."""
     refusals: int = 0
     refused_at: float = 0.0
     refused_agent: str = ""
@@ -50,7 +52,9 @@ class Bucket:
         return cls(
             slots={int(name[2:]): _number(text) for name, text in fields.items() if _SLOT.fullmatch(name)},
             granted=_number(fields.get("r", "")),
-            totals={name[2:]: _number(text) for name, text in fields.items() if name.startswith("a:")},
+            totals={
+                name.removeprefix(OF_AGENT): _number(text) for name, text in fields.items() if name.startswith(OF_AGENT)
+            },
             refusals=int(_number(fields.get("n", ""))),
             refused_at=_number(fields.get("nt", "")),
             refused_agent=fields.get("na", ""),
@@ -67,6 +71,11 @@ def owner_of(key: str) -> Owner | None:
     """Return whose the bucket of this key is; None if it is none."""
     parts = key.split(":")
     return Owner(parts[1], parts[4]) if len(parts) == _KEY_PARTS and parts[0] == "quota" else None
+
+
+def row_of(key: str) -> str:
+    """Return what the buckets of one limit have in common: of a shared one, its only key."""
+    return key if key.endswith(f":{SHARED}") else key.rpartition(":")[0]
 
 
 def keys_of_quota(quota: Quota, limit: Limit, agents: list[str]) -> list[str]:

@@ -1,6 +1,8 @@
 """Limits on calls where there is no Redis: each sidecar keeps its agent's own, and reports of them when it polls."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +13,10 @@ from ringfence_operator.reconcile.quota_use import Use
 from ringfence_operator.reconcile.quotas import agents_of, limits_of
 from ringfence_operator.reconcile.view import View
 
+_What = tuple[str, str, bool]
+"""Resource, window, and whether it is shared."""
+_Counter = tuple[str, _What]
+_Reports = dict[str, list[Mapping[str, Any]]]
 UsesOf = Callable[[str], tuple[Mapping[str, Any], ...]]
 """Returns what the sidecar of the pod with this UID has reported of limits."""
 _NO_STORE = (
@@ -25,13 +31,32 @@ class QuotaReports:
     def __init__(self, view: View, uses_of: UsesOf) -> None:
         self._view = view
         self._uses_of = uses_of
+        self._told: dict[str, dict[_Counter, int]] = {}
+        """Quota's UID → how often each limit had refused, as each sidecar told it last."""
+        self._refusals: defaultdict[tuple[str, _What], int] = defaultdict(int)
+        """By the quota's UID and the limit, how often sidecars were seen to refuse."""
 
     def uses(self, quota: Quota) -> Mapping[str, Use]:
         """Return where the quota's limits stand that sidecars keep, as they reported last."""
-        reports = self._reports(quota)
-        return {limit.id: _use(limit, reports) for _, limit in limits_of([quota], Enforcer.SIDECAR)}
+        reports, uid = self._reports(quota), quota.metadata.uid
+        self._see(uid, reports)
+        return {
+            limit.id: replace(_use(limit, reports), seen_refusals=self._refusals[uid, _what(limit)])
+            for _, limit in limits_of([quota], Enforcer.SIDECAR)
+        }
 
-    def _reports(self, quota: Quota) -> dict[str, list[Mapping[str, Any]]]:
+    def _see(self, uid: str, reports: _Reports) -> None:
+        before, now = self._told.get(uid, {}), dict[_Counter, int]()
+        for agent, said in reports.items():
+            for each in said:
+                what, count = _said(each), int(each["refusals"])
+                now[agent, what] = count
+                had = before.get((agent, what), count)
+                # A sidecar that begins anew counts anew, too.
+                self._refusals[uid, what] += count - had if count >= had else count
+        self._told[uid] = now
+
+    def _reports(self, quota: Quota) -> _Reports:
         found = {}
         for key in agents_of(quota, self._view):
             pod = self._view.pods.get(*key)
@@ -41,15 +66,17 @@ class QuotaReports:
         return found
 
 
-def _use(limit: Limit, reports: Mapping[str, list[Mapping[str, Any]]]) -> Use:
+def _what(limit: Limit) -> _What:
+    return limit.resource.value, limit.window.value, limit.scope is Scope.SHARED
+
+
+def _said(report: Mapping[str, Any]) -> _What:
+    return str(report["resource"]), str(report["window"]), bool(report["shared"])
+
+
+def _use(limit: Limit, reports: _Reports) -> Use:
     is_shared = limit.scope is Scope.SHARED
-    what = (limit.resource.value, limit.window.value, is_shared)
-    own = {
-        name: each
-        for name, said in reports.items()
-        for each in said
-        if (each["resource"], each["window"], each["shared"]) == what
-    }
+    own = {name: each for name, said in reports.items() for each in said if _said(each) == _what(limit)}
     used = {name: float(each["used"]) for name, each in own.items()}
     last = max(own, key=lambda name: float(own[name]["refusedAt"]), default="")
     refused_at = float(own[last]["refusedAt"]) if last else 0.0

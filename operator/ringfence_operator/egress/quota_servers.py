@@ -1,11 +1,14 @@
 """The servers that hold the namespaces' counters: one Redis, the master of a Sentinel, or the nodes of a cluster."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ringfence_operator.egress.redis_place import CLUSTER, SENTINEL, Place, RedisPlace, logged_in, master_of
 from ringfence_operator.egress.resp import RefusedError, Resp
 
+_LIMITED = re.compile(r"^maxmemory:[1-9]", re.MULTILINE)
+_EVICTS = re.compile(r"^maxmemory_policy:(?!noeviction)(\S+)", re.MULTILINE)
 _MOVES = 4
 """How often a namespace may have moved at one question."""
 _SPARED_SECONDS = 3.0
@@ -24,6 +27,8 @@ class QuotaServers:
         self._master: Place | None = None
         self._entry = 0
         self._failed: dict[Place, float] = {}
+        self._evicting: dict[Place, str] = {}
+        """By what policy servers throw keys away, of those that do."""
         self._skew = 0.0
 
     def now(self) -> float:
@@ -83,7 +88,32 @@ class QuotaServers:
             found = self._connections[server] = await logged_in(server, self._place)
             seconds, micros = await found.ask("TIME")
             self._skew = int(seconds) + int(micros) / 1e6 - self._clock()
+            await self._ask_what_goes(server, found)
         return found
+
+    def evicts(self, namespace: str) -> str:
+        """Return the policy by which the namespace's counters may be thrown away; empty if they are not."""
+        known = {CLUSTER: self._homes.get(namespace), SENTINEL: self._master}.get(self._place.scheme)
+        return self._evicting.get(known or self._place.hosts[self._entry], "")
+
+    async def ask_again(self) -> None:
+        """Ask those that throw keys away whether they do still."""
+        for server in self._evicting.keys() & self._connections.keys():
+            try:
+                await self._ask_what_goes(server, self._connections[server])
+            except OSError:
+                self._drop(server)
+
+    async def _ask_what_goes(self, server: Place, connection: Resp) -> None:
+        try:
+            memory = str(await connection.ask("INFO", "memory"))
+        except RefusedError:
+            memory = ""  # an administrator that may not ask: sidecars may
+        found = _EVICTS.search(memory) if _LIMITED.search(memory) else None
+        if found:
+            self._evicting[server] = found[1]
+        else:
+            self._evicting.pop(server, None)
 
     def _drop(self, server: Place) -> None:
         connection = self._connections.pop(server, None)

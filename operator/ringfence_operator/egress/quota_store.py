@@ -3,59 +3,41 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
-from ringfence_operator.api.conditions import Reason
-from ringfence_operator.api.quota import Limit, Quota
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import Enforcer, Scope
 from ringfence_operator.egress.quota_buckets import (
     EPOCH,
+    OF_AGENT,
     SHARED,
     TOUCHED,
     Bucket,
     bucket_key,
-    free_at,
     keys_of_quota,
     owner_of,
-    used_at,
+    row_of,
 )
+from ringfence_operator.egress.quota_counters import Counters
 from ringfence_operator.egress.quota_servers import QuotaServers
-from ringfence_operator.egress.quota_tally import Tally
 from ringfence_operator.egress.redis_place import RedisPlace, prefix_of
 from ringfence_operator.reconcile.quota_index import BY_UID
 from ringfence_operator.reconcile.quota_use import OnUse, Use
 from ringfence_operator.reconcile.quotas import agents_of, limits_of
-from ringfence_operator.reconcile.view import View
+from ringfence_operator.reconcile.view import BY_NAMESPACE, View
 
 LOOK_SECONDS = 5.0
 """How often it is asked what was touched."""
 FULL_SECONDS = 600.0
 """How often everything is read: what nobody touches changes by time alone, but agents and quotas go."""
-AWAY_SECONDS = 10.0
-"""For how long Redis may not answer before a status says so."""
 _BATCH = 500
 _MOST_BATCHES = 20
 """Of one look; what is left is taken by the next."""
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Namespace:
-    since: float
-    """When it was first looked for."""
-    buckets: dict[str, Bucket] = field(default_factory=dict)
-    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    epoch: str | None = None
-    is_recovering: bool = False
-    read_at: float | None = None
-    """When all of it was read; None while it has to be."""
-    answered_at: float | None = None
-    was_away: bool = False
 
 
 class QuotaStore:
@@ -75,7 +57,9 @@ class QuotaStore:
         self._on_use: Final = on_use
         self._clock: Final = clock
         self._look_seconds: Final = look_seconds
-        self._namespaces: dict[str, _Namespace] = {}
+        self._namespaces: dict[str, Counters] = {}
+        self._refusals: defaultdict[str, int] = defaultdict(int)
+        """By `row_of` a limit's buckets, how often they were seen to refuse."""
 
     async def run(self) -> None:
         """Read until cancelled, beginning with all there is."""
@@ -84,6 +68,7 @@ class QuotaStore:
             while True:
                 for namespace, quotas in self._limited().items():
                     await self._look(namespace, quotas)
+                await self._servers.ask_again()
                 await asyncio.sleep(self._look_seconds)
         finally:
             self._servers.close()
@@ -100,12 +85,13 @@ class QuotaStore:
 
     async def _look(self, namespace: str, quotas: list[Quota]) -> None:
         now = self._clock()
-        state = self._namespaces.setdefault(namespace, _Namespace(now))
+        state = self._namespaces.setdefault(namespace, Counters(now))
         try:
             touched = await self._news(namespace, state)
             if state.read_at is None or now - state.read_at > FULL_SECONDS:
                 touched |= await self._read_all(namespace, state, quotas)
-                state.read_at = now
+                await self._fold(namespace, state)
+                state.read_at, state.is_known = now, True
             else:
                 await self._read(namespace, state, sorted(touched))
             state.answered_at = now
@@ -115,13 +101,15 @@ class QuotaStore:
             state.read_at = None
             log.debug("quota_store.away", namespace=namespace, error=type(error).__name__)
             touched = set()
-        if self._is_away(state) != state.was_away:
-            state.was_away = not state.was_away
+        state.evicts = self._servers.evicts(namespace)
+        trouble = state.trouble(self._clock())
+        if trouble != state.told:
+            state.told = trouble
             for quota in quotas:
                 self._on_use(quota.key)
         self._tell(touched)
 
-    async def _news(self, namespace: str, state: _Namespace) -> set[str]:
+    async def _news(self, namespace: str, state: Counters) -> set[str]:
         """Return the buckets that were touched, without the prefix; look at the epoch besides."""
         prefix, touched = prefix_of(namespace), set[str]()
         for _ in range(_MOST_BATCHES):
@@ -135,13 +123,13 @@ class QuotaStore:
                 break
         return touched
 
-    def _see_epoch(self, state: _Namespace, said: Any) -> None:
+    def _see_epoch(self, state: Counters, said: Any) -> None:
         epoch, is_recovering = (said[0] or "", said[1] == "recovering") if said else ("", False)
         if state.epoch is not None and epoch != state.epoch:
             state.read_at = None
         state.epoch, state.is_recovering = epoch, is_recovering
 
-    async def _read_all(self, namespace: str, state: _Namespace, quotas: list[Quota]) -> set[str]:
+    async def _read_all(self, namespace: str, state: Counters, quotas: list[Quota]) -> set[str]:
         keys: list[str] = []
         for quota in quotas:
             agents = [self._view.agents.cache[key].uid for key in agents_of(quota, self._view)]
@@ -154,18 +142,37 @@ class QuotaStore:
         await self._read(namespace, state, keys)
         return {key for key in keys if state.buckets.get(key) != before.get(key)}
 
-    async def _read(self, namespace: str, state: _Namespace, keys: list[str]) -> None:
+    async def _read(self, namespace: str, state: Counters, keys: list[str]) -> None:
         prefix = prefix_of(namespace)
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
             answers = await self._servers.ask(namespace, [("HGETALL", prefix + key) for key in batch])
             for key, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, list) and answer and owner_of(key):
-                    state.buckets[key] = Bucket.of(dict(zip(answer[::2], answer[1::2], strict=True)))
-                else:
-                    state.buckets.pop(key, None)
+                owner = owner_of(key)
+                is_there = isinstance(answer, list) and answer and owner is not None
+                bucket = Bucket.of(dict(zip(answer[::2], answer[1::2], strict=True))) if is_there else None
+                grown = state.put(key, bucket)
+                if owner and grown and self._view.quotas.keys_by(BY_UID, owner.quota):
+                    self._refusals[row_of(key)] += grown
 
-    def _tally(self, state: _Namespace, quotas: list[Quota], touched: set[str]) -> None:
+    async def _fold(self, namespace: str, state: Counters) -> None:
+        """Keep what agents that are gone used of shared limits in one field, or there would be one of each for ever."""
+        prefix = prefix_of(namespace)
+        there = {self._view.agents.cache[key].uid for key in self._view.agents.keys_by(BY_NAMESPACE, namespace)}
+        for key, bucket in list(state.buckets.items()):
+            gone = sorted(bucket.totals.keys() - there - {""})
+            for start in range(0, len(gone), _BATCH):
+                batch = gone[start : start + _BATCH]
+                amount = sum(bucket.totals[uid] for uid in batch)
+                commands = [
+                    ("HDEL", prefix + key, *(OF_AGENT + uid for uid in batch)),
+                    ("HINCRBYFLOAT", prefix + key, OF_AGENT, f"{amount:.6f}"),
+                ]
+                await self._servers.ask(namespace, commands)
+            if gone:
+                await self._read(namespace, state, [key])
+
+    def _tally(self, state: Counters, quotas: list[Quota], touched: set[str]) -> None:
         now = self._servers.now()
         for quota in quotas:
             for _, limit in limits_of([quota], Enforcer.SIDECAR):
@@ -179,81 +186,15 @@ class QuotaStore:
             for quota in self._view.quotas.keys_by(BY_UID, uid):
                 self._on_use((quota[0], quota[1]))
 
-    def _is_away(self, state: _Namespace) -> bool:
-        since = state.answered_at if state.answered_at is not None else state.since
-        return state.is_recovering or self._clock() - since > AWAY_SECONDS
-
     def uses(self, quota: Quota) -> Mapping[str, Use]:
         """Return where the quota's limits stand that sidecars keep, as of the last look."""
-        state = self._namespaces.get(quota.metadata.namespace, _Namespace(self._clock()))
+        state = self._namespaces.get(quota.metadata.namespace, Counters(self._clock()))
         now = self._servers.now()
         agents = [self._view.agents.cache[key] for key in agents_of(quota, self._view)]
         names = {record.uid: record.name for record in agents}
-        found = {}
+        trouble, found = state.trouble(self._clock()), {}
         for _, limit in limits_of([quota], Enforcer.SIDECAR):
-            if limit.scope is Scope.SHARED:
-                use = _shared(quota, limit, state, names, now)
-            else:
-                use = _per_agent(quota, limit, state, names, now)
-            found[limit.id] = use if not self._is_away(state) else _away(use, state)
+            row = row_of(bucket_key(quota.metadata.uid, limit, SHARED if limit.scope is Scope.SHARED else ""))
+            use = state.use(quota, limit, names, now)
+            found[limit.id] = replace(use, seen_refusals=self._refusals[row], trouble=trouble)
         return found
-
-
-def _away(use: Use, state: _Namespace) -> Use:
-    why = (
-        "the counters are new or have lost something, and sidecars have yet to report"
-        if state.is_recovering
-        else "Redis does not answer"
-    )
-    message = f"{why}: until then onStoreUnavailable decides, and figures are as of the last look"
-    return Use(
-        used=use.used,
-        per_agent=use.per_agent,
-        resets_at=use.resets_at,
-        refusals=use.refusals,
-        refused_at=use.refused_at,
-        refused_agent=use.refused_agent,
-        trouble=(Reason.STORE_UNAVAILABLE, message),
-    )
-
-
-def _shared(quota: Quota, limit: Limit, state: _Namespace, names: Mapping[str, str], now: float) -> Use:
-    key = bucket_key(quota.metadata.uid, limit, SHARED)
-    bucket = state.buckets.get(key)
-    if bucket is None:
-        return Use(used=0.0)
-    by_agent = state.tallies[key].used(limit, now)
-    return Use(
-        used=used_at(bucket, limit, now),
-        per_agent={names[uid]: amount for uid, amount in by_agent.items() if uid in names},
-        resets_at=_moment(free_at(bucket, limit, now)),
-        refusals=bucket.refusals,
-        refused_at=_moment(bucket.refused_at or None),
-        refused_agent=names.get(bucket.refused_agent, ""),
-    )
-
-
-def _per_agent(quota: Quota, limit: Limit, state: _Namespace, names: Mapping[str, str], now: float) -> Use:
-    found = {
-        uid: bucket
-        for uid in names
-        if (bucket := state.buckets.get(bucket_key(quota.metadata.uid, limit, uid))) is not None
-    }
-    if not found:
-        return Use(used=0.0)
-    used = {uid: used_at(bucket, limit, now) for uid, bucket in found.items()}
-    most = max(used, key=lambda uid: (used[uid], names[uid]))
-    last = max(found, key=lambda uid: found[uid].refused_at)
-    refused_at = found[last].refused_at
-    return Use(
-        used=used[most],
-        per_agent={names[uid]: amount for uid, amount in used.items()},
-        resets_at=_moment(free_at(found[most], limit, now)),
-        refusals=sum(bucket.refusals for bucket in found.values()),
-        refused_at=_moment(refused_at or None),
-        refused_agent=names[last] if refused_at else "",
-    )
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)

@@ -18,13 +18,14 @@ from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.memory_use import Kill
-from ringfence_operator.reconcile.meters import Meters, publish_meter
+from ringfence_operator.reconcile.meters import Meters, left_to, publish_meter
 from ringfence_operator.reconcile.network import Enforced, Networks, enforcement, settles_in
+from ringfence_operator.reconcile.network_quota import Allowed
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.quota_admission import ask_for_place, leave_line, wake_next
 from ringfence_operator.reconcile.report import report
-from ringfence_operator.reconcile.resize import resize_pod
+from ringfence_operator.reconcile.resize import lagging, resize_again_in, resize_pod, unmetered
 from ringfence_operator.reconcile.service import apply_service
 from ringfence_operator.reconcile.sidecar import SharedCache, Telemetry, publish_sidecar
 from ringfence_operator.reconcile.sidecars import Sidecars
@@ -96,6 +97,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     if agent.metadata.deletion_timestamp is not None:
         return None
     view, kube = tools.view, tools.kube
+    network = left_to(agent, tools.meters)
     context = build_context(agent, view, now=now)
     decision = decide(context)
     if decision.step is not Step.CREATE:
@@ -112,7 +114,8 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await delete_pod(context, decision, view, kube)
             context = build_context(agent, view, now=now)
         case Step.KEEP:
-            is_closed = tools.meters is not None and tools.meters.is_closed(agent.metadata.uid)
+            is_spent = network is not None and network.is_spent
+            is_closed = is_spent and tools.meters is not None and tools.meters.is_direct(agent.metadata.uid)
             await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
@@ -122,9 +125,12 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     if not decision.is_refused and not await apply_service(context, view, kube):
         decision = _without_service(decision, agent)
     enforced = enforcement(context, view, tools.gateway, tools.sidecars)
-    again = await _report(context, _while_in_force(decision, enforced), enforced, tools)
-    settles = settles_in(context, view, tools.gateway)
-    waits = (again, settles, None if context.is_node_known else NODE_SECONDS)
+    again = await _report(context, _while_in_force(decision, enforced), enforced, network, tools)
+    waits = (
+        *(again, settles_in(context, view, tools.gateway), resize_again_in(context)),
+        None if context.is_node_known else NODE_SECONDS,
+        SETTLE_SECONDS if network is not None and network.is_told_before else None,
+    )
     return min((each for each in waits if each is not None), default=None)
 
 
@@ -234,12 +240,15 @@ def _while_in_force(decision: Decision, enforced: Enforced) -> Decision:
     return replace(decision, is_ready=False, reason=reason, message=message, look_again=SETTLE_SECONDS)
 
 
-async def _report(context: Context, decision: Decision, enforced: Enforced, tools: Tools) -> float | None:
+async def _report(
+    context: Context, decision: Decision, enforced: Enforced, network: Allowed | None, tools: Tools
+) -> float | None:
     """Write the status if it differs, and an Event for a transition that somebody may want to know of."""
     agent = context.agent
-    network = tools.meters.allowed(agent.metadata.uid) if tools.meters else None
     status = agent_status(context, decision, enforced=enforced, network=network)
     _tell_of_kill(agent, status, tools.view)
+    lags = (*lagging(context, context.refused_share), *unmetered(context))
+    tools.view.lags.note(agent.key, lags, context.quotas)
     if status == agent.status:
         return decision.look_again
     wait = _patience(context, status)
@@ -257,13 +266,12 @@ async def _report(context: Context, decision: Decision, enforced: Enforced, tool
 
 def _tell_of_kill(agent: Agent, status: AgentStatus, view: View) -> None:
     """A quota whose memory limit killed the agent says so, too."""
-    last = status.last_exit
+    last, before = status.last_exit, agent.status.last_exit
     limit = last.memory_limit if last else None
     if last and limit and limit.object:
-        time = format_timestamp(last.time) if last.time else ""
-        view.memory.killed(
-            (agent.metadata.namespace, limit.object), agent.metadata.uid, Kill(agent.metadata.name, time)
-        )
+        kill = Kill(agent.metadata.name, format_timestamp(last.time) if last.time else "")
+        is_new = before is None or before.time != last.time
+        view.memory.killed((agent.metadata.namespace, limit.object), agent.metadata.uid, kill, is_new=is_new)
 
 
 def _patience(context: Context, status: AgentStatus) -> float | None:

@@ -11,6 +11,7 @@ from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_se
 from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
 from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.call_limits import deciding
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.observed import Claim
@@ -175,7 +176,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         agent=agent,
         policy=policy,
         missing_policy=missing,
-        effective=effective(agent, policy, view.settings, around, caps_of(quotas)),
+        effective=effective(agent, policy, view.settings, around, caps_of(quotas), calls=deciding(quotas)),
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,

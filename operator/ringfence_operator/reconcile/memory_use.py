@@ -31,6 +31,9 @@ class MemoryUse:
     kills: dict[Key, dict[str, Kill]] = field(default_factory=dict)
     """By quota and the pod's container that was killed last."""
     counts: dict[Key, int] = field(default_factory=dict)
+    """How many kills are known of each quota's limit."""
+    seen: dict[Key, int] = field(default_factory=dict)
+    """How many of them came since this began, and no status had said before."""
     told: dict[Key, dict[str, int]] = field(default_factory=dict)
     """By quota and agent, the per cent that were told last."""
     on_use: Callable[[Key], None] = lambda _: None
@@ -38,11 +41,11 @@ class MemoryUse:
 
     def forget(self, quota: Key) -> None:
         """The quota is gone."""
-        for kept in (self.kills, self.counts, self.told):
+        for kept in (self.kills, self.counts, self.seen, self.told):
             kept.pop(quota, None)
 
-    def killed(self, quota: Key, agent_uid: str, kill: Kill) -> None:
-        """Take note of a kill; a known one counts once."""
+    def killed(self, quota: Key, agent_uid: str, kill: Kill, *, is_new: bool) -> None:
+        """Take note of a kill; a known one counts once. `is_new`: the agent's status has not said it before."""
         known = self.kills.setdefault(quota, {})
         if known.get(agent_uid) != kill:
             known.pop(agent_uid, None)
@@ -50,6 +53,7 @@ class MemoryUse:
             if len(known) > MOST_KILLS:
                 del known[next(iter(known))]
             self.counts[quota] = self.counts.get(quota, 0) + 1
+            self.seen[quota] = self.seen.get(quota, 0) + is_new
             self.on_use(quota)
 
 

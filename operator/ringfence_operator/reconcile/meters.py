@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.conditions import ConditionType, Reason, find_condition
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
 from ringfence_operator.reconcile.network_quota import Allowed, Held
@@ -48,6 +50,8 @@ class Metered:
     """True if its policy opens what does not lead through the gateway, and a limit is on bytes."""
     replicas: tuple[str, ...]
     """Of the gateway: they share what may be open."""
+    created: datetime
+    """When the pod was made."""
 
 
 class Meters(Protocol):
@@ -59,8 +63,11 @@ class Meters(Protocol):
     def withdraw(self, pod_uid: str) -> None:
         """The pod is gone, or nothing of it is counted any more."""
 
-    def is_closed(self, agent_uid: str) -> bool:
-        """Return True if nothing is left to an agent that has ways past the gateway, which are to be closed, too."""
+    def is_direct(self, agent_uid: str) -> bool:
+        """Return True if the agent has ways past the gateway, which are to be closed, too, when nothing is left."""
+
+    def is_known(self, agent_uid: str) -> bool:
+        """Return False while an operator that begins has yet to be told what the agent has used."""
 
     def allowed(self, agent_uid: str) -> Allowed | None:
         """Return what was left to the agent when that was looked at last, None if nothing limits it."""
@@ -93,6 +100,7 @@ def metered(agent: AgentRecord, pod: Pod | None, view: View) -> Metered | None:
         is_direct=_is_direct(policy, view) and any(it.resource is Resource.NETWORK_BYTES for _, it in limits),
         missing=missing_quota_of(agent, view) or "",
         replicas=tuple(view.gateway_replicas()),
+        created=datetime.fromisoformat(pod.created),
     )
 
 
@@ -109,6 +117,20 @@ def publish_meter(agent: AgentRecord, view: View, meters: Meters) -> None:
         meters.publish(found)
     elif pod is not None:
         meters.withdraw(pod.meta.uid)
+
+
+def left_to(agent: Agent, meters: Meters | None) -> Allowed | None:
+    """Return what quotas leave the agent of the network, None where none limits it.
+
+    Of one whose status says that nothing is left that goes on to hold until it is known, or each operator that begins
+    would open what the one before had closed.
+    """
+    if meters is None:
+        return None
+    closed = find_condition(agent.status.conditions, ConditionType.NETWORK_CLOSED)
+    if closed is not None and not meters.is_known(agent.metadata.uid):
+        return Allowed(bytes=0, words=closed.message, is_told_before=True)
+    return meters.allowed(agent.metadata.uid)
 
 
 class NoMeters:

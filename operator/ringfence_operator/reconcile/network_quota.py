@@ -50,6 +50,8 @@ class Allowed:
     """Of the limit that leaves least, or of the one on connections where none is on bytes."""
     resets_at: datetime | None = None
     """When there is more, where nothing is left."""
+    is_told_before: bool = False
+    """True if it is what a status said: an operator that begins does not know yet."""
 
     @property
     def is_spent(self) -> bool:

@@ -38,6 +38,8 @@ class QuotaTools:
     """Has these agents looked at, though nobody waits for it."""
     told: dict[Key, datetime] = field(default_factory=dict)
     """When a status was last written."""
+    seen_refusals: dict[Key, dict[str, int]] = field(default_factory=dict)
+    """What `Use.seen_refusals` of each limit, by its id, was then."""
     teller: Teller = field(default_factory=Teller)
 
 
@@ -50,7 +52,9 @@ async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> 
         return None
     agents = agents_of(quota, tools.view)
     _share_out(quota, agents, tools)
-    status = quota_status(quota, Found(len(agents), _uses(quota, tools), tools.view.run_times.said(quota)), now=now)
+    uses = tools.view.lags.told(quota, agents, _uses(quota, tools))
+    seen = tools.seen_refusals.get(quota.key, {})
+    status = quota_status(quota, Found(len(agents), uses, tools.view.run_times.said(quota), seen), now=now)
     _measure(quota, status, tools)
     again = _next_look(status, now)
     if status == quota.status:
@@ -59,7 +63,8 @@ async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> 
     wait = WRITE_SECONDS - (now - told).total_seconds() if told else 0.0
     if wait > 0:
         return wait if again is None else min(wait, again)
-    await _report(quota, status, tools, now=now)
+    if await _report(quota, status, tools, now=now):
+        tools.seen_refusals[quota.key] = {limit: use.seen_refusals for limit, use in uses.items()}
     return again
 
 
@@ -67,6 +72,7 @@ def remove_quota(namespace: str, name: str, tools: QuotaTools) -> None:
     """Forget a quota that is gone."""
     key = (namespace, name)
     tools.told.pop(key, None)
+    tools.seen_refusals.pop(key, None)
     tools.teller.forget(key)
     tools.view.quota_knowledge.forget(key)
     tools.view.memory.forget(key)
@@ -102,17 +108,19 @@ def _next_look(status: QuotaStatus, now: datetime) -> float | None:
     return max(WRITE_SECONDS, min(ends)) if ends else None
 
 
-async def _report(quota: Quota, status: QuotaStatus, tools: QuotaTools, *, now: datetime) -> None:
+async def _report(quota: Quota, status: QuotaStatus, tools: QuotaTools, *, now: datetime) -> bool:
+    """Write the status and tell what is news in it; returns False if the quota is gone."""
     try:
         answer = await report(quota, status, kube=tools.kube, now=now)
     except NotFoundError:
-        return
+        return False
     tools.view.quotas.store(answer, wakes=False)
     tools.told[quota.key] = now
     for news in tools.teller.news(quota, status, now=now):
         if news.reason == WARNING:
             tools.view.quota_knowledge.warn(quota.key, news.limit)
         await _tell(quota, news, tools.kube, now=now)
+    return True
 
 
 async def _tell(quota: Quota, news: News, kube: Kube, *, now: datetime) -> None:

@@ -96,6 +96,7 @@ def agent_gone(key: Key, view: View) -> None:
     """Forget an agent that is deleted."""
     leave_line(key, view)
     view.refused_shares.pop(key, None)
+    view.lags.forget(key)
 
 
 def counted_otherwise(old: Pod | None, new: Pod | None, view: View, *, now: datetime) -> set[Key]:

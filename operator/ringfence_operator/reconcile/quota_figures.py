@@ -26,11 +26,16 @@ _BINARY: _Units = tuple((Decimal(1024) ** power, unit) for power, unit in ((4, "
 _DECIMAL: _Units = tuple((Decimal(1000) ** power, unit) for power, unit in ((4, "T"), (3, "G"), (2, "M"), (1, "k")))
 
 
-def limit_status(limit: Limit, use: Use | None, before: LimitStatus | None, *, now: datetime) -> LimitStatus:
-    """Return where `limit` stands; `before` is its row so far, whose count of refusals never falls."""
+def limit_status(
+    limit: Limit, use: Use | None, before: LimitStatus | None, *, now: datetime, seen_refusals: int = 0
+) -> LimitStatus:
+    """Return where `limit` stands; `before` is its row so far, to whose count of refusals new ones are added.
+
+    `seen_refusals` is what `Use.seen_refusals` was when that row was made.
+    """
     row = LimitStatus(resource=limit.resource, window=limit.window, scope=limit.scope, max=limit.max)
     had = {"refusals": before.refusals, "last_refusal": before.last_refusal} if before else {}
-    if use is None:
+    if use is None or not use.is_measured:
         return row.model_copy(update=had)
     most, used = parse_quantity(limit.max), Decimal(repr(use.used))
     ratio = used / most
@@ -45,7 +50,7 @@ def limit_status(limit: Limit, use: Use | None, before: LimitStatus | None, *, n
         percent=percent,
         warned=max((each for each in limit.warn_at if each <= 100 * ratio), default=0),
         resets_at=_resets_at(limit, use, now) if use.used > 0 else None,
-        refusals=min(MOST, max(use.refusals, before.refusals if before else 0)),
+        refusals=_refusals(use, before, seen_refusals),
         last_refusal=_last_refusal(use, before),
         top_agents=_top_agents(limit, use),
     )
@@ -81,6 +86,11 @@ def _amount(resource: Resource, value: Decimal, *, rounding: str = ROUND_CEILING
     """Return the quantity: cores to a thousandth, all else whole, never less used or more left than there is."""
     step = _MILLI if resource is Resource.CPU else _WHOLE
     return canonical_quantity(f"{value.quantize(step, rounding=rounding):f}")
+
+
+def _refusals(use: Use, before: LimitStatus | None, seen: int) -> int:
+    had = before.refusals if before else 0
+    return min(MOST, max(use.refusals, had + max(0, use.seen_refusals - seen)))
 
 
 def _last_refusal(use: Use, before: LimitStatus | None) -> Refusal | None:

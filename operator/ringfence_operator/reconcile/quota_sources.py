@@ -35,7 +35,8 @@ class NodeLimits:
             if limit.resource is Resource.MEMORY and limit.warn_at:
                 found[limit.id] = self._memory(quota, limit)
             elif limit.resource is Resource.NETWORK_BANDWIDTH and not self.view.settings.bandwidth_annotations:
-                found[limit.id] = Use(used=0, trouble=(Reason.NOT_SUPPORTED, why_no_bandwidth(quota.metadata.name)))
+                trouble = Reason.NOT_SUPPORTED, why_no_bandwidth(quota.metadata.name)
+                found[limit.id] = Use(used=0, is_measured=False, trouble=trouble)
         return found
 
     def _memory(self, quota: Quota, limit: Limit) -> Use:
@@ -47,6 +48,7 @@ class NodeLimits:
             used=max(per_agent.values(), default=0.0),
             per_agent=per_agent,
             refusals=memory.counts.get(quota.key, 0),
+            seen_refusals=memory.seen.get(quota.key, 0),
             refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
             refused_agent=last.agent if last else "",
             trouble=self._silence(quota),
@@ -84,7 +86,7 @@ class OperatorLimits:
         refusals = self.view.places.refusals.get(quota.key)
         return Use(
             used=running(quota, self.view),
-            refusals=refusals.count if refusals else 0,
+            seen_refusals=refusals.count if refusals else 0,
             refused_at=refusals.time if refusals else None,
             refused_agent=refusals.agent if refusals else "",
         )

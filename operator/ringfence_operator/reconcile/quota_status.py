@@ -1,7 +1,7 @@
 """What a Quota's status says: a pure function of what was found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
@@ -10,7 +10,7 @@ from ringfence_operator.api.run_time import SharedRunTime
 from ringfence_operator.reconcile.quota_figures import describe, limit_status, tightest_of
 from ringfence_operator.reconcile.quota_use import Use
 
-_PASSING = {Reason.STORE_UNAVAILABLE}
+_PASSING = {Reason.STORE_UNAVAILABLE, Reason.RESIZE_DEFERRED}
 """What ends by itself."""
 
 
@@ -22,6 +22,8 @@ class Found:
     uses: Mapping[str, Use]
     run_time: SharedRunTime | None = None
     """How long the pods of its agents ran, where it limits that for all of them."""
+    seen_refusals: Mapping[str, int] = field(default_factory=dict)
+    """What `Use.seen_refusals` of each limit was when the status was written last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,14 @@ def quota_status(quota: Quota, found: Found, *, now: datetime) -> QuotaStatus:
     """Return the status of a quota."""
     before = {f"{each.resource}/{each.window}/{each.scope}": each for each in quota.status.limits}
     rows = tuple(
-        limit_status(limit, found.uses.get(limit.id), before.get(limit.id), now=now) for limit in quota.spec.limits
+        limit_status(
+            limit,
+            found.uses.get(limit.id),
+            before.get(limit.id),
+            now=now,
+            seen_refusals=found.seen_refusals.get(limit.id, 0),
+        )
+        for limit in quota.spec.limits
     )
     tightest = tightest_of(rows)
     return QuotaStatus(

@@ -15,12 +15,16 @@ class Use:
 
     used: float
     """What is compared with `max`, in its unit: of a Shared limit all of it, else that of the agent with the most."""
+    is_measured: bool = True
+    """False where nobody knows what is used."""
     per_agent: Mapping[str, float] = field(default_factory=dict)
     """Name of the agent → what it has used."""
     resets_at: datetime | None = None
     """When something of it is free again, where that is known."""
     refusals: int = 0
-    """How often it has refused, as far as is known; it only grows."""
+    """How often it has refused at least, as far as is known now: what was counted may be forgotten, and begin anew."""
+    seen_refusals: int = 0
+    """How often it was seen to refuse since this process began to look; it only grows."""
     refused_at: datetime | None = None
     """When it refused last."""
     refused_agent: str = ""

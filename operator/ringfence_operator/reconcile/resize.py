@@ -1,16 +1,26 @@
 """Quotas on a running pod's cores and memory: changed in place, without a restart."""
 
+from collections.abc import Iterator
+from datetime import timedelta
+
 import structlog
 
+from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.agent_status import Source
 from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.quota_matrix import Enforcer, Resource, resources_of
 from ringfence_operator.errors import ForbiddenError, InvalidError, NotFoundError
 from ringfence_operator.reconcile.context import Context
+from ringfence_operator.reconcile.limit_lags import Lag
 from ringfence_operator.reconcile.ports import CORE, Kube, path
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.present import known_rows
+from ringfence_operator.resources.quota_caps import NODE_NAMES
 from ringfence_operator.resources.share import RESIZABLE, RefusedShare, Share, in_class, is_less
+
+RETRY_SECONDS = 60.0
+"""How soon what others forbid is asked for again: a ResourceQuota may have room then, and nobody says so."""
 
 log = structlog.get_logger()
 
@@ -41,16 +51,21 @@ def wanted_share(context: Context, pod: Pod) -> Share | None:
 
 
 async def resize_pod(context: Context, view: View, kube: Kube) -> None:
-    """Give the agent's container what quotas now leave it. A refusal is kept, and the same not asked for again."""
-    pod = context.own_pod
-    if pod is None or pod.deleting_since or pod.phase in ("Succeeded", "Failed") or context.is_pod_of_old_run:
+    """Give the agent's container what quotas now leave it.
+
+    A refusal is kept, and the same is not asked for again: where it was forbidden, not for a while.
+    """
+    pod = _running(context)
+    if pod is None or context.is_pod_of_old_run:
         return
     wanted, key = wanted_share(context, pod), context.agent.key
     if wanted is None:
         view.refused_shares.pop(key, None)
         return
     refused = view.refused_shares.get(key)
-    if refused and (refused.pod_uid, refused.share) == (pod.meta.uid, wanted):
+    if refused and (refused.pod_uid, refused.share) != (pod.meta.uid, wanted):
+        refused = None
+    if refused and (refused.again is None or context.now < refused.again):
         return
     target = path(CORE, pod.meta.namespace, "pods", pod.meta.name, "resize")
     containers = [{"name": "agent", "resources": wanted.to_body()}]
@@ -60,7 +75,9 @@ async def resize_pod(context: Context, view: View, kube: Kube) -> None:
         )
     except (ForbiddenError, InvalidError, NotFoundError) as error:
         # A cluster without the subresource says that it is not found; so it does of a pod that has just gone.
-        view.refused_shares[key] = RefusedShare(pod.meta.uid, wanted, str(error))
+        again = context.now + timedelta(seconds=RETRY_SECONDS) if isinstance(error, ForbiddenError) else None
+        # The words stay those of the first time: how much others have is in them, and each change would be a write.
+        view.refused_shares[key] = RefusedShare(pod.meta.uid, wanted, refused.why if refused else str(error), again)
         log.warning("pod.resize_refused", uid=pod.meta.uid, error=str(error))
         return
     view.refused_shares.pop(key, None)
@@ -68,34 +85,64 @@ async def resize_pod(context: Context, view: View, kube: Kube) -> None:
     view.pods.store(answer)
 
 
-def lagging(context: Context, refused: RefusedShare | None) -> tuple[Reason, str] | None:
-    """Return why a quota's limit is not the running pod's yet, or None."""
-    pod = context.own_pod
-    if pod is None or pod.deleting_since or pod.phase in ("Succeeded", "Failed"):
+def resize_again_in(context: Context) -> float | None:
+    """Return the seconds until what was forbidden is asked for again, None where nothing is to be."""
+    pod, refused = _running(context), context.refused_share
+    if pod is None or refused is None or refused.again is None or refused.pod_uid != pod.meta.uid:
         return None
+    return max(1.0, (refused.again - context.now).total_seconds())
+
+
+def lagging(context: Context, refused: RefusedShare | None) -> tuple[Lag, ...]:
+    """Return why quotas' limits are not the running pod's yet."""
+    pod = _running(context)
+    if pod is None:
+        return ()
+    resize = _resize_lag(context, pod, refused)
+    return (*((resize,) if resize else ()), *_needs_pod(context, pod))
+
+
+def unmetered(context: Context) -> tuple[Lag, ...]:
+    """Return why nothing keeps limits on the network for the agent, where that is so."""
+    if _running(context) is None or context.effective.isolation.value is not Isolation.NONE:
+        return ()
+    message = "isolation None leads nothing through the gateway, where this is counted: write Basic or a stricter level"
+    return (Lag(Reason.NOT_SUPPORTED, message, dict.fromkeys(resources_of(Enforcer.GATEWAY), ""), told=message),)
+
+
+def _running(context: Context) -> Pod | None:
+    pod = context.own_pod
+    return None if pod is None or pod.deleting_since or pod.phase in ("Succeeded", "Failed") else pod
+
+
+def _resize_lag(context: Context, pod: Pod, refused: RefusedShare | None) -> Lag | None:
+    share = pod.actual_share or pod.share
+    has = {Resource.CPU: share.cpu, Resource.MEMORY: share.memory} if share else {}
     if refused and refused.pod_uid == pod.meta.uid and wanted_share(context, pod) is not None:
         words = f"the API server refuses cpu {refused.share.cpu}, memory {refused.share.memory}: {refused.why}"
-        return Reason.RESIZE_REFUSED, f"{words}; {_NEXT}"
+        return Lag(Reason.RESIZE_REFUSED, f"{words}; {_NEXT}", has)
     if pod.resize_trouble:
         reason = Reason.RESIZE_INFEASIBLE if pod.resize_trouble == "Infeasible" else Reason.RESIZE_DEFERRED
-        return (
-            reason,
-            f"the kubelet says: {pod.resize_message or pod.resize_trouble}; until then the former limit holds",
-        )
-    return _needs_pod(context, pod)
+        words = f"the kubelet says: {pod.resize_message or pod.resize_trouble}; until then the former limit holds"
+        return Lag(reason, words, has)
+    return None
 
 
-def _needs_pod(context: Context, pod: Pod) -> tuple[Reason, str] | None:
+def _needs_pod(context: Context, pod: Pod) -> Iterator[Lag]:
     """What can be had by a new pod alone: disk and bandwidth."""
     rows, now = known_rows(context.agent.status, pod), context.effective
-    for name, limit in (("ephemeral-storage", now.limits["ephemeral-storage"]), ("network-bandwidth", now.bandwidth)):
+    for resource, limit in (
+        (Resource.EPHEMERAL_STORAGE, now.limits["ephemeral-storage"]),
+        (Resource.NETWORK_BANDWIDTH, now.bandwidth),
+    ):
+        name = NODE_NAMES[resource]
         row = rows.get(name)
         was_quota = row is not None and row.source is Source.QUOTA
         is_quota = limit is not None and limit.source is Source.QUOTA
-        had = row.value if row else "no limit"
-        if rows and (was_quota or is_quota) and had != (limit.value if limit else "no limit"):
+        had = row.value if row else ""
+        if rows and (was_quota or is_quota) and had != (limit.value if limit else ""):
             wants = (
                 f"{limit.value} ({limit.source}{f' {limit.object}' if limit.object else ''})" if limit else "no limit"
             )
-            return Reason.NEEDS_NEW_POD, f"{name} is {had} in this pod, and {wants} now; {_NEXT}"
-    return None
+            message = f"{name} is {had or 'no limit'} in this pod, and {wants} now; {_NEXT}"
+            yield Lag(Reason.NEEDS_NEW_POD, message, {resource: had})

@@ -111,7 +111,8 @@ def _conditions(
     is_closed = network is not None and network.is_spent and context.own_pod is not None
     say(ConditionType.NETWORK_CLOSED, is_closed or None, Reason.QUOTA_EXCEEDED, network.words if network else "")
     lags = lagging(context, context.refused_share)
-    say(ConditionType.LIMITS_OUTDATED, bool(lags) or None, *(lags or (Reason.IN_FORCE, "")))
+    outdated = (lags[0].reason, lags[0].message) if lags else (Reason.IN_FORCE, "")
+    say(ConditionType.LIMITS_OUTDATED, bool(lags) or None, *outdated)
     say(ConditionType.SUSPENDED, decision.state is AgentState.SUSPENDED or None, reason, message)
     complete = decision.state is AgentState.SUCCEEDED if decision.is_finished else None
     say(ConditionType.COMPLETE, complete, reason, message)

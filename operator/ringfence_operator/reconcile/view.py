@@ -10,6 +10,7 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
+from ringfence_operator.reconcile.limit_lags import LimitLags
 from ringfence_operator.reconcile.memory_use import MemoryUse
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA
@@ -150,6 +151,7 @@ class View:
     memory: MemoryUse = field(default_factory=MemoryUse)
     refused_shares: dict[tuple[str, str], RefusedShare] = field(default_factory=dict)
     """By agent, what its running pod could not be given of its node."""
+    lags: LimitLags = field(default_factory=LimitLags)
 
     def __post_init__(self) -> None:
         """Let what counts pods' time see them."""

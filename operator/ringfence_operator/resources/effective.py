@@ -50,6 +50,8 @@ class Effective:
     has_user_namespace: Value[bool]
     bandwidth: Value[str] | None = None
     """Bits a second, in each direction; None without a limit."""
+    calls: tuple[EffectiveValue, ...] = ()
+    """The strictest limits on calls, where several quotas limit the same."""
 
     def rows(self) -> tuple[EffectiveValue, ...]:
         """Return the list that `Agent.status.effective` shows, by name."""
@@ -69,7 +71,7 @@ class Effective:
             EffectiveValue(name=name, value=limit.value, source=limit.source, object=limit.object or None)
             for name, limit in (self.limits | ({"network-bandwidth": self.bandwidth} if self.bandwidth else {})).items()
         ]
-        return tuple(sorted(found, key=lambda row: row.name))
+        return tuple(sorted((*found, *self.calls), key=lambda row: row.name))
 
 
 def at_least(level: Isolation, floor: Isolation) -> bool:
@@ -182,9 +184,15 @@ def _seccomp(level: Isolation, policy: SecurityPolicy | None) -> Value[str]:
 
 
 def effective(
-    agent: Agent, policy: SecurityPolicy | None, settings: Settings, around: Surroundings, caps: Caps = NO_CAPS
+    agent: Agent,
+    policy: SecurityPolicy | None,
+    settings: Settings,
+    around: Surroundings,
+    caps: Caps = NO_CAPS,
+    *,
+    calls: tuple[EffectiveValue, ...] = (),
 ) -> Effective:
-    """Return what holds for `agent` under `policy` and its quotas' `caps`: of two values the stricter."""
+    """Return what holds for `agent` under `policy` and its quotas' `caps` and `calls`: of two values the stricter."""
     isolation = _isolation(agent, settings)
     level = isolation.value
     limits = _limits(agent, settings, caps)
@@ -205,4 +213,5 @@ def effective(
             Source.CLUSTER if wants_user_namespace else Source.ISOLATION,
         ),
         bandwidth=Value(canonical_quantity(bandwidth.value), Source.QUOTA, bandwidth.quota) if bandwidth else None,
+        calls=calls,
     )

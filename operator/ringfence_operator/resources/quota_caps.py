@@ -7,7 +7,7 @@ from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import Resource
 
-_NAMES = {
+NODE_NAMES = {
     Resource.MEMORY: "memory",
     Resource.CPU: "cpu",
     Resource.EPHEMERAL_STORAGE: "ephemeral-storage",
@@ -33,7 +33,7 @@ def caps_of(quotas: Iterable[Quota]) -> dict[str, Cap]:
     found: dict[str, Cap] = {}
     for quota in quotas:
         for limit in quota.spec.limits:
-            name = _NAMES.get(limit.resource)
+            name = NODE_NAMES.get(limit.resource)
             if name is None:
                 continue
             before = found.get(name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +44,8 @@ class RefusedShare:
     pod_uid: str
     share: Share
     why: str
+    again: datetime | None = None
+    """When it is asked for again; None where the same would always be refused."""
 
 
 @lru_cache(maxsize=256)

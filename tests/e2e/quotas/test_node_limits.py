@@ -107,6 +107,8 @@ def test_memory_that_is_in_use_is_not_taken_away_and_the_agent_says_so(world: Wo
     assert told is not None
     assert told["reason"].startswith("Resize")
     assert "usage" in told["message"]
+    said = quota.until(lambda body: reason_of(body) == told["reason"])
+    assert f"agent {agent.name}: " in message_of(said)
     assert row(found, "memory") == ("256Mi", "Quota", quota.name)
     assert in_force(agent)[0] == 256 * MEBI
     assert identity(agent) == before
@@ -126,6 +128,7 @@ def test_disk_changes_with_the_next_pod_and_the_agent_says_so(world: World) -> N
 
     quota.change(limit("ephemeralStorage", "128Mi"))
     found = agent.until(lambda body: is_true(body, "LimitsOutdated"))
+    quota.until(lambda body: reason_of(body) == "NeedsNewPod")
     kept = identity(agent)
     agent.pod.delete()
     after = agent.until_pod_replaced(before)

@@ -3,9 +3,11 @@ from typing import Any
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Limit, Quota
-from ringfence_operator.egress.meters import FREED_TURNS, LEAST_NEWS, MeterBook
+from ringfence_operator.egress.meter_orders import LEAST_NEWS
+from ringfence_operator.egress.meters import FREED_TURNS, REPEAT_SECONDS, TOLD_TURNS, MeterBook
 from ringfence_operator.reconcile.meters import Metered
 from ringfence_operator.reconcile.network_quota import Held
+from ringfence_operator.reconcile.quota_use import Use
 from tests.operator.reconcile.test_network_use import NOW, minute, report
 
 MEGA = 1_000_000
@@ -17,7 +19,7 @@ def limit(most: int = MEGA, **more: Any) -> Limit:
 
 def metered(*limits: Limit, agent: str = "one", replicas: tuple[str, ...] = ("gateway-0",), **more: Any) -> Metered:
     held = tuple(Held("team", "net", "quota-1", each) for each in limits)
-    usual = {"address": "10.0.0.1", "pod_uid": f"pod-{agent}", **more}
+    usual = {"address": "10.0.0.1", "pod_uid": f"pod-{agent}", "created": NOW, **more}
     return Metered(agent_uid=agent, agent=("team", agent), limits=held, replicas=replicas, **usual)
 
 
@@ -28,16 +30,17 @@ def quota(*limits: Limit) -> Quota:
 
 
 class Book:
-    """A book, and what came of it."""
+    """A book that was begun long ago, and what came of it."""
 
     def __init__(self) -> None:
-        self.now = NOW
+        self.now = NOW - timedelta(seconds=REPEAT_SECONDS)
         self.sent: list[dict[str, Any]] = []
         self.used: list[str] = []
         self.spent: list[tuple[str, str]] = []
         self.book = MeterBook(
             send=self.sent.append, on_use=self.used.append, on_spent=self.spent.append, clock=lambda: self.now
         )
+        self.now = NOW
 
     def hear(self, total: int, *, meter: str = "gateway-0/a", agent: str = "one", **more: Any) -> None:
         """Take a report of bytes that passed at the beginning, and look at it."""
@@ -49,6 +52,15 @@ class Book:
         self.now = moment
         for _ in range(FREED_TURNS):
             self.book.look()
+
+    def is_closed(self) -> bool:
+        """Return whether ways past the gateway are to be closed to the agent."""
+        left = self.book.allowed("one")
+        return left is not None and left.is_spent and self.book.is_direct("one")
+
+    def use(self, limit: Limit) -> Use:
+        """Return where a limit of the quota stands."""
+        return self.book.uses(quota(limit))[limit.id]
 
 
 def test_a_pod_is_told_what_is_left_and_the_same_is_not_said_again() -> None:
@@ -112,6 +124,7 @@ def test_a_meter_is_told_what_another_one_counted() -> None:
 def test_little_that_others_used_is_not_worth_a_message_before_the_end() -> None:
     made = Book()
     made.book.publish(metered(limit(), replicas=("gateway-0", "gateway-1")))
+    made.hear(0)
     before = len(made.sent)
 
     made.hear(LEAST_NEWS - 1)
@@ -173,6 +186,7 @@ def test_a_quota_is_told_who_used_what_and_when_there_is_more() -> None:
     of_bytes, of_connections = uses[own.id], uses[connections.id]
     assert (of_bytes.used, of_bytes.per_agent) == (MEGA, {"one": MEGA, "two": 7})
     assert (of_bytes.refusals, of_bytes.refused_agent, of_bytes.refused_at) == (2, "one", NOW)
+    assert (of_bytes.seen_refusals, of_connections.seen_refusals) == (2, 4)
     assert of_bytes.resets_at is not None
     assert NOW < of_bytes.resets_at <= NOW + timedelta(seconds=63)
     assert (of_connections.used, of_connections.refusals, of_connections.refused_agent) == (3, 4, "two")
@@ -202,6 +216,19 @@ def test_what_was_forgotten_is_told_again_by_meters() -> None:
     assert [each["left"] for each in made.sent] == [MEGA, 0, MEGA, 0]
 
 
+def test_a_meter_is_told_once_more_what_is_left_when_it_was_heard_for_the_first_time() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+
+    for _ in range(2):
+        made.hear(MEGA // 2)
+
+    assert [(each["left"], each["totals"]) for each in made.sent] == [
+        (MEGA, {}),
+        (MEGA // 2, {"gateway-0/a": MEGA // 2}),
+    ]
+
+
 def test_an_agent_whose_quota_does_not_exist_gets_nothing_through() -> None:
     made = Book()
     made.book.publish(metered(limit(), missing="gone"))
@@ -229,7 +256,107 @@ def test_what_a_pod_moves_past_the_gateway_counts_as_well_and_nothing_twice() ->
     assert half == MEGA // 2
     assert made.sent[-1]["left"] == 0
     assert made.sent[-1]["totals"] == {"gateway-0/a": MEGA // 4}
-    assert made.book.is_closed("one")
+    assert made.is_closed()
+
+
+def test_what_an_old_pod_had_moved_before_counts_in_no_window_that_began_after_it() -> None:
+    made, short, long = Book(), limit(), limit(window="Hour")
+    made.book.publish(metered(short, long, is_direct=True, created=NOW - timedelta(minutes=30)))
+    made.hear(0)
+
+    for moved in (MEGA, MEGA + 5):
+        made.book.measured("pod-one", moved)
+
+    assert (made.use(short).used, made.use(long).used) == (5, MEGA + 5)
+
+
+def test_an_operator_that_begins_asks_what_passed_elsewhere_once_all_meters_have_told_what_passed_there() -> None:
+    made = Book()
+    made.book.reset()
+    made.book.publish(metered(limit(), is_direct=True, replicas=("gateway-0", "gateway-1")))
+
+    made.book.measured("pod-one", 100)
+    made.hear(60, pods={"pod-one": 60})
+    made.book.measured("pod-one", 100)
+    early = made.use(limit()).used
+    made.hear(30, meter="gateway-1/b", pods={"pod-one": 30})
+    made.book.measured("pod-one", 100)
+
+    assert (early, made.use(limit()).used) == (60, 100)
+
+
+def test_a_replica_that_is_never_heard_does_not_keep_what_passes_elsewhere_from_being_counted_for_ever() -> None:
+    made = Book()
+    made.book.reset()
+    made.book.publish(metered(limit(), is_direct=True))
+
+    made.now += timedelta(seconds=REPEAT_SECONDS)
+    made.book.measured("pod-one", 100)
+
+    assert made.use(limit()).used == 100
+
+
+def test_what_an_agent_used_is_not_known_to_an_operator_that_begins_before_all_have_told_it() -> None:
+    made = Book()
+    replicas = ("gateway-0", "gateway-1")
+    made.book.reset()
+    made.book.publish(metered(limit(), is_direct=True, replicas=replicas))
+    made.book.publish(metered(limit(), agent="two", address="10.0.0.2", replicas=replicas))
+    found = []
+
+    for step in (
+        lambda: None,
+        lambda: [made.hear(1, agent=agent) for agent in ("one", "two")],
+        lambda: [made.hear(1, meter="gateway-1/b", agent=agent) for agent in ("one", "two")],
+        lambda: made.book.measured("pod-one", 2),
+    ):
+        step()
+        found.append((made.book.is_known("one"), made.book.is_known("two")))
+
+    assert found == [(False, False), (False, False), (False, True), (True, True)]
+
+
+def test_after_a_while_what_nobody_has_told_is_not_waited_for() -> None:
+    made = Book()
+    made.book.reset()
+    made.book.publish(metered(limit()))
+
+    made.now += timedelta(seconds=REPEAT_SECONDS)
+
+    assert made.book.is_known("one")
+
+
+def test_refusals_that_meters_tell_an_operator_that_begins_are_no_new_ones() -> None:
+    made = Book()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA, cut=3)
+
+    made.book.reset()
+    made.book.publish(metered(limit()))
+    made.hear(MEGA, cut=3)
+    again = made.use(limit())
+    made.hear(MEGA, cut=4)
+    more = made.use(limit())
+
+    assert (again.refusals, again.seen_refusals, again.refused_at) == (3, 3, None)
+    assert (more.refusals, more.seen_refusals, more.refused_at) == (4, 4, NOW)
+
+
+def test_an_agent_that_is_gone_is_forgotten_when_what_it_used_counts_no_more() -> None:
+    made, shared = Book(), limit(scope="Shared")
+    made.book.publish(metered(shared))
+    made.hear(MEGA, cut=2)
+    made.book.withdraw("pod-one")
+    found = []
+
+    for seconds in (60, 64):
+        made.now = NOW + timedelta(seconds=seconds)
+        for _ in range(TOLD_TURNS):
+            made.book.look()
+        found.append(made.use(shared).refusals)
+
+    assert found == [2, 0], "of an agent that is forgotten nobody knows how often it was refused"
+    assert made.use(shared).seen_refusals == 2
 
 
 def test_only_agents_with_ways_past_the_gateway_have_them_closed() -> None:
@@ -237,7 +364,7 @@ def test_only_agents_with_ways_past_the_gateway_have_them_closed() -> None:
     made.book.publish(metered(limit()))
     made.hear(MEGA)
 
-    assert not made.book.is_closed("one")
+    assert not made.is_closed()
     assert made.book.direct() == {}
 
 

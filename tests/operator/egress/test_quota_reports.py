@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 from ringfence_operator.api.conditions import Reason
@@ -16,16 +17,19 @@ def said(resource: str, used: float, *, shared: bool = False, quota: str = "q-ui
     return {**base, "refusals": 0, "refusedAt": 0.0, **more}
 
 
-def uses_of(*limits: Raw, **reports: list[Raw]) -> dict[str, Use]:
-    """Return what is known where the sidecars of these agents report so."""
+def source_of(reports: Mapping[str, list[Raw]]) -> QuotaReports:
+    """Return what asks the sidecars of agents, which report what is in `reports` by the agent's name."""
     names = ("x", "y", "silent")
     view = view_of(
         agents=[agent_body(name) for name in names],
         pods=[pod_body(name, uid=f"pod-{name}") for name in names if name != "silent"],
     )
-    by_pod = {f"pod-{name}": tuple(each) for name, each in reports.items()}
-    source = QuotaReports(view, lambda uid: by_pod.get(uid, ()))
-    return dict(source.uses(make_quota("q", *limits, selector={})))
+    return QuotaReports(view, lambda uid: tuple(reports.get(uid.removeprefix("pod-"), ())))
+
+
+def uses_of(*limits: Raw, **reports: list[Raw]) -> dict[str, Use]:
+    """Return what is known where the sidecars of these agents report so."""
+    return dict(source_of(reports).uses(make_quota("q", *limits, selector={})))
 
 
 def test_of_a_limit_of_each_agents_own_the_one_that_used_most_is_told() -> None:
@@ -40,6 +44,19 @@ def test_of_a_limit_of_each_agents_own_the_one_that_used_most_is_told() -> None:
             used=7.0, per_agent={"x": 3.0, "y": 7.0}, refusals=3, refused_at=NOW, refused_agent="x"
         )
     }
+
+
+def test_a_sidecar_that_begins_anew_adds_to_what_the_one_before_refused() -> None:
+    reports: dict[str, list[Raw]] = {}
+    source, limited = source_of(reports), make_quota("q", CALLS, selector={})
+    found = []
+
+    for refused in (4, 6, 1):
+        reports["x"] = [said("apiCalls", 1.0, refusals=refused)]
+        use = source.uses(limited)["apiCalls/Hour/PerAgent"]
+        found.append((use.refusals, use.seen_refusals))
+
+    assert found == [(4, 0), (6, 2), (1, 3)]
 
 
 def test_a_limit_that_agents_share_is_added_up_and_said_not_to_be_kept() -> None:

@@ -204,6 +204,63 @@ async def test_everything_is_read_now_and_then_although_nobody_touches_it(server
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 90, "90 are used")
 
 
+async def test_agents_that_are_gone_leave_one_field_of_a_shared_bucket_to_all_of_them(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    slot = f"s:{int(time.time()) // 180}"
+    gone = {f"a:gone-{number}": 2 for number in range(1_200)}
+    with server.client() as client:
+        client.hset(SHARED_KEY, mapping={slot: 30, "a:x-uid": 20, "a:y-uid": 10.5, **gone})
+
+    async with reading(server, tmp_path) as bed:
+        await bed.until(lambda: bed.client.hget(SHARED_KEY, "a:") == b"2400", "what is gone is folded")
+        found: dict[Any, Any] = bed.client.hgetall(SHARED_KEY)
+        use = bed.use("queries/Hour/Shared")
+
+    totals = {name.decode(): float(value) for name, value in found.items() if name.startswith(b"a:")}
+    assert totals == {"a:x-uid": 20, "a:y-uid": 10.5, "a:": 2_400}
+    assert use.per_agent == {}, "what was used before nobody counts as used within the window"
+
+
+async def test_refusals_are_seen_as_they_come_and_those_before_are_not_new(server: RedisServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        client.hset(SHARED_KEY, mapping={"n": 7})
+
+    async with reading(server, tmp_path) as bed:
+        found = []
+        for fields in ({"n": 7}, {"n": 9}, {"n": 1}):
+            number = fields["n"]
+            bed.write(SHARED_KEY, fields)
+            await bed.until(lambda: bed.use("queries/Hour/Shared").refusals == number, f"{number} are read")  # noqa: B023
+            found.append(bed.use("queries/Hour/Shared").seen_refusals)
+        bed.write(f"{PREFIX}quota:q-uid:apiCalls:Hour:x-uid", {"n": 3})
+        await bed.until(lambda: bed.use("apiCalls/Hour/PerAgent").refusals == 3, "those of an agent are read")
+        own = bed.use("apiCalls/Hour/PerAgent").seen_refusals
+
+    assert found == [0, 2, 3]
+    assert own == 3
+
+
+async def test_a_server_that_throws_keys_away_is_told_of_until_it_does_no_more(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+
+    async with reading(server, tmp_path) as bed:
+        await bed.until(lambda: bed.use("queries/Hour/Shared").trouble is not None, "it is told")
+        trouble = bed.use("queries/Hour/Shared").trouble
+        told = list(bed.told)
+        bed.client.config_set("maxmemory-policy", "noeviction")
+        await bed.until(lambda: bed.use("queries/Hour/Shared").trouble is None, "it is mended")
+
+    assert trouble is not None
+    assert trouble[0] is Reason.NOT_SUPPORTED
+    assert "write maxmemory-policy noeviction in place of allkeys-lru" in trouble[1]
+    assert told == [("team", "q")]
+
+
 async def test_many_buckets_are_taken_in_one_look(server: RedisServer, tmp_path: Path) -> None:
     async with reading(server, tmp_path, *[CALLS]) as bed:
         names = [f"{PREFIX}quota:gone:apiCalls:Hour:{number}" for number in range(1_200)]

@@ -43,6 +43,12 @@ def look(at: Connected) -> None:
     at.settle()
 
 
+def deciding(at: Connected) -> list[tuple[str, str, str]]:
+    """Return the rows of the status on limits on calls: name, value and whose it is."""
+    rows = at.status["effective"]
+    return [(each["name"], each["value"], each["object"]) for each in rows if "/" in each["name"]]
+
+
 def sidecars(at: Connected) -> list[str]:
     assert at.pod is not None
     return [each["name"] for each in at.pod["spec"].get("initContainers", ())]
@@ -61,6 +67,24 @@ def test_an_agent_without_connectors_has_a_sidecar_where_a_quota_limits_its_call
     assert ("configmaps", "team", "ringfence-authority") in found.api.objects
     assert found.configuration["connectors"] == []
     assert [each["resource"] for each in found.configuration["limits"]] == ["apiCalls"]
+
+
+def test_where_several_quotas_limit_the_same_calls_the_status_says_which_decides_and_that_costs_nothing_more() -> None:
+    found = world(PLAIN, CALLS, selector={})
+    found.run()
+    told = [deciding(found)]
+    for most in (20, 500):
+        if ("quotas", "team", "strict") in found.api.objects:
+            found.api.remove(("quotas", "team", "strict"))
+        found.api.add("quotas", quota_body("strict", {**CALLS, "max": most}, selector={}), "team")
+        look(found)
+        told.append(deciding(found))
+    found.api.writes.clear()
+
+    look(found)
+
+    assert told == [[], [("apiCalls/Hour/PerAgent", "20", "strict")], [("apiCalls/Hour/PerAgent", "100", "q")]]
+    assert found.api.writes == []
 
 
 def test_a_quota_that_limits_no_calls_brings_no_sidecar() -> None:

@@ -3,7 +3,7 @@ from ringfence_operator.reconcile.direct_watch import DirectWatch
 from ringfence_operator.reconcile.meters import Metered
 from ringfence_operator.reconcile.view import View
 from tests.operator.reconcile.tables import view_of
-from tests.operator.resources.objects import node_body, pod_body
+from tests.operator.resources.objects import NOW, node_body, pod_body
 
 
 class Kubelets:
@@ -26,7 +26,8 @@ class Book:
         self.told: list[tuple[str, int | None]] = []
 
     def direct(self) -> dict[str, Metered]:
-        usual = {"agent_uid": "a", "agent": ("team", "a"), "address": "10.0.0.1", "limits": (), "replicas": ()}
+        usual = {"agent_uid": "a", "agent": ("team", "a"), "address": "10.0.0.1", "limits": (), "created": NOW}
+        usual["replicas"] = ()
         return {pod: Metered(pod_uid=pod, **usual) for pod in self._pods}  # type: ignore[arg-type]
 
     def measured(self, pod_uid: str, count: int | None) -> None:

@@ -27,6 +27,7 @@ class Told:
     def __init__(self) -> None:
         self.pods: dict[str, Metered] = {}
         self.closed = False
+        self.known = True
 
     def publish(self, metered: Metered) -> None:
         self.pods[metered.pod_uid] = metered
@@ -34,11 +35,14 @@ class Told:
     def withdraw(self, pod_uid: str) -> None:
         self.pods.pop(pod_uid, None)
 
-    def is_closed(self, agent_uid: str) -> bool:  # noqa: ARG002 - the port's
-        return self.closed
+    def is_direct(self, agent_uid: str) -> bool:  # noqa: ARG002 - the port's
+        return True
+
+    def is_known(self, agent_uid: str) -> bool:  # noqa: ARG002 - the port's
+        return self.known
 
     def allowed(self, agent_uid: str) -> Allowed | None:  # noqa: ARG002 - the port's
-        return None
+        return Allowed(bytes=0, words="all of it is used up") if self.closed else None
 
 
 def told(view: View, name: str = "a") -> Metered | None:
@@ -108,6 +112,29 @@ def test_a_pod_with_ways_past_the_gateway_loses_its_policys_label_while_nothing_
     assert before["ringfence.dev/policy"] == "p"
     assert closed == {key: value for key, value in before.items() if key != "ringfence.dev/policy"}
     assert again == before
+
+
+def test_an_operator_that_begins_opens_nothing_that_was_closed_before_it_knows() -> None:
+    world = World({"securityPolicyRef": {"name": "p"}})
+    world.api.add("securitypolicies", {"metadata": {"name": "p", "namespace": "team"}, "spec": {}}, "team")
+    meters = Told()
+    world.tools = replace(world.tools, meters=meters)
+    meters.closed = True
+    world.settle()
+    world.dirty = True
+    world.settle()
+    found = []
+
+    meters.closed = False
+    for meters.known in (False, True):
+        world.api.writes.clear()
+        for _ in range(2):
+            world.deliver()
+            world.reconcile()
+        has_label = world.pod is not None and "ringfence.dev/policy" in world.pod["metadata"]["labels"]
+        found.append((has_label, world.condition("NetworkClosed").get("status"), bool(world.api.writes)))
+
+    assert found == [(False, "True", False), (True, None, True)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from ringfence_operator.api.quota import Limit
 from ringfence_operator.api.quota_matrix import Resource
+from ringfence_operator.reconcile import network_use
 from ringfence_operator.reconcile.network_use import NetworkUse, first_slot, free_at
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
@@ -104,6 +105,33 @@ def test_a_replica_that_is_gone_has_nothing_open_and_what_was_used_through_it_is
     assert touched == ["one"]
     assert use.open("one") == 1
     assert use.used(["one"], limit(), now=NOW) == 5
+
+
+def test_of_agents_without_a_pod_the_one_that_used_nothing_for_longest_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network_use, "MOST_AGENTS", 3)
+    use = NetworkUse(has_pod={"here"}.__contains__)
+    for agent in ("here", "idle", "busy"):
+        use.hear(report(agent=agent, total=1, slots={"Minute": {minute(0): 1}}), now=NOW)
+    for agent in ("idle", "busy"):
+        use.hear(report(agent=agent, total=2 if agent == "busy" else 1), now=NOW)
+
+    touched = use.hear(report(agent="new", slots={"Minute": {minute(0): 5}}), now=NOW)
+
+    assert touched == ["new"]
+    assert [agent for agent in ("here", "idle", "busy", "new") if use.has(agent)] == ["here", "busy", "new"]
+
+
+def test_who_used_nothing_since_and_has_no_pod_is_forgotten() -> None:
+    use = NetworkUse(has_pod={"here"}.__contains__)
+    use.hear(report(agent="here"), now=NOW)
+    use.hear(report(agent="gone", total=1), now=NOW)
+    use.hear(report(agent="later", total=1), now=NOW + timedelta(seconds=9))
+
+    use.forget_before(NOW + timedelta(seconds=1))
+
+    assert [agent for agent in ("here", "gone", "later") if use.has(agent)] == ["here", "later"]
 
 
 def test_refusals_are_kept_apart_by_what_they_were_for() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
-from ringfence_operator.errors import ForbiddenError
+from ringfence_operator.errors import ConflictError, ForbiddenError
 from ringfence_operator.reconcile.quota import WRITE_SECONDS, QuotaTools, reconcile_quota, remove_quota
 from ringfence_operator.reconcile.quota_use import Use
 from tests.operator.reconcile.kstatus import kstatus
@@ -206,6 +206,31 @@ async def test_the_first_refusal_of_a_window_is_told_and_not_each() -> None:
         await limited.run(after=10)
 
     assert limited.events == [("Warning", "QuotaRefused", "queries 100/100 per Hour: refused agent a0")] * 2
+
+
+async def test_each_refusal_is_added_once_although_its_counter_begins_anew() -> None:
+    limited = Limited({**LIMIT, "warnAt": []})
+    counts = []
+    for known, seen in ((5, 5), (5, 5), (1, 6), (2, 7)):
+        limited.use(100.0, refusals=known, seen_refusals=seen)
+        await limited.run(after=10)
+        counts.append(limited.raw["status"]["limits"][0]["refusals"])
+
+    assert counts == [5, 5, 6, 7]
+
+
+async def test_refusals_of_a_status_that_could_not_be_written_are_in_the_next() -> None:
+    limited = Limited({**LIMIT, "warnAt": []})
+    await limited.run()
+    limited.use(100.0, seen_refusals=3)
+    limited.api.refuse[STATUS] = ConflictError("somebody wrote first")
+    with pytest.raises(ConflictError):
+        await limited.run(after=10)
+    limited.api.refuse.clear()
+
+    await limited.run(after=10)
+
+    assert limited.raw["status"]["limits"][0]["refusals"] == 3
 
 
 async def test_a_limit_that_only_warns_refuses_nobody() -> None:

@@ -94,6 +94,23 @@ def test_refusals_are_never_forgotten_although_a_part_that_counts_begins_anew() 
         assert found.last_refusal.agent == "b"
 
 
+def test_refusals_of_a_part_that_counts_anew_are_added_to_those_before() -> None:
+    before = row(Use(used=100.0, refusals=9))
+
+    found = [
+        limit_status(limit(), Use(used=0.0, refusals=1, seen_refusals=seen), before, now=NOW, seen_refusals=4).refusals
+        for seen in (4, 5, 7)
+    ]
+
+    assert found == [9, 10, 12]
+
+
+def test_more_than_was_seen_is_believed_where_it_was_counted() -> None:
+    before = row(Use(used=100.0, refusals=9))
+
+    assert row(Use(used=0.0, refusals=15, seen_refusals=2), before).refusals == 15
+
+
 def test_the_five_agents_that_used_most_are_named() -> None:
     found = row(Use(used=21.0, per_agent={f"a{number}": float(number) for number in range(7)}))
 

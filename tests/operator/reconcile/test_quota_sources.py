@@ -39,7 +39,7 @@ async def test_agents_that_run_are_used_and_who_was_refused_is_named(fleet: Flee
 
     found = use(fleet, "agents/None/Shared")
 
-    assert (found.used, found.refusals, found.refused_agent, found.refused_at) == (2, 1, "c", fleet.now)
+    assert (found.used, found.seen_refusals, found.refused_agent, found.refused_at) == (2, 1, "c", fleet.now)
 
 
 async def test_seconds_of_each_agent_are_told_and_the_most_of_them_is_the_quotas(fleet: Fleet) -> None:

@@ -1,8 +1,11 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ringfence_operator.errors import ForbiddenError, InvalidError, KubeError, NotFoundError
+from ringfence_operator.reconcile.agent import reconcile_agent
+from ringfence_operator.reconcile.resize import RETRY_SECONDS
 from tests.operator.reconcile.fleet import Fleet, quota_body
 
 Raw = dict[str, Any]
@@ -167,6 +170,33 @@ async def test_what_the_api_server_refuses_is_told_and_asked_for_once(fleet: Fle
     assert row(fleet) == ("512Mi", "Default", None)
 
 
+@pytest.mark.parametrize(
+    ("error", "given"), [(ForbiddenError("exceeded quota"), "256Mi"), (InvalidError("no"), "512Mi")]
+)
+async def test_what_others_forbid_is_asked_for_again_after_a_while(fleet: Fleet, error: KubeError, given: str) -> None:
+    fleet.api.refuse[RESIZED] = error
+    limit(fleet, memory="256Mi")
+    await fleet.look("a")
+    fleet.deliver()
+    fleet.api.refuse.clear()
+
+    fleet.now += timedelta(seconds=RETRY_SECONDS)
+    await fleet.look("a")
+
+    assert share(fleet)["limits"]["memory"] == given
+
+
+async def test_an_agent_is_looked_at_again_when_what_was_forbidden_is_to_be_asked_for(fleet: Fleet) -> None:
+    fleet.api.refuse[RESIZED] = ForbiddenError("exceeded quota")
+    limit(fleet, memory="256Mi")
+    agent = fleet.view.agent("team", "a")
+    assert agent is not None
+
+    again = await reconcile_agent(agent, fleet.tools, now=fleet.now)
+
+    assert again == RETRY_SECONDS
+
+
 async def test_another_limit_is_asked_for_though_one_was_refused(fleet: Fleet) -> None:
     fleet.api.refuse[RESIZED] = InvalidError("no")
     limit(fleet, memory="256Mi")
@@ -262,6 +292,27 @@ async def test_after_the_kernel_has_killed_it_the_agent_says_whose_limit_that_wa
     assert "memory limit of 256Mi (Quota small)" in message
     assert "raise it there" in message
     assert fleet.view.memory.counts["team", "small"] == 1
+    assert fleet.view.memory.seen["team", "small"] == 1
+
+
+async def test_a_kill_that_the_status_tells_already_is_no_new_one_to_an_operator_that_begins(fleet: Fleet) -> None:
+    limit(fleet, memory="256Mi")
+    await fleet.look("a")
+    carry_out(fleet)
+    await fleet.look("a")
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-23T12:30:00Z"}
+    fleet.api.change(
+        ("pods", "team", "a"),
+        lambda raw: raw["status"]["containerStatuses"][0].update(lastState={"terminated": ended}, restartCount=1),
+    )
+    fleet.deliver()
+    await fleet.look("a")
+
+    fleet.start_operator()
+    fleet.deliver()
+    await fleet.look("a")
+
+    assert (fleet.view.memory.counts["team", "small"], fleet.view.memory.seen["team", "small"]) == (1, 0)
 
 
 async def test_who_was_killed_at_the_agents_own_limit_is_not_told_of_a_quota(fleet: Fleet) -> None:
