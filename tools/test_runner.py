@@ -24,7 +24,7 @@ TAIL_LINES = 60
 SAY_AGAIN_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 """How long a step may clean up after Ctrl-C."""
-IMAGES = ("operator", "gateway", "sidecar", "backends")
+IMAGES = ("operator", "gateway", "sidecar", "sidecar-kv", "backends")
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 """Two workers, for tests that share nothing. A file's tests stay together."""
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")

@@ -16,6 +16,8 @@ from tests.e2e.together import HERE, MakeWorld, Together, runs_together
 from tests.e2e.world import World, is_true, namespace_body
 
 GUARD = address("ValidatingAdmissionPolicyBinding", name="ringfence-guard")
+INSTALLATIONS = ("installed", "extended")
+"""Fixtures: what is installed for the session, and what a folder makes of it for its own tests."""
 TOGETHER = pytest.StashKey[Together]()
 
 
@@ -28,7 +30,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those with an operator from source come first, since an installed one stays; in a folder, those side by side."""
+    """Those with an operator from source come first, since an installed one stays; at last those that change it.
+
+    In a folder, those that run side by side come first.
+    """
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
@@ -37,10 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> tuple[bool, str, bool]:
+def _turn(item: pytest.Item) -> tuple[int, str, bool]:
     if HERE not in item.path.parents:
-        return False, "", False
-    return "installed" in getattr(item, "fixturenames", ()), str(item.path.parent), not runs_together(item)
+        return 0, "", False
+    names = getattr(item, "fixturenames", ())
+    return sum(each in names for each in INSTALLATIONS), str(item.path.parent), not runs_together(item)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -63,11 +63,13 @@ class Installation:
     bodies: list[Body]
 
     def apply(self) -> None:
-        """Install it, and wait until every replica is ready."""
+        """Install it, and wait until every replica is ready and one of them leads."""
         for body in self.bodies:
             self.kube.apply(body)
         for path in DEPLOYMENTS.values():
             self.kube.until(path, is_rolled_out, seconds=120)
+        names = {pod.name for pod in self.pods()}
+        self.kube.until(LEASE, lambda it: holder_of(it) in names, seconds=60)
 
     def remove(self, *, keep: bool) -> None:
         """Have no replica left, and unless `keep` nothing else of it."""
@@ -100,6 +102,12 @@ class Installation:
         """Return the operator's pods that lead."""
         name = "leader_election_master_status"
         return [pod for pod in self.pods() if metric_in(self.metrics(pod), name) == 1]
+
+
+def holder_of(lease: Body | None) -> str:
+    """Return the name of the pod that holds the Lease, or nothing."""
+    holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
+    return str(holder).partition("_")[0]
 
 
 def is_rolled_out(found: Body | None) -> bool:

@@ -110,9 +110,10 @@ class Kube:
             raise RefusedError(status, str(found.get("message", found)))
         return found
 
-    def log(self, path: str, container: str) -> str:
-        """Return what a container of the pod at `path` has written."""
-        status, answer = self._send("GET", f"{path}/log?{urlencode({'container': container})}", None, {"Accept": "*/*"})
+    def log(self, path: str, container: str = "") -> str:
+        """Return what a container of the pod at `path` has written: the only one, unless another is named."""
+        query = f"?{urlencode({'container': container})}" if container else ""
+        status, answer = self._send("GET", f"{path}/log{query}", None, {"Accept": "*/*"})
         if status != 200:
             raise RefusedError(status, answer)
         return answer

@@ -13,10 +13,11 @@ from tests.e2e.installation import (
     OPERATOR,
     Installation,
     built_image,
+    holder_of,
     is_rolled_out,
     manifests,
 )
-from tests.e2e.kube import Body, Kube, address
+from tests.e2e.kube import Kube, address
 from tests.e2e.operator_slot import OperatorSlot
 from tests.e2e.replica import metric_in
 from tests.e2e.world import World
@@ -34,12 +35,6 @@ def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iter
     found.apply()
     yield found
     found.remove(keep=was_there)
-
-
-def _holder(lease: Body | None) -> str:
-    """Return the name of the pod that holds the Lease."""
-    holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
-    return str(holder).partition("_")[0]
 
 
 @pytest.fixture
@@ -87,7 +82,7 @@ def test_one_of_two_replicas_leads_and_the_other_follows_it(served: World, insta
     before = agent.until_ready()
 
     leader.delete()
-    served.kube.until(LEASE, lambda it: _holder(it) not in ("", leader.name), seconds=15)
+    served.kube.until(LEASE, lambda it: holder_of(it) not in ("", leader.name), seconds=15)
     agent.pod.delete()
 
     agent.until_pod_replaced(before)

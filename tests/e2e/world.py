@@ -176,7 +176,7 @@ class PodHandle(_Handle):
         return [each["name"] for each in self.get()["spec"]["containers"]]
 
     def logs(self) -> str:
-        return str(self.kube.request("GET", f"{self.path}/log")["message"])
+        return self.kube.log(self.path)
 
 
 class AgentHandle(_Handle):

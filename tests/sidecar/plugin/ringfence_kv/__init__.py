@@ -102,7 +102,8 @@ class Kv(Connector[Session]):
         )
 
     async def connect(self, endpoint: Endpoint) -> Session:
-        session = await Session.opened(endpoint.host, endpoint.port)
+        # In a pod, no name of the cluster can be resolved: the operator says where to connect.
+        session = await Session.opened(endpoint.address or endpoint.host, endpoint.address_port or endpoint.port)
         auth = self.configuration.auth
         try:
             await session.ask("AUTH", auth.read("password").decode() if auth.method == "password" else "-")
