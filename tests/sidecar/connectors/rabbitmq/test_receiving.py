@@ -295,7 +295,7 @@ async def test_what_a_stream_hands_out_takes_the_room_that_it_has_and_no_more(
     await bench.publish(name, *range(9))
     held: list[str] = []
 
-    async with aclosing(bench.stream("receive", seconds=20, queue=name, count=3)) as pieces:
+    async with aclosing(bench.stream("receive", seconds=20, queue=name, count=3)) as pieces:  # type: ignore[type-var]
         async for piece in pieces:
             held += [message["handle"] for message in piece["messages"]]
             if len(held) == 3:

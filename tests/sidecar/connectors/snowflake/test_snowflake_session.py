@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,7 +198,8 @@ async def test_a_lost_warehouse_lets_even_a_write_be_tried_elsewhere(bench: Benc
     [(-1, True), (0, True), (13, True), (252_005, True), (250_002, False), (252_006, False), (1003, False)],
 )
 def test_a_write_of_which_only_the_driver_says_that_it_failed_may_have_been_done(number: int, is_unknown: bool) -> None:
-    error = load().error("what the driver says", errno=number)
+    raised: Any = load().error
+    error = raised("what the driver says", errno=number)
 
     write = statement_failure(error, wrote=True)
     read = statement_failure(error, wrote=False)
