@@ -45,7 +45,7 @@ class Snowflake(Connector[Session]):
     def prepare(self, operation: Operation, arguments: Any, context: Context) -> Prepared:
         """See Connector."""
         prepared = self._actions[operation.name].prepare(arguments, context)
-        return replace(prepared, credits_per_second=self._bound.credits_per_second)
+        return replace(prepared, credits_per_second=self.bound.credits_per_second)
 
     async def connect(self, endpoint: Endpoint) -> Session:
         """See Connector."""
