@@ -1,6 +1,6 @@
 """Buckets: a limit as it holds for one agent, and what is asked of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,6 +8,8 @@ from ringfence_sidecar.configuration import Limit
 from ringfence_sidecar.quota import DIVISIBLE
 from ringfence_sidecar.quotas.windows import Shape
 
+OF_CALLS = frozenset({"concurrentCalls"})
+"""Held while a call runs, and never after it."""
 COSTS = frozenset({"queries", "querySeconds", "bytesScanned", "messagesPublished"})
 """What is paid for, or cannot be taken back: refused while the store is away, unless the limit says otherwise."""
 _SHORTEST_SECONDS = 0.1
@@ -123,3 +125,17 @@ def least_of(grants: Iterable[tuple[Bucket, float]]) -> dict[str, float]:
         resource = bucket.limit.resource
         found[resource] = min(found.get(resource, amount), amount)
     return found
+
+
+def outcome(grants: Grants, used: Mapping[str, float]) -> tuple[Grants, Grants]:
+    """Return what stays held of what was granted, and what is spent."""
+    stays: Grants = {}
+    spent: Grants = {}
+    for bucket in grants:
+        resource = bucket.limit.resource
+        amount = used.get(resource, 0.0)
+        if not bucket.shape.is_held:
+            spent[bucket] = amount
+        elif resource not in OF_CALLS and amount > 0:
+            stays[bucket] = amount
+    return stays, spent

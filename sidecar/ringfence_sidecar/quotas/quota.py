@@ -2,9 +2,9 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
@@ -13,15 +13,13 @@ from ringfence_sidecar.errors import CallError
 from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
 from ringfence_sidecar.quotas import words
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
-from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of
+from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of, outcome
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
 from ringfence_sidecar.quotas.store import Store
 
-OF_CALLS: Final = frozenset({"concurrentCalls"})
-"""Held while a call runs, and never after it."""
 NO_STORE: Final = "there is no Redis in which agents could count together"
 _NO_STORE_SECONDS = 30.0
 
@@ -129,15 +127,14 @@ class Quotas:
         if store is not None:
             await store.close()
 
-    async def settle(self, lot: str, used: Mapping[str, float]) -> tuple[Notice, ...]:
-        """Replace what a lot was granted by what was used."""
+    def settle(self, lot: str, used: Mapping[str, float], *, may_warn: bool) -> Coroutine[Any, Any, tuple[Notice, ...]]:
+        """Replace what a lot was granted by what was used; what is returned tells the store, and must be awaited."""
         grants = self._ledger.lots.get(lot, {})
-        stays, spent = _outcome(grants, used)
+        stays, spent = outcome(grants, used)
         self._ledger.settle(lot, stays, spent)
         self._alone.settle(lot, stays, spent)
-        await self._flush()
-        self._lines.tell(bucket.key for bucket in grants)
-        return self._warnings.at_settlement((each, self._figures(each)) for each in spent | stays if each.warns)
+        # What is said to nobody would be said to nobody else.
+        return self._told(grants, [bucket for bucket in spent | stays if may_warn and bucket.warns])
 
     async def _take(self, lot: str, asked: Sequence[Asked], ask: Ask) -> Grants:
         waits = self._lines.joined_by(asked)
@@ -181,32 +178,40 @@ class Quotas:
                 await line.pause(found.short[0].wait, deadline)
 
     async def _try(self, lot: str, asked: Sequence[Asked], ask: Ask, *, final: bool) -> Grants | Refused:
-        away = StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
+        away: StoreAwayError | None = None
+        known: Mapping[str, Figures] | None = None
         if self._store is not None:
             try:
                 found = await self._store.reserve(lot, asked, final=final)
             except StoreAwayError as error:
-                away = error
+                away, known = error, self._store.known
             else:
                 self._alone.end()
                 return found
-        known = self._store.known if self._store is not None else None
         try:
             return self._alone.decide(lot, asked, writes=ask.writes, known=known)
         except DeniedError as error:
             bucket = error.bucket
         self._count(bucket)
+        away = away or StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
         raise words.denial(bucket, str(away), used=self._figures(bucket).taken, retry_after=away.retry_after)
 
+    async def _told(self, grants: Grants, changed: Sequence[Bucket]) -> tuple[Notice, ...]:
+        await self._flush()
+        self._lines.tell(bucket.key for bucket in grants)
+        return self._warnings.at_settlement((each, self._figures(each)) for each in changed)
+
     async def _flush(self) -> None:
-        if self._store is None:
+        # Whoever has asked since has told it all.
+        if self._store is None or not self._ledger.news:
             return
         with suppress(StoreAwayError):
             await self._store.flush()
 
     def _reserved(self, lot: str, grants: Grants) -> "_Reserved":
         figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
-        return _Reserved(self, lot, least_of(grants.items()), self._warnings.at_grant(figures))
+        warnings = self._warnings.at_grant(figures)
+        return _Reserved(self, lot, least_of(grants.items()), warnings, may_warn=self._warnings.may_come(figures))
 
     def _refusal(self, refused: Refused, *, waited: float | None = None) -> CallError:
         for each in refused.short:
@@ -266,31 +271,18 @@ class Quotas:
 class _Reserved:
     """A `Reservation`."""
 
-    __slots__ = ("_is_settled", "_lot", "_quotas", "grants", "warnings")
+    __slots__ = ("_is_settled", "_lot", "_quotas", "grants", "may_warn", "warnings")
 
-    def __init__(self, quotas: Quotas, lot: str, grants: Mapping[str, float], warnings: tuple[Notice, ...]) -> None:
+    def __init__(
+        self, quotas: Quotas, lot: str, grants: Mapping[str, float], warnings: tuple[Notice, ...], *, may_warn: bool
+    ) -> None:
         self._quotas, self._lot = quotas, lot
         self._is_settled = False
-        self.grants = grants
-        self.warnings = warnings
+        self.grants, self.warnings, self.may_warn = grants, warnings, may_warn
 
-    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
+    def settle(self, used: Mapping[str, float]) -> Coroutine[Any, Any, tuple[Notice, ...]]:
         """Replace what was granted by what was really used; the first time counts."""
         if self._is_settled:
-            return ()
+            return Nothing().settle(used)
         self._is_settled = True
-        return await self._quotas.settle(self._lot, used)
-
-
-def _outcome(grants: Grants, used: Mapping[str, float]) -> tuple[Grants, Grants]:
-    """Return what stays held of a lot, and what is spent."""
-    stays: Grants = {}
-    spent: Grants = {}
-    for bucket in grants:
-        resource = bucket.limit.resource
-        amount = used.get(resource, 0.0)
-        if not bucket.shape.is_held:
-            spent[bucket] = amount
-        elif resource not in OF_CALLS and amount > 0:
-            stays[bucket] = amount
-    return stays, spent
+        return self._quotas.settle(self._lot, used, may_warn=self.may_warn)
