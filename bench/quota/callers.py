@@ -16,7 +16,7 @@ READ = 'SELECT id, name FROM "SALES"."PUBLIC".items WHERE id < ?'
 MOST_ROWS, MOST_MESSAGES = 20, 3
 _KINDS = ("cheap", "cheap", "cheap", "cheap", "cheap", "query", "query", "query", "publish", "publish")
 _PAUSE_SECONDS = 0.06
-_REFUSED_SECONDS = 0.4
+_REFUSED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)

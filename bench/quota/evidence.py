@@ -1,6 +1,6 @@
 """What the audit says was used, beside what the counters have and what agents were given."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from bench.row import Row, for_comparison
 from ringfence_sidecar.audit.verification import BrokenChainError, Verification
 
 RESOURCES = ("apiCalls", "rows", "messagesPublished")
+Amounts = defaultdict[str, float]
+"""By resource; of what is not in it, nothing."""
 
 
 class _Line(msgspec.Struct, rename="camel"):
@@ -47,7 +49,7 @@ class Audit:
                     audit.used[line.request_id] = line.used
         return audit
 
-    def sum(self) -> Counter[str]:
+    def sum(self) -> Amounts:
         """Return what was used, by resource."""
         return _sum(self.used.values())
 
@@ -64,15 +66,15 @@ class Agent:
     """How often its sidecar was killed."""
 
     @property
-    def in_flight(self) -> Counter[str]:
+    def in_flight(self) -> Amounts:
         """What calls could use, at most, that no line tells of: their sidecar was killed while they were under way."""
         return _sum(most for name, most in self.diary.most.items() if name not in self.audit.used)
 
     @property
-    def unlined(self) -> Counter[str]:
+    def unlined(self) -> dict[str, float]:
         """What the counters have more of than the audit; negative for what they have less of."""
         sums = self.audit.sum()
-        return Counter({each: round(self.counted.get(each, 0.0) - sums[each], 6) for each in RESOURCES})
+        return {each: self.counted.get(each, 0.0) - sums[each] for each in RESOURCES}
 
     @property
     def contradicted(self) -> int:
@@ -89,20 +91,20 @@ def rows_of(agents: Iterable[Agent], arrived: float) -> list[Row]:
     agents = list(agents)
     spared = _off(each.unlined for each in agents if not each.kills)
     killed = [each for each in agents if each.kills]
-    counted = _sum(+each.unlined for each in killed)
-    audited = _sum(+Counter({name: -off for name, off in each.unlined.items()}) for each in killed)
+    counted = _sum({name: max(0.0, off) for name, off in each.unlined.items()} for each in killed)
+    audited = sum(max(0.0, -off) for each in killed for off in each.unlined.values())
     most = _sum(each.in_flight for each in killed)
     # Of each by itself: what one has too much of makes up for nothing that another lacks.
     unexplained = sum(off > each.in_flight[name] or off < 0 for each in killed for name, off in each.unlined.items())
     lost = sum(len(each.diary.lost) for each in agents)
     kills = sum(each.kills for each in agents)
     late = sum(name not in each.audit.used for each in killed for name in each.diary.served)
-    refused = _sum(each.diary.refused for each in agents)
+    refused = sum((each.diary.refused for each in agents), Counter[str]())
     served = sum(len(each.diary.served) for each in agents)
     wrong = sum(each.contradicted for each in agents)
     broken = sum(each.audit.broken for each in agents)
     unheard = arrived - sum(each.audit.sum()["messagesPublished"] for each in agents)
-    said = ", ".join(f"{name} {off:g} of at most {most[name]:g}" for name, off in counted.items()) or "nothing"
+    said = ", ".join(f"{name} {off:g} of at most {most[name]:g}" for name, off in counted.items() if off) or "nothing"
     reasons = ", ".join(f"{count:,} {code}" for code, count in refused.most_common(4))
     return [
         Row(f"  audit and counters of {len(agents) - len(killed)} others differ by", "0", spared, "", spared == 0),
@@ -114,7 +116,7 @@ def rows_of(agents: Iterable[Agent], arrived: float) -> list[Row]:
             unexplained == 0,
             f"counted, and killed before the line was written: {said}; {late} of those calls had been answered",
         ),
-        Row("  in the audit and not in the counters", "0", audited.total(), "", not audited.total()),
+        Row("  in the audit and not in the counters", "0", audited, "", audited == 0),
         Row("  answers that are other than their line says", "0", wrong, "", wrong == 0),
         Row(
             "  messages at the broker and in no line",
@@ -134,9 +136,9 @@ def _off(differences: Iterable[Mapping[str, float]]) -> float:
     return sum(abs(off) for each in differences for off in each.values())
 
 
-def _sum(amounts: Iterable[Mapping[str, float]]) -> Counter[str]:
-    total: Counter[str] = Counter()
+def _sum(amounts: Iterable[Mapping[str, float]]) -> Amounts:
+    total: Amounts = defaultdict(float)
     for each in amounts:
         for name, amount in each.items():
-            total[name] += amount  # type: ignore[assignment] # a Counter of fractions
+            total[name] += amount
     return total

@@ -24,28 +24,30 @@ from tests.backends.rabbitmq_server import RabbitMQServer
 from tests.backends.redis_server import RedisServer
 from tests.sidecar.quotas.fleet import Watch
 
-SIDECARS, CALLERS, KILLS = 10, 5, 8
-CALLS, QUICK = 6_000, 1_200
+SIDECARS, QUICK_SIDECARS = 10, 4
+CALLERS = 5
+KILLS, QUICK_KILLS = 8, 3
+CALLS, QUICK = 6_000, 300
 SAMPLES = 1_000
 _LONGEST_SECONDS = 600
 
 
-def limits_of(calls: int) -> tuple[Limit, ...]:
+def limits_of(calls: int, sidecars: int) -> tuple[Limit, ...]:
     """Return limits that are all used up, the one on calls last; the agents' own lets none have much more than most."""
     return (
         limit("apiCalls", calls),
         limit("rows", calls * 2),
         limit("messagesPublished", calls // 4),
-        limit("concurrentCalls", SIDECARS * CALLERS - 5, window="None"),
-        limit("apiCalls", calls // 8, quota="each", quota_uid="uid-each", shared=False),
+        limit("concurrentCalls", sidecars * CALLERS - 5, window="None"),
+        limit("apiCalls", round(calls / sidecars * 1.25), quota="each", quota_uid="uid-each", shared=False),
     )
 
 
 async def measure_exactness(bed: Bed) -> list[Row]:
     """Until every limit is used up, and leases longer: what the dead held is used by others."""
-    calls = bed.count(CALLS, QUICK)
-    limits, redis = limits_of(calls), bed.redis(*EXACT)
-    agents = [f"agent-{number}" for number in range(1, SIDECARS + 1)]
+    calls, count = bed.count(CALLS, QUICK), bed.count(SIDECARS, QUICK_SIDECARS)
+    limits, redis = limits_of(calls, count), bed.redis(*EXACT)
+    agents = [f"agent-{number}" for number in range(1, count + 1)]
     rabbitmq = bed.rabbitmq()
     sidecars = await _started(bed, redis, rabbitmq, limits, agents)
     interval = bed.busy()
@@ -99,18 +101,18 @@ async def _declared(sidecar: Sidecar) -> None:
 
 async def _strike(bed: Bed, watch: Watch, redis: RedisServer, groups: list[Callers], calls: int) -> None:
     """Kill sidecars as calls go on, and Redis in the middle."""
-    chance = random.Random(1)
+    chance, kills = random.Random(1), bed.count(KILLS, QUICK_KILLS)
     # The last one while there is something left for what it held to be used.
-    for number in range(KILLS):
-        await _used(watch, calls * (number + 0.5) / (KILLS + 2))
+    for number in range(kills):
+        await _used(watch, calls * (number + 0.5) / (kills + 2))
         await asyncio.sleep(chance.random() / 2)
         struck = chance.choice(groups)
         await asyncio.to_thread(struck.sidecar.kill)
         struck.sidecar.begin()
         struck.kills += 1
         bed.progress.note(f"{struck.agent} killed, {watch.highest.get('apiCalls', 0):g} calls")
-        if number == KILLS // 2:
-            await _used(watch, calls * (number + 1) / (KILLS + 2))
+        if number == kills // 2:
+            await _used(watch, calls * (number + 1) / (kills + 2))
             await asyncio.to_thread(redis.kill)
             await asyncio.to_thread(redis.start)
             bed.progress.note("Redis restarted")
@@ -164,7 +166,7 @@ def _of_limits(
     sums = {name: sum(each.counted.get(name, 0.0) for each in agents) for name in RESOURCES}
     differ = sum(abs(sums[name] - found[name]) for name in RESOURCES)
     left = ", ".join(f"{name} {most[name] - unused[name]:g} of {most[name]:g}" for name in RESOURCES)
-    what = f"{SIDECARS} sidecars, {SIDECARS * CALLERS} callers, Redis restarted"
+    what = f"{len(agents)} sidecars, {len(agents) * CALLERS} callers, Redis restarted"
     return [
         Row(f"{what}: limit passed by", "0", over, "", over == 0 and not watch.passed, note),
         Row("  samples of what was used and granted", f"> {SAMPLES:,}", watch.looks, "", watch.looks > SAMPLES),

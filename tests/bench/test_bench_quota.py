@@ -52,13 +52,11 @@ def test_an_audit_that_agrees_with_counters_and_agents_holds() -> None:
 
 
 def test_each_way_in_which_audit_and_counters_differ_is_a_row_that_is_missed() -> None:
-    lost = Counter(apiCalls=1, messagesPublished=3)
-
     unlined = verdicts_of(spared(counted={"apiCalls": 2}), killed())
     beyond = verdicts_of(spared(), killed(counted={"apiCalls": 3, "messagesPublished": 5}))
     uncounted = verdicts_of(spared(), killed(counted={"apiCalls": 1, "messagesPublished": 1}))
     wrong = verdicts_of(spared(given={"apiCalls": 1, "rows": 5}), killed())
-    unheard = verdicts_of(spared(), killed(), arrived=2 + lost["messagesPublished"] + 1)
+    unheard = verdicts_of(spared(), killed(), arrived=6)
     gap = verdicts_of(spared(broken=1), killed())
 
     assert [each.count(False) for each in (unlined, beyond, uncounted, wrong, unheard, gap)] == [1, 1, 2, 1, 1, 1]
@@ -72,7 +70,7 @@ def test_lines_are_read_up_to_the_one_that_a_killed_process_was_writing(tmp_path
 
     audit = Audit.of([file])
 
-    assert (audit.sum(), audit.torn, audit.broken) == (Counter(apiCalls=2), 1, 0)
+    assert (audit.sum(), audit.torn, audit.broken) == ({"apiCalls": 2}, 1, 0)
 
 
 def test_a_line_that_is_missing_in_between_breaks_a_chain(tmp_path: Path) -> None:
