@@ -13,7 +13,7 @@ from devcluster.addons import apply
 from devcluster.cluster import REPOSITORY, Cluster
 from devcluster.down import down
 from devcluster.process import running
-from devcluster.product_images import gateway, operator
+from devcluster.product_images import gateway, operator, sidecar
 from devcluster.step import Progress
 from devcluster.up import load_images, up
 from tests.e2e.installation import GATEWAY, OPERATOR, Installation, manifests
@@ -49,14 +49,14 @@ class Bed(Measured):
         self.cluster: Cluster = up(self._name, self.progress)
         self.kube = Kube(self.cluster.kubeconfig)
         self.audit = AuditLog(self.cluster.audit_log)
-        images = {"operator": operator(), "gateway": gateway(), "traffic": traffic_image()}
+        images = {"operator": operator(), "gateway": gateway(), "sidecar": sidecar(), "traffic": traffic_image()}
         load_images(self.cluster, self.progress, list(images.values()))
         self.image, self.gateway_image = images["traffic"].reference, images["gateway"].reference
         with self.progress.step("operator and gateway installed", announce=True):
             for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
                 apply(self.cluster, path.read_text())
             self._more_services()
-            found = manifests({name: images[name].reference for name in ("operator", "gateway")})
+            found = manifests({name: images[name].reference for name in ("operator", "gateway", "sidecar")})
             self.installed = Installation(self.kube, sorted(found, key=lambda body: body["kind"] != "Namespace"))
             self.installed.apply()
             self.eventually(lambda: self.gauge("ringfence_control_gateways") >= 2, "both gateways are connected")
