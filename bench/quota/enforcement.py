@@ -3,9 +3,9 @@
 import time
 
 from bench.quantile import quantile
-from bench.quota.bed import Bed
 from bench.quota.pods import ask, counting, limit
 from bench.row import Row, at_most
+from bench.sidecar.bed import Bed
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.errors import LimitedError
 

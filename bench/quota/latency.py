@@ -1,65 +1,132 @@
 """What the quota step adds to a call."""
 
+import asyncio
+import random
 import time
 
 from bench.quantile import quantile
-from bench.quota.bed import Bed
-from bench.quota.pods import ask, counting, limit
+from bench.quota.pods import READY_SECONDS, ask, counting, limit
 from bench.row import Row, at_most, for_comparison
+from bench.sidecar.bed import Bed, configuration
+from bench.sidecar.process import Sidecar
+from ringfence_sidecar.configuration import Limit, Redis
+from ringfence_sidecar.errors import LimitedError
+from ringfence_sidecar.quotas.quota import Quotas
 from ringfence_sidecar.quotas.wire import packed
 
-COUNT, QUICK = 5_000, 500
-BUCKETS = (1, 4, 8)
+COUNT, QUICK = 4_000, 500
+WARM = 50
+BUCKETS = (0, 1, 4, 8)
 P50, P99 = 0.3, 1.0
-RESOURCES = (
-    *("apiCalls", "queries", "rows", "bytesReturned"),
-    *("querySeconds", "toolCalls", "messageBytes", "bytesScanned"),
-)
+WINDOWS = (("Day", False), ("Hour", False), ("Minute", False), ("None", False))
+MORE = (("Month", False), ("Day", True), ("Hour", True), ("Minute", True))
+PATH = "/v1/schemas"
+"""A call that needs no backend, and no cache: what it takes is the sidecar's own."""
+Samples = dict[str, list[float]]
 
 
 async def measure_latency(bed: Bed) -> list[Row]:
-    """One call after the other: all of its limits are asked, and then told what it used."""
-    limits = [limit(resource, 1e12) for resource in RESOURCES]
-    pod = await counting(bed.redis().configuration(), limits, agent="bench")
-    samples: dict[str, list[float]] = {}
+    """The same call of sidecars with so many limits, and of one with none, one of each in turn."""
+    redis = bed.redis().configuration()
+    sidecars = {
+        buckets: bed.sidecar(configuration(redis=redis, limits=_limits(buckets), agent=f"agent-{buckets}"))
+        for buckets in BUCKETS
+    }
+    for sidecar in sidecars.values():
+        await sidecar.ready()
+        await _until_served(sidecar)
+    await _calls(sidecars, WARM)
     interval = bed.busy()
-    for _ in range(bed.count(COUNT, QUICK)):
-        for buckets in BUCKETS:
-            amounts = dict.fromkeys(RESOURCES[:buckets], 2.0)
-            used = dict.fromkeys(RESOURCES[:buckets], 1.0)
-            began = time.perf_counter()
-            reservation = await pod.reserve(ask(**amounts))
-            granted = time.perf_counter()
-            await reservation.settle(used)
-            ended = time.perf_counter()
-            samples.setdefault(f"reserve {buckets}", []).append((granted - began) * 1000)
-            samples.setdefault(f"settle {buckets}", []).append((ended - granted) * 1000)
-        samples.setdefault("ping", []).append(await _ping(pod))
+    calls = await _calls(sidecars, bed.count(COUNT, QUICK))
     note = interval.note()
+    steps = await _steps(redis, bed.count(COUNT, QUICK))
+    bed.keep("latency", {**calls, **steps})
+    return _rows(calls, steps, note)
+
+
+def _limits(buckets: int) -> tuple[Limit, ...]:
+    """Return so many limits that each call takes of."""
+    return tuple(
+        limit("concurrentCalls" if window == "None" else "apiCalls", 1e12, window=window, calendar=calendar)
+        for window, calendar in (*WINDOWS, *MORE)[:buckets]
+    )
+
+
+async def _until_served(sidecar: Sidecar) -> None:
+    """Wait until the store is counted on."""
+    async with asyncio.timeout(READY_SECONDS):
+        request = sidecar.client.rest("GET", PATH)
+        while not (await sidecar.client.send(request)).is_served:  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def _calls(sidecars: dict[int, Sidecar], count: int) -> Samples:
+    """Return milliseconds of whole calls, by number of buckets; who comes first in a turn is drawn.
+
+    On a machine so busy that Redis comes too late, calls are refused: they count with what they took, below `refused`,
+    too, and the next ones wait until the store is counted on again.
+    """
+    samples: Samples = {f"call {buckets}": [] for buckets in sidecars}
+    samples["refused"] = []
+    order = [(f"call {buckets}", each, each.client.rest("GET", PATH)) for buckets, each in sidecars.items()]
+    for _ in range(count):
+        random.shuffle(order)
+        for name, sidecar, request in order:
+            began = time.perf_counter()
+            answer = await sidecar.client.send(request)
+            samples[name].append((time.perf_counter() - began) * 1000)
+            if not answer.is_served:
+                samples["refused"].append(samples[name][-1])
+                await _until_served(sidecar)
+    return samples
+
+
+async def _steps(redis: Redis, count: int) -> Samples:
+    """Return milliseconds of what a call waits for, of what comes after its answer, and of a question by itself."""
+    pod = await counting(redis, _limits(max(BUCKETS)), agent="steps")
+    samples: Samples = {"reserve": [], "settle": [], "ping": []}
+    for _ in range(count):
+        began = time.perf_counter()
+        try:
+            reservation = await pod.reserve(ask(apiCalls=1, concurrentCalls=1))
+            granted = time.perf_counter()
+            await reservation.settle({"apiCalls": 1})
+            settled = time.perf_counter()
+            await _ping(pod)
+        except (LimitedError, OSError):
+            await asyncio.sleep(0.1)  # Redis came too late
+            continue
+        times = (began, granted, settled, time.perf_counter())
+        for each, begin, end in zip(samples.values(), times, times[1:], strict=False):
+            each.append((end - begin) * 1000)
     await pod.close()
-    bed.keep("latency", samples)
-    return _rows(samples, note)
+    return samples
 
 
-async def _ping(pod: object) -> float:
-    """Return milliseconds of a question that costs Redis nothing, on the same connection."""
-    store = pod._store  # type: ignore[attr-defined] # noqa: SLF001 - what it is compared with
-    began = time.perf_counter()
-    await store._server.wire.ask(packed(b"PING"))  # noqa: SLF001
-    return (time.perf_counter() - began) * 1000
+async def _ping(pod: Quotas) -> None:
+    """Ask what costs Redis nothing, on the same connection."""
+    assert pod._store is not None  # noqa: SLF001 - what it is compared with
+    server = pod._store.link._server  # noqa: SLF001
+    if server is None:
+        raise ConnectionError
+    await server.wire.ask(packed(b"PING"))
 
 
-def _rows(samples: dict[str, list[float]], note: str) -> list[Row]:
+def _rows(calls: Samples, steps: Samples, note: str) -> list[Row]:
     rows = []
-    for buckets in BUCKETS:
-        name = f"added latency of the quota step, {buckets} bucket{'s' if buckets > 1 else ''}"
-        found = samples[f"reserve {buckets}"]
-        rows.append(at_most(f"{name}, p50", round(quantile(found, 0.5), 3), P50, "ms"))
-        rows.append(at_most(f"{name}, p99", round(quantile(found, 0.99), 3), P99, "ms"))
-        told = samples[f"settle {buckets}"]
-        said = f"p99 {quantile(told, 0.99):.3f} ms"
-        rows.append(for_comparison("  settlement after the call, p50", round(quantile(told, 0.5), 3), "ms", said))
-    ping = samples["ping"]
-    said = f"p99 {quantile(ping, 0.99):.3f} ms; {note}"
-    rows.append(for_comparison("  PING on the same connection, p50", round(quantile(ping, 0.5), 3), "ms", said))
-    return rows
+    for buckets in BUCKETS[1:]:
+        name = f"the quota step adds to a call, {buckets} bucket{'s' if buckets > 1 else ''}"
+        for share, called, most in ((0.5, "p50", P50), (0.99, "p99", P99)):
+            whole, alone = (quantile(calls[f"call {each}"], share) for each in (buckets, 0))
+            said = f"with it {whole:.3f}, without {alone:.3f} ms; of {len(calls['call 0']):,}"
+            rows.append(at_most(f"{name}, {called}", round(whole - alone, 3), most, "ms", said))
+    names = {
+        "reserve": f"  reservation of {max(BUCKETS)} buckets by itself, p50",
+        "settle": "  its settlement, which no answer waits for, p50",
+        "ping": "  PING on the same connection, p50",
+    }
+    rows += [
+        for_comparison(name, round(quantile(steps[step], 0.5), 3), "ms", f"p99 {quantile(steps[step], 0.99):.3f} ms")
+        for step, name in names.items()
+    ]
+    return [*rows, for_comparison("  calls refused because Redis came too late", len(calls["refused"]), "", note)]

@@ -15,7 +15,7 @@ from bench.sidecar.process import Sidecar
 from bench.usage import Busy
 from devcluster.backends import ensure_backends
 from devcluster.step import Progress
-from ringfence_sidecar.configuration import Agent, Configuration, Connector, LocalCache, Redis
+from ringfence_sidecar.configuration import Agent, Configuration, Connector, Limit, LocalCache, Redis
 from tests.backends.rabbitmq_server import RabbitMQServer, running_rabbitmq
 from tests.backends.redis_server import RedisServer, running_redis
 from tests.backends.snowflake_server import SnowflakeServer, running_snowflake
@@ -24,6 +24,8 @@ from tests.sidecar.connectors.snowflake.bench import configuration as snowflake_
 
 DATABASE = "SALES"
 LOCAL_BYTES = 16_777_216
+EXACT = ("appendonly yes", "appendfsync always", "maxmemory-policy noeviction")
+"""Lines of a Redis that has after a restart what it had."""
 _REDIS = ("maxmemory 2gb", "maxmemory-policy noeviction")
 
 
@@ -64,9 +66,9 @@ class Bed(Measured):
             let_others_first(process.pid)
         return server, process.pid
 
-    def redis(self) -> RedisServer:
-        """Start a Redis."""
-        return self._stack.enter_context(running_redis(self.directory("redis"), *_REDIS))
+    def redis(self, *lines: str) -> RedisServer:
+        """Start a Redis; `lines` are of its configuration."""
+        return self._stack.enter_context(running_redis(self.directory("redis"), *(lines or _REDIS)))
 
     def rabbitmq(self) -> RabbitMQServer:
         """Start a RabbitMQ."""
@@ -134,7 +136,11 @@ def _own_cpu() -> float:
 
 
 def configuration(
-    *connectors: Connector, agent: str = "bench", redis: Redis | None = None, local_bytes: int = LOCAL_BYTES
+    *connectors: Connector,
+    agent: str = "bench",
+    redis: Redis | None = None,
+    local_bytes: int = LOCAL_BYTES,
+    limits: tuple[Limit, ...] = (),
 ) -> Configuration:
     """Return what the operator would hand to the agent's sidecar."""
     return Configuration(
@@ -143,4 +149,5 @@ def configuration(
         connectors=connectors,
         redis=redis,
         local_cache=LocalCache(max_bytes=local_bytes),
+        limits=limits,
     )

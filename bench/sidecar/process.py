@@ -29,6 +29,8 @@ class Sidecar:
         self._file = self._directory / "configuration.json"
         self._file.write_bytes(msgspec.json.encode(configuration))
         self._process: subprocess.Popen[bytes] | None = None
+        self.audits: list[Path] = []
+        """What each of its processes said of calls, the first one's first."""
 
     @property
     def pid(self) -> int:
@@ -48,7 +50,8 @@ class Sidecar:
         environment = {f"RINGFENCE_SIDECAR_{name}": value for name, value in variables.items()}
         environment |= {"PATH": os.environ["PATH"], "HOME": str(self._directory), "PYTHONUNBUFFERED": "1"}
         argv = [str(self._python), "-m", "ringfence_sidecar"]
-        with (self._directory / "audit").open("ab") as audit, (self._directory / "log").open("ab") as log:
+        self.audits.append(self._directory / f"audit-{len(self.audits) + 1}")
+        with self.audits[-1].open("ab") as audit, (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 argv, env=environment, cwd=self._directory, stdin=subprocess.DEVNULL, stdout=audit, stderr=log
             )
@@ -81,6 +84,12 @@ class Sidecar:
     def log(self) -> str:
         """What it has complained about."""
         return (self._directory / "log").read_text()
+
+    def kill(self) -> None:
+        """End it as a process ends that runs out of memory."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
 
     def end(self) -> None:
         """Tell it to stop; kill it if it does not."""

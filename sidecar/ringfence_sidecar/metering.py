@@ -6,7 +6,9 @@ Where no limit holds for any of it, nothing is asked and nothing is made.
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+
+import msgspec
 
 from ringfence_sidecar.call import Call, Deadline
 from ringfence_sidecar.configuration import Limit
@@ -135,7 +137,7 @@ class Metering:
         standing = [each for each in self._quota.known() if each.resource == error.rule]
         if standing:
             tightest = min(standing, key=lambda each: each.remaining)
-            error.details = asdict(tightest)
+            error.details = msgspec.structs.asdict(tightest)
             error.retry_after = tightest.reset_seconds
             self.refused(error)
 

@@ -1,8 +1,10 @@
 """The pipeline's quota step. Where no limit holds, the step is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.envelope import Notice
@@ -36,20 +38,29 @@ class Ask:
     """A Soft limit lets the call wait until its own deadline or this one, whichever is sooner."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """Where one limit stands for this agent."""
+class Budget(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Where one limit stands for this agent, as both surfaces answer it."""
 
     quota: str
+    """Name of the Quota."""
     resource: str
     window: str
+    """`None` for what is held at once."""
     scope: str
+    """`PerAgent`, or `Shared` for what all agents of the quota have together."""
     enforcement: str
     limit: float
     used: float
+    """By all agents that share the limit; with what calls under way have been granted."""
     remaining: float
-    reset_seconds: float | None = None
-    """Seconds until something of it is free again; None for what is held and not added up."""
+    reset_seconds: float | None
+    """Seconds until something of it is free again; null for what is held."""
+
+
+class QuotaStanding(msgspec.Struct, frozen=True, rename="camel"):
+    """Every limit that holds for this agent's calls; all of them must agree, so the tightest decides."""
+
+    limits: tuple[Budget, ...]
 
 
 class Reservation(Held, Protocol):
@@ -63,10 +74,15 @@ class Reservation(Held, Protocol):
     def warnings(self) -> tuple[Notice, ...]:
         """What limits with enforcement Warn have to say, and percentages of `warnAt`."""
 
-    async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:
+    @property
+    def may_warn(self) -> bool:
+        """Whether its settlement may have something to say to the call. If not, no answer need wait for it."""
+
+    def settle(self, used: Mapping[str, float]) -> Awaitable[tuple[Notice, ...]]:
         """Replace what was granted by what was really used; nothing, for a call that did nothing.
 
-        Of what is held (`unackedLeases`), `used` stays held until it is released, which may be before this.
+        That is so for all that is asked from now on; what is returned must be awaited, and tells whoever counts with
+        others. Of what is held (`unackedLeases`), `used` stays held until it is released, which may be before this.
         """
 
 
@@ -95,6 +111,7 @@ class Nothing:
 
     grants: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[Notice, ...] = ()
+    may_warn: bool = False
 
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:  # noqa: ARG002 - the interface's
         """Nothing was granted."""

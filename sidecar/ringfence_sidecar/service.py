@@ -13,8 +13,7 @@ from ringfence_sidecar.connectors.base import Operation
 from ringfence_sidecar.envelope import Envelope, Metadata, Notice, failed
 from ringfence_sidecar.errors import CallError, NotConfiguredError, Status
 from ringfence_sidecar.payloads import Payloads
-from ringfence_sidecar.quota import Quota
-from ringfence_sidecar.standing import QuotaStanding, standing_of
+from ringfence_sidecar.quota import Quota, QuotaStanding
 
 
 class Pipeline(Protocol):
@@ -59,7 +58,7 @@ class Service:
         """Return where quotas stand for this agent: no call, and it costs nothing. Raises NotConfiguredError."""
         if not self._is_configured():
             raise _not_configured()
-        return standing_of(await self._quota.budgets() if self._quota is not None else ())
+        return QuotaStanding(await self._quota.budgets() if self._quota is not None else ())
 
     async def run(self, call: Call) -> Envelope:
         """Serve a call of a connector; what goes wrong is in the envelope."""

@@ -1,7 +1,7 @@
 """What follows a call: its quota is settled, and what a write has made untrue is dropped from the cache."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -27,10 +27,11 @@ class Settlement:
     async def clear(self, passage: Passage) -> None:
         """Settle, unless the backend is still asked for others: then it is done in `after`.
 
-        What goes wrong becomes a warning: the backend has done its part.
+        It waits for what the answer has to wait for: limits that may have something to say, and the cache. Others are
+        told while the answer is on its way. What goes wrong becomes a warning: the backend has done its part.
         """
-        if not passage.is_asking and (settling := self._due(passage)) is not None:
-            await asyncio.shield(settling)
+        if not passage.is_asking and (settling := self._due(passage)):
+            await asyncio.wait(settling)
 
     def leave(self, passage: Passage) -> None:
         """Settle behind a caller who has gone: as `clear` does."""
@@ -50,32 +51,40 @@ class Settlement:
 
     async def piece(self, passage: Passage, used: Mapping[str, float]) -> None:
         """Settle what a piece of a stream has used."""
-        await asyncio.shield(self._begin(self._settle(passage, passage.piece(used), frozenset())))
+        if settling := self._settling(passage, passage.piece(used)):
+            await asyncio.wait(settling)
 
     async def close(self) -> None:
         """Wait for what is under way, within a bound."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
 
-    def _due(self, passage: Passage) -> asyncio.Task[None] | None:
-        """Begin to settle what is to be settled; what it is, is known from here on."""
-        due = passage.due()
+    def _due(self, passage: Passage) -> list[asyncio.Task[None]]:
+        """Begin to settle what is to be settled; what it is, is known from here on. Returns what answers wait for."""
+        settling = self._settling(passage, passage.due())
         tags, passage.invalidates = passage.invalidates, frozenset()
-        if not passage.track.sent:
-            tags = frozenset()
-        return self._begin(self._settle(passage, due, tags)) if due or tags else None
+        if tags and passage.track.sent and self.cache is not None:
+            settling.append(self._begin(self._invalidate(passage, self.cache, tags)))
+        return settling
 
-    async def _settle(self, passage: Passage, due: Due, tags: frozenset[str]) -> None:
+    def _settling(self, passage: Passage, due: Due) -> list[asyncio.Task[None]]:
+        settling = []
         for reservation, used in due:
-            try:
-                self._metering.warn(passage, await reservation.settle(used))
-            except Exception as error:  # noqa: BLE001 - as below
-                _unsettled(passage, error)
+            task = self._begin(self._told(passage, reservation.settle(used)))
+            if reservation.may_warn:
+                settling.append(task)
+        return settling
+
+    async def _told(self, passage: Passage, settling: Awaitable[tuple[Notice, ...]]) -> None:
         try:
-            cache = self.cache
-            if tags and cache is not None:
-                for connector in passage.related:
-                    passage.warnings += await cache.invalidate(connector, tags)
+            self._metering.warn(passage, await settling)
+        except Exception as error:  # noqa: BLE001 - as below
+            _unsettled(passage, error)
+
+    async def _invalidate(self, passage: Passage, cache: AnswerCache, tags: frozenset[str]) -> None:
+        try:
+            for connector in passage.related:
+                passage.warnings += await cache.invalidate(connector, tags)
         except Exception as error:  # noqa: BLE001 - the backend has done it: the call is served, whatever this says
             _unsettled(passage, error)
 

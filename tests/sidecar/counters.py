@@ -3,7 +3,8 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+
+import msgspec
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
@@ -25,7 +26,7 @@ def budget(resource: str, limit: float, **changes: object) -> Budget:
         remaining=limit,
         reset_seconds=None if window == "None" else 60,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(made, **changes)
 
 
 class Counters:
@@ -40,6 +41,8 @@ class Counters:
         self.is_settling = False
         self.may_settle = asyncio.Event()
         self.may_settle.set()
+        self.may_warn = True
+        """Whether settlements may have something to say: then answers wait for them."""
 
     def limits(self, resource: str) -> bool:
         return resource in self.limited
@@ -74,7 +77,7 @@ class Counters:
 
     def _now(self, limit: Budget) -> Budget:
         used = self.used[limit.resource]
-        return replace(limit, used=used, remaining=max(0, limit.limit - used))
+        return msgspec.structs.replace(limit, used=used, remaining=max(0, limit.limit - used))
 
     def _granted(self, resource: str, amount: float) -> tuple[float, list[Notice]]:
         limit = self._now(self.limited[resource])
@@ -88,7 +91,7 @@ class Counters:
                 f"quota {limit.quota} leaves no {resource}",
                 rule=f"{resource}/{limit.window}/{limit.scope}",
                 retry_after=limit.reset_seconds,
-                details=asdict(limit),
+                details=msgspec.structs.asdict(limit),
             )
         return min(amount, limit.remaining), []
 
@@ -97,6 +100,7 @@ class Reserved:
     def __init__(self, counters: Counters, granted: Mapping[str, float], warnings: tuple[Notice, ...]) -> None:
         self.grants = granted
         self.warnings = warnings
+        self.may_warn = counters.may_warn
         self._counters = counters
 
     async def settle(self, used: Mapping[str, float]) -> tuple[Notice, ...]:

@@ -321,6 +321,23 @@ async def test_a_caller_who_goes_away_cancels_the_driver_settles_the_quota_and_l
     assert quota.settled == [{"queries": 1}]
 
 
+async def test_no_answer_waits_until_the_counters_were_told_what_was_used() -> None:
+    server = Server()
+    quota = Counters(budget("queries", 1000))
+    quota.may_warn = False
+    quota.may_settle.clear()
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, lines):
+        envelope = await pipeline.run(call("get", {"key": "colour"}))
+        settled = list(quota.settled)
+        [line] = await lines.calls()
+        quota.may_settle.set()
+        await eventually(lambda: bool(quota.settled), what="the call is settled")
+
+    assert (envelope.status, settled) == (Status.OK, [])
+    assert quota.settled == [line["used"]] == [{"queries": 1}]
+
+
 async def test_a_caller_who_goes_away_while_the_call_is_settled_does_not_stop_that() -> None:
     server = Server()
     quota = Counters(budget("queries", 1000))

@@ -8,10 +8,10 @@ from ringfence_sidecar.configuration import Limit
 from ringfence_sidecar.quota import DIVISIBLE, LEAST
 from ringfence_sidecar.quotas.windows import Shape
 
+OF_CALLS = frozenset({"concurrentCalls"})
+"""Held while a call runs, and never after it."""
 COSTS = frozenset({"queries", "querySeconds", "credits", "bytesScanned", "messagesPublished"})
 """What is paid for, or cannot be taken back: refused while the store is away, unless the limit says otherwise."""
-_OF_CALLS = frozenset({"concurrentCalls"})
-"""Held while a call runs, and never after it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +140,6 @@ def outcome(grants: Grants, used: Mapping[str, float], released: float) -> tuple
         amount = used.get(resource, 0.0)
         if not bucket.shape.is_held:
             spent[bucket] = amount
-        elif resource not in _OF_CALLS and amount > released:
+        elif resource not in OF_CALLS and amount > released:
             stays[bucket] = amount - released
     return stays, spent

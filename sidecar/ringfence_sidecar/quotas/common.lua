@@ -91,14 +91,15 @@ end
 
 -- `l`, `u` and `o` are the last slot written, what counted then, and the oldest slot with anything in it.
 local function look(key, shape)
-  local bucket = {key = key, shape = shape}
-  bucket.kind, bucket.slot, bucket.length, bucket.keep = place(shape)
-  local found = redis.call('HMGET', key, 'r', 'l', 'u', 'o', 's:' .. bucket.slot, OWN)
-  bucket.here, bucket.own = tonumber(found[5]) or 0, tonumber(found[6]) or 0
-  bucket.reserved = tonumber(found[1]) or 0
-  bucket.last = tonumber(found[2])
-  bucket.used = 0
-  local last = bucket.last
+  local kind, slot, length, keep = place(shape)
+  local found = redis.call('HMGET', key, 'r', 'l', 'u', 'o', 's:' .. slot, OWN)
+  local last = tonumber(found[2])
+  -- All at once: a table that grows is copied again and again.
+  local bucket = {
+    key = key, kind = kind, slot = slot, length = length, keep = keep, last = last, used = 0, oldest = nil,
+    reserved = tonumber(found[1]) or 0, here = tonumber(found[5]) or 0, own = tonumber(found[6]) or 0,
+    before = nil, grant = nil, least = nil
+  }
   if bucket.kind == 'H' or not last then return bucket end
   -- Time that goes back counts as standing still.
   if last > bucket.slot then bucket.here = tonumber(redis.call('HGET', key, 's:' .. last)) or 0 end

@@ -29,6 +29,14 @@ class Warnings:
         """Return what a call is told that has used something."""
         return tuple(notice for bucket, each in figures for notice in self._reached(bucket, each))
 
+    def may_come(self, figures: Iterable[tuple[Bucket, Figures]]) -> bool:
+        """Return True if a percentage is reached once all has been used that was granted."""
+        return any(
+            each.taken * 100 >= percent * bucket.limit.max and self._is_new((bucket.key, percent), bucket)[0]
+            for bucket, each in figures
+            for percent in bucket.limit.warn_at
+        )
+
     def _reached(self, bucket: Bucket, figures: Figures) -> Iterable[Notice]:
         if not bucket.limit.warn_at:
             return
@@ -40,21 +48,21 @@ class Warnings:
             if used * 100 < percent * bucket.limit.max:
                 if bucket.shape.is_held:
                     self._said.pop(key, None)
-            elif self._is_new(key, bucket):
-                highest = percent
+            else:
+                is_new, mark = self._is_new(key, bucket)
+                if is_new:
+                    self._said[key] = mark
+                    highest = percent
         if highest is not None:
             yield words.reached(bucket, figures, highest)
 
-    def _is_new(self, key: tuple[str, int], bucket: Bucket) -> bool:
+    def _is_new(self, key: tuple[str, int], bucket: Bucket) -> tuple[bool, float]:
+        """Return whether it was not said in this window, and what to remember if it is said now."""
         shape, now = bucket.shape, time.monotonic()
         said = self._said.get(key)
         if shape.is_held:
-            is_new, mark = said is None, 0.0
-        elif shape.calendar:
+            return said is None, 0.0
+        if shape.calendar:
             mark = float(shape.slot(self._clock.now()))
-            is_new = said != mark
-        else:
-            is_new, mark = said is None or now - said >= shape.seconds, now
-        if is_new:
-            self._said[key] = mark
-        return is_new
+            return said != mark, mark
+        return said is None or now - said >= shape.seconds, now

@@ -2,9 +2,9 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
@@ -122,15 +122,19 @@ class Quotas:
             await self._flush()
             self._lines.tell(bucket.key for bucket in buckets)
 
-    async def settle(self, lot: str, used: Mapping[str, float], *, released: float = 0.0) -> tuple[Notice, ...]:
-        """Replace what a lot was granted by what was used; of what stays held, so much has been given back already."""
+    def settle(
+        self, lot: str, used: Mapping[str, float], *, may_warn: bool, released: float = 0.0
+    ) -> Coroutine[Any, Any, tuple[Notice, ...]]:
+        """Replace what a lot was granted by what was used; what is returned tells the store, and must be awaited.
+
+        Of what stays held, `released` has been given back already.
+        """
         grants = self._ledger.lots.get(lot, {})
         stays, spent = outcome(grants, used, released)
         self._ledger.settle(lot, stays, spent)
         self._alone.settle(lot, stays, spent)
-        await self._flush()
-        self._lines.tell(bucket.key for bucket in grants)
-        return self._warnings.at_settlement((each, self._figures(each)) for each in spent | stays if each.warns)
+        # What is said to nobody would be said to nobody else.
+        return self._told(grants, [bucket for bucket in spent | stays if may_warn and bucket.warns])
 
     async def _count_in(self, redis: Redis | None, agent: Agent, *, leave: bool) -> None:
         before, self._store = self._store, None
@@ -197,32 +201,40 @@ class Quotas:
             if each.bucket.is_missing:
                 self._count(each.bucket)
                 raise words.missing(each.bucket)
-        away = StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
+        away: StoreAwayError | None = None
+        known: Mapping[str, Figures] | None = None
         if self._store is not None:
             try:
                 found = await self._store.reserve(lot, asked, final=final)
             except StoreAwayError as error:
-                away = error
+                away, known = error, self._store.known
             else:
                 self._alone.end()
                 return found
-        known = self._store.known if self._store is not None else None
         try:
             return self._alone.decide(lot, asked, writes=ask.writes, known=known)
         except DeniedError as error:
             bucket = error.bucket
         self._count(bucket)
+        away = away or StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
         raise words.denial(bucket, str(away), used=self._figures(bucket).taken, retry_after=away.retry_after)
 
+    async def _told(self, grants: Grants, changed: Sequence[Bucket]) -> tuple[Notice, ...]:
+        await self._flush()
+        self._lines.tell(bucket.key for bucket in grants)
+        return self._warnings.at_settlement((each, self._figures(each)) for each in changed)
+
     async def _flush(self) -> None:
-        if self._store is None:
+        # Whoever has asked since has told it all.
+        if self._store is None or not self._ledger.news:
             return
         with suppress(StoreAwayError):
             await self._store.flush()
 
     def _reserved(self, lot: str, grants: Grants) -> Lot:
         figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
-        return Lot(self, lot, least_of(grants.items()), self._warnings.at_grant(figures))
+        warnings = self._warnings.at_grant(figures)
+        return Lot(self, lot, least_of(grants.items()), warnings, may_warn=self._warnings.may_come(figures))
 
     def _refusal(self, refused: Refused, *, waited: float | None = None) -> CallError:
         for each in refused.short:

@@ -8,10 +8,10 @@ from ringfence_sidecar.builtin import CACHE, SCHEMAS, Builtin
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.problem import Document
+from ringfence_sidecar.quota import QuotaStanding
 from ringfence_sidecar.rest.batch import Batch, BatchResult
 from ringfence_sidecar.rest.listing import ConnectorDescription, Connectors
 from ringfence_sidecar.rest.router import Route
-from ringfence_sidecar.standing import QuotaStanding
 
 _CALL: Final = "/v1/connectors/{}/{}"
 _NAMES: Final = {

@@ -114,9 +114,14 @@ class Fleet:
 class Watch:
     """Looks at the buckets all the time, whatever becomes of the server."""
 
-    def __init__(self, server: RedisServer, limits: Iterable[Limit]) -> None:
+    def __init__(self, server: RedisServer, limits: Iterable[Limit], agents: Sequence[str] = ()) -> None:
+        """`agents` are UIDs: a limit of each agent is looked at for each of them, by the name `resource/UID`."""
         self._server = server
-        self._limits = {f"rf:{{team-a}}:{Bucket.of(limit, '').key}": limit for limit in limits}
+        self._limits: dict[str, tuple[str, Limit]] = {}
+        for limit in limits:
+            for agent in ("",) if limit.shared else agents:
+                name = f"{limit.resource}/{agent}" if agent else limit.resource
+                self._limits[f"rf:{{team-a}}:{Bucket.of(limit, agent).key}"] = name, limit
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.looks = 0
@@ -132,9 +137,9 @@ class Watch:
         self._thread.join(10)
 
     def look(self, client: "redis.Redis") -> dict[str, float]:
-        """Return what is used and granted of each resource, in the same moment."""
+        """Return what is used and granted of each limit, in the same moment."""
         found: Any = client.eval(_LOOK, len(self._limits), *self._limits)
-        return {limit.resource: float(text) for limit, text in zip(self._limits.values(), found, strict=True)}
+        return {name: float(text) for (name, _), text in zip(self._limits.values(), found, strict=True)}
 
     def _run(self) -> None:
         with self._server.client() as client:
@@ -144,11 +149,11 @@ class Watch:
                 except redis.RedisError:
                     continue
                 self.looks += 1
-                for limit in self._limits.values():
-                    value = found[limit.resource]
-                    self.highest[limit.resource] = max(self.highest.get(limit.resource, 0.0), value)
+                for name, limit in self._limits.values():
+                    value = found[name]
+                    self.highest[name] = max(self.highest.get(name, 0.0), value)
                     if value > limit.max:
-                        self.passed.append(f"{limit.resource}: {value} of {limit.max}")
+                        self.passed.append(f"{name}: {value} of {limit.max}")
 
 
 _LOOK = """

@@ -91,8 +91,8 @@ def crash(pod: Quotas) -> None:
     """End the pod as a process ends that is killed: it says nothing."""
     store, pod._store = pod._store, None
     assert store is not None
-    store._keeping.cancel()
-    store._drop()
+    store.link._keeping.cancel()
+    store.link._drop()
 
 
 def changed(of: Limit, **fields: Any) -> Limit:

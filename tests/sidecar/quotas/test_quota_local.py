@@ -225,6 +225,20 @@ async def test_each_percentage_is_told_once_in_a_window(pods: Pods) -> None:
     assert "is at 80% or more: 80 used" in told[7][0]
 
 
+async def test_a_percentage_that_calls_came_to_together_is_told_to_the_next(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("rows", 100, shared=False, warn_at=(50,)))
+    first, second = await pod.reserve(ask(rows=10)), await pod.reserve(ask(rows=45))
+
+    told = [await second.settle({"rows": 45.0}), await first.settle({"rows": 10.0})]
+    third = await pod.reserve(ask(rows=1))
+
+    # No answer waits for what the first one may have to say, so it says nothing.
+    assert (first.may_warn, second.may_warn) == (False, True)
+    assert told == [(), ()]
+    assert "is at 50% or more" in third.warnings[0].message
+    assert not third.may_warn
+
+
 async def test_what_is_held_is_told_again_once_it_was_less(pods: Pods) -> None:
     pod = await pods.pod(None, limit("unackedLeases", 4, window="None", shared=False, warn_at=(50,)))
 

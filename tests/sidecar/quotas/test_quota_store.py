@@ -77,6 +77,20 @@ async def test_what_was_granted_and_not_used_is_free_again(redis_server: RedisSe
     assert await used(pod) == {"rows": 30}
 
 
+async def test_who_asks_again_at_once_finds_given_back_what_the_last_call_did_not_use(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    pod = await pods.pod(redis_server.configuration(), limit("rows", 100), limit("concurrentCalls", 1, window="None"))
+    first = await pod.reserve(ask(rows=100, concurrentCalls=1))
+
+    settling = first.settle({"rows": 30.0})
+    second = await pod.reserve(ask(rows=100, concurrentCalls=1))
+    await settling
+
+    assert second.grants == {"rows": 70, "concurrentCalls": 1}
+    assert await used(pod) == {"rows": 100, "concurrentCalls": 1}
+
+
 async def test_what_can_be_cut_is_granted_what_is_left(redis_server: RedisServer, pods: Pods) -> None:
     pod = await pods.pod(redis_server.configuration(), limit("rows", 100), limit("querySeconds", 10))
     await use(pod, rows=70, querySeconds=9.95)
@@ -204,11 +218,11 @@ async def test_a_pod_that_was_taken_for_dead_says_what_it_used_and_takes_nothing
     reservation = await one.reserve(ask(rows=40))
     store = one._store
     assert store is not None
-    store._keeping.cancel()
+    store.link._keeping.cancel()
     await _until_used(other, {"rows": 0})
     mine = await other.reserve(ask(rows=50))
     # Back again: as a process is that did not run for a while.
-    store._keeping = asyncio.create_task(store._keep())
+    store.link._keeping = asyncio.create_task(store.link._keep())
 
     await reservation.settle({"rows": 40.0})
 
