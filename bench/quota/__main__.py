@@ -10,6 +10,7 @@ from bench.quota.bed import Bed
 from bench.quota.enforcement import measure_enforcement
 from bench.quota.exactness import measure_exactness
 from bench.quota.latency import measure_latency
+from bench.quota.refusals import measure_refusals
 from bench.report import Report, parser_of
 from bench.row import Row
 from bench.sidecar.priority import go_first
@@ -19,6 +20,7 @@ Measure = Callable[[Bed], Awaitable[Iterable[Row]]]
 MEASURES: dict[str, Measure] = {
     "latency": measure_latency,
     "enforcement": measure_enforcement,
+    "refusals": measure_refusals,
     "exactness": measure_exactness,
 }
 
