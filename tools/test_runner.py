@@ -67,7 +67,7 @@ class Tally:
 
 
 def _pytest(name: str, *arguments: str, needs: tuple[str, ...]) -> Step:
-    return Step(name, (str(BIN / "pytest"), "-q", *arguments), needs=needs, counts_tests=True)
+    return Step(name, (str(BIN / "pytest"), "-q", "--durations=25", *arguments), needs=needs, counts_tests=True)
 
 
 def steps(*, long: bool) -> list[Step]:
