@@ -26,8 +26,8 @@ COUNT, QUICK = 20, 2
 LIMIT_MS = 100.0
 WAIT_SECONDS = 30.0
 TRIES = 5
-BASE = limit("apiCalls", 1e12, quota="base", quota_uid="uid-base", on_store_unavailable="Allow")
-"""Holds all the time, so that the counters are never new."""
+BASE = limit("apiCalls", 1e12, quota="base", quota_uid="uid-base")
+"""Holds all the time, so that the counters are new only once, and calls show when they are so no more."""
 
 
 class AwayError(RuntimeError):
@@ -69,10 +69,10 @@ class Pair:
         for each in (self.one, self.other):
             await each.ready()
             await each.bound(self._warehouse.name, self._events.name)
-        for queue in (QUEUE, EMPTY_QUEUE):
-            served(await self.one.client.call("events", "declare", queue={"name": queue}))
         for each in (self.one, self.other):
             await _until(partial(_is_counting, each))
+        for queue in (QUEUE, EMPTY_QUEUE):
+            served(await self.one.client.call("events", "declare", queue={"name": queue}))
 
     async def limited(self, *limits: Limit, is_fresh: bool = False) -> None:
         """Have both keep these limits, one after the other, and no others besides that which always holds."""
