@@ -54,7 +54,7 @@ def install(kube: Kubectl, tags: dict[str, str], overlay: Path) -> None:
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}", namespace="")
     for name in (OPERATOR, GATEWAY):
         kube.run("rollout", "status", f"deployment/{name}", "--timeout=180s", namespace=SYSTEM, seconds=200)
-    kinds = ("agents", "connectors", "securitypolicies")
+    kinds = ("agents", "connectors", "quotas", "securitypolicies")
     kube.run("wait", "--for=condition=Established", *(f"crd/{kind}.ringfence.dev" for kind in kinds))
     _wait_for_leader(kube)
 
@@ -99,9 +99,8 @@ def clear(kube: Kubectl) -> None:
     """Remove what an earlier run left behind in the demo's namespace."""
     if kube.get("namespace", NAMESPACE) is None:
         return
-    kube.run(
-        "delete", "agents.ringfence.dev,connectors.ringfence.dev,securitypolicies.ringfence.dev", "--all", "--wait=true"
-    )
+    kinds = ",".join(f"{kind}.ringfence.dev" for kind in ("agents", "connectors", "quotas", "securitypolicies"))
+    kube.run("delete", kinds, "--all", "--wait=true")
     kube.run("delete", "pods,persistentvolumeclaims", "--all", "--wait=true", seconds=90)
 
 

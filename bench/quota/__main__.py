@@ -5,6 +5,7 @@ import sys
 from bench.quota.enforcement import measure_enforcement
 from bench.quota.exactness import measure_exactness
 from bench.quota.latency import measure_latency
+from bench.quota.refusals import measure_refusals
 from bench.quota.store import measure_store
 from bench.sidecar.program import Measure, run
 
@@ -12,6 +13,7 @@ MEASURES: dict[str, Measure] = {
     "latency": measure_latency,
     "enforcement": measure_enforcement,
     "store": measure_store,
+    "refusals": measure_refusals,
     "exactness": measure_exactness,
 }
 

@@ -1,12 +1,13 @@
 """What a leader does besides its passes so that quotas hold: it asks kubelets, and counts the time of pods."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ringfence_operator.changes import SOON, Changes
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.kubelet import Kubelet
+from ringfence_operator.reconcile import direct_watch, memory_watch, run_time_watch
 from ringfence_operator.reconcile.direct_watch import DirectWatch, Measured
 from ringfence_operator.reconcile.memory_watch import MemoryWatch
 from ringfence_operator.reconcile.ports import Task
@@ -41,13 +42,19 @@ class QuotaWatches:
     def start(self, on_end: Callable[[asyncio.Task[Any]], None]) -> None:
         """Begin with what the statuses say; `on_end` hears of a watch that has ended."""
         begin(self._view)
-        watches = {"memory": self._memory.run(), "run-time": self._run_time.run()}
+        watches = {
+            "memory": _repeat(self._memory.look, memory_watch.INTERVAL),
+            "run-time": _repeat(self._count, run_time_watch.INTERVAL),
+        }
         if self._direct is not None:
-            watches["direct"] = self._direct.run()
+            watches["direct"] = _repeat(self._direct.look, direct_watch.INTERVAL)
         for name, watch in watches.items():
             task = asyncio.create_task(watch, name=name)
             task.add_done_callback(on_end)
             self._tasks.append(task)
+
+    async def _count(self) -> None:
+        self._run_time.look()
 
     def stop(self) -> None:
         """Only a leader counts."""
@@ -59,3 +66,10 @@ class QuotaWatches:
     async def close(self) -> None:
         """Close the connections to kubelets."""
         await self._kubelet.close()
+
+
+async def _repeat(look: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Look until cancelled, with so many seconds between two looks."""
+    while True:
+        await look()
+        await asyncio.sleep(seconds)

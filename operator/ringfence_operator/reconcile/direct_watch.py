@@ -1,19 +1,18 @@
 """Asks kubelets what pods move past the gateway, where a policy opens such ways and a quota limits bytes."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
 
 from ringfence_operator.errors import UnavailableError
+from ringfence_operator.reconcile.kubelet_round import ask_nodes
 from ringfence_operator.reconcile.meters import Metered
 from ringfence_operator.reconcile.view import View
 
 INTERVAL = 10.0
 """Kubelets look at a pod's interface every ten seconds or so themselves."""
-_AT_ONCE = 16
 
 log = structlog.get_logger()
 
@@ -38,24 +37,10 @@ class Measured(Protocol):
 class DirectWatch:
     """One request for each node that has such pods; no other is asked."""
 
-    def __init__(
-        self,
-        view: View,
-        kubelets: Kubelets,
-        meters: Measured,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, view: View, kubelets: Kubelets, meters: Measured) -> None:
         self._view = view
         self._kubelets = kubelets
         self._meters = meters
-        self._sleep = sleep
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await self.look()
-            await self._sleep(INTERVAL)
 
     async def look(self) -> None:
         """Ask each node once."""
@@ -64,18 +49,9 @@ class DirectWatch:
             pod = self._view.pods.get(*metered.agent)
             if pod is not None and pod.meta.uid == uid and pod.node:
                 pods[pod.node].append(uid)
-        gate = asyncio.Semaphore(_AT_ONCE)
-        await asyncio.gather(*(self._ask(node, uids, gate) for node, uids in sorted(pods.items())))
-
-    async def _ask(self, node: str, uids: list[str], gate: asyncio.Semaphore) -> None:
-        known = self._view.nodes.get("", node)
-        if known is None or not known.addresses:
-            return
-        async with gate:
-            try:
-                found = await self._kubelets.network(known.addresses[0], known.kubelet_port)
-            except UnavailableError as error:
-                log.warning("kubelet.silent", node=node, error=str(error))
-                found = {}
-        for uid in uids:
-            self._meters.measured(uid, found.get(uid))
+        for node, answer in (await ask_nodes(self._view, pods, self._kubelets.network)).items():
+            if isinstance(answer, UnavailableError):
+                log.warning("kubelet.silent", node=node, error=str(answer))
+            said = {} if isinstance(answer, UnavailableError) else answer
+            for uid in pods[node]:
+                self._meters.measured(uid, said.get(uid))

@@ -1,13 +1,13 @@
 """Asks kubelets every few seconds how much memory agents use, so that it is told before the kernel kills."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.errors import UnavailableError
+from ringfence_operator.reconcile.kubelet_round import ask_nodes
 from ringfence_operator.reconcile.memory_use import is_watched, percents
 from ringfence_operator.reconcile.pod_index import is_live
 from ringfence_operator.reconcile.quotas import agents_of
@@ -15,7 +15,7 @@ from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod
 
 INTERVAL = 5.0
-_AT_ONCE = 16
+"""Seconds from one look to the next."""
 
 log = structlog.get_logger()
 
@@ -30,24 +30,10 @@ class Kubelets(Protocol):
 class MemoryWatch:
     """One request for each node that has agents under a quota with a memory limit and warnAt; no other is asked."""
 
-    def __init__(
-        self,
-        view: View,
-        kubelets: Kubelets,
-        *,
-        on_use: Callable[[tuple[str, str]], None],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, view: View, kubelets: Kubelets, *, on_use: Callable[[tuple[str, str]], None]) -> None:
         self._view = view
         self._kubelets = kubelets
         self._on_use = on_use
-        self._sleep = sleep
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await self.look()
-            await self._sleep(INTERVAL)
 
     async def look(self) -> None:
         """Ask each node once, and have those quotas looked at of which something else is to be said."""
@@ -58,26 +44,23 @@ class MemoryWatch:
         }
         nodes = {pod.node for found in pods.values() for pod in found.values()} - {""}
         use, silent = self._view.memory, dict(self._view.memory.silent)
-        gate = asyncio.Semaphore(_AT_ONCE)
+        answers = await ask_nodes(self._view, nodes, self._kubelets.memory)
         use.working.clear()
-        use.silent = {node: why for node, why in use.silent.items() if node in nodes}
-        await asyncio.gather(*(self._ask(node, gate) for node in sorted(nodes)))
+        use.silent = {node: why for node, why in silent.items() if node in nodes}
+        for node, answer in answers.items():
+            self._take(node, answer)
         for key, found in pods.items():
             self._tell(key, found, silent)
 
-    async def _ask(self, node: str, gate: asyncio.Semaphore) -> None:
-        known, use = self._view.nodes.get("", node), self._view.memory
-        if known is None or not known.addresses:
+    def _take(self, node: str, answer: dict[str, int] | UnavailableError) -> None:
+        use = self._view.memory
+        if not isinstance(answer, UnavailableError):
+            use.silent.pop(node, None)
+            use.working |= answer
             return
-        async with gate:
-            try:
-                use.working |= await self._kubelets.memory(known.addresses[0], known.kubelet_port)
-            except UnavailableError as error:
-                if node not in use.silent:
-                    log.warning("kubelet.silent", node=node, error=str(error))
-                use.silent[node] = str(error)
-            else:
-                use.silent.pop(node, None)
+        if node not in use.silent:
+            log.warning("kubelet.silent", node=node, error=str(answer))
+        use.silent[node] = str(answer)
 
     def _tell(self, key: tuple[str, str], pods: dict[str, Pod], silent: dict[str, str]) -> None:
         quota, use = self._view.quotas.get(*key), self._view.memory

@@ -1,7 +1,6 @@
 """Counts the time of pods every few seconds, and has those ended whose quota has none left."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
 from ringfence_operator.api.quantity import parse_quantity
@@ -26,20 +25,12 @@ class RunTimeWatch:
         view: View,
         *,
         on_use: Callable[[tuple[str, str]], None],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._view = view
         self._on_use = on_use
-        self._sleep = sleep
         self._clock = clock
         self._turn = 0
-
-    async def run(self) -> None:
-        """Count until cancelled."""
-        while True:
-            self.look()
-            await self._sleep(INTERVAL)
 
     def look(self) -> None:
         """Count up to now."""

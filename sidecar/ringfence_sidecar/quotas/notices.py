@@ -1,9 +1,14 @@
-"""Warnings: each percentage of `warnAt` once in a window and pod; a Warn limit that is passed, at every call."""
+"""Warnings: each percentage of `warnAt` once in a window and pod; a Warn limit that is passed, at every call.
+
+Of what a call may be granted less than it asks for, it asks for the most that it may use: what it has used says whether
+it passes a limit. Of all else, the call is told as it begins.
+"""
 
 import time
 from collections.abc import Iterable
 
 from ringfence_sidecar.envelope import Notice
+from ringfence_sidecar.quota import DIVISIBLE
 from ringfence_sidecar.quotas import words
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
 from ringfence_sidecar.quotas.ledger import Clock
@@ -20,18 +25,24 @@ class Warnings:
         """Return what a call is told that was granted: Warn limits that it passes, and percentages."""
         found: list[Notice] = []
         for bucket, each in figures:
-            if bucket.limit.enforcement == "Warn" and each.taken > bucket.limit.max:
-                found.append(words.over(bucket, each))
+            if not _is_guess(bucket) and _passes(bucket, each.taken):
+                found.append(words.over(bucket, each.taken))
             found += self._reached(bucket, each)
         return tuple(found)
 
     def at_settlement(self, figures: Iterable[tuple[Bucket, Figures]]) -> tuple[Notice, ...]:
         """Return what a call is told that has used something."""
-        return tuple(notice for bucket, each in figures for notice in self._reached(bucket, each))
+        found: list[Notice] = []
+        for bucket, each in figures:
+            if _is_guess(bucket) and _passes(bucket, each.used):
+                found.append(words.over(bucket, each.used))
+            found += self._reached(bucket, each)
+        return tuple(found)
 
     def may_come(self, figures: Iterable[tuple[Bucket, Figures]]) -> bool:
-        """Return True if a percentage is reached once all has been used that was granted."""
-        return any(
+        """Return True if a limit is passed, or a percentage reached, once all has been used that was granted."""
+        figures = tuple(figures)
+        return any(_is_guess(bucket) and _passes(bucket, each.taken) for bucket, each in figures) or any(
             each.taken * 100 >= percent * bucket.limit.max and self._is_new((bucket.key, percent), bucket)[0]
             for bucket, each in figures
             for percent in bucket.limit.warn_at
@@ -66,3 +77,11 @@ class Warnings:
             mark = float(shape.slot(self._clock.now()))
             return said != mark, mark
         return said is None or now - said >= shape.seconds, now
+
+
+def _is_guess(bucket: Bucket) -> bool:
+    return bucket.limit.resource in DIVISIBLE and not bucket.shape.is_held
+
+
+def _passes(bucket: Bucket, used: float) -> bool:
+    return bucket.limit.enforcement == "Warn" and used > bucket.limit.max

@@ -90,9 +90,9 @@ def missing(bucket: Bucket) -> LimitedError:
     )
 
 
-def over(bucket: Bucket, figures: Figures) -> Notice:
+def over(bucket: Bucket, used: float) -> Notice:
     """Return the warning of a limit that warns, and is passed."""
-    said = f"{named(bucket)} is passed: {amount(figures.taken)} used"
+    said = f"{named(bucket)} is passed: {amount(used)} used"
     return Notice(WARNING, said, bucket.limit.quota, bucket.limit.resource)
 
 

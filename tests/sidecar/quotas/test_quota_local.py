@@ -213,6 +213,18 @@ async def test_warn_serves_and_says_that_the_limit_is_passed(pods: Pods) -> None
     assert "queries 2 per Day (PerAgent) is passed: 3 used" in told[2][0].message
 
 
+async def test_warn_says_so_of_rows_once_they_were_read_and_not_for_what_a_call_might_have_read(pods: Pods) -> None:
+    pod = await pods.pod(None, limit("rows", 10, shared=False, enforcement="Warn"))
+    told = []
+    for read in (8, 2, 1, 0):
+        reservation = await pod.reserve(ask(rows=1000))
+        told.append([each.message for each in (*reservation.warnings, *await reservation.settle({"rows": read}))])
+
+    assert told[:2] == [[], []]
+    assert [len(each) for each in told[2:]] == [1, 1]
+    assert "rows 10 per Day (PerAgent) is passed: 11 used" in told[2][0]
+
+
 async def test_each_percentage_is_told_once_in_a_window(pods: Pods) -> None:
     pod = await pods.pod(None, limit("rows", 100, shared=False, warn_at=(50, 80)))
     told = []

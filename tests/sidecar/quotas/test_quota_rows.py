@@ -51,7 +51,9 @@ async def test_the_second_of_what_a_limit_has_one_of_is_refused(
     quota = await pods.pod(redis_server.configuration(), one)
     kept = Kept(Room(quota))
     await kept.apply(Configuration(version="1", agent=AGENT, limits=(one,)))
-    costs = {} if resource in OF_ITSELF else {resource.value: 1}
+    # Credits are time at a price, which is one a second there.
+    cost = Resource.QUERY_SECONDS if resource is Resource.CREDITS else resource
+    costs = {} if resource in OF_ITSELF else {cost.value: 1}
     at = connector(endpoint(server), permissions={"costs": costs}, limits={"timeoutSeconds": 60})
 
     async with running(server), serving(at, quota=quota) as (pipeline, _):

@@ -96,6 +96,7 @@ class Kv(Connector[Session]):
             rule=f"operations.{operation.name}",
             summary=f"{operation.name} of a key",
             estimate={"queries": 1, **self._costs},
+            credits_per_second=dict.fromkeys((each.name for each in self.configuration.endpoints), 1.0),
             cache=Cacheable(material=(key,), tags=frozenset({key})) if operation is GET else None,
             invalidates=frozenset() if reads else frozenset({key}),
             endpoint=self.configuration.permissions.get("pin"),
