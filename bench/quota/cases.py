@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.sidecar.bed import CREDITS_PER_SECOND
 from bench.sidecar.client import Client
 
 QUEUE, EMPTY_QUEUE = "bench-quota", "bench-quota-empty"
@@ -81,6 +82,13 @@ CASES: tuple[Case, ...] = (
     Case(
         resource="querySeconds",
         most=STATEMENT_SECONDS,
+        use=(_query("SELECT COUNT(*) AS slow_count FROM items"),),
+        over=_ITEMS,
+        is_cut=True,
+    ),
+    Case(
+        resource="credits",
+        most=STATEMENT_SECONDS * CREDITS_PER_SECOND,
         use=(_query("SELECT COUNT(*) AS slow_count FROM items"),),
         over=_ITEMS,
         is_cut=True,

@@ -27,6 +27,8 @@ LOCAL_BYTES = 16_777_216
 EXACT = ("appendonly yes", "appendfsync always", "maxmemory-policy noeviction")
 """Lines of a Redis that has after a restart what it had."""
 _REDIS = ("maxmemory 2gb", "maxmemory-policy noeviction")
+CREDITS_PER_SECOND = 1
+"""Of the warehouse."""
 
 
 class Bed(Measured):
@@ -91,7 +93,11 @@ class Bed(Measured):
                 "port": server.port,
                 "tls": False,
                 "priority": number,
-                "settings": {"account": f"acme-{number}", "warehouse": "reading"},
+                "settings": {
+                    "account": f"acme-{number}",
+                    "warehouse": "reading",
+                    "creditsPerHour": 3600 * CREDITS_PER_SECOND,
+                },
             }
             for number, server in enumerate(servers, 1)
         ]
