@@ -15,7 +15,7 @@ from tests.e2e.world import World
 
 MakeWorld = Callable[[], AbstractContextManager[World]]
 HERE = Path(__file__).parent
-THREADS = 10
+THREADS = 6
 """More would start so many pods at once on two cores that none is up in time."""
 
 

@@ -52,8 +52,8 @@ def reason(body: Body | None, kind: str = "Ready") -> tuple[str, str] | None:
     return (found["status"], found["reason"]) if found else None
 
 
-def until(world: World, kind: str, name: str, *expected: str, seconds: float = 90) -> Body:
-    """Return the object once its Ready condition has one of these reasons."""
+def until(world: World | AgentHandle, kind: str, name: str, *expected: str, seconds: float = 120) -> Body:
+    """Return the object of the same namespace once its Ready condition has one of these reasons."""
 
     def holds(found: Body | None) -> bool:
         said = reason(found)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.e2e.connectors.backend import connector
+from tests.e2e.connectors.backend import connector, until
 from tests.e2e.kube import Body, address
 from tests.e2e.world import AgentHandle, World
 
@@ -63,7 +63,7 @@ def rabbitmq(world: World, **fields: Any) -> str:
 
 def ask(agent: AgentHandle, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
     """Return status and answer of a request of the agent's to its sidecar's REST."""
-    code, _, text = agent.pod.script("call", f"{API}/{path}", body, headers, container="agent", seconds=40)
+    code, _, text = agent.pod.script("call", f"{API}/{path}", body, headers, container="agent", seconds=90)
     return int(code), json.loads(text) if text.startswith(("{", "[")) else {"text": text}
 
 
@@ -84,13 +84,14 @@ def ask_by_mcp(agent: AgentHandle, tool: str, arguments: dict[str, Any]) -> dict
         "Mcp-Method": "tools/call",
         "Mcp-Name": tool,
     }
-    _, _, text = agent.pod.script("call", MCP, body, headers, container="agent", seconds=40)
+    _, _, text = agent.pod.script("call", MCP, body, headers, container="agent", seconds=90)
     found: dict[str, Any] = json.loads(text)["result"]["structuredContent"]
     return found
 
 
 def filled(agent: AgentHandle, name: str) -> None:
-    """Make a table with three rows."""
+    """Make a table with three rows, once the sidecars reach the warehouse: many that start at once take a while."""
+    until(agent, "Connector", name, "EndpointsHealthy")
     for sql in ("CREATE TABLE orders (id NUMBER)", "INSERT INTO orders VALUES (1), (2), (3)"):
         done = do(agent, name, "execute", {"sql": sql})
         assert done["status"] == "ok", done

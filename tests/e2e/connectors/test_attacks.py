@@ -93,6 +93,7 @@ def test_a_page_in_the_agents_browser_cannot_speak_for_it(world: World) -> None:
     name = snowflake(world)
     agent = using(world, name)
     agent.until_ready()
+    until(world, "Connector", name, "EndpointsHealthy")
     call = f"connectors/{name}/query"
     question = {"sql": "SELECT 1"}
 

@@ -19,7 +19,7 @@ def call(url: str, body: Any, headers: dict[str, str]) -> tuple[int, dict[str, s
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
     try:
-        with opener.open(request, timeout=35) as answer:
+        with opener.open(request, timeout=75) as answer:
             return answer.status, dict(answer.headers), answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read().decode()
