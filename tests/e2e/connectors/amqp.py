@@ -11,7 +11,7 @@ TUNE = (10, 30)
 
 def knock(agent: AgentHandle, host: str, port: int, *said: bytes) -> bytes | str:
     """Return what the address answered to the agent's container, or the name of what went wrong."""
-    answer = agent.pod.script("say", host, port, [each.hex() for each in said], container="agent")
+    answer = agent.pod.script("say", host, port, [each.hex() for each in said], seconds=60, container="agent")
     try:
         return bytes.fromhex(answer)
     except ValueError:

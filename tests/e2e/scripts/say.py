@@ -11,8 +11,8 @@ import sys
 def say(host: str, port: int, octets: list[str]) -> str:
     answer = b""
     try:
-        with socket.create_connection((host, port), timeout=20) as connection:
-            connection.settimeout(20)
+        with socket.create_connection((host, port), timeout=10) as connection:
+            connection.settimeout(10)
             for each in octets:
                 connection.sendall(bytes.fromhex(each))
                 answer = connection.recv(65536)
