@@ -24,7 +24,10 @@ def test_a_quota_shows_for_whom_it_holds_and_how_much_is_used(world: World) -> N
     uid = agent.get()["metadata"]["uid"]
 
     count(world, quota, "queries", used=80, **{f"a_{uid}": 80})
-    found = quota.until(lambda it: limit_row(it, "queries").get("used") == "80", seconds=60)
+    is_counted = ("True", "Enforced")
+    found = quota.until(
+        lambda it: limit_row(it, "queries").get("used") == "80" and reason(it) == is_counted, seconds=60
+    )
 
     row = limit_row(found, "queries")
     assert nobody["status"]["agents"] == 0
