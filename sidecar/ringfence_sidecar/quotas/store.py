@@ -14,7 +14,7 @@ from ringfence_sidecar.quotas.link import Link
 
 __all__ = ["Store", "StoreAwayError", "Times"]
 
-LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 
 
 class Store:
@@ -57,7 +57,7 @@ class Store:
         """Learn before anybody goes on: while it hears from others, calls are judged by it. Raises StoreAwayError."""
         if not self._unknown:
             return
-        told = await self.link.ask(self.link.packer.tell(News(), {}, self._unknown), time.monotonic() + LOOK_SECONDS)
+        told = await self.link.ask(self.link.packer.tell(News(), {}, self._unknown), time.monotonic() + _LOOK_SECONDS)
         if told[0] == b"ok":
             self._learn_all(self._unknown, told[2:])
             self._unknown = ()

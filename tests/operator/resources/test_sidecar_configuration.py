@@ -11,7 +11,7 @@ from ringfence_operator.resources.sidecar_configuration import Bound, Proxy, Way
 from ringfence_sidecar.configuration import Configuration, Connector, decode
 from ringfence_sidecar.connectors.rabbitmq.limits import Limits as BrokerLimits
 from ringfence_sidecar.connectors.snowflake.settings import Limits as WarehouseLimits
-from ringfence_sidecar.connectors.snowflake.settings import Settings
+from ringfence_sidecar.connectors.snowflake.settings import Settings, account_of
 from tests.operator.resources.connectors import (
     ACCOUNT,
     IDENTITY,
@@ -56,6 +56,13 @@ def test_a_warehouse_outside_is_reached_through_the_proxy_of_the_connectors_own(
     assert found.settings == {"role": "READER", "database": "SALES", "schema": "PUBLIC", "warehouseUsage": False}
     assert found.proxy is not None
     assert (found.proxy.host, found.proxy.port, found.proxy.password) == ("10.96.1.1", 3129, "secret")
+
+
+@pytest.mark.parametrize(("said", "rate"), [({"creditsPerHour": 4}, 4.0), ({}, 0.0)])
+def test_what_a_warehouse_costs_is_handed_over_where_it_is_said(said: Raw, rate: float) -> None:
+    (endpoint,) = only(snowflake(endpoints=[{**ACCOUNT, **said}])).endpoints
+
+    assert account_of(endpoint).credits_per_hour == rate
 
 
 def test_a_broker_inside_is_reached_at_its_services_address() -> None:
