@@ -1,4 +1,4 @@
-"""The programs of the cluster, built from the Go module beside us and kept under their content hash."""
+"""The programs of the cluster and Helm, built from the Go modules beside us and kept under their content hash."""
 
 import re
 import shutil
@@ -14,6 +14,8 @@ from devcluster.lock import locked
 from devcluster.step import Progress
 
 MODULE = REPOSITORY / "devcluster/node"
+HELM = REPOSITORY / "devcluster/helm"
+"""A module of its own: what Helm asks of other modules must not change what the cluster is built from."""
 CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 BUILD_TIMEOUT = 3600
 KEPT = 3  # builds of a program, the newest
@@ -26,9 +28,10 @@ class Binary:
 
     name: str
     package: str
-    sources: tuple[str, ...] = ()  # below MODULE, besides go.mod and go.sum
+    sources: tuple[str, ...] = ()  # below the module, besides go.mod and go.sum
     tags: str = ""
     cgo: bool = False
+    module: Path = MODULE
 
     @property
     def path(self) -> Path:
@@ -37,18 +40,18 @@ class Binary:
 
     def exists(self) -> bool:
         """True if there is anything to build: a package of ours may not be written yet."""
-        return not self.package.startswith("./") or (MODULE / self.package).is_dir()
+        return not self.package.startswith("./") or (self.module / self.package).is_dir()
 
     def _hash(self) -> str:
-        sources = [MODULE / source for source in self.sources]
-        pins = [MODULE / "go.mod", MODULE / "go.sum"] if self.sources else []
+        sources = [self.module / source for source in self.sources]
+        pins = [self.module / "go.mod", self.module / "go.sum"] if self.sources else []
         return content_hash([*pins, *sources], self.package, self.tags, str(self.cgo), self._version(), _flags(self))
 
     def _version(self) -> str:
         """A tool changes with the version that go.mod pins, and not whenever go.mod does."""
         if self.sources:
             return ""
-        return _pinned(_module_of(self.package))
+        return _pinned(_module_of(self.package, self.module), self.module)
 
 
 AGENT_SOURCES = ("internal/attachment", "internal/netpol", "internal/provisioner")
@@ -69,10 +72,11 @@ BINARIES = {
         Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Binary("netpol-e2e", "./cmd/netpol-e2e", ("cmd/netpol-e2e",), tags="providerless"),
         Binary("agnhost", "k8s.io/kubernetes/test/images/agnhost", tags="providerless"),
+        Binary("helm", "helm.sh/helm/v3/cmd/helm", module=HELM),
     )
 }
 
-NODE = [name for name in BINARIES if name not in ("kwok", "fetch", "netpol-e2e", "agnhost")]
+NODE = [name for name in BINARIES if name not in ("kwok", "fetch", "netpol-e2e", "agnhost", "helm")]
 """What a cluster is made of; the others are built when they are asked for."""
 
 
@@ -95,7 +99,7 @@ def build(names: list[str], progress: Progress) -> None:
 
 def kubernetes_version() -> str:
     """Return the version of Kubernetes that go.mod pins, as in v1.37.2."""
-    return _pinned("k8s.io/kubernetes")
+    return _pinned("k8s.io/kubernetes", MODULE)
 
 
 def _build(wanted: Binary) -> None:
@@ -105,7 +109,7 @@ def _build(wanted: Binary) -> None:
     argv = ["go", "build", "-trimpath", "-tags", wanted.tags, "-ldflags", _flags(wanted), "-o", str(partial)]
     run(
         [*argv, wanted.package],
-        cwd=MODULE,
+        cwd=wanted.module,
         env={"CGO_ENABLED": "1" if wanted.cgo else "0"},
         log=cache_home() / "logs" / f"build-{wanted.name}.log",
         timeout=BUILD_TIMEOUT,
@@ -124,27 +128,38 @@ def _forget_old(wanted: Binary) -> None:
 
 
 def _flags(wanted: Binary) -> str:
-    flags = "-s -w"
-    if wanted.name == "kube":
+    return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in _version_flags(wanted.name))])
+
+
+def _version_flags(name: str) -> list[tuple[str, str]]:
+    """Return the variables in which a program keeps its version, as its own project's build sets them."""
+    if name == "kube":
         version = kubernetes_version()
         major, minor, _ = version.removeprefix("v").split(".", 2)
-        for key, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)):
-            flags += f" -X k8s.io/component-base/version.{key}={value}"
-    return flags
+        values = (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor))
+        return [(f"k8s.io/component-base/version.{key}", value) for key, value in values]
+    if name == "helm":
+        # Where no cluster is asked, it takes Kubernetes to be as new as its client: v0.37 is 1.37's.
+        minor = _pinned("k8s.io/client-go", HELM).split(".")[1]
+        values = (("k8sVersionMajor", "1"), ("k8sVersionMinor", minor))
+        kubernetes = [(f"{package}.{key}", value) for package in ("chartutil", "lint/rules") for key, value in values]
+        own = ("helm.sh/helm/v3/internal/version.version", _pinned("helm.sh/helm/v3", HELM))
+        return [own, *((f"helm.sh/helm/v3/pkg/{key}", value) for key, value in kubernetes)]
+    return []
 
 
-def _module_of(package: str) -> str:
+def _module_of(package: str, module: Path) -> str:
     """Return the longest module path of go.mod that begins `package`."""
     parts = package.split("/")
     prefixes = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return next(prefix for prefix in prefixes if prefix in _requirements())
+    return next(prefix for prefix in prefixes if prefix in _requirements(module))
 
 
-def _pinned(module: str) -> str:
-    return _requirements()[module]
+def _pinned(module_path: str, module: Path) -> str:
+    return _requirements(module)[module_path]
 
 
 @cache
-def _requirements() -> dict[str, str]:
-    text = (MODULE / "go.mod").read_text()
+def _requirements(module: Path) -> dict[str, str]:
+    text = (module / "go.mod").read_text()
     return dict(re.findall(r"^\s+([\w./-]+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
