@@ -1,4 +1,4 @@
-"""Write everything that is made from the API models: `python -m tools.generate [--check]`."""
+"""Write everything that is made from the API models and the chart's values: `python -m tools.generate [--check]`."""
 
 import argparse
 import functools
@@ -13,11 +13,14 @@ from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
+from tools.chart import chart_values, crd_template, schema_text, user_roles_template
+from tools.chart_page import chart_page
 from tools.crd import KINDS, build_crd
 from tools.rbac import build_user_roles
 from tools.reference import conditions_page, kind_page, matrix_section
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = "charts/ringfence/templates"
 HEADER = "# Made by `make generate` from operator/ringfence_operator/api and tools: change it there.\n"
 
 
@@ -40,9 +43,15 @@ def manifest(*objects: dict[str, Any]) -> str:
 @functools.cache
 def generated_files() -> Mapping[str, str]:
     """Return the text of each generated file by its path from the repository's root. The models do not change."""
+    crds = {f"{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS}
+    user_roles = manifest(*build_user_roles())
     return {
-        **{f"crds/{kind.plural}.yaml": manifest(build_crd(kind)) for kind in KINDS},
-        "deploy/rbac-users.yaml": manifest(*build_user_roles()),
+        **{f"crds/{name}": text for name, text in crds.items()},
+        "deploy/rbac-users.yaml": user_roles,
+        **{f"{TEMPLATES}/crds/{name}": crd_template(text) for name, text in crds.items()},
+        f"{TEMPLATES}/user-roles.yaml": user_roles_template(user_roles),
+        "charts/ringfence/values.schema.json": schema_text(),
+        "charts/ringfence/README.md": chart_page(chart_values()),
         "docs/reference/agent.md": kind_page(Agent),
         "docs/reference/connector.md": kind_page(Connector),
         "docs/reference/quota.md": kind_page(Quota, matrix_section()),

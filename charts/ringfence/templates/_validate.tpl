@@ -1,0 +1,20 @@
+{{/* What the schema cannot say: values that do not go together. */}}
+{{- define "ringfence.validate" -}}
+{{- range $name, $where := .Values.authorities }}
+{{- if and $where.configMap $where.secret }}
+{{- fail (printf "authorities.%s: name a configMap or a secret, not both" $name) }}
+{{- end }}
+{{- end }}
+{{- if and (not .Values.settings.leaderElect) (gt (int .Values.operator.replicas) 1) }}
+{{- fail "settings.leaderElect: false is for one replica, since each would write: set operator.replicas to 1" }}
+{{- end }}
+{{- if eq (int .Values.settings.httpPort) (int .Values.operator.control.httpPort) }}
+{{- fail "operator.control.httpPort: the operator has this port in the same pod (settings.httpPort): choose another" }}
+{{- end }}
+{{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
+{{- fail "metrics.serviceMonitor.enabled: with podMonitor.enabled, everything would be scraped twice: choose one" }}
+{{- end }}
+{{- if has .Release.Namespace .Values.rbac.namespaces }}
+{{- fail (printf "rbac.namespaces: no agent may live in %s, where the operator is: leave it out" .Release.Namespace) }}
+{{- end }}
+{{- end }}

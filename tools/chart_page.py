@@ -1,0 +1,52 @@
+"""The chart's README: how to install it, and a table of its values."""
+
+import json
+from itertools import groupby
+
+from tools.chart import Value, leaves
+
+_INTRODUCTION = """\
+<!-- Made by `make generate` from values.yaml and tools/chart_page.py: change it there. -->
+# The chart ringfence
+
+It installs what [deploy/](../../deploy) does: the kinds, the operator, the egress gateway, the guard and the roles of
+their users. It needs Kubernetes 1.33 or later with a network plug-in that enforces NetworkPolicy, and Helm 3.
+
+```sh
+helm install ringfence charts/ringfence --namespace ringfence-system --create-namespace
+kubectl label namespace ringfence-system pod-security.kubernetes.io/enforce=restricted
+```
+
+- **One release per cluster, in whichever namespace**: names are fixed, since the product's own code refers to them.
+  Agents live in other namespaces.
+- **Upgrades** bring the kinds along, with `crds.enabled`. No running agent is replaced by one.
+- **Uninstalling** leaves the kinds, and every Agent with them, with `crds.keep`. Agents' pods go on running, but nobody
+  looks after them, and without the guard others' NetworkPolicies may open egress to them: `kubectl delete agents --all
+  --all-namespaces` ends them. What the operator wrote itself (Secrets, NetworkPolicies, the gateway's Services) goes
+  with its namespace.
+- **What lies in Secrets stays there**: values name Secrets that you make
+  ([how](../../docs/operations/shared-services.md)).
+- **A value that is not known, or does not fit,** is refused before anything is installed.
+- With `settings.egressBackend: cilium`, there is no gateway ([more](../../docs/operations/cilium.md)).
+"""
+
+
+def chart_page(values: tuple[Value, ...]) -> str:
+    """Return README.md for these values."""
+    sections = [_INTRODUCTION, "## Values\n"]
+    for heading, group in groupby(values, key=lambda each: each.heading):
+        sections += [f"### {heading}\n", *(_section(each) for each in group)]
+    return "\n".join(sections)
+
+
+def _section(value: Value) -> str:
+    rows = "".join(_row(each) for each in leaves((value,)))
+    table = f"| Value | Default | Meaning |\n| --- | --- | --- |\n{rows}"
+    return table if value.kind else f"{value.meaning}\n\n{table}"
+
+
+def _row(value: Value) -> str:
+    default = "" if value.default in ("", [], {}) else f"`{json.dumps(value.default, ensure_ascii=False)}`"
+    if isinstance(value.default, str):
+        default = default.replace('"', "")
+    return f"| `{value.name}` | {default} | {value.meaning} |\n".replace("|  |", "| |")
