@@ -136,12 +136,11 @@ def _version_flags(name: str) -> list[tuple[str, str]]:
     if name == "kube":
         version = kubernetes_version()
         major, minor, _ = version.removeprefix("v").split(".", 2)
-        values = (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor))
+        values = [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)]
         return [(f"k8s.io/component-base/version.{key}", value) for key, value in values]
     if name == "helm":
         # Where no cluster is asked, it takes Kubernetes to be as new as its client: v0.37 is 1.37's.
-        minor = _pinned("k8s.io/client-go", HELM).split(".")[1]
-        values = (("k8sVersionMajor", "1"), ("k8sVersionMinor", minor))
+        values = [("k8sVersionMajor", "1"), ("k8sVersionMinor", _pinned("k8s.io/client-go", HELM).split(".")[1])]
         kubernetes = [(f"{package}.{key}", value) for package in ("chartutil", "lint/rules") for key, value in values]
         own = ("helm.sh/helm/v3/internal/version.version", _pinned("helm.sh/helm/v3", HELM))
         return [own, *((f"helm.sh/helm/v3/pkg/{key}", value) for key, value in kubernetes)]

@@ -1,6 +1,5 @@
 """The chart as the real Helm renders it, without a cluster."""
 
-import copy
 import functools
 import json
 import os
@@ -46,13 +45,13 @@ def run_helm(*arguments: str, values: Mapping[str, Any]) -> str:
 
 def templates(values: Mapping[str, Any] | None = None, *, namespace: str = NAMESPACE) -> dict[str, str]:
     """Return the manifests by the template that they come from; one that renders nothing is not there."""
-    return _rendered(json.dumps(values or {}, sort_keys=True), namespace)
+    return _rendered(json.dumps(dict(values or {}), sort_keys=True), namespace)
 
 
 def objects(values: Mapping[str, Any] | None = None, *, namespace: str = NAMESPACE) -> list[Body]:
-    """Return all objects of a release, each a fresh one."""
+    """Return all objects of a release; they are not to be changed."""
     texts = templates(values, namespace=namespace).values()
-    return [copy.deepcopy(body) for text in texts for body in _parsed(text)]
+    return [body for text in texts for body in _parsed(text)]
 
 
 @functools.cache
@@ -90,7 +89,7 @@ def nested(name: str, given: object) -> Body:
     return body
 
 
-def merged(first: Body, second: Body) -> Body:
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> Body:
     """Return both, mappings merged at any depth."""
     both = dict(first)
     for key, held in second.items():

@@ -1,5 +1,6 @@
 """With its default values, the chart is deploy/, but for what is listed here."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from ringfence_gateway import envoy
 from ringfence_gateway.environment import Environment
 from ringfence_operator.__main__ import parse_arguments
 from ringfence_operator.control.__main__ import Settings as ControlSettings
@@ -78,9 +80,8 @@ def is_default(container: Body, variable: Body) -> bool:
         case "control":
             return ControlSettings.from_env(given) == ControlSettings.from_env({})
         case _ if name == CONCURRENCY:
-            return (
-                f'"{CONCURRENCY}", "{variable["value"]}"' in (ROOT / "gateway/ringfence_gateway/envoy.py").read_text()
-            )
+            line = envoy.arguments(Path("bootstrap.yaml"), pod="pod")
+            return bool(line[line.index("--concurrency") + 1] == variable["value"])
         case _:
             return Environment.from_env(GATEWAY | given) == Environment.from_env(GATEWAY)
 
@@ -104,10 +105,11 @@ ONLY_IN_DEPLOY = {
 
 
 def undone(bodies: list[Body], differences: tuple[Difference, ...] = DIFFERENCES) -> list[Body]:
-    for body in bodies:
+    plain = copy.deepcopy(bodies)
+    for body in plain:
         for each in differences:
             each.undo(body)
-    return bodies
+    return plain
 
 
 @pytest.mark.parametrize("namespace", [NAMESPACE, "sandboxes"])

@@ -1,0 +1,23 @@
+"""No value of the chart is there for nothing."""
+
+import pytest
+
+from tests.chart.chart import merged, nested, objects
+from tests.chart.rows import Row, rows
+from tools.chart import chart_values, leaves
+
+ROWS = list(rows())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.value)
+def test_another_value_shows_in_what_is_rendered(row: Row) -> None:
+    before = row.look(objects(row.also))
+
+    after = row.look(objects(merged(row.also, nested(row.value, row.given))))
+
+    assert after == row.expected
+    assert before != row.expected
+
+
+def test_every_value_is_in_a_row() -> None:
+    assert {row.value for row in ROWS} == {each.name for each in leaves(chart_values())}
