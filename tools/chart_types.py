@@ -28,7 +28,7 @@ def _list(items: Schema) -> Schema:
 def _pairs(*foreign: str) -> Schema:
     """Return the schema of strings by key, without the keys that any of these patterns match."""
     pairs: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-    return pairs | {"propertyNames": {"not": {"pattern": "|".join(foreign)}}} if foreign else pairs
+    return pairs | {"patternProperties": {"|".join(foreign): False}} if foreign else pairs
 
 
 _STRING: Schema = {"type": "string"}
