@@ -47,6 +47,11 @@ def chart_values() -> tuple[Value, ...]:
     return read_values((CHART / "values.yaml").read_text())
 
 
+def chart_version() -> str:
+    """Return the version of this tree's chart."""
+    return str(yaml.safe_load((CHART / "Chart.yaml").read_text())["version"])
+
+
 def read_values(text: str) -> tuple[Value, ...]:
     """Return the values that a file of values holds. Raises ValueError, naming the value, for a comment that lacks."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -10,7 +10,7 @@ Schema = dict[str, Any]
 
 _NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
 _HOST = r"[A-Za-z0-9.-]+(:[0-9]{1,5})?"
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?([kMGTPE]i?|Ki|m)?$"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|[MGTPE]i?)?$"
 
 
 def _text(pattern: str, **more: Any) -> Schema:
@@ -66,7 +66,7 @@ TYPES: dict[str, Schema] = {
     "object": {"type": ["object", "string"]},
     "port": _PORT,
     "count": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"},
-    "quantity": _QUANTITIES,
+    "quantity": _QUANTITIES | {"not": {"type": "string", "pattern": r"^[0.]+[A-Za-z]*$"}, "minimum": 1},
     "duration": _text(r"^([0-9]+(ms|s|m|h))+$"),
     "logLevel": {"type": "string", "enum": ["debug", "info", "warning", "error"]},
     "name": _text(f"^{_NAME}$", maxLength=253),
@@ -78,7 +78,7 @@ TYPES: dict[str, Schema] = {
         rf"^(redis|rediss|redis\+sentinel|redis\+cluster)://{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*(\?tls)?$"
     ),
     "image": _text(r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"),
-    "repository": _text(r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"),
+    "repository": _text(r"^[a-z0-9][a-z0-9._-]*((:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+)?$"),
     "tag": _text(r"^$|^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"),
     "digest": _text(r"^$|^sha256:[0-9a-f]{64}$"),
     "pullPolicy": {"type": "string", "enum": ["Always", "IfNotPresent", "Never"]},

@@ -3,7 +3,7 @@ Names are fixed: the operator's code, its certificates and the NetworkPolicies t
 release per cluster, and a second one is refused by Helm for its cluster-wide objects.
 */}}
 
-{{/* Labels of the object of a component: dict root, app (none for what belongs to neither of the two Deployments). */}}
+{{/* Labels of an object: dict root, app (none for what belongs to neither of the two Deployments), labels of its own. */}}
 {{- define "ringfence.labels" -}}
 app.kubernetes.io/part-of: ringfence
 {{- with .app }}
@@ -13,7 +13,7 @@ app.kubernetes.io/instance: {{ quote .root.Release.Name }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.extraLabels }}
+{{- with merge dict (.labels | default dict) .root.Values.extraLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -26,9 +26,6 @@ namespace: {{ quote . }}
 {{- end }}
 labels:
   {{- include "ringfence.labels" . | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- with merge dict (.annotations | default dict) .root.Values.extraAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
