@@ -19,7 +19,8 @@ kubectl label namespace ringfence-system pod-security.kubernetes.io/enforce=rest
 
 - **One release per cluster, in whichever namespace**: names are fixed, since the product's own code refers to them.
   Agents live in other namespaces.
-- **Coming from `kubectl apply -k deploy`**: `helm install --take-ownership` takes over what is there.
+- **Coming from `kubectl apply -k deploy`**, or from a release of another name or namespace that left its kinds:
+  `helm install --take-ownership` takes over what is there.
 - **Upgrades** bring the kinds along, with `crds.enabled`. No running agent is replaced by one.
 - **Uninstalling** leaves the kinds, and every Agent with them, with `crds.keep`. Agents' pods go on running, but nobody
   looks after them, and without the guard others' NetworkPolicies may open egress to them: `kubectl delete agents --all

@@ -112,7 +112,7 @@ def _settings() -> Iterator[Row]:
         ("defaultCpu", "500m", "DEFAULT_CPU", "500m"),
         ("defaultMemory", "1Gi", "DEFAULT_MEMORY", "1Gi"),
         ("defaultEphemeralStorage", "2Gi", "DEFAULT_EPHEMERAL_STORAGE", "2Gi"),
-        ("defaultPolicy", "policies/base", "DEFAULT_POLICY", "policies/base"),
+        ("defaultPolicy", "team/base", "DEFAULT_POLICY", "team/base"),
         ("sandboxedRuntimeClasses", ["runsc"], "SANDBOXED_RUNTIME_CLASSES", "runsc"),
         ("podCidrs", ["10.1.0.0/16", "fd00::/64"], "POD_CIDRS", "10.1.0.0/16,fd00::/64"),
         ("reservedCidrs", ["192.168.7.0/24"], "RESERVED_CIDRS", "192.168.7.0/24"),

@@ -216,12 +216,17 @@ def test_label_of_a_monitor_wins_over_one_for_everything() -> None:
             "authorities.redis: name a configMap or a secret",
         ),
         (nested("settings.leaderElect", False), "settings.leaderElect: false is for one replica"),
-        (nested("operator.control.httpPort", 8080), "operator.control.httpPort: the operator has this port"),
+        (nested("operator.control.httpPort", 8080), "they are in one pod, with 18000 and 18443: choose two others"),
+        (nested("settings.httpPort", 18443), "they are in one pod, with 18000 and 18443: choose two others"),
         (
             {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
             "metrics.serviceMonitor.enabled: with podMonitor.enabled, everything would be scraped twice",
         ),
         (nested("rbac.namespaces", [NAMESPACE]), f"rbac.namespaces: no agent may live in {NAMESPACE}"),
+        (
+            SOME | nested("settings.defaultPolicy", "policies/base"),
+            "rbac.namespaces: the operator has to write in policies, where settings.defaultPolicy is: add it",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(values: Body, message: str) -> None:

@@ -40,7 +40,10 @@ def test_default_values_say_what_to_do_next_and_warn_of_nothing(tmp_path: Path) 
         (nested("sidecar.enabled", False), "agents with connectors cannot run"),
         (nested("settings.egressBackend", "none"), "policies that name domains are refused, and agents under them"),
         (nested("settings.egressBackend", "cilium"), "this cluster has no cilium.io/v2"),
-        (nested("settings.redisUrl", "redis://cache:6379"), "until Secret ringfence-redis has the key administrator"),
+        (
+            {"settings": {"redisUrl": "redis://cache:6379", "redisService": "cache/redis"}},
+            "until Secret ringfence-redis has the key administrator",
+        ),
         (nested("settings.collectorService", "telemetry/collector"), "see that Secret ringfence-telemetry has"),
         (nested("settings.auditStreamService", "telemetry/rabbitmq"), "see that Secret ringfence-telemetry has"),
         (nested("settings.allowUnenforcedNetwork", True), "agents run although nothing may confine their network"),
@@ -55,6 +58,12 @@ def test_value_that_keeps_agents_from_running_or_lets_them_loose_is_told(
 
     assert len(told) == 1
     assert warning in told[0]
+
+
+def test_redis_that_no_sidecar_may_reach_is_told(tmp_path: Path) -> None:
+    assert "until settings.redisService or redisCidrs opens the way" in notes(
+        nested("settings.redisUrl", "redis://cache:6379"), tmp_path
+    )
 
 
 def test_what_is_not_there_is_not_waited_for(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ringfence_operator.resources.port_set import FIRST_PORT
 from tests.chart.chart import Body, RefusedError, branches, merged, nested, objects
 from tools.chart import Value, chart_values, leaves, schema_of
 from tools.chart_types import Schema
@@ -139,6 +140,7 @@ def test_word_that_is_none_of_the_known_ones_is_refused(value: Value) -> None:
         ("operator.affinity", {"podAffinity": {"mistyped": []}}),
         ("operator.extraEnv", [{"name": "TZ", "valueFrom": {"secretRef": {"name": "x"}}}]),
         ("gateway.networkPolicy.dnsPeers", [{}]),
+        ("gateway.names.httpPort", FIRST_PORT),
         ("metrics.podMonitor.interval", "30"),
         ("imagePullSecrets", ["registry"]),
     ],

@@ -8,13 +8,18 @@
 {{- if and (not .Values.settings.leaderElect) (gt (int .Values.operator.replicas) 1) }}
 {{- fail "settings.leaderElect: false is for one replica, since each would write: set operator.replicas to 1" }}
 {{- end }}
-{{- if eq (int .Values.settings.httpPort) (int .Values.operator.control.httpPort) }}
-{{- fail "operator.control.httpPort: the operator has this port in the same pod (settings.httpPort): choose another" }}
+{{- $ports := list 18000 18443 (int .Values.settings.httpPort) (int .Values.operator.control.httpPort) }}
+{{- if ne (len $ports) (len (uniq $ports)) }}
+{{- fail "settings.httpPort, operator.control.httpPort: they are in one pod, with 18000 and 18443: choose two others" }}
 {{- end }}
 {{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
 {{- fail "metrics.serviceMonitor.enabled: with podMonitor.enabled, everything would be scraped twice: choose one" }}
 {{- end }}
 {{- if has .Release.Namespace .Values.rbac.namespaces }}
 {{- fail (printf "rbac.namespaces: no agent may live in %s, where the operator is: leave it out" .Release.Namespace) }}
+{{- end }}
+{{- $home := first (splitList "/" .Values.settings.defaultPolicy) }}
+{{- if and $home .Values.rbac.namespaces (not (has $home .Values.rbac.namespaces)) }}
+{{- fail (printf "rbac.namespaces: the operator has to write in %s, where settings.defaultPolicy is: add it" $home) }}
 {{- end }}
 {{- end }}
