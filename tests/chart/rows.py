@@ -284,9 +284,9 @@ def _everything() -> Iterator[Row]:
     secrets = [{"name": "registry"}]
     for deployment in (OPERATOR, GATEWAY):
         yield Row("imagePullSecrets", secrets, at(deployment, *POD, "imagePullSecrets"), secrets)
-    crd = "CustomResourceDefinition/agents.ringfence.dev"
-    yield Row("extraLabels", {"team": "a"}, at(crd, "metadata", "labels", "team"), "a")
-    yield Row("extraAnnotations", {"team": "a"}, at(crd, "metadata", "annotations", "team"), "a")
+    account = "ServiceAccount/ringfence-operator"
+    yield Row("extraLabels", {"team": "a"}, at(account, "metadata", "labels", "team"), "a")
+    yield Row("extraAnnotations", {"team": "a"}, at(account, "metadata", "annotations", "team"), "a")
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine, namespace: '{{ .Release.Namespace }}'}\n"
     yield Row("extraObjects", [text], at("ConfigMap/mine", "metadata", "namespace"), NAMESPACE)
     mine = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}}

@@ -1,5 +1,7 @@
 """From the comments of values: their schema, their page, and what is said of a comment that lacks."""
 
+import re
+
 import jsonschema
 import pytest
 import yaml
@@ -148,6 +150,13 @@ def test_page_names_every_value_with_its_default_and_meaning() -> None:
         assert len(branch.path) > 1 or branch.meaning in page
     assert "| `operator.replicas` | `2` |" in page
     assert "| `settings.clusterDomain` | `cluster.local` |" in page
+
+
+def test_link_of_the_page_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)#]+)", chart_page(chart_values()))
+
+    assert links
+    assert [link for link in links if not (CHART / link).exists()] == []
 
 
 def test_template_of_a_kind_gives_out_braces_as_they_are() -> None:

@@ -10,9 +10,9 @@ app.kubernetes.io/part-of: ringfence
 app.kubernetes.io/name: {{ . }}
 {{- end }}
 app.kubernetes.io/instance: {{ quote .root.Release.Name }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 }}
 {{- with merge dict (.labels | default dict) .root.Values.extraLabels }}
 {{ toYaml . }}
 {{- end }}
