@@ -93,5 +93,5 @@ bench-sidecar: setup ## Measure the sidecar with real back ends, no cluster; pri
 bench-control: setup ## Measure the control channel, also under a flood; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.control
 
-bench-quota: setup ## Measure how quotas are counted, with a real Redis, no cluster; prints a table and keeps JSON in bench/out
-	$(BIN)/python -m bench.quota
+bench-quota: setup ## Measure quotas: their counters, limits on a cluster, a large fleet; prints a table and keeps JSON in bench/out
+	$(BIN)/python -m bench.quota; first=$$?; $(BIN)/python -m bench.quota.on_cluster && exit $$first

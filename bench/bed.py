@@ -117,9 +117,11 @@ class Bed(Measured):
         """Create agents for fake nodes and wait until each was ready. Raises RuntimeError if one was not."""
         return finished(self.start_agents(namespace, prefix=prefix, count=count, rate=rate))
 
-    def start_load(self, collection: str, manifest: Raw, *, prefix: str, count: int, rate: float = 0) -> Running:
-        """Begin to create objects."""
-        run = self.generator.start(collection, manifest, prefix=prefix, count=count, rate=rate)
+    def start_load(
+        self, collection: str, manifest: Raw, *, prefix: str, count: int, rate: float = 0, groups: int = 1
+    ) -> Running:
+        """Begin to create objects, of so many groups by turns."""
+        run = self.generator.start(collection, manifest, prefix=prefix, count=count, rate=rate, groups=groups)
         self._runs.append(run)
         return run
 

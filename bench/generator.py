@@ -104,8 +104,20 @@ class Generator:
         """Compile the program; takes a second when nothing has changed."""
         run(["go", "build", "-trimpath", "-o", str(self._binary), "."], cwd=SOURCE, timeout=300)
 
-    def start(self, collection: str, manifest: dict[str, Any], *, prefix: str, count: int, rate: float = 0) -> Running:
-        """Begin to create `count` objects, `rate` a second or all at once, in the collection at this API path."""
+    def start(
+        self,
+        collection: str,
+        manifest: dict[str, Any],
+        *,
+        prefix: str,
+        count: int,
+        rate: float = 0,
+        groups: int = 1,
+    ) -> Running:
+        """Begin to create `count` objects, `rate` a second or all at once, in the collection at this API path.
+
+        By turns they are of one of `groups` groups: {group} in the manifest is its number.
+        """
         output = Path(tempfile.mkdtemp(dir=self._directory)) / f"{prefix}.json"
         template = output.with_suffix(".manifest")
         template.write_text(json.dumps(manifest))
@@ -120,6 +132,7 @@ class Generator:
             "prefix": prefix,
             "count": count,
             "rate": rate,
+            "groups": groups,
         }
         argv = [str(self._binary), *(f"-{flag}={value}" for flag, value in flags.items())]
         with output.open("wb") as out, output.with_suffix(".log").open("wb") as errors:

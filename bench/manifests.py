@@ -3,6 +3,7 @@
 from typing import Any
 
 AGENTS = "/apis/ringfence.dev/v1alpha1/namespaces/{}/agents"
+QUOTAS = "/apis/ringfence.dev/v1alpha1/namespaces/{}/quotas"
 PODS = "/api/v1/namespaces/{}/pods"
 IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 SAY_THE_TIME = "date +%s%N; exec sleep 3600"

@@ -56,10 +56,14 @@ class Bed(Measured):
             for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
                 apply(self.cluster, path.read_text())
             self._more_services()
-            found = manifests({name: images[name].reference for name in ("operator", "gateway", "sidecar")})
+            found = self.manifests({name: image.reference for name, image in images.items()})
             self.installed = Installation(self.kube, sorted(found, key=lambda body: body["kind"] != "Namespace"))
             self.installed.apply()
             self.eventually(lambda: self.gauge("ringfence_control_gateways") >= 2, "both gateways are connected")
+
+    def manifests(self, images: dict[str, str]) -> list[Body]:
+        """Return what is installed, with the images by their names."""
+        return manifests(images)
 
     def _more_services(self) -> None:
         body = {

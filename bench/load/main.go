@@ -15,7 +15,7 @@ type options struct {
 	server, ca, cert, key string
 	collection, manifest  string
 	prefix                string
-	count                 int
+	count, groups         int
 	connections, inflight int
 	rate                  float64
 	timeout               time.Duration
@@ -47,9 +47,10 @@ func parse() options {
 	flag.StringVar(&o.cert, "cert", "", "client certificate file")
 	flag.StringVar(&o.key, "key", "", "client key file")
 	flag.StringVar(&o.collection, "collection", "", "path of the collection, such as /api/v1/namespaces/x/pods")
-	flag.StringVar(&o.manifest, "manifest", "", "JSON manifest; {name} is replaced")
+	flag.StringVar(&o.manifest, "manifest", "", "JSON manifest; {name} is replaced, and {group} by the group's number")
 	flag.StringVar(&o.prefix, "prefix", "load", "prefix of the objects' names")
 	flag.IntVar(&o.count, "count", 100, "how many objects")
+	flag.IntVar(&o.groups, "groups", 1, "how many groups they belong to by turns")
 	flag.IntVar(&o.connections, "connections", 20, "connections that the POSTs are spread over, opened beforehand")
 	flag.IntVar(&o.inflight, "inflight", 400, "POSTs under way at once at most: an API server refuses what is too much")
 	flag.Float64Var(&o.rate, "rate", 0, "objects per second, whether or not earlier ones are ready; 0: all at once")

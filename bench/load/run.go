@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -93,13 +94,14 @@ func (l *load) createAll(ctx context.Context, clients []*client) {
 		}
 		time.Sleep(time.Until(l.start.Add(due)))
 		l.samples[i].Due = milliseconds(due)
-		wait.Go(func() { l.create(ctx, clients[i%len(clients)], &l.samples[i]) })
+		wait.Go(func() { l.create(ctx, clients[i%len(clients)], &l.samples[i], i%l.groups) })
 	}
 	wait.Wait()
 }
 
-func (l *load) create(ctx context.Context, c *client, s *sample) {
+func (l *load) create(ctx context.Context, c *client, s *sample, group int) {
 	body := bytes.ReplaceAll(l.manifest, []byte("{name}"), []byte(s.Name))
+	body = bytes.ReplaceAll(body, []byte("{group}"), []byte(strconv.Itoa(group)))
 	l.slots <- struct{}{}
 	sent := time.Now()
 	code, answer, err := c.send(ctx, http.MethodPost, l.collection, body)

@@ -1,26 +1,33 @@
-"""How soon a limit on bytes closes: python -m bench.quota.network [--quick] [--keep]."""
+"""How soon limits on the network are kept: on bytes and connections at the gateway, on bandwidth by the node."""
 
 import json
-import os
-import sys
 import time
+from collections.abc import Iterator
 
-from bench.egress.bed import Bed
 from bench.quantile import quantile
-from bench.report import Report, parser_of
+from bench.quota.cluster import Cluster
 from bench.row import Row, at_most, for_comparison
-from devcluster.step import Progress
-from tests.e2e.quotas.network.team import MEGA, Team, on_bytes, until_open
+from tests.e2e.quotas.network.team import MEGA, Team, on_bytes, on_connections, until_open
+from tests.e2e.quotas.test_node_bandwidth import BURST, RATE, SENDING
 from tests.e2e.world import SCRIPTS, AgentHandle, World
 
-CLUSTER = "bench"
 COUNT, QUICK = 20, 3
 ASKED = 5.0
 """Seconds from over-use to the cut."""
 WAIT_SECONDS = 60.0
+MOST, TRIES = 4, 24
+CONNECTION_MS = 100.0
+BANDWIDTH_OVER = 1.1
 
 
-def measure_network(bed: Bed) -> list[Row]:
+def measure_network(bed: Cluster) -> Iterator[Row]:
+    """Bytes, then connections, then bandwidth."""
+    yield from _bytes(bed)
+    yield from _connections(bed)
+    yield _bandwidth(bed)
+
+
+def _bytes(bed: Cluster) -> list[Row]:
     """One agent uses up what two share: its own connection is cut to the byte, the other's when that has got about."""
     lags, beyond = [], []
     with bed.progress.step("limits used up", announce=True):
@@ -30,12 +37,12 @@ def measure_network(bed: Bed) -> list[Row]:
             lags.append(lag)
             beyond.append(over)
             bed.progress.note(f"{number + 1}: {lag:.2f} s, {over} bytes")
-    bed.keep("network-quota", [{"seconds": lag, "beyond": over} for lag, over in zip(lags, beyond, strict=True)])
-    what = "gateway bytes, Shared: used up by one agent -> an open connection of another cut"
+    bed.keep("networkBytes", [{"seconds": lag, "beyond": over} for lag, over in zip(lags, beyond, strict=True)])
+    what = "networkBytes, Shared: used up by one agent -> an open connection of another cut"
     return [
         for_comparison(f"{what}, p50 of {len(lags)}", round(quantile(lags, 0.5), 2), "s"),
         at_most(f"{what}, the longest", round(max(lags), 2), ASKED, "s"),
-        for_comparison("gateway bytes received beyond the limit by who used it up, the most", max(beyond), "bytes"),
+        for_comparison("  received beyond the limit by who used it up, the most", max(beyond), "bytes"),
     ]
 
 
@@ -63,27 +70,36 @@ def _until_logged(agent: AgentHandle, state: str) -> float:
     raise RuntimeError(f"the connection was not {state} within {WAIT_SECONDS:g} s")
 
 
-def main() -> int:
-    """Measure, print a table, write the results; returns 1 if a row is missed, 2 if one could not be measured."""
-    measures = {"network": measure_network}
-    parser = parser_of("bench.quota.network", __doc__, measures, quick="few samples")
-    parser.add_argument("--keep", action="store_true", help="take a cluster that is up, and leave it up")
-    options = parser.parse_args()
-    bed = Bed(
-        os.environ.get("RINGFENCE_BENCH_CLUSTER", CLUSTER), Progress("bench-quota-network"), is_quick=options.quick
-    )
-    report = Report("quota-network", bed)
-    try:
-        bed.open(is_fresh=not options.keep)
-        report.measure(measures, options.only)
-    finally:
-        report.write()
-        if options.keep:
-            bed.clear()
-        else:
-            bed.close()
-    return report.verdict()
+def _connections(bed: Cluster) -> list[Row]:
+    """One agent opens more than it may, over two ports of two replicas, and keeps what it gets."""
+    with World(bed.kube, "default") as world:
+        one = Team(world, [on_connections(MOST)]).agent("one")
+        until_open(one)
+        found = [one.pod.script("hold", "api.test", TRIES, seconds=90) for _ in range(bed.count(5, 1))]
+    bed.keep("networkConnections", found)
+    over = max(each["open"] for each in found) - MOST
+    refused = [ms for each in found for ms in each["refused"]]
+    slowest = max(refused, default=float("inf"))
+    return [
+        at_most(f"networkConnections, {MOST}: open beyond the limit", over, 0, "", f"{len(refused)} were refused"),
+        at_most("  one too many -> refused, slowest", round(slowest, 1), CONNECTION_MS, "ms"),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _bandwidth(bed: Cluster) -> Row:
+    """A visitor pulls from an agent, whose node lets a burst through at full speed before the limit is felt."""
+    with World(bed.kube, "default") as world:
+        visitor = world.pod("visitor", labels={"role": f"friend-{world.tag}"})
+        rule = {"from": [{"podSelector": {"matchLabels": {"role": f"friend-{world.tag}"}}}], "ports": [{"port": 8080}]}
+        policy = world.policy(network={"ingress": [rule]})
+        quota = world.quota({"resource": "networkBandwidth", "max": f"{RATE * 8:.0f}"})
+        agent = world.agent(command=SENDING, quotaRef=quota.ref, securityPolicyRef={"name": policy})
+        agent.until_ready()
+        course = visitor.script("pull", agent.pod.ips()[0], 8080, seconds=200)["course"]
+    bed.keep("networkBandwidth", course)
+    began, had = next((seconds, count) for seconds, count in course if count >= BURST)
+    second = next((seconds, count) for seconds, count in course if seconds >= began + 1.0)
+    ratio = (second[1] - had) / (second[0] - began) / RATE
+    said = f"{BURST / 2**20:.0f} MiB came in {began:.1f} s before"
+    what = "networkBandwidth, 200M: rate in the second after the node's burst, of the limit"
+    return at_most(what, round(ratio, 2), BANDWIDTH_OVER, "x", said)

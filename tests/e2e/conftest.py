@@ -8,7 +8,15 @@ from typing import cast
 import pytest
 import yaml
 
-from tests.e2e.installation import DEPLOYMENTS, OPERATOR, Installation, built_image, manifests
+from tests.e2e.installation import (
+    DEPLOYMENTS,
+    OPERATOR,
+    REDIS,
+    REDIS_SECRET,
+    Installation,
+    built_image,
+    manifests,
+)
 from tests.e2e.kube import Kube, address
 from tests.e2e.operator_slot import SETTINGS, OperatorSlot
 from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
@@ -71,20 +79,6 @@ def kube(kubeconfig: Path) -> Iterator[Kube]:
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
     yield kube
     kube.close()
-
-
-REDIS = {
-    "redis_url": "redis://redis.ringfence-backends.svc:6379",
-    "redis_service": "ringfence-backends/redis",
-    "redis_administrator": "/etc/ringfence/redis/administrator",
-}
-"""The operator's settings for the Redis that tests of connectors bring; until then, it is away."""
-REDIS_SECRET = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "ringfence-redis", "namespace": SYSTEM_NAMESPACE},
-    "stringData": {"administrator": "demo-administrator"},
-}
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,20 @@ OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
 DEPLOYMENTS = {name: address("Deployment", SYSTEM_NAMESPACE, name) for name in (OPERATOR, GATEWAY)}
 LEASE = address("Lease", SYSTEM_NAMESPACE, OPERATOR)
 _REPOSITORY = "docker.io/ringfence/"
+BACKENDS = ROOT / "demo/manifests/backends.yaml"
+"""Redis, RabbitMQ and a stand-in for Snowflake, in the cluster."""
+REDIS = {
+    "redis_url": "redis://redis.ringfence-backends.svc:6379",
+    "redis_service": "ringfence-backends/redis",
+    "redis_administrator": "/etc/ringfence/redis/administrator",
+}
+"""The operator's settings for the Redis that tests of connectors bring; until then, it is away."""
+REDIS_SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "ringfence-redis", "namespace": SYSTEM_NAMESPACE},
+    "stringData": {"administrator": "demo-administrator"},
+}
 
 
 def built_image(kubeconfig: Path, name: str) -> str:

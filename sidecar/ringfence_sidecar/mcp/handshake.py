@@ -28,6 +28,9 @@ from ringfence_sidecar.mcp.server import Asked, Era, Method, Server
 SESSION: Final = "mcp-session-id"
 MOST_SESSIONS: Final = 256
 MOST_IN_BATCH: Final = 32
+AT_ONCE_IN_BATCH: Final = 8
+MOST_BYTES_IN_BATCH: Final = 33_554_432
+"""Once the answers have so many, no further request of the batch is begun."""
 Cancel = Callable[[], None]
 
 
@@ -150,11 +153,25 @@ class Handshake:
             await exchange.response.whole(202)
             return
         exchange.can_stream = False
-        answers = await exchange.request.while_connected(
-            _together([self._answer(exchange, session, message) for message in requests])
-        )
+        answers = await exchange.request.while_connected(self._all(exchange, session, requests))
         first, *others = answers
         await exchange.response.whole(200, b"[", *first, *(part for each in others for part in (b",", *each)), b"]")
+
+    async def _all(self, exchange: Exchange, session: Session, requests: list[Incoming]) -> list[Parts]:
+        """Return the answers in order; at most some requests are under way at once."""
+        places, size = asyncio.Semaphore(AT_ONCE_IN_BATCH), 0
+
+        async def one(message: Incoming) -> Parts:
+            nonlocal size
+            async with places:
+                if size >= MOST_BYTES_IN_BATCH:
+                    said = f"the answers of this batch have {size} bytes already: send this request in another one"
+                    return (encode_error(_id(message), ProtocolError(INVALID_REQUEST, said)),)
+                parts = await self._answer(exchange, session, message)
+                size += sum(map(len, parts))
+                return parts
+
+        return list(await asyncio.gather(*map(one, requests)))
 
     async def _one(self, exchange: Exchange, session: Session, message: Incoming) -> Parts:
         request = _id(message)
@@ -204,7 +221,3 @@ def is_request(message: Incoming) -> bool:
 
 def _id(message: Incoming) -> Id:
     return message.id if isinstance(message.id, int | str) else ""
-
-
-async def _together(work: list[Any]) -> list[Parts]:
-    return list(await asyncio.gather(*work))

@@ -24,10 +24,13 @@ class Alone:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger, self._clock = ledger, clock
         self._since: Ledger | None = None
+        self._known: dict[str, Figures] = {}
+        """By bucket's key: where it stood as `_since` began. What the store says later has counted that, too."""
 
     def end(self) -> None:
         """Others can be heard again."""
         self._since = None
+        self._known.clear()
 
     def decide(
         self, lot: str, asked: Sequence[Asked], *, writes: bool, known: Mapping[str, Figures] | None
@@ -43,12 +46,15 @@ class Alone:
         if known is not None and self._since is None:
             # A share is of what was left: what was used before is no part of it.
             self._since = Ledger(self._clock)
+        for bucket in ways:
+            if known is not None and bucket.key in known:
+                self._known.setdefault(bucket.key, known[bucket.key])
         now, monotonic = self._clock.now(), time.monotonic()
 
         def most(bucket: Bucket) -> float:
             if ways[bucket] == "Allow":
                 return math.inf
-            return share_of(bucket, (known or {}).get(bucket.key), now=now, monotonic=monotonic)
+            return share_of(bucket, self._known.get(bucket.key), now=now, monotonic=monotonic)
 
         found = judge(self._since or self._ledger, self._clock, asked, most)
         if not isinstance(found, Refused):

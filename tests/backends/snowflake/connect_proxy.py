@@ -16,16 +16,26 @@ class ConnectProxy:
         self.refused = 0
         self._wanted = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
         self._destination = destination
+        self._serving: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def running(self, port: int) -> AsyncIterator["ConnectProxy"]:
         """Listen on the port of the loopback address."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        server = await asyncio.start_server(self._begin, "127.0.0.1", port)
         self.port = port
         try:
             yield self
         finally:
             server.close()
+            for each in self._serving:
+                each.cancel()
+            # A connection that outlives the loop is found by whatever test runs then.
+            await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -37,12 +47,15 @@ class ConnectProxy:
                 return
             self.opened.append(target)
             there = await asyncio.open_connection(*self._destination)
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            await asyncio.gather(_carry(reader, there[1]), _carry(there[0], writer))
+            try:
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                await asyncio.gather(_carry(reader, there[1]), _carry(there[0], writer))
+            finally:
+                await _closed(there[1])
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.close()
+            await _closed(writer)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,3 +63,9 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.write(piece)
         await writer.drain()
     writer.close()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

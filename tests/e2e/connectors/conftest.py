@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.installation import Installation, built_image
+from tests.e2e.installation import BACKENDS, Installation, built_image
 from tests.e2e.kube import Kube, address, address_of
 from tests.e2e.together import MakeWorld
 from tests.e2e.world import World
-
-BACKENDS = Path(__file__).parents[3] / "demo/manifests/backends.yaml"
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """How many agents run at once, and for how long: the operator decides before a pod exists."""
 
+import time
+from datetime import datetime
+
 from tests.e2e.kube import Body, address
 from tests.e2e.world import AgentHandle, QuotaHandle, World, condition, is_ready, limit_row, message_of, reason_of
 
@@ -42,8 +45,10 @@ def test_when_one_goes_the_oldest_that_waits_gets_its_place(world: World) -> Non
     quota = world.quota(agents(1))
     holder = world.agent("holder", quotaRef=quota.ref)
     holder.until_ready()
-    # The younger one comes first by its name.
-    old, young = waiting(world, quota, "z-old"), waiting(world, quota, "a-young")
+    old = waiting(world, quota, "z-old")
+    until_younger(old)
+    # This one comes first by its name.
+    young = waiting(world, quota, "a-young")
 
     holder.delete()
     old.until_ready()
@@ -140,6 +145,13 @@ def test_of_an_agent_that_is_gone_the_shared_seconds_stay_used(world: World) -> 
 
     late.until_reason("QuotaExceeded")
     assert world.kube.get(address("Pod", late.namespace, late.name)) is None
+
+
+def until_younger(agent: AgentHandle) -> None:
+    """Return once what is created is younger: ages are whole seconds, and of two in the same one the name decides."""
+    created = datetime.fromisoformat(agent.get()["metadata"]["creationTimestamp"]).timestamp()
+    while time.time() < created + 1:
+        time.sleep(0.05)
 
 
 def kept_seconds(body: Body | None) -> int:

@@ -1,12 +1,14 @@
 """Open connections to a host one after the other, by TLS and by plain HTTP in turn, and keep each that answers open.
 
-Takes host and number of tries; prints how many were open at the end, each of which answered once more then.
+Takes host and number of tries; prints how many were open at the end, each of which answered once more then, and the
+milliseconds that each refusal took.
 """
 
 import json
 import socket
 import ssl
 import sys
+import time
 
 host, tries = map(json.loads, sys.argv[1:3])
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -30,14 +32,15 @@ def opened(number: int) -> socket.socket | None:
         return None
 
 
-held = []
+held, refused = [], []
 for each in range(tries):
+    began = time.perf_counter()
     made = opened(each)
-    if made is None:
-        continue
-    made.settimeout(15)
-    if answers(made):
-        held.append(made)
-    else:
+    if made is not None:
+        made.settimeout(15)
+        if answers(made):
+            held.append(made)
+            continue
         made.close()
-json.dump({"open": sum(answers(stream) for stream in held)}, sys.stdout)
+    refused.append((time.perf_counter() - began) * 1000)
+json.dump({"open": sum(answers(stream) for stream in held), "refused": refused}, sys.stdout)

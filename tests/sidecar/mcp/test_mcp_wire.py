@@ -244,6 +244,20 @@ async def test_several_messages_in_a_body_are_served_in_the_one_revision_that_ha
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, -32600)
 
 
+async def test_what_a_batch_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "MOST_BYTES_IN_BATCH", 1)
+    monkeypatch.setattr(handshake, "AT_ONCE_IN_BATCH", 2)
+
+    async with wired() as wire:
+        await wire.initialize("2025-03-26")
+        answers = (await wire.post([request("ping", number) for number in range(4)])).json()
+
+    served = [each["id"] for each in answers if "result" in each]
+    assert [each["id"] for each in answers] == [0, 1, 2, 3]
+    assert 1 <= len(served) <= 2
+    assert "in another one" in answers[-1]["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -292,3 +292,20 @@ async def _is_told(pod: Quotas) -> bool:
     except StoreAwayError:
         return False
     return not pod.trouble
+
+
+async def test_a_share_is_whole_though_the_store_has_been_told_of_what_was_used_of_it(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    own = limit("rows", 3, shared=False, on_store_unavailable="Local")
+    pod = await pods.pod(redis_server.configuration(), own, times=PATIENT, joins=False)
+    store = pod._store
+    assert store is not None
+    await eventually(lambda: store.link.is_joined and bool(store.known), what="it knows where its limit stands")
+
+    for number in (1, 2, 3):
+        await use(pod, rows=1)
+        assert await used(pod) == {"rows": number}
+
+    assert (await refused(pod, rows=1)).reason == "QuotaExceeded"
+    assert "hears from other pods" in pod.trouble

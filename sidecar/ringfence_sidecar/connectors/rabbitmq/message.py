@@ -24,6 +24,8 @@ _TRACE = frozenset({"traceparent", "tracestate"})
 COPIES = frozenset({"cc", "bcc"})
 """Headers by which a publisher has the broker route copies past what was judged."""
 _JSON = "application/json"
+_MOST_VALUES = 100_000
+"""Of a payload that is shown as JSON: in memory, each is many times what it is in the body."""
 _MOST_HEADER_BYTES = 32_768
 """All of a message's properties go into one frame of AMQP: a broker ends the connection for a larger one."""
 _DEATH = ("queue", "reason", "exchange", "routing-keys", "count")
@@ -137,13 +139,18 @@ def received(lease: Lease, message: DeliveredMessage, seconds: float, *, most_by
 def _shown(body: bytes, content_type: str) -> dict[str, Any]:
     kind = content_type.partition(";")[0].strip().lower()
     try:
-        if kind == _JSON or kind.endswith("+json"):
+        if (kind == _JSON or kind.endswith("+json")) and _values(body) <= _MOST_VALUES:
             return {"payload": msgspec.json.decode(body)}
         if kind.startswith("text/"):
             return {"text": body.decode()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # what its sender says of it is not so
     return {"body_base64": base64.b64encode(body).decode()}
+
+
+def _values(body: bytes) -> int:
+    """Return how many values there are in it at most, if it is JSON."""
+    return sum(map(body.count, (b",", b"[", b"{"))) + 1
 
 
 def _death(death: Any) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import REDIS, REDIS_SECRET
 from tests.e2e.connectors.extended.sinks import TOKEN, WRITER, Sinks
-from tests.e2e.installation import Installation, built_image, manifests
+from tests.e2e.installation import REDIS, REDIS_SECRET, Installation, built_image, manifests
 from tests.e2e.kube import Kube, address, address_of
 from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.together import MakeWorld

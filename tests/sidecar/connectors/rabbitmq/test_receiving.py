@@ -374,6 +374,7 @@ _SHOWN: tuple[tuple[str, bytes, dict[str, Any]], ...] = (
     ("text/plain", b"\xff", {"bodyBase64": "/w=="}),
     ("", b"raw", {"bodyBase64": "cmF3"}),
     ("application/json", b"[" * 30_000, {"bodyBase64": "W1tb" * 10_000}),
+    ("application/json", b"[0," + b"0,0," * 60_000 + b"0]", {"bodyBase64": "WzAs" + "MCwwLDAs" * 40_000 + "MF0="}),
 )
 
 

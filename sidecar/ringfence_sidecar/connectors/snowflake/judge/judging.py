@@ -115,7 +115,7 @@ class _Judging:
     def _reads_of_writes(self, statement: Statement, tables: Tables) -> None:
         # How many rows an UPDATE touches tells of its own table, which it needs for that, and not of others.
         others = tables.reads - tables.writes if statement.reads_target else tables.reads
-        if statement.targets and others:
+        if statement.targets and (others or tables.reads_stages):
             check_kinds(("Select",), self.permissions)
         if statement.reads_target:
             for target in statement.targets:

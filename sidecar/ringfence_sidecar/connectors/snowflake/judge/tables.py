@@ -27,6 +27,7 @@ class Tables:
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
     deterministic: bool = True
+    reads_stages: bool = False
 
     def judge(self, table: exp.Expression, scope: Scope, routines: Routines) -> None:
         """Judge one Table node. Raises RefusedError."""
@@ -105,6 +106,7 @@ class Tables:
             value = table.args.get(argument)
             if value is not None and not (isinstance(value, exp.Literal) and value.args.get("is_string")):
                 refuse("sql.stages", "FILE_FORMAT and PATTERN are strings")
+        self.reads_stages = True
         self.deterministic = False
 
 

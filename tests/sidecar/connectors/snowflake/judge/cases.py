@@ -19,6 +19,7 @@ ALL = Permissions(
 )
 """Every kind of statement, a few objects each."""
 
+FROM_FILES = Permissions(statements=("Insert", "Delete", "Merge"), tables=("DB.S.T",), stages=("DB.S.FILES",))
 CHANGE = Permissions(statements=("Update", "Delete", "Merge"), tables=("DB.S.T", "DB.S.U"))
 """An agent that may change rows, and not query them."""
 
@@ -426,6 +427,13 @@ WRITES = (
     Case("DELETE FROM t USING u WHERE t.a = u.a", "sql.statements", "so does USING", CHANGE),
     Case("DELETE FROM t WHERE a IN (SELECT a FROM u)", "sql.statements", "and a condition", CHANGE),
     Case("MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE", "sql.statements", "and a source", CHANGE),
+    Case(
+        "MERGE INTO t USING @files x ON t.a = x.$1 WHEN MATCHED THEN DELETE",
+        "sql.statements",
+        "a stage is a source, too",
+        FROM_FILES,
+    ),
+    Case("INSERT INTO t SELECT $1 FROM @files", "sql.statements", "and is copied from", FROM_FILES),
     Case(
         "MERGE INTO t USING t x ON t.a = x.b WHEN MATCHED THEN DELETE",
         "sql.statements.Merge",
