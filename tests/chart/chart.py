@@ -20,7 +20,7 @@ NAMESPACE = "ringfence-system"
 RELEASE = "rf"
 _SOURCE = "# Source: ringfence/templates/"
 _SECONDS = 60
-_HOMES = {f"HELM_{name}_HOME": str(cache_home() / "helm" / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
+HOMES = {f"HELM_{name}_HOME": str(cache_home() / "helm" / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
 
 
 class RefusedError(Exception):
@@ -32,7 +32,7 @@ def run_helm(*arguments: str, values: Mapping[str, Any]) -> str:
     ran = subprocess.run(
         [binary("helm"), *arguments, "--values", "-"],
         input=json.dumps(values),
-        env={**os.environ, **_HOMES, "KUBECONFIG": os.devnull},
+        env={**os.environ, **HOMES, "KUBECONFIG": os.devnull},
         capture_output=True,
         text=True,
         timeout=_SECONDS,
