@@ -31,7 +31,7 @@ async def _overloaded(_: Scope, __: Receive, send: Send) -> None:
 
 
 # Its own says so in plain text, which a client of JSON cannot read.
-httptools_impl.service_unavailable = _overloaded  # type: ignore[attr-defined]
+httptools_impl.service_unavailable = _overloaded  # type: ignore[assignment, attr-defined]
 
 
 class BoundedProtocol(httptools_impl.HttpToolsProtocol):
