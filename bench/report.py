@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +71,7 @@ class Report(Generic[Bed]):
             with self._bed.progress.step(name, announce=True):
                 found.extend(measure(self._bed))
         except Exception as error:  # noqa: BLE001 - reported in the verdict
-            self._failed.append(f"{name}: {type(error).__name__}: {error}")
+            self._failed.append(f"{name}: {_innermost(error)}")
             self._bed.progress.note(f"✗ {self._failed[-1]}")
             self._on_failure()
         self._rows += found
@@ -99,6 +100,15 @@ class Report(Generic[Bed]):
     @property
     def _file(self) -> Path:
         return OUT / f"{self._name}.json"
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the errors that a group holds, at any depth, or the one that it is, with where each was raised."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_innermost(each) for each in error.exceptions)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def write_json(path: Path, content: Any) -> None:

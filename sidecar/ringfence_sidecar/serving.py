@@ -6,18 +6,35 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import Server as UvicornServer
 
-from ringfence_sidecar.asgi import App
+from ringfence_sidecar.asgi import App, HttpError, Receive, Response, Scope, Send
+from ringfence_sidecar.correlation import correlate
+from ringfence_sidecar.problem import of_error, refuse
 
 LONGEST_HEAD: Final = 65_536
 HEAD_SECONDS: Final = 10.0
 _BACKLOG = 512
 
 
-class BoundedProtocol(HttpToolsProtocol):
+async def _overloaded(_: Scope, __: Receive, send: Send) -> None:
+    """Answer in place of the application where there are too many connections."""
+    said = "the sidecar has as many connections as it takes: reuse yours, and make fewer calls at once"
+    found = of_error(HttpError(503, "TooManyConnections", said), correlate({}))
+    again: dict[str, Any] = {"retryable": True, "retry_after_seconds": 1.0}
+    errors = tuple(msgspec.structs.replace(each, **again) for each in found.errors)
+    document = msgspec.structs.replace(found, errors=errors, **again)
+    await refuse(Response(send), document, ((b"connection", b"close"),))
+
+
+# Its own says so in plain text, which a client of JSON cannot read.
+httptools_impl.service_unavailable = _overloaded  # type: ignore[assignment, attr-defined]
+
+
+class BoundedProtocol(httptools_impl.HttpToolsProtocol):
     """Ends a connection whose request's head is longer than `LONGEST_HEAD`, or takes longer than `HEAD_SECONDS`."""
 
     _head = 0

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -65,3 +66,22 @@ async def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
         for _ in range(3):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n{}"), SECONDS)
         writer.close()
+
+
+async def test_one_connection_too_many_is_told_so_in_a_problem_document() -> None:
+    port = free_port()
+
+    async with _listening(port), contextlib.AsyncExitStack() as stack:
+        for _ in range(9):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, _ = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)).partition(b"\r\n\r\n")
+            is_refused = head.startswith(b"HTTP/1.1 503")
+            body = await asyncio.wait_for(reader.read() if is_refused else reader.readexactly(2), SECONDS)
+
+    problem = json.loads(body)
+    assert b"application/problem+json" in head
+    assert b"retry-after: 1" in head
+    assert (problem["code"], problem["retryable"], problem["retryAfterSeconds"]) == ("TooManyConnections", True, 1)
+    assert problem["errors"][0]["retryable"] is True

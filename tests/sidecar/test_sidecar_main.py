@@ -20,7 +20,7 @@ from tests.sidecar.rest.bed import SECONDS, until_ready, write
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 HEAVY = ("snowflake", "sqlglot", "aio_pika", "redis", "opentelemetry", "jsonschema_rs", "pydantic", "mcp", "httpx")
-SPARED = ("click", "starlette", "anyio", "argparse")
+SPARED = ("click", "starlette", "anyio", "argparse", "wsgiref")
 """What libraries would load that the sidecar has no use for."""
 
 

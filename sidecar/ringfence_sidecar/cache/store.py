@@ -20,6 +20,8 @@ PATIENCE_SECONDS = 0.045
 """Seconds that a call may spend waiting for Redis; the rest of 50 ms is for what surrounds it."""
 _USUAL = 0.01
 """A question that takes no longer costs no patience: a busy process is no slow Redis."""
+_SLICE = 0.005
+"""Patience is counted in these: where a process gets no processor they last longer, and that is no fault of Redis."""
 _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 _CONNECT = 1.0
@@ -127,10 +129,10 @@ class Store:
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if not self.is_reachable:
             raise StoreAwayError("Redis was away a moment ago")
-        patience, begun = _patience.get() or _Patience(self._patience), time.monotonic()
+        patience = _patience.get() or _Patience(self._patience)
         asking = asyncio.ensure_future(question())
         try:
-            return await self._answer(asking, patience.left)
+            return await self._answer(asking, patience)
         except _full_error() as error:
             raise StoreFullError("Redis has no memory left") from error
         except (TimeoutError, OSError, _redis_errors()) as error:
@@ -138,11 +140,17 @@ class Store:
             raise StoreAwayError(f"Redis does not answer: {type(error).__name__}") from error
         finally:
             asking.cancel()
-            patience.left = max(0.001, patience.left - max(0.0, time.monotonic() - begun - _USUAL))
 
     @staticmethod
-    async def _answer(asking: "asyncio.Future[T]", seconds: float) -> T:
-        await asyncio.wait({asking}, timeout=seconds)
+    async def _answer(asking: "asyncio.Future[T]", patience: _Patience) -> T:
+        left, spent = patience.left, 0.0
+        try:
+            while spent < left and not asking.done():
+                begun, most = time.monotonic(), min(_SLICE, left - spent)
+                await asyncio.wait({asking}, timeout=most)
+                spent += min(most, time.monotonic() - begun) if asking.done() else most
+        finally:
+            patience.left = max(0.001, left - max(0.0, spent - _USUAL))
         for _ in range(_TURNS):
             if asking.done():
                 return asking.result()

@@ -26,6 +26,8 @@ _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one attempt to the next; the last one repeats."""
 _RECOVERING_SECONDS = 0.2
 _JOIN_SECONDS = 1.0
+_SLICE = 0.005
+"""Time is counted in these: where a process gets no processor they last longer, and that is no fault of Redis."""
 _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 _SILENT = "Redis does not answer"
@@ -141,8 +143,7 @@ class Link:
         self._drop()
 
     async def _answer(self, wire: Wire, answering: "asyncio.Future[Any]", deadline: float) -> list[bytes]:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(max(0.0, deadline - time.monotonic()), _expire, answering, _TURNS)
+        expiry = _Expiry(answering, deadline - time.monotonic())
         try:
             answer: list[bytes] = (await answering).split()
         except OSError as error:
@@ -152,7 +153,7 @@ class Link:
             self._lost(wire)
             raise StoreAwayError(f"Redis does not answer: {type(error).__name__}") from error
         finally:
-            timer.cancel()
+            expiry.cancel()
             self._asking -= 1
             if not self._asking:
                 self._idle.set()
@@ -260,10 +261,31 @@ class Link:
         return self._times.beat * (0.75 + 0.25 * self._draw()) if self._ledger.counts else None
 
 
-def _expire(answering: "asyncio.Future[Any]", turns: int) -> None:
-    if answering.done():
-        return
-    if turns:
-        asyncio.get_running_loop().call_soon(_expire, answering, turns - 1)
-    else:
-        answering.set_exception(TimeoutError())
+class _Expiry:
+    """Ends the wait for an answer after so many seconds."""
+
+    __slots__ = ("_answering", "_handle", "_left", "_loop", "_turns")
+
+    def __init__(self, answering: "asyncio.Future[Any]", seconds: float) -> None:
+        self._answering = answering
+        self._loop = asyncio.get_running_loop()
+        self._left, self._turns = seconds, _TURNS
+        self._handle: asyncio.Handle
+        self._go_on()
+
+    def cancel(self) -> None:
+        """It has come."""
+        self._handle.cancel()
+
+    def _go_on(self) -> None:
+        if self._answering.done():
+            return
+        if self._left > 0:
+            seconds = min(_SLICE, self._left)
+            self._left -= seconds
+            self._handle = self._loop.call_later(seconds, self._go_on)
+        elif self._turns:
+            self._turns -= 1
+            self._handle = self._loop.call_soon(self._go_on)
+        else:
+            self._answering.set_exception(TimeoutError())
