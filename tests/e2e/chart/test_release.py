@@ -15,7 +15,7 @@ from tests.e2e.installation import DEPLOYMENTS, OPERATOR, Installation, built_im
 from tests.e2e.kube import APPLY, PLURALS, Body, Kube, address, address_of
 from tests.e2e.operator_slot import OperatorSlot
 from tests.e2e.replica import SYSTEM_NAMESPACE
-from tests.e2e.world import World
+from tests.e2e.world import World, namespace_body
 from tools.chart import CHART
 
 RELEASE = "ringfence"
@@ -68,6 +68,18 @@ def helm(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator[
         Installation(kube, manifests(images)).apply()
 
 
+@pytest.fixture(scope="module")
+def spaces(kube: Kube) -> Iterator[None]:
+    """The namespaces that the values name, in which there would be rights."""
+    names = everything()["rbac"]["namespaces"]
+    for name in names:
+        kube.apply(namespace_body(name))
+    yield
+    for name in names:
+        kube.delete(address("Namespace", name=name))
+
+
+@pytest.mark.usefixtures("spaces")
 @pytest.mark.parametrize("values", [{}, everything()], ids=["default", "everything"])
 def test_the_api_server_takes_each_object_as_it_is_rendered(kube: Kube, values: Body) -> None:
     bodies = [each for each in objects(values, namespace=SYSTEM_NAMESPACE) if each["kind"] not in OTHERS]
