@@ -36,7 +36,8 @@ def measure_killed(bed: Bed) -> Iterator[Row]:
                 await_two(bed)
                 # The kernel keeps what was under way to a dead replica by its two addresses and ports: an agent that
                 # comes round to the same port is no measure of one that opens its first connections.
-                seat = bed.seat(namespace, f"killed-{next(numbers)}", allowing(NAME))
+                name = f"killed-{next(numbers)}"
+                seat = bed.seat(namespace, name, allowing(NAME))
                 bed.rest()
                 seconds = QUICK_SECONDS if bed.is_quick else SECONDS
                 running = seat.start("load", seconds=seconds, rate=RATE, refused=REFUSED)
@@ -45,6 +46,8 @@ def measure_killed(bed: Bed) -> Iterator[Row]:
                 killed = time.time()
                 end(victim)
                 tried = running.result()
+                # Each asks for a part of the node's two cores, and none would be left for the last.
+                bed.kube.delete(address("Agent", namespace, name))
             found.append(outage(tried, killed, refused=REFUSED))
             bed.keep(f"killed: {title}, {number + 1}", _timeline(tried, killed))
         yield from _rows(title, found)
