@@ -1,7 +1,7 @@
 """The Redis that a namespace's sidecars share: a few commands, a time limit, and a breaker.
 
-A call waits for Redis for 50 ms in all, and only the first one does: from then on it is taken to be away until it has
-answered a question that no call waits for.
+A call waits for Redis for 50 ms in all, of time in which its process can run, and only the first one does: from then on
+it is taken to be away until it has answered a question that no call waits for.
 """
 
 import asyncio

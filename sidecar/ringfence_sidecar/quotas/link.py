@@ -1,8 +1,8 @@
 """A process's place in the namespace's Redis: connected, joined, and heard of as long as its lease needs it.
 
-A call waits for it 50 ms in all, and only the first one does: from then on it is away until it has answered a question
-that no call waits for. It counts as away, too, while it hears from pods again that it has lost, and if it may throw
-counters away.
+A call waits for it 50 ms in all, of time in which its process can run, and only the first one does: from then on it is
+away until it has answered a question that no call waits for. It counts as away, too, while it hears from pods again
+that it has lost, and if it may throw counters away.
 """
 
 import asyncio
