@@ -27,7 +27,8 @@ _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _RECOVERING_SECONDS = 0.2
 _JOIN_SECONDS = 1.0
 _SLICE = 0.005
-"""Time is counted in these: where a process gets no processor they last longer, and that is no fault of Redis."""
+"""Time is counted in these, by what they lasted, up to twice as long: where a process gets no processor they last far
+longer, and that is no fault of Redis."""
 _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 _SILENT = "Redis does not answer"
@@ -264,14 +265,14 @@ class Link:
 class _Expiry:
     """Ends the wait for an answer after so many seconds."""
 
-    __slots__ = ("_answering", "_handle", "_left", "_loop", "_turns")
+    __slots__ = ("_answering", "_begun", "_handle", "_left", "_loop", "_turns")
 
     def __init__(self, answering: "asyncio.Future[Any]", seconds: float) -> None:
         self._answering = answering
         self._loop = asyncio.get_running_loop()
         self._left, self._turns = seconds, _TURNS
-        self._handle: asyncio.Handle
-        self._go_on()
+        self._begun = time.monotonic()
+        self._handle: asyncio.Handle = self._loop.call_later(max(0.0, min(_SLICE, seconds)), self._go_on)
 
     def cancel(self) -> None:
         """It has come."""
@@ -280,10 +281,11 @@ class _Expiry:
     def _go_on(self) -> None:
         if self._answering.done():
             return
+        now = time.monotonic()
+        self._left -= min(2 * _SLICE, now - self._begun)
         if self._left > 0:
-            seconds = min(_SLICE, self._left)
-            self._left -= seconds
-            self._handle = self._loop.call_later(seconds, self._go_on)
+            self._begun = now
+            self._handle = self._loop.call_later(min(_SLICE, self._left), self._go_on)
         elif self._turns:
             self._turns -= 1
             self._handle = self._loop.call_soon(self._go_on)
