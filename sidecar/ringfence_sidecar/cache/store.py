@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 0.042
 _USUAL = 0.01
 """A question that takes no longer costs no patience: a busy process is no slow Redis."""
 _SLICE = 0.005
-"""Patience is counted in these, by what they lasted, up to twice as long: where a process gets no processor they last
+"""Patience is counted in these, by what they lasted, up to a fifth longer: where a process gets no processor they last
 far longer, and that is no fault of Redis."""
 _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
@@ -149,7 +149,7 @@ class Store:
             while spent < left and not asking.done():
                 begun = time.monotonic()
                 await asyncio.wait({asking}, timeout=min(_SLICE, left - spent))
-                spent += min(2 * _SLICE, time.monotonic() - begun)
+                spent += min(1.2 * _SLICE, time.monotonic() - begun)
         finally:
             patience.left = max(0.001, left - max(0.0, spent - _USUAL))
         for _ in range(_TURNS):

@@ -27,7 +27,7 @@ _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _RECOVERING_SECONDS = 0.2
 _JOIN_SECONDS = 1.0
 _SLICE = 0.005
-"""Time is counted in these, by what they lasted, up to twice as long: where a process gets no processor they last far
+"""Time is counted in these, by what they lasted, up to a fifth longer: where a process gets no processor they last far
 longer, and that is no fault of Redis."""
 _TURNS = 4
 """Turns of the event loop in which an answer that has come already is taken, although the time is up."""
@@ -282,7 +282,7 @@ class _Expiry:
         if self._answering.done():
             return
         now = time.monotonic()
-        self._left -= min(2 * _SLICE, now - self._begun)
+        self._left -= min(1.2 * _SLICE, now - self._begun)
         if self._left > 0:
             self._begun = now
             self._handle = self._loop.call_later(min(_SLICE, self._left), self._go_on)
