@@ -64,16 +64,17 @@ class Metering:
             self._process.kill()
 
     async def run(self) -> None:
-        """Run the meter, from the first orders on, until cancelled."""
+        """Run the meter, from the first orders on, until cancelled. Raises what ends a part of it."""
         await self._needed.wait()
-        sending = asyncio.create_task(self._send_forever())
-        try:
-            while True:
-                await self._run_once()
-                _log.error("the meter ended, and is started again")
-                await asyncio.sleep(PAUSE_SECONDS)
-        finally:
-            sending.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send_forever())
+            tasks.create_task(self._run_forever())
+
+    async def _run_forever(self) -> None:
+        while True:
+            await self._run_once()
+            _log.error("the meter ended, and is started again")
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _run_once(self) -> None:
         # Counts begin anew with each one, so it has a name of its own.

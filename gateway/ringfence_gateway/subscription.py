@@ -106,6 +106,12 @@ class Subscription:
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise RefusedError(str(error.details())) from error
             raise NotConnectedError(str(error.details())) from error
+        except asyncio.CancelledError as error:
+            # That of a channel that is closed under a call looks like that of the task, and would end whoever reports.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise NotConnectedError("the connection was closed meanwhile") from error
 
     async def _try_all(self) -> bool:
         """Follow each address as long as it serves; return True if one did."""

@@ -41,6 +41,10 @@ class ControlServer:
         self.streams: asyncio.Queue[Stream] = asyncio.Queue()
         self.reports: list[bytes] = []
         self.status = grpc.StatusCode.OK
+        self.answering = asyncio.Event()
+        """Cleared, reports are taken and not answered."""
+        self.answering.set()
+        self.asked = asyncio.Event()
 
     async def stream(self, _: Any, context: Any) -> None:
         stream = Stream(context)
@@ -53,6 +57,8 @@ class ControlServer:
                 await self.streams.put(stream)
 
     async def report(self, message: bytes, context: Any) -> bytes:
+        self.asked.set()
+        await self.answering.wait()
         if self.status is not grpc.StatusCode.OK:
             await context.abort(self.status, "no")
         self.reports.append(message)

@@ -194,3 +194,33 @@ async def test_reports_go_where_the_stream_goes(authority: Authority, tmp_path: 
             await made.subscription.report(b"{}")
 
     assert server.reports == [b'{"names":[]}']
+
+
+async def test_a_report_on_its_way_when_its_connection_is_closed_did_not_arrive(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence_gateway.control.CHECK_SECONDS", 0.05)
+    server = ControlServer()
+    server.answering.clear()
+
+    async with server.serving(authority) as port, following(port, tmp_path) as made:
+        await server.streams.get()
+        report = asyncio.create_task(made.subscription.report(b"{}"))
+        await server.asked.wait()
+        authority.write(tmp_path)
+        # Told apart from a task that somebody cancels, which whoever sends would end for.
+        with pytest.raises(NotConnectedError):
+            await report
+
+
+async def test_whoever_sends_a_report_can_still_be_cancelled(authority: Authority, tmp_path: Path) -> None:
+    server = ControlServer()
+    server.answering.clear()
+
+    async with server.serving(authority) as port, following(port, tmp_path) as made:
+        await server.streams.get()
+        report = asyncio.create_task(made.subscription.report(b"{}"))
+        await server.asked.wait()
+        report.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await report
