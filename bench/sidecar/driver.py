@@ -5,8 +5,11 @@ from typing import Any
 from ringfence_sidecar.configuration import Connector
 from ringfence_sidecar.connectors.snowflake.driver import load
 from ringfence_sidecar.connectors.snowflake.options import connection_options
+from tests.backends.snowflake_server import SnowflakeServer
 
 ITEMS = 2_000
+REPEATED = 20
+"""Of them, those that `repeat_items` has answered already."""
 READ = 'SELECT id, name FROM "SALES"."PUBLIC".items WHERE id = ? LIMIT 10'
 """As the sidecar sends it on, too: what the stand-in takes to parse a name is not the sidecar's time."""
 _MAKE = (
@@ -52,5 +55,21 @@ async def make_items(connector: Connector) -> None:
         try:
             for sql in _MAKE:
                 await alone.ask(sql)
+        finally:
+            await alone.close()
+
+
+async def repeat_items(connector: Connector, *servers: SnowflakeServer) -> None:
+    """Have the table, and the stand-ins repeat what they answer of its first rows from now on.
+
+    Each answer that fakesnow works out takes a processor of this machine for 20 ms, which no warehouse does.
+    """
+    await make_items(connector)
+    for number, server in enumerate(servers):
+        server.faults(repeats=True)
+        alone = await Alone.open(connector, endpoint=number)
+        try:
+            for item in range(REPEATED):
+                await alone.ask(READ, item)
         finally:
             await alone.close()

@@ -9,7 +9,7 @@ from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
 from bench.sidecar.bed import Bed, configuration
 from bench.sidecar.client import Answer
-from bench.sidecar.driver import ITEMS, READ, make_items
+from bench.sidecar.driver import READ, REPEATED, repeat_items
 from bench.sidecar.load import Attempt, Load
 
 RATE, QUICK_RATE = 100, 30
@@ -23,13 +23,13 @@ async def measure_killed(bed: Bed) -> list[Row]:
     """Reads at a steady rate; the preferred endpoint ends as a machine that loses power, in the middle of them."""
     (first, pid), (second, _) = bed.snowflake(), bed.snowflake()
     connector = bed.warehouse(first, second)
-    await make_items(connector)
+    await repeat_items(connector, first, second)
     sidecar = bed.sidecar(configuration(connector))
     await sidecar.ready()
     await sidecar.bound("warehouse")
 
     async def read(number: int) -> Answer:
-        return await sidecar.client.call("warehouse", "query", sql=READ, binds=[number % ITEMS])
+        return await sidecar.client.call("warehouse", "query", sql=READ, binds=[number % REPEATED])
 
     begun = time.monotonic()
     for number in range(WARM):

@@ -8,7 +8,7 @@ from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
 from bench.sidecar.bed import Bed, configuration
 from bench.sidecar.client import Client, is_tool_served
-from bench.sidecar.driver import ITEMS, READ, Alone, make_items
+from bench.sidecar.driver import READ, REPEATED, Alone, repeat_items
 from bench.usage import Use
 
 COUNT, QUICK = 1_500, 200
@@ -19,10 +19,10 @@ Samples = dict[str, list[float]]
 
 
 async def measure_latency(bed: Bed) -> list[Row]:
-    """The same read by the driver alone, over REST and over MCP, one of each in turn, none of them kept."""
+    """The same reads by the driver alone, over REST and over MCP, one of each in turn, none of them kept."""
     server, _ = bed.snowflake()
     connector = bed.warehouse(server)
-    await make_items(connector)
+    await repeat_items(connector, server)
     sidecar = bed.sidecar(configuration(connector))
     await sidecar.ready()
     await sidecar.bound("warehouse")
@@ -67,7 +67,7 @@ async def take(ways: Ways, count: int) -> Samples:
     for _ in range(count):
         random.shuffle(order)
         for name, way in order:
-            number = random.randrange(ITEMS)
+            number = random.randrange(REPEATED)
             began = time.perf_counter()
             await way(number)
             samples[name].append((time.perf_counter() - began) * 1000)

@@ -3,7 +3,7 @@
 from bench.quantile import quantile
 from bench.row import Row, for_comparison
 from bench.sidecar.bed import Bed, configuration
-from bench.sidecar.driver import READ, Alone, make_items
+from bench.sidecar.driver import READ, Alone, repeat_items
 from bench.sidecar.latency import WARM, take, ways_of
 
 COUNT, QUICK = 300, 30
@@ -13,7 +13,7 @@ async def measure_pooling(bed: Bed) -> list[Row]:
     """The same read through the sidecar, and by the driver with a connection of its own, by turns."""
     server, _ = bed.snowflake()
     connector = bed.warehouse(server)
-    await make_items(connector)
+    await repeat_items(connector, server)
     sidecar = bed.sidecar(configuration(connector))
     await sidecar.ready()
     await sidecar.bound("warehouse")

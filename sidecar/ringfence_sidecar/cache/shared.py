@@ -1,9 +1,7 @@
 """What answers and agents' own values have in common: one Redis, and one view of the tags' generations."""
 
-from contextlib import suppress
-
 from ringfence_sidecar.cache.generations import TagGenerations
-from ringfence_sidecar.cache.store import PATIENCE_SECONDS, Store, StoreAwayError
+from ringfence_sidecar.cache.store import PATIENCE_SECONDS, Store
 from ringfence_sidecar.configuration import Redis
 from ringfence_sidecar.envelope import Notice
 
@@ -38,5 +36,4 @@ class Shared:
             await self.store.close()
 
     async def _settle(self) -> None:
-        with suppress(StoreAwayError):
-            await self.generations.settle()
+        await self.generations.settle()

@@ -13,18 +13,14 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.patience import SLICE_SECONDS, TURNS, counted
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 0.042
-"""Seconds that a call may spend waiting for Redis; the rest of 50 ms is for what surrounds it."""
+PATIENCE_SECONDS = 0.040
+"""Seconds that a call may spend waiting for Redis, as `patience` counts them: with what surrounds it, 50 ms."""
 _USUAL = 0.01
 """A question that takes no longer costs no patience: a busy process is no slow Redis."""
-_SLICE = 0.005
-"""Patience is counted in these, by what they lasted, up to a fifth longer: where a process gets no processor they last
-far longer, and that is no fault of Redis."""
-_TURNS = 4
-"""Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 _CONNECT = 1.0
 _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one probe to the next; the last one repeats."""
@@ -148,11 +144,11 @@ class Store:
         try:
             while spent < left and not asking.done():
                 begun = time.monotonic()
-                await asyncio.wait({asking}, timeout=min(_SLICE, left - spent))
-                spent += min(1.2 * _SLICE, time.monotonic() - begun)
+                await asyncio.wait({asking}, timeout=min(SLICE_SECONDS, left - spent))
+                spent += counted(time.monotonic() - begun)
         finally:
             patience.left = max(0.001, left - max(0.0, spent - _USUAL))
-        for _ in range(_TURNS):
+        for _ in range(TURNS):
             if asking.done():
                 return asking.result()
             await asyncio.sleep(0)
@@ -177,7 +173,8 @@ class Store:
                 continue
             self.is_reachable = True
             if self._on_back is not None:
-                await self._on_back()
+                with suppress(StoreAwayError):
+                    await self._on_back()
             if self.is_reachable:
                 return
             # It has faltered since, while this task was under way, so that no other one looks for it.

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from ringfence_sidecar.configuration import Redis
+from ringfence_sidecar.patience import SLICE_SECONDS, TURNS, counted
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.packing import Packer
@@ -26,11 +27,6 @@ _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one attempt to the next; the last one repeats."""
 _RECOVERING_SECONDS = 0.2
 _JOIN_SECONDS = 1.0
-_SLICE = 0.005
-"""Time is counted in these, by what they lasted, up to a fifth longer: where a process gets no processor they last far
-longer, and that is no fault of Redis."""
-_TURNS = 4
-"""Turns of the event loop in which an answer that has come already is taken, although the time is up."""
 _SILENT = "Redis does not answer"
 
 _log = structlog.get_logger()
@@ -263,16 +259,16 @@ class Link:
 
 
 class _Expiry:
-    """Ends the wait for an answer after so many seconds."""
+    """Ends the wait for an answer after so many seconds, as `patience` counts them."""
 
     __slots__ = ("_answering", "_begun", "_handle", "_left", "_loop", "_turns")
 
     def __init__(self, answering: "asyncio.Future[Any]", seconds: float) -> None:
         self._answering = answering
         self._loop = asyncio.get_running_loop()
-        self._left, self._turns = seconds, _TURNS
+        self._left, self._turns = seconds, TURNS
         self._begun = time.monotonic()
-        self._handle: asyncio.Handle = self._loop.call_later(max(0.0, min(_SLICE, seconds)), self._go_on)
+        self._handle: asyncio.Handle = self._loop.call_later(max(0.0, min(SLICE_SECONDS, seconds)), self._go_on)
 
     def cancel(self) -> None:
         """It has come."""
@@ -282,10 +278,10 @@ class _Expiry:
         if self._answering.done():
             return
         now = time.monotonic()
-        self._left -= min(1.2 * _SLICE, now - self._begun)
+        self._left -= counted(now - self._begun)
         if self._left > 0:
             self._begun = now
-            self._handle = self._loop.call_later(min(_SLICE, self._left), self._go_on)
+            self._handle = self._loop.call_later(min(SLICE_SECONDS, self._left), self._go_on)
         elif self._turns:
             self._turns -= 1
             self._handle = self._loop.call_soon(self._go_on)

@@ -25,6 +25,11 @@ class Faults:
     largest_chunk: int = 16_000_000
     chunk_latency: float = 0.0
     """Seconds before each chunk."""
+    repeats: bool = False
+    """A SELECT that was asked before is answered as then, without fakesnow, which takes 20 ms of a processor for one.
+
+    It is for measurements of what stands before a warehouse; nothing but SELECTs may be asked meanwhile.
+    """
 
     def seconds(self, sql: str) -> float:
         """Return how long a statement takes besides what it takes."""

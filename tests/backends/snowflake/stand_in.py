@@ -1,6 +1,7 @@
 """A stand-in for Snowflake: fakesnow, and in front of it what it lacks. An ASGI application."""
 
 import asyncio
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +37,8 @@ class StandIn:
         """Query ID → its answer, when there is one."""
         self._running: dict[str, asyncio.Event] = {}
         """Request ID → set when the statement is to end."""
+        self._answers: dict[tuple[str, str], dict[str, Any]] = {}
+        """Statement and binds → what was answered, if that is kept."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -186,6 +189,11 @@ class StandIn:
             statement.ended = {CANCELLED[0]: "cancelled", TIMED_OUT[0]: "timeout"}.get(code, "failed")
             data = {"errorCode": code, "sqlState": state, "queryId": query_id, "internalError": False}
             return 200, {"data": data, "code": code, "message": message, "success": False}
+        known = statement.sql, json.dumps(statement.bindings)
+        if self._faults.repeats and known in self._answers:
+            statement.ended, statement.query_id = "ok", query_id
+            found = self._answers[known]
+            return 200, {**found, "data": {**found["data"], "queryId": query_id}}
         ran = [each for each in self._record.statements if each.session == session.number and each.query_id]
         history = [(each.query_id, each.scanned) for each in ran[-100:]]
         sql = rewrite(statement.sql, role=session.role, warehouse=session.warehouse, history=history)
@@ -197,6 +205,8 @@ class StandIn:
             mend_nulls(answer["data"])
             base = f"{exchange.scope['scheme']}://{exchange.header('host')}"
             self._chunks.cut(answer["data"], base, self._faults.first_chunk, self._faults.largest_chunk)
+            if self._faults.repeats:
+                self._answers[known] = answer
         return status, answer
 
     def _away(self, session: Session) -> tuple[str, str, str] | None:
