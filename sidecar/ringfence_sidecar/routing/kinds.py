@@ -1,11 +1,13 @@
 """Kinds of connector, found by entry point and imported when one is bound."""
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringfence_sidecar.configuration import Connector as Configuration
 from ringfence_sidecar.connectors.base import Connector
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "ringfence.connectors"
 OWN = "ringfence"
@@ -50,7 +52,9 @@ def load(kind: str) -> type[Connector[Any]]:
     return found
 
 
-def _entry(kind: str) -> EntryPoint:
+def _entry(kind: str) -> "EntryPoint":
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a twentieth of the start, for what is bound after it
+
     found = entry_points(group=GROUP, name=kind)
     if not found:
         known = ", ".join(sorted(entry_points(group=GROUP).names))
