@@ -1,4 +1,4 @@
-"""Write everything that is made from the API models and the chart's values: `python -m tools.generate [--check]`."""
+"""Write everything that is made from the API models, values and dashboards: `python -m tools.generate [--check]`."""
 
 import argparse
 import functools
@@ -16,6 +16,7 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.chart import chart_values, crd_template, schema_text, user_roles_template
 from tools.chart_page import chart_page
 from tools.crd import KINDS, build_crd
+from tools.dashboards import dashboard_files
 from tools.rbac import build_user_roles
 from tools.reference import conditions_page, kind_page, matrix_section
 
@@ -52,6 +53,7 @@ def generated_files() -> Mapping[str, str]:
         f"{TEMPLATES}/user-roles.yaml": user_roles_template(user_roles),
         "charts/ringfence/values.schema.json": schema_text(),
         "charts/ringfence/README.md": chart_page(chart_values()),
+        **dashboard_files(),
         "docs/reference/agent.md": kind_page(Agent),
         "docs/reference/connector.md": kind_page(Connector),
         "docs/reference/quota.md": kind_page(Quota, matrix_section()),

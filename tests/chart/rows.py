@@ -1,81 +1,17 @@
 """For each value of the chart: another one, and where it shows in what is rendered."""
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
-from tests.chart.chart import NAMESPACE, Body
+from tests.chart.chart import NAMESPACE
+from tests.chart.monitoring_rows import monitoring
+from tests.chart.row import DIGEST, GATEWAY, OPERATOR, POD, Row, at, in_container, setting, variable
 
-Look = Callable[[list[Body]], object]
-OPERATOR, GATEWAY = "Deployment/ringfence-operator", "Deployment/ringfence-gateway"
-POD = ("spec", "template", "spec")
-DIGEST = f"sha256:{'0' * 63}f"
 REDIS, COLLECTOR, STREAM, AUTHORITY = (
     {"settings": {"redisUrl": "redis://cache:6379"}},
     {"settings": {"collectorService": "telemetry/collector"}},
     {"settings": {"auditStreamService": "telemetry/rabbitmq"}},
     "/etc/ringfence/authorities",
 )
-
-
-NOTHING: Mapping[str, object] = MappingProxyType({})
-
-
-class Row(NamedTuple):
-    """With `value` as `given`, beside the values `also`, `look` finds `expected`, and something else without."""
-
-    value: str
-    given: object
-    look: Look
-    expected: object
-    also: Mapping[str, object] = NOTHING
-
-
-def at(what: str, *path: str | int, namespace: str | None = None) -> Look:
-    """Return how to look at a part of the object `Kind/name`; None is found where there is none."""
-
-    def look(bodies: list[Body]) -> object:
-        kind, name = what.split("/")
-        found: Any = next(
-            (
-                body
-                for body in bodies
-                if (body["kind"], body["metadata"]["name"]) == (kind, name)
-                and namespace in (None, body["metadata"].get("namespace"))
-            ),
-            None,
-        )
-        for step in path:
-            if found is None:
-                return None
-            found = _part(found, step)
-        return found
-
-    return look
-
-
-def _part(whole: Any, step: str | int) -> Any:
-    """Return an entry of a mapping, or of a list: by its place, or by its name."""
-    if isinstance(whole, dict):
-        return whole.get(step)
-    if isinstance(step, int):
-        return whole[step] if len(whole) > step else None
-    return next((each for each in whole if each["name"] == step), None)
-
-
-def in_container(deployment: str, container: str, *path: str | int) -> Look:
-    """Return how to look at a part of a container."""
-    return at(deployment, *POD, "containers", container, *path)
-
-
-def variable(name: str, deployment: str = OPERATOR, container: str = "operator") -> Look:
-    """Return how to look at the value of an environment variable."""
-    return in_container(deployment, container, "env", name, "value")
-
-
-def setting(name: str) -> Look:
-    """Return how to look at a setting of the operator."""
-    return variable(f"RINGFENCE_OPERATOR_{name}")
 
 
 def rows() -> Iterator[Row]:
@@ -88,7 +24,7 @@ def rows() -> Iterator[Row]:
     yield from _operator()
     yield from _gateway()
     yield from _sidecar()
-    yield from _metrics()
+    yield from monitoring()
     yield from _everything()
 
 
@@ -255,29 +191,6 @@ def _sidecar() -> Iterator[Row]:
     yield Row("sidecar.image.repository", "registry.example/x", image, "registry.example/x:0.1.0")
     yield Row("sidecar.image.tag", "1.2", image, "docker.io/ringfence/sidecar:1.2")
     yield Row("sidecar.image.digest", DIGEST, image, f"docker.io/ringfence/sidecar@{DIGEST}")
-
-
-def _metrics() -> Iterator[Row]:
-    peers = [{"namespaceSelector": {"matchLabels": {"team": "observability"}}}]
-    for policy in ("ringfence-operator", "gateway-base"):
-        scraping = at(f"NetworkPolicy/{policy}", "spec", "ingress", 0, "from")
-        yield Row("metrics.scrapers", peers, scraping, peers)
-    for value, kind, endpoints in (
-        ("podMonitor", "PodMonitor", "podMetricsEndpoints"),
-        ("serviceMonitor", "ServiceMonitor", "endpoints"),
-    ):
-        here = {"metrics": {value: {"enabled": True}}}
-        for name, ports in (("ringfence-operator", ["http", "control-http"]), ("ringfence-gateway", ["http"])):
-            monitor = f"{kind}/{name}"
-            found = [{"port": port} for port in ports]
-            yield Row(f"metrics.{value}.enabled", True, at(monitor, "spec", endpoints), found)
-            yield Row(f"metrics.{value}.labels", {"of": "x"}, at(monitor, "metadata", "labels", "of"), "x", here)
-            first = at(monitor, "spec", endpoints, 0, "interval")
-            yield Row(f"metrics.{value}.interval", "15s", first, "15s", here)
-            first = at(monitor, "spec", endpoints, 0, "scrapeTimeout")
-            yield Row(f"metrics.{value}.scrapeTimeout", "5s", first, "5s", here)
-    service = at("Service/ringfence-gateway-metrics", "spec", "ports", "http", "port", namespace=NAMESPACE)
-    yield Row("metrics.serviceMonitor.enabled", True, service, 8082)
 
 
 def _everything() -> Iterator[Row]:

@@ -11,8 +11,8 @@ from tests.chart.everything import everything
 from tools.chart import CHART, chart_version
 
 HERE = Path(__file__).parent / "snapshots"
-KINDS = "crds/"
-"""Templates of the kinds: they are generated, and held against crds/ object by object."""
+ELSEWHERE = ("crds/", "dashboards/")
+"""Templates of the kinds and of dashboards: generated, and held against their files object by object."""
 
 
 def sets() -> dict[str, Body]:
@@ -25,7 +25,7 @@ def sets() -> dict[str, Body]:
 def rendered(values: Body) -> dict[str, str]:
     """Return the text of each template, without the chart's version."""
     version = re.compile(rf"(?<=[-:\"]){re.escape(chart_version())}(?![.0-9])")
-    own = {name: text for name, text in templates(values).items() if not name.startswith(KINDS)}
+    own = {name: text for name, text in templates(values).items() if not name.startswith(ELSEWHERE)}
     return {name: version.sub("VERSION", text).strip() + "\n" for name, text in own.items()}
 
 
@@ -33,7 +33,7 @@ def template_names() -> set[str]:
     """Return the names of all templates that there are to be snapshots of."""
     folder = CHART / "templates"
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")}
-    return {name for name in names if not name.startswith(KINDS)}
+    return {name for name in names if not name.startswith(ELSEWHERE)}
 
 
 def write() -> None:

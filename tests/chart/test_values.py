@@ -3,7 +3,8 @@
 import pytest
 
 from tests.chart.chart import merged, nested, objects
-from tests.chart.rows import Row, rows
+from tests.chart.row import Row
+from tests.chart.rows import rows
 from tools.chart import chart_values, leaves
 
 ROWS = list(rows())
