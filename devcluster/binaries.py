@@ -1,4 +1,4 @@
-"""The programs of the cluster and Helm, built from the Go modules beside us and kept under their content hash."""
+"""The programs of the cluster, Helm and Prometheus, built from the Go modules beside us, kept under content hashes."""
 
 import re
 import shutil
@@ -16,6 +16,10 @@ from devcluster.step import Progress
 MODULE = REPOSITORY / "devcluster/node"
 HELM = REPOSITORY / "devcluster/helm"
 """A module of its own: what Helm asks of other modules must not change what the cluster is built from."""
+PROMETHEUS = REPOSITORY / "devcluster/prometheus"
+"""For the same reason."""
+ONLY_KUBERNETES = "remove_all_sd,enable_kubernetes_sd"
+"""Prometheus without the clients of clouds that it could find targets in: most of what it is built from."""
 CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 BUILD_TIMEOUT = 3600
 KEPT = 3  # builds of a program, the newest
@@ -54,6 +58,8 @@ class Binary:
         return _pinned(_module_of(self.package, self.module), self.module)
 
 
+PROMETHEUS_COMMANDS = "github.com/prometheus/prometheus/cmd"
+ASKED_FOR = ("kwok", "fetch", "netpol-e2e", "agnhost", "helm", "prometheus", "promtool")
 AGENT_SOURCES = ("internal/attachment", "internal/netpol", "internal/provisioner")
 BINARIES = {
     binary.name: binary
@@ -73,10 +79,12 @@ BINARIES = {
         Binary("netpol-e2e", "./cmd/netpol-e2e", ("cmd/netpol-e2e",), tags="providerless"),
         Binary("agnhost", "k8s.io/kubernetes/test/images/agnhost", tags="providerless"),
         Binary("helm", "helm.sh/helm/v3/cmd/helm", module=HELM),
+        Binary("prometheus", f"{PROMETHEUS_COMMANDS}/prometheus", tags=ONLY_KUBERNETES, module=PROMETHEUS),
+        Binary("promtool", f"{PROMETHEUS_COMMANDS}/promtool", tags=ONLY_KUBERNETES, module=PROMETHEUS),
     )
 }
 
-NODE = [name for name in BINARIES if name not in ("kwok", "fetch", "netpol-e2e", "agnhost", "helm")]
+NODE = [name for name in BINARIES if name not in ASKED_FOR]
 """What a cluster is made of; the others are built when they are asked for."""
 
 
