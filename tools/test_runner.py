@@ -105,6 +105,7 @@ def steps(*, long: bool) -> list[Step]:
         Step("check-diff", (tool["python"], "-m", "tools.generate", "--check"), needs=ready),
         _pytest("unit", *unit, *SIDE_BY_SIDE, "-m", "not cluster and not long and not backend", needs=ready),
         _pytest("chart", "tests/chart", *SIDE_BY_SIDE, needs=ready),
+        _pytest("monitoring", "tests/monitoring", *SIDE_BY_SIDE, needs=ready),
         Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
         _pytest(
             "sidecar", "tests/sidecar", "tests/conformance", "-m", "backend and not long", needs=("setup", "backends")

@@ -104,11 +104,7 @@ async def _servers(
             return "no configuration yet"
         return "" if await is_envoy_live(environment.run_directory / "admin.sock") else "Envoy is not live"
 
-    registry = CollectorRegistry()
-    registry.register(record)
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    health, names = HealthServer(registry, missing=missing), ResolverServer(resolver)
+    health, names = HealthServer(build_registry(record), missing=missing), ResolverServer(resolver)
     async with contextlib.AsyncExitStack() as stack:
         await names.start(port=environment.resolver_port)
         stack.push_async_callback(names.stop)
@@ -117,3 +113,12 @@ async def _servers(
         await health.start(port=environment.http_port)
         stack.push_async_callback(health.stop)
         yield
+
+
+def build_registry(record: Record) -> CollectorRegistry:
+    """Return all that Prometheus sees."""
+    registry = CollectorRegistry()
+    registry.register(record)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry

@@ -85,7 +85,7 @@ _ALL_REQUESTS = (
 _DENIALS = (
     graph(
         "Policies that refuse the most",
-        "kubectl describe rfpolicy names what was refused.",
+        "kubectl describe securitypolicy names what was refused.",
         Unit.REQUESTS_PER_SECOND,
         (top(total(rate(_REQUESTS, _verdict("denied")), "policy")), "{{policy}}"),
         steps=((1, Colour.LOOK),),

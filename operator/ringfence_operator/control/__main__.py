@@ -11,11 +11,10 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.process_collector import ProcessCollector
 
 from ringfence_operator import __version__
 from ringfence_operator.control.gateway import Wiring
+from ringfence_operator.control.metrics import ControlMetrics
 from ringfence_operator.control.process import ControlProcess, Place
 from ringfence_operator.errors import SettingsError
 from ringfence_operator.runtime.health import HealthServer
@@ -106,26 +105,15 @@ async def run(settings: Settings) -> None:
     if settings.test_unchecked_addresses:
         structlog.get_logger(__name__).warning("addresses.unchecked", why="a test says so; never in production")
     wiring = Wiring(is_checking=not settings.test_unchecked_addresses)
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    sent = Counter("ringfence_control_sent_bytes_total", "Configuration sent to gateways, in bytes", registry=registry)
-    answers = Counter(
-        "ringfence_control_sidecar_answers_total",
-        "Answers to sidecars by HTTP code; code 0 is a connection that was refused",
-        labelnames=("code",),
-        registry=registry,
-    )
+    metrics = ControlMetrics()
     process = ControlProcess(
         Place(socket=settings.socket, port=settings.port, sidecar_port=settings.sidecar_port),
         wiring=wiring,
-        on_sent=sent.inc,
-        on_answer=lambda code: answers.labels(str(code)).inc(),
+        on_sent=metrics.sent,
+        on_answer=metrics.answered,
     )
-    sidecars = Gauge("ringfence_control_sidecar_connections", "Open connections of sidecars", registry=registry)
-    sidecars.set_function(lambda: process.sidecar_connections)
-    gateways = Gauge("ringfence_control_gateways", "Connected gateway pods", registry=registry)
-    gateways.set_function(lambda: process.gateways)
-    health = HealthServer(registry, ())
+    metrics.expose(sidecars=lambda: process.sidecar_connections, gateways=lambda: process.gateways)
+    health = HealthServer(metrics.registry, ())
     await health.start(port=settings.http_port)
     await process.start()
     await stopped.wait()
