@@ -217,7 +217,8 @@ class WorkQueue(Generic[K]):
 
     def longest_seconds(self) -> float:
         """Return the age of the oldest pass under way."""
-        return self._clock() - min(self._working.values(), default=self._clock())
+        now = self._clock()
+        return now - min(self._working.values(), default=now)
 
     def _release_due(self) -> None:
         """Make those keys ready whose time has come."""

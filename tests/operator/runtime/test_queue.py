@@ -219,3 +219,9 @@ def test_an_empty_queue_has_no_ages(clock: FakeClock) -> None:
     queue = make_queue(clock)
 
     assert queue.unfinished_seconds() == queue.longest_seconds() == 0.0
+
+
+def test_a_queue_without_passes_has_none_that_is_younger_than_nothing() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+
+    assert {queue.longest_seconds() for _ in range(1_000)} == {0.0}
