@@ -1,5 +1,6 @@
 """The real promtool reads every rule and every query, and says when each alert fires."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.monitoring.cases import CASES
 from tests.monitoring.promql import filled_in
 from tools.dashboards import DASHBOARDS
 
+PAGE = Path(__file__).resolve().parents[2] / "docs/operations/monitoring.md"
 SECONDS = 60
 
 
@@ -44,3 +46,11 @@ def test_each_query_of_a_panel_is_promql(promtool: Path, tmp_path: Path) -> None
     path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}))
 
     assert f"{len(queries)} rules found" in run(promtool, "check", "rules", path)
+
+
+def test_configuration_that_the_page_gives_is_prometheus(promtool: Path, tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(scrape_configs:\n.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "prometheus.yaml"
+    path.write_text(text)
+
+    assert "SUCCESS" in run(promtool, "check", "config", "--lint=all", "--lint-fatal", path)
