@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from bench.bed import LOGS, Bed
 from bench.control.flood import HELD, TOKENS_PER_SECOND
-from bench.control.server import ControlServer, Ports, control_server
+from bench.control.server import Ports, control_server
 from bench.quantile import Histogram, quantile
 from bench.replica import Replica
 from bench.row import Row, at_most, for_comparison
 from devcluster.cluster import REPOSITORY
+from tests.ports import free_port
 
 COUNT, RATE, ROUNDS = 120, 8.0, 5
 """Far from all that two cores can do: beside a flood, a queue that only grows would be all that is seen."""
@@ -31,27 +32,34 @@ class _Found:
 
 
 def measure_reconcile(bed: Bed) -> Iterable[Row]:
-    """Agents in turns with and without a flood from one address; the flood has what CPU is left."""
+    """Agents in turns with and without a flood from one address, and with one of a port that nobody serves.
+
+    The flood has what CPU is left; what that alone does to passes, the last of the three shows.
+    """
     count, rate, rounds = (QUICK_COUNT, QUICK_RATE, QUICK_ROUNDS) if bed.is_quick else (COUNT, RATE, ROUNDS)
     namespace = bed.namespace()
     ports = Ports.beside(LOGS)
     quiet: list[_Found] = []
     flooded: list[_Found] = []
+    elsewhere: list[_Found] = []
     with control_server(ports, LOGS / "control.log") as control, bed.operator(CONTROL_SOCKET=str(ports.socket)) as it:
         bed.settle_namespace(namespace)
         bed.run_agents(namespace, prefix="warm", count=20, rate=rate)
         cpu, seconds, said = 0.0, 0.0, {}
         for number in range(rounds):
             quiet.append(_run(bed, it, namespace, f"quiet-{number}", count=count, rate=rate))
-            with _flood(control, count / rate + 10) as flood:
+            with _flood(free_port(), count / rate + 10):
+                elsewhere.append(_run(bed, it, namespace, f"elsewhere-{number}", count=count, rate=rate))
+            with _flood(control.ports.sidecars, count / rate + 10) as flood:
                 begin, used = time.monotonic(), control.use().cpu
                 flooded.append(_run(bed, it, namespace, f"flood-{number}", count=count, rate=rate))
                 seconds, cpu = seconds + time.monotonic() - begin, cpu + control.use().cpu - used
             said = json.loads(flood.communicate()[0])
         memory = control.use().peak
     bed.drop(namespace)
-    bed.keep("reconcile", {"quiet": [each.ready for each in quiet], "flooded": [each.ready for each in flooded]})
-    return [*_rows(quiet, flooded), *_costs(cpu / seconds, memory, said)]
+    runs = {"quiet": quiet, "elsewhere": elsewhere, "flooded": flooded}
+    bed.keep("reconcile", {name: [each.ready for each in found] for name, found in runs.items()})
+    return [*_rows(quiet, flooded), _apart(quiet, elsewhere), *_costs(cpu / seconds, memory, said)]
 
 
 def _rows(quiet: list[_Found], flooded: list[_Found]) -> list[Row]:
@@ -68,6 +76,12 @@ def _rows(quiet: list[_Found], flooded: list[_Found]) -> list[Row]:
         at_most(f"{what}: reconcile p99 beside quiet", round(ratio, 2), 2, "x", note),
         for_comparison("  create -> Ready at the client, quiet / flooded, p99", waits, "ms", f"p50 {halves}"),
     ]
+
+
+def _apart(quiet: list[_Found], elsewhere: list[_Found]) -> Row:
+    before, after = (_joined([each.passes for each in runs]).quantile(0.99) for runs in (quiet, elsewhere))
+    what = "  the same flood of a port that nobody serves: reconcile p99 beside quiet"
+    return for_comparison(what, round(after / before, 2), "x", f"p99 {after * 1000:.1f} ms")
 
 
 def _costs(cpu: float, memory: float, said: dict[str, object]) -> list[Row]:
@@ -93,9 +107,9 @@ def _joined(several: list[Histogram]) -> Histogram:
 
 
 @contextmanager
-def _flood(control: ControlServer, seconds: float) -> "Iterator[subprocess.Popen[bytes]]":
+def _flood(port: int, seconds: float) -> "Iterator[subprocess.Popen[bytes]]":
     """Flood for so long. Niced: elsewhere an agent has another machine, or at least another's share of it."""
-    argv = ["nice", "-n", "19", sys.executable, "-m", "bench.control.flood", str(control.ports.sidecars), str(seconds)]
+    argv = ["nice", "-n", "19", sys.executable, "-m", "bench.control.flood", str(port), str(seconds)]
     child = subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE)
     try:
         yield child
