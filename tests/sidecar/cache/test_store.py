@@ -96,6 +96,25 @@ async def test_a_redis_that_falters_again_while_it_is_told_what_it_missed_is_bac
     await store.close()
 
 
+async def test_what_is_told_to_a_redis_may_fail_and_it_is_looked_for_all_the_same(redis_server: RedisServer) -> None:
+    told = 0
+
+    async def back() -> None:
+        nonlocal told
+        told += 1
+        if told == 1:
+            redis_server.freeze()
+            try:
+                await store.read(["rf:{team-a}:x"])
+            finally:
+                redis_server.thaw()
+
+    store = Store(redis_server.configuration(), on_back=back)
+
+    await eventually(lambda: told > 1 and store.is_reachable, what="Redis is back")
+    await store.close()
+
+
 async def test_an_agent_sees_its_write_while_redis_is_still_to_be_told_of_it(redis_server: RedisServer) -> None:
     key = "rf:{team-a}:g:table"
     seen: list[Generations] = []
