@@ -111,9 +111,14 @@ class Kube:
         return found
 
     def log(self, path: str, container: str = "") -> str:
-        """Return what a container of the pod at `path` has written: the only one, unless another is named."""
+        """Return what a container of the pod at `path` has written: the only one, unless another is named.
+
+        One that has not begun has written nothing.
+        """
         query = f"?{urlencode({'container': container})}" if container else ""
         status, answer = self._send("GET", f"{path}/log{query}", None, {"Accept": "*/*"})
+        if status == 204 or (status == 400 and "is waiting to start" in answer):
+            return ""
         if status != 200:
             raise RefusedError(status, answer)
         return answer

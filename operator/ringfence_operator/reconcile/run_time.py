@@ -5,7 +5,7 @@ whatever happens to the operator. An end that nobody saw counts as one now: what
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Resource, Scope
@@ -32,6 +32,16 @@ def rows_of(slots: Slots, frame: Frame) -> list[RanSlot]:
     return [RanSlot(frame=frame.name, slot=slot, seconds=seconds) for slot, seconds in as_rows(slots)]
 
 
+def ended_at(pod: Pod, now: datetime) -> datetime | None:
+    """Return when an ended pod's time was over; None if nothing says so.
+
+    The kubelet tells whole seconds. The last one counts as a whole, lest an agent have a little left because it ended.
+    """
+    if pod.exit is None or not pod.exit.time:
+        return None
+    return min(datetime.fromisoformat(pod.exit.time) + timedelta(seconds=1), now)
+
+
 def ran(before: RunTime, pod: Pod | None, now: datetime) -> tuple[list[tuple[float, float]], RunTime]:
     """Return the runs that have come to an end since `before`, and what to keep of the present one.
 
@@ -49,8 +59,7 @@ def ran(before: RunTime, pod: Pod | None, now: datetime) -> tuple[list[tuple[flo
     if pod.phase not in ENDED:
         return runs, RunTime(pod_uid=pod.meta.uid, since=began)
     if is_other or since is not None:
-        ended = datetime.fromisoformat(pod.exit.time) if pod.exit and pod.exit.time else now
-        runs.append((began.timestamp(), ended.timestamp()))
+        runs.append((began.timestamp(), (ended_at(pod, now) or now).timestamp()))
     return runs, RunTime(pod_uid=pod.meta.uid)
 
 

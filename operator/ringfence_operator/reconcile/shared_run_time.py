@@ -13,7 +13,7 @@ from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import Scope
 from ringfence_operator.api.run_time import SharedRunTime
-from ringfence_operator.reconcile.run_time import ENDED, rows_of, second_limits, slots_of
+from ringfence_operator.reconcile.run_time import ENDED, ended_at, rows_of, second_limits, slots_of
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.run_time import Frame, Slots, add, counted, overlap, total
 
@@ -65,13 +65,17 @@ class SharedRunTimes:
         self._leads = False
 
     def pod_gone(self, pod: Pod, now: datetime) -> None:
-        """A pod is not there any more: it ran until now, unless it had ended before."""
-        if self._leads and pod.started and pod.phase not in ENDED:
+        """A pod is not there any more: it ran until now, unless it had ended before.
+
+        What it ran since the last count is in no account yet, also if it has ended: it may go right after.
+        """
+        if self._leads and pod.started:
             began = datetime.fromisoformat(pod.started).timestamp()
+            ended = ended_at(pod, now) if pod.phase in ENDED else None
             for key in pod.labels:
                 if key.startswith(labels.QUOTAS):
                     quota = (pod.meta.namespace, key.removeprefix(labels.QUOTAS))
-                    self._gone.append((quota, began, now.timestamp()))
+                    self._gone.append((quota, began, (ended or now).timestamp()))
 
     def settle(self, quotas: Iterable[Quota], now: datetime) -> list[Quota]:
         """Count up to now, and return the quotas of which something else is to be said than before."""
@@ -128,7 +132,8 @@ class SharedRunTimes:
                 continue
             began, ended = datetime.fromisoformat(pod.started).timestamp(), now
             if pod.phase in ENDED:
-                ended = datetime.fromisoformat(pod.exit.time).timestamp() if pod.exit and pod.exit.time else since
+                told = ended_at(pod, datetime.fromtimestamp(now, UTC))
+                ended = told.timestamp() if told else since
             if began <= since and ended == now:
                 whole += 1
             else:

@@ -20,7 +20,7 @@ from tools.chart import CHART
 
 RELEASE = "ringfence"
 WAIT = ("--wait", "--timeout", "4m")
-OTHERS = frozenset({"PodMonitor", "ServiceMonitor"})
+OTHERS = frozenset({"PodMonitor", "PrometheusRule", "ServiceMonitor"})
 """Of the Prometheus operator, which is not in this cluster."""
 NOT_OURS = frozenset({"Event", "Pod", "EndpointSlice"})
 """Kinds that Kubernetes makes from others, with their labels."""

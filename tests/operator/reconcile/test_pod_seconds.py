@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -48,6 +48,14 @@ def watch(fleet: Fleet) -> list[tuple[str, str]]:
     found._turn = 1
     found.look()
     return told
+
+
+def finish(fleet: Fleet, at: datetime, *, phase: str = "Succeeded") -> None:
+    """The process of agent a's pod has ended; the kubelet tells whole seconds."""
+    ended = {"exitCode": 0 if phase == "Succeeded" else 143, "reason": "Ended", "finishedAt": format_timestamp(at)}
+    status = {"phase": phase, "containerStatuses": [{"name": "agent", "state": {"terminated": ended}}]}
+    fleet.api.change(("pods", "team", "a"), lambda raw: raw["status"].update(status))
+    fleet.deliver()
 
 
 def stop(fleet: Fleet, name: str) -> None:
@@ -162,34 +170,21 @@ async def test_a_pod_that_went_while_no_operator_was_there_counts_until_it_was_m
 async def test_a_run_is_counted_once_however_often_it_is_looked_at(fleet: Fleet) -> None:
     fleet.quota(seconds(6000))
     await start(fleet, "a", mode="Task", restartPolicy="Never")
-    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": format_timestamp(fleet.now + timedelta(seconds=90))}
     fleet.now += timedelta(seconds=100)
-    fleet.api.change(
-        ("pods", "team", "a"),
-        lambda raw: raw["status"].update(
-            phase="Succeeded", containerStatuses=[{"name": "agent", "state": {"terminated": ended}}]
-        ),
-    )
-    fleet.deliver()
+    finish(fleet, fleet.now - timedelta(seconds=10))
 
     for _ in range(3):
         await after(fleet, 50, "a")
 
     slots = fleet.status("a")["runTime"]["slots"]
-    assert sum(each["seconds"] for each in slots) == 90
+    # The second that it ended in counts whole.
+    assert sum(each["seconds"] for each in slots) == 91
 
 
 async def test_a_task_that_has_ended_in_time_has_succeeded_though_nothing_is_left(fleet: Fleet) -> None:
     fleet.quota(seconds(100))
     await start(fleet, "a", mode="Task", restartPolicy="Never")
-    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": format_timestamp(fleet.now)}
-    fleet.api.change(
-        ("pods", "team", "a"),
-        lambda raw: raw["status"].update(
-            phase="Succeeded", containerStatuses=[{"name": "agent", "state": {"terminated": ended}}]
-        ),
-    )
-    fleet.deliver()
+    finish(fleet, fleet.now)
 
     await after(fleet, 1000, "a")
 
@@ -203,13 +198,7 @@ async def test_a_task_that_is_paused_has_not_succeeded_though_it_ends_with_zero(
     fleet.api.change(("pods", "team", "a"), lambda raw: raw["spec"].update(nodeName="n1"))
     fleet.deliver()
     await after(fleet, 101, "a")
-    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": format_timestamp(fleet.now)}
-    fleet.api.change(
-        ("pods", "team", "a"),
-        lambda raw: raw["status"].update(
-            phase="Succeeded", containerStatuses=[{"name": "agent", "state": {"terminated": ended}}]
-        ),
-    )
+    finish(fleet, fleet.now)
     fleet.api.change(("quotas", "team", "q"), lambda raw: raw["spec"]["limits"][0].update(max=100_000), is_spec=True)
     fleet.deliver()
 
@@ -293,6 +282,37 @@ async def test_a_pod_that_is_gone_keeps_what_it_used_of_the_shared_seconds(fleet
 
     assert told == [("team", "q")]
     assert _shared(fleet) == pytest.approx(150)
+
+
+async def test_a_pod_that_has_ended_and_is_gone_before_the_next_count_keeps_what_it_used(fleet: Fleet) -> None:
+    fleet.quota(seconds(600, scope="Shared"))
+    await start(fleet, "a")
+    fleet.now += timedelta(seconds=100)
+    watch(fleet)
+    fleet.now += timedelta(seconds=4, milliseconds=700)
+    finish(fleet, fleet.now, phase="Failed")
+    fleet.delete("a")
+    stop(fleet, "a")
+
+    watch(fleet)
+
+    assert _shared(fleet) >= 104.7
+
+
+async def test_what_an_agent_has_used_up_is_used_up_though_its_end_is_told_in_whole_seconds(fleet: Fleet) -> None:
+    fleet.quota(seconds(10))
+    await start(fleet, "a")
+    fleet.api.add("nodes", node_body())
+    fleet.api.change(("pods", "team", "a"), lambda raw: raw["spec"].update(nodeName="n1"))
+    fleet.deliver()
+    await after(fleet, 10.6, "a")
+    finish(fleet, fleet.now - timedelta(seconds=0.8), phase="Failed")
+    await after(fleet, 0.2, "a")
+    fleet.end("a")
+
+    await after(fleet, 1, "a")
+
+    assert fleet.pods == []
 
 
 async def test_a_new_leader_goes_on_from_what_the_status_says(fleet: Fleet) -> None:
