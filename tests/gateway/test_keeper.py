@@ -6,7 +6,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 SECONDS = 10.0
 FOREVER = "echo $$; exec cat"
@@ -21,13 +21,16 @@ sys.exit(Keeper({command!r}, least_seconds={least}).run())
 async def keeper(script: str, *, least_seconds: float) -> AsyncIterator[Process]:
     """Keep a shell that runs `script`."""
     program = KEEP.format(command=["/bin/sh", "-c", script], least=least_seconds)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
     try:
         async with asyncio.timeout(SECONDS):
             yield process
     finally:
-        if process.returncode is None:
-            process.kill()
+        # The kept program too: it has the same pipes, and their ends are waited for.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
@@ -69,7 +72,7 @@ async def test_being_told_to_stop_is_handed_on_and_ends_it() -> None:
 
 
 async def test_a_program_that_ends_in_peace_when_told_to_has_its_own_code() -> None:
-    async with keeper("trap 'exit 7' TERM; echo $$; while read line; do :; done", least_seconds=0) as process:
+    async with keeper("trap 'exit 7' TERM; echo $$; while :; do sleep 0.1; done", least_seconds=0) as process:
         await pid_of_program(process)
 
         process.terminate()
