@@ -96,8 +96,11 @@ def _tcp(cluster: str, verdict: Verdict, **more: Any) -> Filter:
         access_log=[tcp_log(verdict)],
         **more,
     )
+    # What is refused is read, too: closed unread, it would be reset. Of a connection that was reset from here, the
+    # node's conntrack keeps for 10 s which replica it went to, and a new one from the same port goes there, too, though
+    # the replica may be gone by then.
+    config.upstream_connect_mode = tcp_proxy_pb2.ON_DOWNSTREAM_DATA
+    config.max_early_data_bytes.value = FIRST_BYTES
     if verdict is not Verdict.DENIED:
         config.access_log_options.flush_access_log_on_connected = True
-        config.upstream_connect_mode = tcp_proxy_pb2.ON_DOWNSTREAM_DATA
-        config.max_early_data_bytes.value = FIRST_BYTES
     return Filter(name="tcp", typed_config=packed(config))

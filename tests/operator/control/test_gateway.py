@@ -1,8 +1,10 @@
 """What the real Envoy does with what the control process builds and serves."""
 
 import asyncio
+import contextlib
 import itertools
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +19,14 @@ from tests.operator.control.world import OTHER, REPLICA, A, B, Stream, World, wo
 NUMBER = int(ip_address(A))
 NUMERIC = (A, f"[::ffff:{A}]", str(NUMBER), hex(NUMBER), f"0{NUMBER:o}")
 """Ways to write an address that resolvers understand."""
+
+
+def hello(name: str) -> bytes:
+    """Return what a client of TLS says first."""
+    said = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname=name).do_handshake()
+    return said.read()
 
 
 @pytest.fixture
@@ -38,6 +48,15 @@ async def test_an_allowed_sni_reaches_its_server_and_every_other_is_closed(at: W
         None: "closed",
     }
     assert set(at.internet.asked) == {"a.example"}
+
+
+async def test_what_is_refused_is_closed_and_not_reset_so_that_no_router_on_the_way_keeps_its_place(at: World) -> None:
+    await at.apply("a.example")
+
+    stream = await at.plain(TLS)
+    stream.writer.write(hello("b.example"))
+
+    assert await asyncio.wait_for(stream.reader.read(), 5) == b""
 
 
 async def test_a_wildcard_covers_every_depth_below_it_but_not_itself_and_a_block_wins(at: World) -> None:
