@@ -90,6 +90,10 @@ class UnknownError(CallError):
     code = "NotFound"
 
 
+class NotOfferedError(UnknownError):
+    """What is asked for is not there for this agent: policy's own answer, so the call was refused."""
+
+
 class LeaseLostError(CallError):
     """The handle's lease has expired, or the channel that it lived on is gone; the message will come again."""
 

@@ -16,7 +16,7 @@ from ringfence_sidecar.audit.record import SUMMARY_CHARACTERS, Record, Who, dige
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, Notice, failed
-from ringfence_sidecar.errors import CallError, LimitedError, Status
+from ringfence_sidecar.errors import CallError, LimitedError, NotOfferedError, Status
 from ringfence_sidecar.quota import CALLS, GIVEN, HELD, Reservation
 from ringfence_sidecar.routing.plan import Track
 
@@ -179,7 +179,7 @@ class Passage:
             self.rule = error.rule
         if isinstance(error, LimitedError):
             self.quota = str(error.details.get("quota", ""))
-        if error.status in _REFUSED and not self.track.sent:
+        if (error.status in _REFUSED or isinstance(error, NotOfferedError)) and not self.track.sent:
             self.decision = "refused"
         return failed(error, self._metadata(None), warnings=tuple(self.warnings))
 

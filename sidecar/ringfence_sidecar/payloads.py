@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from ringfence_sidecar.call import Call
+from ringfence_sidecar.closed_schema import closed
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import ConflictError, InvalidArgumentsError, InvalidPayloadError, UnknownError
 
@@ -112,8 +113,8 @@ def _compile(registration: Registration) -> "Validator":
     schema = registration.schema
     if len(msgspec.json.encode(schema)) > LONGEST_SCHEMA:
         raise InvalidArgumentsError(f"the schema is longer than {LONGEST_SCHEMA} bytes", field="schema")
-    if registration.mode is Mode.STRICT and "unevaluatedProperties" not in schema:
-        schema = {**schema, "unevaluatedProperties": False}
+    if registration.mode is Mode.STRICT:
+        schema = closed(schema)
     try:
         return jsonschema_rs.validator_for(
             schema,

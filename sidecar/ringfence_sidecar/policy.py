@@ -5,7 +5,7 @@ from ringfence_sidecar.cached import tags_of
 from ringfence_sidecar.call import Call, Context, Deadline
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.connectors.base import Prepared
-from ringfence_sidecar.errors import NotConfiguredError, UnknownError
+from ringfence_sidecar.errors import NotConfiguredError, NotOfferedError
 from ringfence_sidecar.passage import Passage
 from ringfence_sidecar.preparation import Preparation
 from ringfence_sidecar.routing.bound import Bound
@@ -28,7 +28,7 @@ def identified(passage: Passage, registry: Registry, agent: Agent | None) -> tup
     bound = registry.get(call.connector)
     if call.operation not in bound.operations:
         permitted = ", ".join(bound.operations) or "none"
-        raise UnknownError(
+        raise NotOfferedError(
             f"connector {call.connector} has no operation {call.operation[:_NAME]!r} for this agent;"
             f" it has: {permitted}"
         )

@@ -34,9 +34,12 @@ def limit_status(
     `seen_refusals` is what `Use.seen_refusals` was when that row was made.
     """
     row = LimitStatus(resource=limit.resource, window=limit.window, scope=limit.scope, max=limit.max)
-    had = {"refusals": before.refusals, "last_refusal": before.last_refusal} if before else {}
-    if use is None or not use.is_measured:
+    if use is None:
+        had = {"refusals": before.refusals, "last_refusal": before.last_refusal} if before else {}
         return row.model_copy(update=had)
+    refusals, last = _refusals(use, before, seen_refusals), _last_refusal(use, before)
+    if not use.is_measured:
+        return row.model_copy(update={"refusals": refusals, "last_refusal": last})
     most, used = parse_quantity(limit.max), Decimal(repr(use.used))
     ratio = used / most
     percent = min(MOST, int((100 * ratio).to_integral_value(ROUND_FLOOR)))
@@ -50,8 +53,8 @@ def limit_status(
         percent=percent,
         warned=max((each for each in limit.warn_at if each <= 100 * ratio), default=0),
         resets_at=_resets_at(limit, use, now) if use.used > 0 else None,
-        refusals=_refusals(use, before, seen_refusals),
-        last_refusal=_last_refusal(use, before),
+        refusals=refusals,
+        last_refusal=last,
         top_agents=_top_agents(limit, use),
     )
 

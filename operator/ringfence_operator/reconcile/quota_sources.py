@@ -32,7 +32,7 @@ class NodeLimits:
         """Return the use of each of the quota's limits that the node keeps and of which something is known."""
         found = {}
         for limit in quota.spec.limits:
-            if limit.resource is Resource.MEMORY and limit.warn_at:
+            if limit.resource is Resource.MEMORY:
                 found[limit.id] = self._memory(quota, limit)
             elif limit.resource is Resource.NETWORK_BANDWIDTH and not self.view.settings.bandwidth_annotations:
                 trouble = Reason.NOT_SUPPORTED, why_no_bandwidth(quota.metadata.name)
@@ -51,7 +51,9 @@ class NodeLimits:
             seen_refusals=memory.seen.get(quota.key, 0),
             refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
             refused_agent=last.agent if last else "",
-            trouble=self._silence(quota),
+            # Kills are told of every limit; how much is used, only where somebody is to be warned.
+            is_measured=bool(limit.warn_at),
+            trouble=self._silence(quota) if limit.warn_at else None,
         )
 
     def _silence(self, quota: Quota) -> tuple[Reason, str] | None:

@@ -10,6 +10,8 @@ from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, ProtocolError
 from ringfence_sidecar.mcp.server import Asked, Method, Server
 
 Run = Callable[[Asked, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+Unknown = Callable[[Asked, str, Mapping[str, Any]], Awaitable[dict[str, Any] | None]]
+"""Told of a name that is no tool; returns a result where there is more to say than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,9 @@ class Tool:
 class Tools:
     """The tools of a server, all replaced at once; clients are told when the list has changed."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, unknown: Unknown | None = None) -> None:
         self._server = server
+        self._unknown = unknown
         self._tools: dict[str, Tool] = {}
         self._listed = msgspec.Raw(b"[]")
         server.offer("tools", listChanged=True)
@@ -50,13 +53,16 @@ class Tools:
 
     async def _call(self, asked: Asked) -> dict[str, Any]:
         name = asked.text("name")
-        tool = self._tools.get(name)
-        if tool is None:
-            raise ProtocolError(INVALID_PARAMS, f"there is no tool {name!r}: tools/list names those that there are")
         arguments = asked.params.get("arguments")
         if arguments is not None and not isinstance(arguments, Mapping):
             raise ProtocolError(INVALID_PARAMS, "params.arguments must be an object")
-        return await tool.run(asked, arguments or {})
+        tool = self._tools.get(name)
+        if tool is not None:
+            return await tool.run(asked, arguments or {})
+        result = await self._unknown(asked, name, arguments or {}) if self._unknown is not None else None
+        if result is None:
+            raise ProtocolError(INVALID_PARAMS, f"there is no tool {name!r}: tools/list names those that there are")
+        return result
 
 
 def one_page(asked: Asked) -> None:

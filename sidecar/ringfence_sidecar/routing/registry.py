@@ -10,7 +10,7 @@ import structlog
 
 from ringfence_sidecar.configuration import Configuration, EndpointHealth
 from ringfence_sidecar.configuration import Connector as ConnectorConfiguration
-from ringfence_sidecar.errors import UnavailableError, UnknownError
+from ringfence_sidecar.errors import NotOfferedError, UnavailableError
 from ringfence_sidecar.holding import Holding
 from ringfence_sidecar.routing.bound import Bound
 from ringfence_sidecar.routing.kinds import UnusableConnectorError, load, make
@@ -60,7 +60,7 @@ class Registry:
         return tuple(name for name, bound in self._bound.items() if bound.configuration.kind == kind)
 
     def get(self, name: str) -> Bound:
-        """Return the connector. Raises UnknownError, or UnavailableError for one that cannot be bound."""
+        """Return the connector. Raises NotOfferedError, or UnavailableError for one that cannot be bound."""
         bound = self._bound.get(name)
         if bound is not None:
             return bound
@@ -68,7 +68,7 @@ class Registry:
             problem = self._unusable[name][1]
             raise UnavailableError(f"connector {name} cannot be used: {problem.message}", code=problem.reason)
         names = ", ".join(self.names) or "none"
-        raise UnknownError(f"no connector {name[:63]!r} is bound to this agent; bound: {names}")
+        raise NotOfferedError(f"no connector {name[:63]!r} is bound to this agent; bound: {names}")
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force. What has not changed keeps its sessions; what has is made anew.

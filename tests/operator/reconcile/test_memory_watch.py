@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
-from ringfence_operator.api.quota import Quota
+from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.errors import UnavailableError
-from ringfence_operator.reconcile.memory_use import told_percent
+from ringfence_operator.reconcile.memory_use import Kill, told_percent
 from ringfence_operator.reconcile.memory_watch import MemoryWatch
+from ringfence_operator.reconcile.quota_figures import limit_status
 from ringfence_operator.reconcile.quota_sources import NodeLimits
 from ringfence_operator.reconcile.quota_use import Use
 from tests.operator.reconcile.fleet import Fleet, quota_body
@@ -182,3 +183,22 @@ async def test_agents_under_a_limit_on_bandwidth_run_only_where_it_is_kept() -> 
 
     assert found[0] == ([], "NotSupported")
     assert found[1][0] == ["a"]
+
+
+def test_a_kill_is_told_though_nobody_was_to_be_warned(watched: Watched) -> None:
+    watched.fleet.quota(memory(warnAt=[]))
+    watched.fleet.view.memory.killed(("team", "q"), "uid-a", Kill("a", "2026-11-23T12:30:00Z"), is_new=True)
+
+    found = watched.use()
+    row = limit_status(_limit(watched), found, None, now=watched.fleet.now)
+
+    assert (row.refusals, row.used) == (1, None)
+    assert row.last_refusal is not None
+    assert row.last_refusal.agent == "a"
+    assert found.trouble is None
+
+
+def _limit(watched: Watched) -> Limit:
+    quota = watched.fleet.view.quotas.get("team", "q")
+    assert quota is not None
+    return quota.spec.limits[0]

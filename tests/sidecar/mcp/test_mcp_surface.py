@@ -108,6 +108,30 @@ async def test_what_is_not_permitted_is_no_tool(tmp_path: Path, mode: Mode) -> N
 
     assert {name for name in names if name.startswith("store_")} == {"store_get"}
     assert caught.value.code == -32602
+
+
+async def test_what_is_not_permitted_is_audited_as_refused_by_either_protocol(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = Server()
+    bound = store(server, permissions={"operations": ["get"]})
+
+    async with running(server), serving(tmp_path, bound) as bed, client_of(bed, "auto") as client:
+        for tool in ("store_put", "other_get"):
+            with pytest.raises(MCPError):
+                await client.call_tool(tool, {"key": "a"})
+        answer = await bed.call("put", {"key": "a", "value": "b"})
+
+    said = (json.loads(line) for line in capfd.readouterr().out.splitlines() if '"decision"' in line)
+    lines = {
+        (line["protocol"], line["connector"], line["operation"], line["decision"], line["outcome"]) for line in said
+    }
+    assert answer.status_code == 404
+    assert lines == {
+        ("mcp", "store", "put", "refused", "notFound"),
+        ("mcp", "", "other_get", "refused", "notFound"),
+        ("rest", "store", "put", "refused", "notFound"),
+    }
     assert server.asked == []
 
 
@@ -328,8 +352,9 @@ async def test_a_connector_may_be_named_as_the_sidecars_own_tools_are(tmp_path: 
 @MODES
 async def test_without_a_configuration_there_are_only_refusals(tmp_path: Path, mode: Mode) -> None:
     async with serving(tmp_path, configured=False, start_seconds=0) as bed, client_of(bed, mode) as client:
-        result = await client.call_tool("cache_get", {"key": "a"})
+        results = [await client.call_tool(name, {"key": "a"}) for name in ("cache_get", "store_get")]
 
-    assert result.is_error
-    assert result.structured_content is not None
-    assert result.structured_content["errors"][0]["code"] == "NotConfigured"
+    for result in results:
+        assert result.is_error
+        assert result.structured_content is not None
+        assert result.structured_content["errors"][0]["code"] == "NotConfigured"
