@@ -152,8 +152,14 @@ class SecurityPolicyStatus(Model):
     observed_domains: SeenDomains = ()
     """Names that agents reached, the most frequent ones; in Audit, those too that Enforce would refuse."""
 
+    observed_others: Count = 0
+    """How often agents reached what is not among these: names that are less frequent, or no valid ones."""
+
     denied_domains: SeenDomains = ()
     """Names that agents were refused, or in Audit would have been, the most frequent ones."""
+
+    denied_others: Count = 0
+    """How often they were refused what is not among these: names that are less frequent, no valid ones, or none."""
 
 
 class SecurityPolicy(CustomResource):

@@ -109,7 +109,9 @@ def _denied(policy: str) -> tuple[Route, Route]:
     """Return the routes that refuse whatever comes: one for CONNECT, which has no path, and one for the rest."""
     text = (
         f"Ringfence: SecurityPolicy {policy} does not let %REQ(:AUTHORITY)% through. "
-        f"To allow it, add it to `spec.network.allowedDomains` of SecurityPolicy {policy}.\n"
+        f"To allow it, add it to `spec.network.allowedDomains` of SecurityPolicy {policy}. "
+        "What its `blockedDomains` cover stays refused; a port is named under `ports`, an address under "
+        "`spec.network.cidrs`.\n"
     )
     answer = {
         "status": 403,

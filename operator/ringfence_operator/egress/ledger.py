@@ -40,9 +40,42 @@ class _Published:
 
 
 @dataclass(slots=True)
+class _List:
+    names: dict[Name, SeenDomain] = field(default_factory=dict)
+    others: int = 0
+
+    def add(self, fresh: SeenDomain) -> None:
+        key = fresh.name, fresh.port
+        had = self.names.get(key)
+        if had is not None:
+            last = max(had.last_seen, fresh.last_seen)
+            self.names[key] = fresh.model_copy(update={"count": had.count + fresh.count, "last_seen": last})
+        elif len(self.names) < MOST_NAMES:
+            self.names[key] = fresh
+        else:
+            self.others += fresh.count
+
+    def subtract(self, told: Sequence[SeenDomain], others: int) -> None:
+        self.others -= others
+        for each in told:
+            had = self.names.get((each.name, each.port))
+            if had is None:
+                continue
+            if had.count > each.count:
+                self.names[each.name, each.port] = had.model_copy(update={"count": had.count - each.count})
+            else:
+                del self.names[each.name, each.port]
+
+
+@dataclass(slots=True)
 class _Counts:
-    observed: dict[Name, SeenDomain] = field(default_factory=dict)
-    denied: dict[Name, SeenDomain] = field(default_factory=dict)
+    observed: _List = field(default_factory=_List)
+    denied: _List = field(default_factory=_List)
+
+    def of(self, verdict: str) -> list[_List]:
+        """Return the lists that an entry of this verdict belongs to."""
+        denied = [self.denied] if verdict in _DENIED else []
+        return denied if verdict == "denied" else [self.observed, *denied]
 
 
 class Ledger:
@@ -183,14 +216,15 @@ class Ledger:
         counts = self._counts.get(policy)
         if counts is None:
             return Seen()
-        return Seen(tuple(counts.observed.values()), tuple(counts.denied.values()))
+        observed, denied = counts.observed, counts.denied
+        return Seen(tuple(observed.names.values()), tuple(denied.names.values()), observed.others, denied.others)
 
     def told(self, policy: str, seen: Seen) -> None:
         """Take `seen` off what is still to be told."""
         counts = self._counts.get(policy)
         if counts is not None:
-            _subtract(counts.observed, seen.observed)
-            _subtract(counts.denied, seen.denied)
+            counts.observed.subtract(seen.observed, seen.observed_others)
+            counts.denied.subtract(seen.denied, seen.denied_others)
 
     # What the control process says.
 
@@ -247,44 +281,25 @@ class Ledger:
             present = self.published.get(int(each["block"]))
             if present is None:
                 continue
-            policy = present.port_set.policy
-            counts = self._counts[policy]
-            verdict = each["verdict"]
             fresh = SeenDomain(
                 name=each["name"],
                 port=each["port"],
                 count=each["count"],
                 last_seen=datetime.fromtimestamp(each["last"], UTC),
             )
-            if verdict != "denied":
-                _add(counts.observed, fresh)
-            if verdict in _DENIED:
-                _add(counts.denied, fresh)
-            touched.add(policy)
+            for kept in self._counts[present.port_set.policy].of(each["verdict"]):
+                kept.add(fresh)
+            touched.add(present.port_set.policy)
+        for each in message["other"]:
+            present = self.published.get(int(each["block"]))
+            if present is None:
+                continue
+            for kept in self._counts[present.port_set.policy].of(each["verdict"]):
+                kept.others += int(each["count"])
+            touched.add(present.port_set.policy)
         for policy in touched:
             self._on_seen(policy)
 
 
 def _since(began: float | None, now: float) -> float:
     return 0.0 if began is None else now - began
-
-
-def _add(counts: dict[Name, SeenDomain], fresh: SeenDomain) -> None:
-    key = fresh.name, fresh.port
-    had = counts.get(key)
-    if had is not None:
-        last = max(had.last_seen, fresh.last_seen)
-        counts[key] = fresh.model_copy(update={"count": had.count + fresh.count, "last_seen": last})
-    elif len(counts) < MOST_NAMES:
-        counts[key] = fresh
-
-
-def _subtract(counts: dict[Name, SeenDomain], told: Sequence[SeenDomain]) -> None:
-    for each in told:
-        had = counts.get((each.name, each.port))
-        if had is None:
-            continue
-        if had.count > each.count:
-            counts[each.name, each.port] = had.model_copy(update={"count": had.count - each.count})
-        else:
-            del counts[each.name, each.port]

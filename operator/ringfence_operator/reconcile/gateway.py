@@ -37,6 +37,9 @@ class Seen:
 
     observed: tuple[SeenDomain, ...] = ()
     denied: tuple[SeenDomain, ...] = ()
+    observed_others: int = 0
+    """How often something else, that is no valid name or beyond the bound."""
+    denied_others: int = 0
 
 
 class Gateway(Protocol):

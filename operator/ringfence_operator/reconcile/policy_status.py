@@ -12,6 +12,7 @@ from ringfence_operator.resources.domains import invalid_domains
 from ringfence_operator.resources.reserved import is_reserved
 
 MOST_NAMES = 50
+MOST_COUNT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def policy_status(
         agents += sum(1 for agent in view.agents.cache.values() if not agent.policy)
     service = view.port_set(policy)
     before = policy.status
+    observed, rarer = merged(before.observed_domains, seen.observed)
+    denied, rarer_denied = merged(before.denied_domains, seen.denied)
     return SecurityPolicyStatus(
         observed_generation=policy.metadata.generation,
         conditions=_conditions(policy, view, found, now),
@@ -46,13 +49,15 @@ def policy_status(
         gateway=GatewayStatus(service=service.meta.name, address=service.address, replicas=found.standing.replicas)
         if service
         else None,
-        observed_domains=merged(before.observed_domains, seen.observed),
-        denied_domains=merged(before.denied_domains, seen.denied),
+        observed_domains=observed,
+        observed_others=min(MOST_COUNT, before.observed_others + seen.observed_others + rarer),
+        denied_domains=denied,
+        denied_others=min(MOST_COUNT, before.denied_others + seen.denied_others + rarer_denied),
     )
 
 
-def merged(before: Iterable[SeenDomain], fresh: Iterable[SeenDomain]) -> tuple[SeenDomain, ...]:
-    """Return both lists as one, the most frequent names first, as many as a status holds."""
+def merged(before: Iterable[SeenDomain], fresh: Iterable[SeenDomain]) -> tuple[tuple[SeenDomain, ...], int]:
+    """Return both lists as one, the most frequent names first, as many as a status holds, and the count of the rest."""
     found: dict[tuple[str, int], SeenDomain] = {(each.name, each.port): each for each in before}
     for each in fresh:
         had = found.get((each.name, each.port))
@@ -61,7 +66,7 @@ def merged(before: Iterable[SeenDomain], fresh: Iterable[SeenDomain]) -> tuple[S
             each = each.model_copy(update={"count": had.count + each.count, "last_seen": last})  # noqa: PLW2901
         found[each.name, each.port] = each
     ranked = sorted(found.values(), key=lambda it: (-it.count, it.name, it.port))
-    return tuple(ranked[:MOST_NAMES])
+    return tuple(ranked[:MOST_NAMES]), sum(each.count for each in ranked[MOST_NAMES:])
 
 
 def _conditions(policy: SecurityPolicy, view: View, found: Found, now: datetime) -> tuple[Condition, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ringfence_operator.api.conditions import Reason
-from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus, SeenDomain
+from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
 from ringfence_operator.errors import NotFoundError
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Seen, Standing
 from ringfence_operator.reconcile.network import Networks
@@ -21,6 +21,7 @@ from ringfence_operator.resources.port_set import MOST_FURTHER
 COUNT_SECONDS = 5.0
 """How long the count of agents may lag behind: a burst of agents costs one write, not one each."""
 SEEN_SECONDS = 30.0
+_SEEN = ("observed_domains", "observed_others", "denied_domains", "denied_others")
 """How long names that agents asked for may wait to be told: traffic costs no more than two writes a minute."""
 
 FULL_SECONDS = 30.0
@@ -94,7 +95,7 @@ async def _report(policy: SecurityPolicy, found: Found, tools: PolicyTools, *, n
     if status == policy.status:
         tools.waiting.pop(policy.key, None)
         if tools.port_sets:
-            # None of it is frequent enough for the status; kept, it would leave no room for what comes.
+            # Counts that are at their greatest grow no more; kept, it would leave no room for what comes.
             tools.port_sets.gateway.told(key, seen)
         return None
     wait = _seconds_to_wait(policy, status, tools, now)
@@ -129,17 +130,16 @@ def _seconds_to_wait(policy: SecurityPolicy, status: SecurityPolicyStatus, tools
     return SEEN_SECONDS - (now - since).total_seconds()
 
 
-def _names(status: SecurityPolicyStatus) -> tuple[tuple[SeenDomain, ...], tuple[SeenDomain, ...]]:
-    return status.observed_domains, status.denied_domains
+def _names(status: SecurityPolicyStatus) -> dict[str, object]:
+    return {each: getattr(status, each) for each in _SEEN}
 
 
 def _with_lesser_of(status: SecurityPolicyStatus, other: SecurityPolicyStatus) -> SecurityPolicyStatus:
     """Return `status` with the names and the gateway's replicas of `other`."""
-    observed, denied = _names(other)
     gateway = status.gateway
     if gateway and other.gateway:
         gateway = gateway.model_copy(update={"replicas": other.gateway.replicas})
-    return status.model_copy(update={"observed_domains": observed, "denied_domains": denied, "gateway": gateway})
+    return status.model_copy(update={**_names(other), "gateway": gateway})
 
 
 async def remove_security_policy(namespace: str, name: str, tools: PolicyTools) -> None:

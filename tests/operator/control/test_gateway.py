@@ -167,6 +167,17 @@ async def test_a_refusal_says_which_policy_refuses_what_and_what_to_add(at: Worl
     assert "`spec.network.allowedDomains` of SecurityPolicy team/web" in body
 
 
+@pytest.mark.parametrize("asked", ["no.w.example", "192.0.2.7", "w.w.example:8443"])
+async def test_a_refusal_says_what_to_write_where_a_name_added_would_not_help(at: World, asked: str) -> None:
+    await at.apply("*.w.example", blocked=("no.w.example",))
+
+    answer = await at.http(f"GET /path HTTP/1.1\nHost: {asked}\n\n")
+
+    assert answer.split()[1] == "403"
+    for said in ("`blockedDomains`", "`ports`", "`spec.network.cidrs`"):
+        assert said in answer
+
+
 async def test_servers_and_clients_see_nothing_of_the_gateway(at: World) -> None:
     await at.apply("a.example")
 

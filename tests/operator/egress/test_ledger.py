@@ -297,3 +297,21 @@ def test_a_replica_that_lost_it_is_behind_since_then_and_not_since_it_was_publis
         (Force.PENDING, 0.0),
     ]
     assert again.force is Force.IN_FORCE
+
+
+def test_what_is_no_valid_name_or_beyond_the_bound_is_a_count_until_it_is_told() -> None:
+    book = Book()
+    book.ledger.publish(port_set(), generation=1)
+    others = [{"block": 3, "verdict": verdict, "count": count} for verdict, count in VERDICTS.items()]
+    book.hear("seen", names=[], other=[*others, {"block": 9, "verdict": "denied", "count": 7}])
+    book.see(*((f"n{number}.io", 443, "denied", 2) for number in range(MOST_NAMES + 1)))
+
+    seen = book.ledger.seen(P)
+    book.ledger.told(P, seen)
+
+    assert (seen.observed_others, seen.denied_others) == (1 + 20, 20 + 300 + 2)
+    assert book.ledger.seen(P) == Seen()
+    assert book.seen == [P, P]
+
+
+VERDICTS = {"allowed": 1, "audited": 20, "denied": 300}

@@ -153,15 +153,29 @@ def seen_domain(name: str, count: int, port: int = 443) -> SeenDomain:
 def test_names_are_added_up_and_the_most_frequent_ones_kept() -> None:
     before = [seen_domain(f"n{number:02}.io", 100 - number) for number in range(MOST_NAMES)]
 
-    found = merged(before, [seen_domain("n49.io", 60), seen_domain("rare.io", 1), seen_domain("often.io", 500)])
+    found, rest = merged(before, [seen_domain("n49.io", 60), seen_domain("rare.io", 1), seen_domain("often.io", 500)])
 
     assert len(found) == MOST_NAMES
+    # n48.io, which has no place any more, and rare.io, which never had one.
+    assert rest == 52 + 1
     assert [each.name for each in found[:2]] == ["often.io", "n49.io"]
     assert found[1].count == 111
     assert "rare.io" not in {each.name for each in found}
 
 
-def test_one_name_on_two_ports_is_two_entries() -> None:
-    found = merged([seen_domain("a.io", 1)], [seen_domain("a.io", 2, port=80)])
+def test_what_is_no_name_or_beyond_the_list_is_told_as_a_count() -> None:
+    many = tuple(seen_domain(f"n{number:03}.io", 2) for number in range(MOST_NAMES + 3))
+    before = status_of(seen=Seen(denied=many, observed_others=4, denied_others=5))
+    policy = make_policy(network=NAMES).model_copy(update={"status": before})
 
+    after = status_of(policy=policy, seen=Seen(denied=(seen_domain("n000.io", 1),), denied_others=1))
+
+    assert (before.observed_others, before.denied_others) == (4, 5 + 3 * 2)
+    assert (after.observed_others, after.denied_others) == (4, 5 + 3 * 2 + 1)
+
+
+def test_one_name_on_two_ports_is_two_entries() -> None:
+    found, rest = merged([seen_domain("a.io", 1)], [seen_domain("a.io", 2, port=80)])
+
+    assert rest == 0
     assert [(each.name, each.port, each.count) for each in found] == [("a.io", 80, 2), ("a.io", 443, 1)]
