@@ -3,7 +3,11 @@ from typing import Any
 import pytest
 import yaml
 from envoy.config.listener.v3 import listener_pb2
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as manager_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from google.protobuf.duration_pb2 import Duration
 
 from ringfence_operator.control.envoy import build_resources, build_shared
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
@@ -115,6 +119,32 @@ def test_an_http_listener_waits_for_its_routes_however_late_they_are() -> None:
     # Without it, Envoy waits for 15 s, and then answers 404 to names that are allowed.
     assert source.HasField("initial_fetch_timeout")
     assert source.initial_fetch_timeout.ToTimedelta().total_seconds() == 0
+
+
+def test_nothing_ends_a_stream_because_it_is_long_or_idle() -> None:
+    """Envoy's own defaults would: 15 s for a request, 5 minutes for an idle one, an hour for an idle connection."""
+    found = build_resources(port_set(17, "a.example", is_audit=True), settings(), Wiring())
+    limits = []
+    for each in found:
+        if each.type_url == LISTENER:
+            listener = listener_pb2.Listener.FromString(each.body)
+            for chain in (*listener.filter_chains, listener.default_filter_chain):
+                limits += [_limit_of(part) for part in chain.filters if part.name in {"tcp", "http"}]
+        elif each.type_url == ROUTES:
+            hosts = route_pb2.RouteConfiguration.FromString(each.body).virtual_hosts
+            ways = (way.route for host in hosts for way in host.routes if way.HasField("route"))
+            limits += [each.timeout if each.HasField("timeout") else None for each in ways]
+
+    assert len(limits) > 6
+    assert {each.ToNanoseconds() if each is not None else None for each in limits} == {0}
+
+
+def _limit_of(part: Filter) -> Duration | None:
+    if part.name == "http":
+        manager = manager_pb2.HttpConnectionManager.FromString(part.typed_config.value)
+        return manager.stream_idle_timeout if manager.HasField("stream_idle_timeout") else None
+    proxy = tcp_proxy_pb2.TcpProxy.FromString(part.typed_config.value)
+    return proxy.idle_timeout if proxy.HasField("idle_timeout") else None
 
 
 def test_neither_end_cuts_off_an_envoy_that_reads_nothing_while_it_loads() -> None:
