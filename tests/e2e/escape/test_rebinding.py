@@ -27,6 +27,8 @@ UNSERVED = (
     *("loopback", "loopback6", "zero", "api-server", "dns-service", "node", "node6", "pod", "pod6", "link6"),
     *("mapped", "mapped-loopback", "translated"),
 )
+ANSWERING = {"CONNECT to api-server.inside.test", "node:6443", "node:10250"}
+"""Ways by which API server and kubelet would answer, if only no."""
 MIXED = ("public-first", "private-first", "public-first6", "private-first6", "families")
 PUBLIC = {"203.0.113.19", "2001:db8::19"}
 LOOK_UPS = 4
@@ -66,9 +68,17 @@ def straying_agent(world: World, **network: Any) -> AgentHandle:
 
 
 def servers_of(agent: AgentHandle, ways: dict[str, Way]) -> dict[str, str]:
-    """Return the servers that were reached, by way."""
-    found = fetched(agent.pod, *ways.values(), seconds=280)
-    return {name: each["server"] for name, each in zip(ways, found, strict=True) if not is_refused(each)}
+    """Return what was reached, by way: servers of the outside, and who answers no, as API server and kubelet do."""
+    found = zip(ways, fetched(agent.pod, *ways.values(), seconds=280), strict=True)
+    return {name: server for name, each in found if (server := server_of(each))}
+
+
+def server_of(found: dict[str, Any]) -> str:
+    """Return who has answered, if it was not the gateway."""
+    if not is_refused(found):
+        return str(found["server"])
+    said = str(found.get("body", "Ringfence:"))
+    return "" if said.startswith("Ringfence:") else f"{found['refused']} {said[:60]}"
 
 
 def servers_in_turn(agent: AgentHandle, names: list[str], times: int) -> set[str]:
@@ -137,8 +147,11 @@ def test_without_any_of_the_layers_names_lead_inside(layers: Layers, astray: Age
 
     reached = servers_of(astray, {way: each for name in SERVED for way, each in ways_to(f"{name}.inside.test").items()})
 
+    answered = servers_of(astray, {each: all_ways(*CLUSTER_PORTS)[each] for each in ANSWERING})
+
     assert set(reached.values()) == set(PRIVATE)
     assert len(reached) == 4 * len(SERVED)
+    assert answered.keys() == ANSWERING
 
 
 @pytest.mark.parametrize("layer", LAYERS)
