@@ -35,7 +35,7 @@ async def measure_hits(bed: Bed) -> list[Row]:
     bed.keep("hits", samples)
     p50 = {name: round(quantile(each, 0.5), 3) for name, each in samples.items()}
     p99 = {name: round(quantile(each, 0.99), 3) for name, each in samples.items()}
-    said = f"p50 {p50['redis']:g} ms; {missed} more found Redis too slow and asked the backend"
+    said = f"p50 {p50['redis']:g} ms; {missed} of them found Redis too slow and asked the backend"
     return [
         at_most("cache hit in-process over REST, p50", p50["local"], 1, "ms", f"p99 {p99['local']:g} ms"),
         at_most("cache hit in Redis over REST, p99", p99["redis"], 5, "ms", said),
@@ -46,7 +46,7 @@ async def measure_hits(bed: Bed) -> list[Row]:
 
 
 async def _take(local: Sidecar, remote: Sidecar, count: int) -> tuple[dict[str, list[float]], int]:
-    """Return milliseconds of each kind of hit, by turns, and how many were none."""
+    """Return milliseconds of each kind of hit, by turns, and how many were answered otherwise."""
     rest = [local.client.rest("POST", PATH, {"sql": READ, "binds": [number]}) for number in range(KEYS)]
     from_redis = [remote.client.rest("POST", PATH, {"sql": READ, "binds": [number]}) for number in range(KEYS)]
     tool = [local.client.mcp("warehouse_query", {"sql": READ, "binds": [number]}) for number in range(KEYS)]
@@ -65,10 +65,9 @@ async def _take(local: Sidecar, remote: Sidecar, count: int) -> tuple[dict[str, 
             answer = await sidecar.client.send(request)
             seconds = time.perf_counter() - began
             assert answer.status == 200, answer.body
-            if name in {"local", "redis"} and answer.envelope["metadata"]["cache"]["layer"] != name:
-                missed += 1
-            else:
-                samples[name].append(seconds * 1000)
+            # A Redis that was too slow is part of what a hit takes there, with the backend that was asked instead.
+            missed += name in {"local", "redis"} and answer.envelope["metadata"]["cache"]["layer"] != name
+            samples[name].append(seconds * 1000)
     return samples, missed
 
 

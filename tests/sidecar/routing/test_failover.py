@@ -7,6 +7,7 @@ import pytest
 
 from ringfence_sidecar.configuration import HealthCheck
 from ringfence_sidecar.errors import Status
+from ringfence_sidecar.routing.retry import Budget
 from tests.backends.waiting import eventually
 from tests.sidecar.plugin.bed import call, connector, endpoint, run_all, serving, value, warm
 from tests.sidecar.plugin.installation import installed
@@ -59,6 +60,20 @@ async def test_no_read_fails_when_the_endpoint_is_killed_under_load(servers: tup
     assert {value(envelope) for envelope in envelopes} == {"blue"}
     assert first_elsewhere <= 32
     assert time.monotonic() - killed < 5
+
+
+async def test_when_the_budget_of_retries_is_used_up_calls_are_tried_once(servers: tuple[Server, Server]) -> None:
+    for server in servers:
+        server.drops = True
+    bound = connector(endpoint(servers[0], "a"), endpoint(servers[1], "b"))
+
+    async with running(*servers), serving(bound) as (pipeline, lines):
+        pipeline._registry.bound["store"]._budget = Budget(ratio=0, reserve=2)
+        for _ in range(2):
+            await pipeline.run(call("get", {"key": "colour"}))
+        found = await lines.calls(2)
+
+    assert [line["attempts"] for line in found] == [3, 1]
 
 
 async def test_a_write_that_may_have_been_done_is_never_sent_again(servers: tuple[Server, Server]) -> None:
