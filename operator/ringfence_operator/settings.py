@@ -93,6 +93,8 @@ class Settings(BaseModel):
     """Name servers that the gateway asks; without any, those of its pods, which are the cluster's."""
     upstream_proxy: ProxyUrl | None = None
     """HTTP proxy through which the gateway reaches the outside, such as http://proxy.corp.example:3128."""
+    upstream_proxy_credential: str | None = None
+    """Path of a file with who may use that proxy: user:password."""
     upstream_proxy_authority: str | None = None
     """Path of a PEM file with the authorities that an https:// upstream proxy's certificate may come from."""
     cluster_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "cluster.local"

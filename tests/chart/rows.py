@@ -101,6 +101,11 @@ def _secrets() -> Iterator[Row]:
     yield Row(
         "secrets.telemetry.auditStreamCredentialKey", "s", setting("AUDIT_STREAM_CREDENTIAL"), f"{folder}/s", STREAM
     )
+    proxy = {"secrets": {"upstreamProxy": {"name": "proxy"}}}
+    mounted = at(OPERATOR, *POD, "volumes", "upstream-proxy", "secret", "secretName")
+    yield Row("secrets.upstreamProxy.name", "proxy", mounted, "proxy")
+    path = "/etc/ringfence/upstream-proxy/who"
+    yield Row("secrets.upstreamProxy.key", "who", setting("UPSTREAM_PROXY_CREDENTIAL"), path, proxy)
     for value, folder, name in (
         ("redis", "redis", "REDIS_AUTHORITY"),
         ("upstreamProxy", "upstream-proxy", "UPSTREAM_PROXY_AUTHORITY"),

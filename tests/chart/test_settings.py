@@ -19,6 +19,7 @@ GIVEN_OTHERWISE = {
     "control_socket": "both containers of the pod mount it at the same place",
     "sidecar_image": "sidecar.image, by parts",
     "redis_administrator": "a key of secrets.redis",
+    "upstream_proxy_credential": "a key of secrets.upstreamProxy",
     "collector_token": "a key of secrets.telemetry",
     "audit_stream_credential": "a key of secrets.telemetry",
     "redis_authority": "authorities.redis",

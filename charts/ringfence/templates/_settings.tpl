@@ -20,6 +20,11 @@
 {{- with .Values.settings.redisUrl }}
 - {name: RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR, value: /etc/ringfence/redis/{{ $.Values.secrets.redis.administratorKey }}}
 {{- end }}
+{{- with .Values.secrets.upstreamProxy }}
+{{- if .name }}
+- {name: RINGFENCE_OPERATOR_UPSTREAM_PROXY_CREDENTIAL, value: /etc/ringfence/upstream-proxy/{{ .key }}}
+{{- end }}
+{{- end }}
 {{- with .Values.settings.collectorService }}
 - {name: RINGFENCE_OPERATOR_COLLECTOR_TOKEN, value: /etc/ringfence/telemetry/{{ $.Values.secrets.telemetry.collectorTokenKey }}}
 {{- end }}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ringfence_operator.egress.derived import Derived
 from ringfence_operator.egress.feed import Feed
@@ -179,7 +180,7 @@ class Egress:
             {
                 "reserved": self._view.reserved(),
                 "resolvers": list(settings.gateway_resolvers),
-                "upstreamProxy": settings.upstream_proxy,
+                "upstreamProxy": _upstream_proxy(settings),
                 "upstreamProxyAuthority": Path(authority).read_text() if authority else None,  # noqa: ASYNC240
                 "clusterDomain": settings.cluster_domain,
             }
@@ -205,3 +206,11 @@ def _redis_place(settings: Settings) -> RedisPlace | None:
     authority = Path(settings.redis_authority).read_text() if settings.redis_authority else ""
     administrator = Path(settings.redis_administrator or "")
     return RedisPlace(url=settings.redis_url, administrator=administrator, authority=authority)
+
+
+def _upstream_proxy(settings: Settings) -> str | None:
+    """Return the proxy's URL with who may use it, as it stands in the file now. Raises OSError without the file."""
+    if settings.upstream_proxy is None or settings.upstream_proxy_credential is None:
+        return settings.upstream_proxy
+    user, _, password = Path(settings.upstream_proxy_credential).read_text().strip().partition(":")
+    return settings.upstream_proxy.replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@", 1)

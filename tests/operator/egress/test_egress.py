@@ -163,10 +163,13 @@ async def test_the_gateway_is_confined_before_anything_is_served(leader: Leader)
 async def test_settings_reach_the_control_process(tmp_path: Path) -> None:
     authority = tmp_path / "ca.pem"
     authority.write_text("PEM")
+    credential = tmp_path / "credential"
+    credential.write_text("gateway@corp:p/a:s\n")
     leader = Leader(
         tmp_path / "s",
         gateway_resolvers=("192.0.2.53",),
         upstream_proxy="https://proxy.example:3128",
+        upstream_proxy_credential=str(credential),
         upstream_proxy_authority=str(authority),
         pod_cidrs=("10.0.0.0/16",),
     )
@@ -178,7 +181,7 @@ async def test_settings_reach_the_control_process(tmp_path: Path) -> None:
     assert settings == {
         "kind": "settings",
         "resolvers": ["192.0.2.53"],
-        "upstreamProxy": "https://proxy.example:3128",
+        "upstreamProxy": "https://gateway%40corp:p%2Fa%3As@proxy.example:3128",
         "upstreamProxyAuthority": "PEM",
         "clusterDomain": "cluster.local",
     }
