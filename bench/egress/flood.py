@@ -12,15 +12,15 @@ from bench.egress.traffic import Seat
 from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
 
-RATE = 100.0
-"""New connections a second of the agent that is measured, by SNI and CONNECT in turn."""
+RATE = 150.0
+"""New connections and look-ups a second of the agent that is measured: SNI, CONNECT and a look-up in turn."""
 SECONDS, QUICK_SECONDS = 4.0, 2.0
 ROUNDS, QUICK_ROUNDS = 5, 1
 LEAD = 1.0
 """Seconds that a flood has begun before what is measured, and ends after it."""
 FLOODER_CPU = "500m"
 SLOWER = 2.0
-WAYS = {"sni": "by SNI", "connect": "by CONNECT"}
+WAYS = {"sni": "by SNI", "connect": "by CONNECT", "lookup": "of look-ups"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ FLOODS = (
     Flood("TLS to an allowed name", BY_SNI),
     Flood("TLS to the server itself", BY_SNI, is_control=True),
     Flood("TLS to a refused name", {**BY_SNI, "name": REFUSED}),
+    Flood("look-ups of an allowed name", {"way": "lookups", "workers": 2}),
     Flood("headers without end", SLOW),
     Flood("headers without end, to the server itself", SLOW, is_control=True),
 )
@@ -84,13 +85,13 @@ def measure_flood(bed: Bed) -> list[Row]:
 
 def _round(bed: Bed, flood: Flood, flooder: Seat, other: Seat) -> Round:
     seconds = QUICK_SECONDS if bed.is_quick else SECONDS
-    quiet = other.start("load", seconds=seconds, rate=RATE).result()
+    quiet = other.start("load", seconds=seconds, rate=RATE, lookups=True).result()
     flags = {**flood.flags, "gateway": ADDRESS} if flood.is_control else flood.flags
     before = _envoys(bed)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(flooder.run, "flood", seconds=seconds + 2 * LEAD, **flags)
         time.sleep(LEAD)
-        flooded = other.start("load", seconds=seconds, rate=RATE).result()
+        flooded = other.start("load", seconds=seconds, rate=RATE, lookups=True).result()
         came = running.result()
     came["envoy"] = _envoys(bed) - before
     bed.rest()
@@ -113,10 +114,12 @@ def _rows(flood: Flood, rounds: Sequence[Round], note: str) -> list[Row]:
         note = "as above"
     flooded = [attempt for each in rounds for attempt in each.flooded]
     failed = sum(not each.succeeded for each in flooded)
-    rows.append(at_most("  another's connections that failed meanwhile", failed, 0, f"of {len(flooded):,}"))
+    rows.append(
+        at_most("  another's connections and look-ups that failed meanwhile", failed, 0, f"of {len(flooded):,}")
+    )
     stood, refused, cpu, envoy = (_per_second(rounds, key) for key in ("opened", "failed", "cpu", "envoy"))
     told = f"and {refused:.0f} that did not; it took {cpu:.2f} CPUs, and both Envoys {envoy:.2f}"
-    rows.append(for_comparison("  the flood: connections that stood", round(stood), "per s", told))
+    rows.append(for_comparison("  the flood: connections that stood, or look-ups asked", round(stood), "per s", told))
     return rows
 
 

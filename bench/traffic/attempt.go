@@ -28,7 +28,7 @@ func (a *attempts) add(o options, way, name string) {
 	found := attempt{Began: began.UnixNano(), Took: milliseconds(time.Since(began)), Way: way, Name: name}
 	if err != nil {
 		found.Error = err.Error()
-	} else {
+	} else if conn != nil {
 		conn.Close()
 	}
 	a.mu.Lock()
@@ -55,7 +55,8 @@ func try(o options) (any, error) {
 	return found.all, nil
 }
 
-// load opens connections at a rate, by SNI and by CONNECT in turn; every fourth asks for the name that must be refused.
+// load opens connections at a rate, by SNI and by CONNECT in turn, and looks the name up between them if it is to;
+// every fourth connection asks for the name that must be refused.
 func load(o options) (any, error) {
 	var found attempts
 	var wait sync.WaitGroup
@@ -66,10 +67,11 @@ func load(o options) (any, error) {
 			break
 		}
 		time.Sleep(time.Until(start.Add(due)))
-		way, name := sni, o.name
-		if number%2 == 1 {
-			way = connect
+		ways, name := []string{sni, connect}, o.name
+		if o.lookups {
+			ways = append(ways, lookup)
 		}
+		way := ways[number%len(ways)]
 		if o.refused != "" && number/2%4 == 3 {
 			name = o.refused
 		}

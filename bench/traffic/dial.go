@@ -18,9 +18,10 @@ const (
 	byHost     = "host"        // HTTP to the port set, judged by Host
 	forwarded  = "forwarded"   // HTTP through the proxy
 	asPrograms = "as-programs" // the name is looked up first, at the policy's name server
+	lookup     = "lookup"      // no connection: the name is looked up there, and that is all
 )
 
-// dial returns a connection on which the handshakes are done.
+// dial returns a connection on which the handshakes are done; a look-up has none.
 func dial(ctx context.Context, o options, way, name string) (net.Conn, error) {
 	switch way {
 	case plain:
@@ -36,10 +37,21 @@ func dial(ctx context.Context, o options, way, name string) (net.Conn, error) {
 	case asPrograms:
 		// The dot at the end keeps the search list out of it.
 		return secure(ctx, name, func() (net.Conn, error) { return open(ctx, name+".", "443") })
+	case lookup:
+		return nil, resolve(ctx, o.gateway, name)
 	case connect:
 		return secure(ctx, name, func() (net.Conn, error) { return tunnel(ctx, o, net.JoinHostPort(name, "443")) })
 	}
 	return nil, fmt.Errorf("%q is no way", way)
+}
+
+func resolve(ctx context.Context, server, name string) error {
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, network, net.JoinHostPort(server, "53"))
+	}}
+	_, err := resolver.LookupNetIP(ctx, "ip4", name+".")
+	return err
 }
 
 func open(ctx context.Context, host, port string) (net.Conn, error) {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,9 +14,13 @@ import (
 
 // Ways of flooding, besides those of dial.go.
 const (
-	silent = "silent" // connects, and never says a word
-	slow   = "slow"   // headers that never end, by plain HTTP and by CONNECT in turn
+	silent  = "silent"  // connects, and never says a word
+	slow    = "slow"    // headers that never end, by plain HTTP and by CONNECT in turn
+	lookups = "lookups" // asks the policy's name server, and waits for no answer
 )
+
+// lookupsAtOnce are asked by a worker before it looks at the clock again; each counts as one that stood.
+const lookupsAtOnce = 100
 
 const dripEvery = time.Second
 
@@ -32,6 +38,10 @@ func flood(o options) (any, error) {
 	var wait sync.WaitGroup
 	began := time.Now()
 	end := began.Add(o.length)
+	weight := int64(1)
+	if o.way == lookups {
+		weight = lookupsAtOnce
+	}
 	for range o.workers {
 		wait.Go(func() {
 			kept := make([]net.Conn, max(1, o.held/o.workers))
@@ -41,7 +51,7 @@ func flood(o options) (any, error) {
 					failed.Add(1)
 					continue
 				}
-				opened.Add(1)
+				opened.Add(weight)
 				place := number % len(kept)
 				reset(kept[place])
 				kept[place] = conn
@@ -68,6 +78,8 @@ func floodOnce(o options, number int, end time.Time) (net.Conn, error) {
 	switch o.way {
 	case silent:
 		return open(ctx, o.gateway, "443")
+	case lookups:
+		return nil, ask(o, number)
 	case slow:
 		conn, err := open(ctx, o.gateway, "80")
 		if err == nil {
@@ -80,6 +92,27 @@ func floodOnce(o options, number int, end time.Time) (net.Conn, error) {
 		conn.Close()
 	}
 	return nil, err
+}
+
+// ask sends queries for the name in one go, from a port of their own.
+func ask(o options, number int) error {
+	conn, err := net.Dial("udp", net.JoinHostPort(o.gateway, "53"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	query := []byte{0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
+	for label := range strings.SplitSeq(o.name, ".") {
+		query = append(append(query, byte(len(label))), label...)
+	}
+	query = append(query, 0, 0, 1, 0, 1)
+	for each := range lookupsAtOnce {
+		binary.BigEndian.PutUint16(query, uint16(number*lookupsAtOnce+each))
+		if _, err := conn.Write(query); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drip begins a request and says one more header each second until the other end has enough.

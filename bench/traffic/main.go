@@ -21,6 +21,7 @@ type options struct {
 	name    string
 	refused string
 	way     string
+	lookups bool
 	count   int
 	streams int
 	workers int
@@ -62,6 +63,7 @@ func parse(arguments []string) options {
 	flags.StringVar(&o.name, "name", "", "name to connect to")
 	flags.StringVar(&o.refused, "refused", "", "name that must be refused; every fourth connection asks for it")
 	flags.StringVar(&o.way, "way", "", "way to take")
+	flags.BoolVar(&o.lookups, "lookups", false, "look the name up, too, as often as connections are opened each way")
 	flags.IntVar(&o.count, "count", 100, "samples of each way")
 	flags.IntVar(&o.streams, "streams", 1, "streams at once")
 	flags.IntVar(&o.workers, "workers", 2, "workers for each way")
