@@ -27,7 +27,7 @@ LIMITS: tuple[Raw, ...] = (
     {"resource": "rows", "max": "100k", "window": "Day", "scope": "Shared", "enforcement": "Warn"},
     {"resource": "concurrentCalls", "max": 8},
 )
-"""Of each quota. Memory has no `warnAt`: the nodes are fake, and there is no kubelet to ask."""
+"""Of each quota. Memory has no `warnAt`: the nodes are fake, and no kubelet answers."""
 
 OF_PODS = ("agents", "memory", "cpu", "ephemeralStorage")
 """What is limited before the pods are made."""

@@ -62,12 +62,6 @@ def memory_limit_of(quota: Quota) -> Limit | None:
     return next((each for each in quota.spec.limits if each.resource is Resource.MEMORY), None)
 
 
-def is_watched(quota: Quota) -> bool:
-    """Return True if somebody is to be told before the limit is reached."""
-    limit = memory_limit_of(quota)
-    return limit is not None and bool(limit.warn_at)
-
-
 def told_percent(exact: float, before: int | None, warn_at: Iterable[int]) -> int:
     """Return the per cent to tell: a step, or a threshold that use has reached; the former, while it is about there."""
     steps = {*range(0, int(exact) + 1, STEP), *(each for each in warn_at if each <= exact)}
@@ -79,7 +73,7 @@ def told_percent(exact: float, before: int | None, warn_at: Iterable[int]) -> in
 def percents(quota: Quota, pods: Mapping[str, str], use: MemoryUse) -> dict[str, int]:
     """Return what to tell of each agent of a quota; `pods` are their pods' UIDs by the agents' names."""
     limit = memory_limit_of(quota)
-    if limit is None or not limit.warn_at:
+    if limit is None:
         return {}
     most, told = float(parse_quantity(limit.max)), use.told.get(quota.key, {})
     return {

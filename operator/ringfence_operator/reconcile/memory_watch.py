@@ -8,7 +8,7 @@ import structlog
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.errors import UnavailableError
 from ringfence_operator.reconcile.kubelet_round import ask_nodes
-from ringfence_operator.reconcile.memory_use import is_watched, percents
+from ringfence_operator.reconcile.memory_use import memory_limit_of, percents
 from ringfence_operator.reconcile.pod_index import is_live
 from ringfence_operator.reconcile.quotas import agents_of
 from ringfence_operator.reconcile.view import View
@@ -28,7 +28,7 @@ class Kubelets(Protocol):
 
 
 class MemoryWatch:
-    """One request for each node that has agents under a quota with a memory limit and warnAt; no other is asked."""
+    """One request for each node that has agents under a quota with a memory limit; no other is asked."""
 
     def __init__(self, view: View, kubelets: Kubelets, *, on_use: Callable[[tuple[str, str]], None]) -> None:
         self._view = view
@@ -40,7 +40,7 @@ class MemoryWatch:
         pods = {
             quota.key: watched_pods(quota, self._view)
             for quota in self._view.quotas.cache.values()
-            if is_watched(quota)
+            if memory_limit_of(quota) is not None
         }
         nodes = {pod.node for found in pods.values() for pod in found.values()} - {""}
         use, silent = self._view.memory, dict(self._view.memory.silent)

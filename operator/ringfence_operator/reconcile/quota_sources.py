@@ -43,6 +43,7 @@ class NodeLimits:
         memory, most = self.view.memory, float(parse_quantity(limit.max))
         percents = memory.told.get(quota.key, {})
         per_agent = {name: percent * most / _PERCENT for name, percent in percents.items()}
+        silence = self._silence(quota)
         last = max(memory.kills.get(quota.key, {}).values(), key=lambda kill: kill.time, default=None)
         return Use(
             used=max(per_agent.values(), default=0.0),
@@ -51,9 +52,9 @@ class NodeLimits:
             seen_refusals=memory.seen.get(quota.key, 0),
             refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
             refused_agent=last.agent if last else "",
-            # Kills are told of every limit; how much is used, only where somebody is to be warned.
-            is_measured=bool(limit.warn_at),
-            trouble=self._silence(quota) if limit.warn_at else None,
+            is_measured=silence is None or bool(per_agent),
+            # Without warnAt, nobody waits for a word: the limit is kept as it is written.
+            trouble=silence if limit.warn_at else None,
         )
 
     def _silence(self, quota: Quota) -> tuple[Reason, str] | None:

@@ -80,14 +80,33 @@ async def test_each_node_that_has_such_an_agent_is_asked_once_and_no_other(watch
     assert sorted(watched.kubelets.asked) == [("10.0.0.1", 10250), ("10.0.0.2", 10250)]
 
 
-@pytest.mark.parametrize("limit", [{"resource": "cpu", "max": "1", "warnAt": []}, {"warnAt": []}])
-async def test_where_nobody_is_to_be_warned_no_kubelet_is_asked(watched: Watched, limit: Raw) -> None:
-    watched.fleet.quota(memory(**limit))
+async def test_where_memory_is_not_limited_no_kubelet_is_asked(watched: Watched) -> None:
+    watched.fleet.quota(memory(resource="cpu", max="1", warnAt=[]))
     await watched.agent("a", "n1")
 
     await watched.watch.look()
 
     assert watched.kubelets.asked == []
+
+
+async def test_how_near_a_limit_is_is_told_though_nobody_is_to_be_warned(watched: Watched) -> None:
+    watched.fleet.quota(memory(warnAt=[]))
+    await watched.agent("a", "n1")
+    watched.uses("a", 87 * MEBI)
+
+    await watched.watch.look()
+
+    assert (watched.use().is_measured, watched.use().used) == (True, 85 * MEBI)
+
+
+async def test_a_kubelet_that_does_not_answer_is_trouble_only_where_somebody_is_to_be_warned(watched: Watched) -> None:
+    watched.fleet.quota(memory(warnAt=[]))
+    await watched.agent("a", "n1")
+    watched.kubelets.trouble = "no route to host"
+
+    await watched.watch.look()
+
+    assert (watched.use().is_measured, watched.use().trouble) == (False, None)
 
 
 async def test_the_use_of_each_agent_is_told_and_the_most_is_the_quotas(watched: Watched) -> None:
@@ -192,7 +211,7 @@ def test_a_kill_is_told_though_nobody_was_to_be_warned(watched: Watched) -> None
     found = watched.use()
     row = limit_status(_limit(watched), found, None, now=watched.fleet.now)
 
-    assert (row.refusals, row.used) == (1, None)
+    assert row.refusals == 1
     assert row.last_refusal is not None
     assert row.last_refusal.agent == "a"
     assert found.trouble is None
