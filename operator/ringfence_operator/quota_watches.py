@@ -35,7 +35,7 @@ class QuotaWatches:
         self._memory = MemoryWatch(view, self._kubelet, on_use=on_use)
         self._direct = DirectWatch(view, self._kubelet, meters) if meters is not None else None
         self._run_time = RunTimeWatch(view, on_use=on_use)
-        view.memory.on_use = view.lags.on_use = on_use
+        view.memory.on_use = view.lags.on_use = view.places.on_use = on_use
         view.places.wake = lambda key: queue.add(Task("Agent", *key), SOON)
         self._tasks: list[asyncio.Task[None]] = []
 

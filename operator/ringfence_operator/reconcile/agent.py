@@ -21,6 +21,7 @@ from ringfence_operator.reconcile.memory_use import Kill
 from ringfence_operator.reconcile.meters import Meters, left_to, publish_meter
 from ringfence_operator.reconcile.network import Enforced, Networks, enforcement, settles_in
 from ringfence_operator.reconcile.network_quota import Allowed
+from ringfence_operator.reconcile.pause import note_pause
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, create_pod, delete_pod
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.quota_admission import ask_for_place, leave_line, wake_next
@@ -100,6 +101,8 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     network = left_to(agent, tools.meters)
     context = build_context(agent, view, now=now)
     decision = decide(context)
+    if decision.is_paused:
+        note_pause(context, view)
     if decision.step is not Step.CREATE:
         leave_line(agent.key, view)
     match decision.step:

@@ -5,6 +5,7 @@ from ringfence_operator.api.conditions import Reason
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.pod_index import is_live
 from ringfence_operator.reconcile.pod_seconds import Allowance
+from ringfence_operator.reconcile.view import View
 
 
 def spent_allowance(context: Context) -> Allowance | None:
@@ -17,6 +18,16 @@ def spent_allowance(context: Context) -> Allowance | None:
         return None
     spent = [each for each in context.allowances if each.is_spent]
     return max(spent, key=lambda each: each.free_at, default=None)
+
+
+def note_pause(context: Context, view: View) -> None:
+    """Count it once where a limit on pods' seconds ends an agent's pod, or keeps it from having one."""
+    spent = spent_allowance(context)
+    if spent is None or was_paused(context):
+        return
+    quota = view.quotas.get(context.agent.metadata.namespace, spent.quota)
+    if quota is not None:
+        view.places.refused(quota, spent.limit, context.agent, context.now)
 
 
 def was_paused(context: Context) -> bool:

@@ -60,7 +60,9 @@ async def ask_for_place(context: Context, view: View, kube: Kube) -> Decision | 
     if full is None:
         return None
     if context.agent.status.state is not AgentState.PENDING or not _said_so(context):
-        view.places.refused(full, agent, context.now)
+        limit = agent_limit(full)
+        if limit is not None:
+            view.places.refused(full, limit, agent, context.now)
     message = (
         f"Quota {full.metadata.name}: agents {running(full, view)}/{most_agents(full)} run at once; this one gets a "
         "place when another ends, the oldest first: suspend or delete one, or raise the limit"

@@ -32,7 +32,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Refusals:
-    """How often a limit on agents has refused, and whom it refused last."""
+    """How often a limit has kept agents from running, and whom it kept last."""
 
     count: int = 0
     agent: str = ""
@@ -62,7 +62,10 @@ class Places:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.wake: Callable[[Key], None] = lambda _: None
         """Has an agent looked at whose turn it may be."""
-        self.refusals: dict[Key, Refusals] = {}
+        self.on_use: Callable[[Key], None] = lambda _: None
+        """Hears of each quota of which something else is to be said."""
+        self.refusals: dict[Key, dict[str, Refusals]] = {}
+        """By quota and the limit's `Limit.id`."""
         self.caught_up: set[str] = set()
         """Namespaces whose pods the API server has been asked for since this replica leads."""
         self.settled: dict[Key, tuple[str, int]] = {}
@@ -129,11 +132,12 @@ class Places:
         born = agent.metadata.creation_timestamp or _BEGINNING
         self._waiting[agent.key] = _Waiting(born, agent.metadata.uid, agent.key, names)
 
-    def refused(self, quota: Quota, agent: Agent, now: datetime) -> None:
-        """Count a refusal."""
-        entry = self.refusals.setdefault(quota.key, Refusals())
+    def refused(self, quota: Quota, limit: Limit, agent: Agent, now: datetime) -> None:
+        """Count that a limit has kept an agent from running."""
+        entry = self.refusals.setdefault(quota.key, {}).setdefault(limit.id, Refusals())
         entry.count += 1
         entry.agent, entry.time = agent.metadata.name, now
+        self.on_use(quota.key)
 
     @contextmanager
     def held(self, key: Key) -> Iterator[None]:

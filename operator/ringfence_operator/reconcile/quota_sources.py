@@ -1,7 +1,7 @@
 """What node and operator say of the limits that they keep, in the form that a quota's status is made from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ringfence_operator.api.conditions import Reason
@@ -77,22 +77,20 @@ class OperatorLimits:
         now, found = utc_now(), {}
         for limit in quota.spec.limits:
             if limit.resource is Resource.AGENTS:
-                found[limit.id] = self._agents(quota)
+                found[limit.id] = self._refused(quota, limit, Use(used=running(quota, self.view)))
             elif limit.resource is Resource.POD_SECONDS and limit.scope is Scope.SHARED:
                 slots = self.view.run_times.slots(quota, Frame.of(limit), now)
-                found[limit.id] = _use(limit, slots, now)
+                found[limit.id] = self._refused(quota, limit, _use(limit, slots, now))
             elif limit.resource is Resource.POD_SECONDS:
-                found[limit.id] = self._each(quota, limit, now)
+                found[limit.id] = self._refused(quota, limit, self._each(quota, limit, now))
         return found
 
-    def _agents(self, quota: Quota) -> Use:
-        refusals = self.view.places.refusals.get(quota.key)
-        return Use(
-            used=running(quota, self.view),
-            seen_refusals=refusals.count if refusals else 0,
-            refused_at=refusals.time if refusals else None,
-            refused_agent=refusals.agent if refusals else "",
-        )
+    def _refused(self, quota: Quota, limit: Limit, use: Use) -> Use:
+        """Return the use with whom the limit has kept from running."""
+        refusals = self.view.places.refusals.get(quota.key, {}).get(limit.id)
+        if refusals is None:
+            return use
+        return replace(use, seen_refusals=refusals.count, refused_at=refusals.time, refused_agent=refusals.agent)
 
     def _each(self, quota: Quota, limit: Limit, now: datetime) -> Use:
         uses = {}

@@ -280,5 +280,5 @@ async def test_refusals_are_counted_once_for_each_agent_that_has_to_wait(fleet: 
 
     await fleet.look("b")
 
-    found = fleet.view.places.refusals["team", "q"]
+    found = fleet.view.places.refusals["team", "q"]["agents/None/Shared"]
     assert (found.count, found.agent, found.time) == (1, "b", fleet.now)

@@ -54,6 +54,28 @@ async def test_seconds_of_each_agent_are_told_and_the_most_of_them_is_the_quotas
     assert found.resets_at is not None
 
 
+@pytest.mark.parametrize("scope", ["PerAgent", "Shared"])
+async def test_whom_a_limit_on_seconds_has_ended_or_kept_from_running_is_told_once_each(
+    fleet: Fleet, scope: str
+) -> None:
+    fleet.quota(quota_body(resource="podSeconds", max=100, window="Hour", scope=scope))
+    heard: list[tuple[str, str]] = []
+    fleet.view.places.on_use = heard.append
+    await run_for(fleet, 101, "a")
+    fleet.view.run_times.settle(fleet.view.quotas.cache.values(), fleet.now)
+
+    for _ in range(3):
+        await fleet.look("a")
+        fleet.deliver()
+    if scope == "Shared":
+        await fleet.look(fleet.agent("b"))
+
+    found = use(fleet, f"podSeconds/Hour/{scope}")
+    ended = ["a", "b"] if scope == "Shared" else ["a"]
+    assert (found.seen_refusals, found.refused_agent, found.refused_at) == (len(ended), ended[-1], fleet.now)
+    assert heard == [("team", "q")] * len(ended)
+
+
 async def test_seconds_that_are_shared_are_told_together(fleet: Fleet) -> None:
     fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour", scope="Shared"))
     await run_for(fleet, 100, "a", "b")
