@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.doors import Doors, doors_of, knocks, opened, outside_doors
+from tests.e2e.doors import LISTENING, Doors, doors_of, knocks, opened, outside_doors
 from tests.e2e.escape.gateway import Place
 from tests.e2e.escape.hammer import Hammer
 from tests.e2e.escape.seats import fetched
@@ -151,16 +151,22 @@ def test_forged_labels_open_nothing_from_another_namespace(world: World) -> None
 
 
 def test_the_gateways_label_makes_no_gateway_of_a_tenants_pod(world: World) -> None:
-    pretender = world.pod("pretender", labels=dict(OF_GATEWAY["matchLabels"]))
-    attacker = attacking_agent(world)
+    attacker, visitor = attacking_agent(world), world.pod("visitor")
+    # A port that the agent may reach at the gateway.
+    port = Place.of(world.kube, attacker.namespace, f"attacker-{world.tag}").first_port + 2
+    serving = [*LISTENING[:2], LISTENING[2].replace("9090", str(port))]
+    probe = {"tcpSocket": {"port": port}, "periodSeconds": 1}
+    pretender = world.pod("pretender", labels=dict(OF_GATEWAY["matchLabels"]), command=serving, readinessProbe=probe)
+    own = doors_of("pretender", pretender, port)
     doors: Doors = {}
     for pod in Installation(world.kube, []).pods():
         doors |= doors_of(pod.name, pod, 18000)
 
     reached = opened(pretender, doors)
-    reached_by_agent = opened(attacker.pod, doors_of("pretender", pretender, 10000, 10001))
+    reached_by_agent, reached_by_visitor = opened(attacker.pod, own), opened(visitor, own)
 
     assert reached == set()
+    assert reached_by_visitor == set(own)
     assert reached_by_agent == set()
 
 
