@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.control.process import ControlProcess, Place
+from ringfence_operator.control.sidecars import STRANGER_SECONDS
 from ringfence_operator.egress.feed import Feed
 from ringfence_sidecar.configuration import Configuration, EndpointHealth
 from ringfence_sidecar.control import ControlClient
@@ -140,7 +141,8 @@ async def test_a_pod_that_is_withdrawn_keeps_what_it_has_and_is_told_nothing_mor
 
         at.feed.sidecars.withdraw(POD)
 
-        await eventually(lambda: not client.is_connected, what="it is refused")
+        # A poll that comes after that waits first, since a new pod's may come before it is known.
+        await eventually(lambda: not client.is_connected, what="it is refused", seconds=2 * STRANGER_SECONDS)
         assert _version(client) == "v1"
 
 
