@@ -8,14 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ringfence_operator.api.security_policy import GatewayReplica, SeenDomain
+from ringfence_operator.egress.seen_names import Counts
 from ringfence_operator.reconcile.gateway import Force, Seen, Standing
 from ringfence_operator.resources.port_set import PortSet
-
-MOST_NAMES = 512
-"""Names of one policy that are kept until a status tells them."""
-_DENIED = ("denied", "audited")
-
-Name = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -39,45 +34,6 @@ class _Published:
         return [name for name in replicas if self.in_force.get(name, ("", 0))[0] != self.port_set.version]
 
 
-@dataclass(slots=True)
-class _List:
-    names: dict[Name, SeenDomain] = field(default_factory=dict)
-    others: int = 0
-
-    def add(self, fresh: SeenDomain) -> None:
-        key = fresh.name, fresh.port
-        had = self.names.get(key)
-        if had is not None:
-            last = max(had.last_seen, fresh.last_seen)
-            self.names[key] = fresh.model_copy(update={"count": had.count + fresh.count, "last_seen": last})
-        elif len(self.names) < MOST_NAMES:
-            self.names[key] = fresh
-        else:
-            self.others += fresh.count
-
-    def subtract(self, told: Sequence[SeenDomain], others: int) -> None:
-        self.others -= others
-        for each in told:
-            had = self.names.get((each.name, each.port))
-            if had is None:
-                continue
-            if had.count > each.count:
-                self.names[each.name, each.port] = had.model_copy(update={"count": had.count - each.count})
-            else:
-                del self.names[each.name, each.port]
-
-
-@dataclass(slots=True)
-class _Counts:
-    observed: _List = field(default_factory=_List)
-    denied: _List = field(default_factory=_List)
-
-    def of(self, verdict: str) -> list[_List]:
-        """Return the lists that an entry of this verdict belongs to."""
-        denied = [self.denied] if verdict in _DENIED else []
-        return denied if verdict == "denied" else [self.observed, *denied]
-
-
 class Ledger:
     """The gateway as the leader knows it; a `reconcile.gateway.Gateway` but for sending.
 
@@ -96,7 +52,7 @@ class Ledger:
         self._by_policy: dict[str, int] = {}
         self._withdrawn: dict[int, set[str]] = {}
         self._joined: set[str] = set()
-        self._counts: dict[str, _Counts] = defaultdict(_Counts)
+        self._counts: dict[str, Counts] = defaultdict(Counts)
         self._on_change = on_change
         self._on_seen = on_seen
         self._clock = clock

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from ringfence_operator.egress.ledger import MOST_NAMES, Ledger
+from ringfence_operator.egress.ledger import Ledger
+from ringfence_operator.egress.seen_names import MOST_NAMES
 from ringfence_operator.reconcile.gateway import Force, Seen
 from ringfence_operator.resources.port_set import PortSet
 
