@@ -10,6 +10,7 @@ Schema = dict[str, Any]
 
 _NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
 _HOST = r"[A-Za-z0-9.-]+(:[0-9]{1,5})?"
+_REDIS = rf"{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|[MGTPE]i?)?$"
 
 
@@ -74,9 +75,7 @@ TYPES: dict[str, Schema] = {
     "key": _text(r"^[A-Za-z0-9._-]+$", maxLength=253),
     "cidr": _text(r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$"),
     "address": _text(r"^[0-9a-fA-F.:]+$"),
-    "redisUrl": _text(
-        rf"^(redis|rediss|redis\+sentinel|redis\+cluster)://{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*(\?tls)?$"
-    ),
+    "redisUrl": _text(rf"^((redis|rediss|redis\+cluster)://{_REDIS}(\?tls)?|redis\+sentinel://{_REDIS}\?tls)$"),
     "image": _text(r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"),
     "repository": _text(r"^[a-z0-9][a-z0-9._-]*((:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+)?$"),
     "tag": _text(r"^$|^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"),

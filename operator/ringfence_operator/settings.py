@@ -7,7 +7,16 @@ from socket import gethostname
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.quantity import parse_quantity
@@ -40,9 +49,20 @@ def _address(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 _HOST = r"[A-Za-z0-9.-]+(:[0-9]{1,5})?"
+_REDIS = rf"{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*"
+
+
+def _names_its_master_over_tls(url: object) -> object:
+    """Sentinel asks nobody who he is, and passwords go to the server that it names: only a certificate says which."""
+    if str(url).startswith("redis+sentinel:") and not str(url).endswith("?tls"):
+        raise ValueError("write it with ?tls at its end: whoever reaches a Sentinel may have it name another master")
+    return url
+
+
 RedisUrl = Annotated[
     str,
-    Field(pattern=rf"^(redis|rediss|redis\+sentinel|redis\+cluster)://{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*(\?tls)?$"),
+    BeforeValidator(_names_its_master_over_tls),
+    Field(pattern=rf"^((redis|rediss|redis\+cluster)://{_REDIS}(\?tls)?|redis\+sentinel://{_REDIS}\?tls)$"),
 ]
 ProxyUrl = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+:[0-9]+$")]
 
@@ -129,7 +149,7 @@ class Settings(BaseModel):
     """Port at `redis_cidrs`."""
     redis_url: RedisUrl | None = None
     """The Redis that sidecars share, without credentials: redis://host:6379, rediss://host:6379,
-    redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379; ?tls has the last two speak TLS.
+    redis+sentinel://host:26379,host:26379/name?tls or redis+cluster://host:6379,host:6379; ?tls has it speak TLS.
     Each namespace gets a user of its own there, which reaches its own keys only."""
     redis_administrator: Annotated[str | None, Field(validate_default=True)] = None
     """Path of a file with who may make users in that Redis: user:password, or the default user's password alone."""

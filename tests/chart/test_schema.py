@@ -121,6 +121,7 @@ def test_word_that_is_none_of_the_known_ones_is_refused(value: Value) -> None:
         ("settings.gatewayResolvers", ["dns.example"]),
         ("settings.upstreamProxy", "proxy:3128"),
         ("settings.redisUrl", "redis://user:password@cache:6379"),
+        ("settings.redisUrl", "redis+sentinel://cache:26379/main"),
         ("settings.probeInterval", 59),
         ("settings.leaseSeconds", 61),
         ("settings.workers", 0),

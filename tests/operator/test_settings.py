@@ -166,7 +166,7 @@ def test_settings_do_not_change() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://h:6379", "rediss://h", "redis+sentinel://a:26379,b:26379/main", "redis+cluster://a:6379,b:6379?tls"],
+    ["redis://h:6379", "rediss://h", "redis+sentinel://a:26379,b:26379/main?tls", "redis+cluster://a:6379,b:6379?tls"],
 )
 def test_a_redis_may_be_of_four_kinds(url: str) -> None:
     found = Settings.from_env(
@@ -181,6 +181,13 @@ def test_a_redis_may_be_of_four_kinds(url: str) -> None:
 )
 def test_a_redis_of_another_form_is_refused_and_so_is_one_with_a_password(url: str) -> None:
     with pytest.raises(SettingsError, match="RINGFENCE_OPERATOR_REDIS_URL"):
+        Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/a"})
+
+
+def test_a_sentinel_that_does_not_speak_tls_is_refused() -> None:
+    url = "redis+sentinel://a:26379/main"
+
+    with pytest.raises(SettingsError, match=r"RINGFENCE_OPERATOR_REDIS_URL: .*with \?tls at its end"):
         Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/a"})
 
 
