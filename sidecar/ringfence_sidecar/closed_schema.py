@@ -9,8 +9,11 @@ KEYWORD = "unevaluatedProperties"
 _OPEN = (KEYWORD, "additionalProperties")
 """What says already what becomes of other members."""
 _OF_OBJECTS = ("properties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas")
-_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
-_ALTERNATIVES = ("allOf", "anyOf", "oneOf")
+_PARTS = ("items", "prefixItems", "additionalProperties", KEYWORD)
+_NAMED_PARTS = ("properties", "patternProperties")
+_TOGETHER = ("allOf", "anyOf", "oneOf", "then", "else")
+"""Judged together with what stands around them, so they are closed inside only; so are these, by name:"""
+_NAMED_TOGETHER = ("$defs", "definitions", "dependentSchemas")
 _OLD = ("draft-03", "draft-04", "draft-06", "draft-07")
 
 
@@ -29,7 +32,9 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(schema: Any) -> Any:
-    """Return the schema of a part, closed if it is one of objects."""
+    """Return the schema of a part, closed if it is one of objects; of a list, each of it."""
+    if isinstance(schema, list):
+        return [_part(each) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
     found = _inside(schema)
@@ -37,22 +42,19 @@ def _part(schema: Any) -> Any:
     return {**found, KEYWORD: False} if says_more and not any(each in schema for each in _OPEN) else found
 
 
+def _together(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_together(each) for each in schema]
+    return _inside(schema) if isinstance(schema, Mapping) else schema
+
+
 def _inside(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema with its parts closed, but not itself."""
     found = dict(schema)
-    for keyword in _BY_NAME:
-        named = schema.get(keyword)
-        if isinstance(named, Mapping):
-            close = _part if "roperties" in keyword else _definition
+    found |= {keyword: _part(schema[keyword]) for keyword in _PARTS if keyword in schema}
+    found |= {keyword: _together(schema[keyword]) for keyword in _TOGETHER if keyword in schema}
+    for keyword in (*_NAMED_PARTS, *_NAMED_TOGETHER):
+        if isinstance(named := schema.get(keyword), Mapping):
+            close = _part if keyword in _NAMED_PARTS else _together
             found[keyword] = {name: close(each) for name, each in named.items()}
-    for keyword in ("items", "additionalProperties", KEYWORD):
-        if keyword in schema:
-            found[keyword] = _part(schema[keyword])
-    for keyword, close in (("prefixItems", _part), *((each, _definition) for each in _ALTERNATIVES)):
-        if isinstance(schema.get(keyword), list):
-            found[keyword] = [close(each) for each in schema[keyword]]
     return found
-
-
-def _definition(schema: Any) -> Any:
-    return _inside(schema) if isinstance(schema, Mapping) else schema

@@ -8,6 +8,7 @@ from ringfence_sidecar.errors import InvalidArgumentsError
 
 Raw = dict[str, Any]
 
+D2019 = "https://json-schema.org/draft/2019-09/schema"
 INNER: Raw = {"type": "object", "properties": {"a": {"type": "integer"}}}
 BASE: Raw = {"$defs": {"base": INNER}, "allOf": [{"$ref": "#/$defs/base"}], "properties": {"b": True}}
 
@@ -24,6 +25,9 @@ def fits(schema: Raw, payload: Any) -> bool:
         ({"type": "array", "items": INNER}, [{"a": 1}], [{"a": 1}, {"x": 1}]),
         ({"properties": {"o": {"items": {"properties": {"p": INNER}}}}}, {"o": [{"p": {}}]}, {"o": [{"p": {"x": 1}}]}),
         ({"prefixItems": [INNER]}, [{"a": 1}], [{"x": 1}]),
+        ({"if": True, "then": {"properties": {"o": INNER}}}, {"o": {"a": 1}}, {"o": {"x": 1}}),
+        ({"dependentSchemas": {"o": {"properties": {"o": INNER}}}}, {"o": {"a": 1}}, {"o": {"x": 1}}),
+        ({"$schema": D2019, "items": [INNER]}, [{"a": 1}], [{"x": 1}]),
         ({"additionalProperties": INNER}, {"any": {"a": 1}}, {"any": {"x": 1}}),
         ({"$defs": {"inner": INNER}, "items": {"$ref": "#/$defs/inner"}}, [{"a": 1}], [{"x": 1}]),
         (BASE, {"a": 1, "b": 2}, {"a": 1, "b": 2, "x": 3}),

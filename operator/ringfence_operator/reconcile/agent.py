@@ -101,8 +101,8 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     network = left_to(agent, tools.meters)
     context = build_context(agent, view, now=now)
     decision = decide(context)
-    if decision.is_paused:
-        note_pause(context, view)
+    if decision.spent is not None:
+        note_pause(context, decision.spent, view)
     if decision.step is not Step.CREATE:
         leave_line(agent.key, view)
     match decision.step:

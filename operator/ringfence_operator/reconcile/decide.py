@@ -49,8 +49,8 @@ class Decision:
     look_again: float | None = None
     is_refused: bool = False
     """True if the agent may have nothing, no Service either."""
-    is_paused: bool = False
-    """True if its quotas leave it no more time."""
+    spent: Allowance | None = None
+    """The limit on its pods' seconds that leaves it no more."""
 
 
 def decide(context: Context) -> Decision:
@@ -133,7 +133,7 @@ def _paused(context: Context, spent: Allowance) -> Decision:
         reason=Reason.QUOTA_EXCEEDED,
         message=spent.words(),
         look_again=max(wait, 1.0),
-        is_paused=True,
+        spent=spent,
     )
 
 

@@ -20,13 +20,10 @@ def spent_allowance(context: Context) -> Allowance | None:
     return max(spent, key=lambda each: each.free_at, default=None)
 
 
-def note_pause(context: Context, view: View) -> None:
+def note_pause(context: Context, spent: Allowance, view: View) -> None:
     """Count it once where a limit on pods' seconds ends an agent's pod, or keeps it from having one."""
-    spent = spent_allowance(context)
-    if spent is None or was_paused(context):
-        return
     quota = view.quotas.get(context.agent.metadata.namespace, spent.quota)
-    if quota is not None:
+    if quota is not None and not was_paused(context):
         view.places.refused(quota, spent.limit, context.agent, context.now)
 
 

@@ -121,7 +121,7 @@ def _seconds_to_wait(policy: SecurityPolicy, status: SecurityPolicyStatus, tools
     before = policy.status
     if _with_lesser_of(status, before) != before:
         return 0.0
-    if _names(status) == _names(before):
+    if _seen(status) == _seen(before):
         since = tools.waiting.setdefault(policy.key, now)
     elif (told := tools.told.get(policy.key)) is not None:
         since = told
@@ -130,7 +130,7 @@ def _seconds_to_wait(policy: SecurityPolicy, status: SecurityPolicyStatus, tools
     return SEEN_SECONDS - (now - since).total_seconds()
 
 
-def _names(status: SecurityPolicyStatus) -> dict[str, object]:
+def _seen(status: SecurityPolicyStatus) -> dict[str, object]:
     return {each: getattr(status, each) for each in _SEEN}
 
 
@@ -139,7 +139,7 @@ def _with_lesser_of(status: SecurityPolicyStatus, other: SecurityPolicyStatus) -
     gateway = status.gateway
     if gateway and other.gateway:
         gateway = gateway.model_copy(update={"replicas": other.gateway.replicas})
-    return status.model_copy(update={**_names(other), "gateway": gateway})
+    return status.model_copy(update={**_seen(other), "gateway": gateway})
 
 
 async def remove_security_policy(namespace: str, name: str, tools: PolicyTools) -> None:
