@@ -1,0 +1,3 @@
+module ringfence.dev/starter
+
+go 1.26
