@@ -13,6 +13,7 @@ import uvloop
 
 from ringfence_sidecar import __version__
 from ringfence_sidecar.log import configure_logging
+from ringfence_sidecar.loop import tell
 from ringfence_sidecar.process import run
 from ringfence_sidecar.settings import Settings, VariableError, variables
 
@@ -52,6 +53,7 @@ def main() -> int:
 
 async def until_told(settings: Settings) -> int:
     """Serve until a signal comes (returns 0) or a part of it fails (returns 1)."""
+    asyncio.get_running_loop().set_exception_handler(tell)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

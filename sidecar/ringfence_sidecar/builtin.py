@@ -11,6 +11,7 @@ from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.envelope import CacheInfo, Notice
 from ringfence_sidecar.errors import ConflictError, UnknownError
+from ringfence_sidecar.payload_target import Bound, check_target
 from ringfence_sidecar.payloads import Payloads, Registration
 from ringfence_sidecar.schemas import PUBLISHED
 
@@ -161,8 +162,9 @@ class Builtin:
 
     operations: Mapping[str, tuple[Operation, ...]] = {CACHE: _CACHE, SCHEMAS: _SCHEMAS}
 
-    def __init__(self, values: Callable[[], Values], payloads: Payloads) -> None:
+    def __init__(self, values: Callable[[], Values], payloads: Payloads, bound: Callable[[], Bound]) -> None:
         self._values = values
+        self._bound = bound
         self._payloads = payloads
         self._ways: Mapping[tuple[str, str], Callable[[Any], Awaitable[Answer]]] = {
             (CACHE, "get"): self._get,
@@ -203,7 +205,9 @@ class Builtin:
         if wanted.name in PUBLISHED:
             raise ConflictError(f"{wanted.name!r} is the sidecar's own schema: take another name")
         fields = {name: getattr(wanted, name) for name in Registration.__struct_fields__}
-        self._payloads.put(wanted.name, Registration(**fields))
+        registration = Registration(**fields)
+        check_target(registration, self._bound())
+        self._payloads.put(wanted.name, registration)
         return _done()
 
     async def _list(self, _: NoArguments) -> Answer:

@@ -1,4 +1,7 @@
-"""What the cache has done, for Prometheus. Labels are connectors' names and the cache's two layers."""
+"""What the cache has done, for Prometheus.
+
+Labels are the cache's two layers and connectors' names, `cache` for the agent's own values.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -7,15 +10,17 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ringfence_sidecar.builtin import CACHE
+from ringfence_sidecar.cache.statistics import Statistics
 from ringfence_sidecar.kept import Kept
 
 _COUNTERS: Final = {
-    "misses": "Answers that were not kept, so that the backend was asked.",
+    "misses": "Answers that were not kept, so that the backend was asked; own values that are not there.",
     "stale": "Answers served past their ttl.",
     "joined": "Callers that waited for another's question to the backend.",
     "loads": "Questions to the backend.",
-    "kept_bytes": "Bytes of all answers that were kept.",
-    "age_seconds": "Ages of all answers served, added up.",
+    "kept_bytes": "Bytes of all answers and values that were kept.",
+    "age_seconds": "Ages of all answers and values served, added up.",
     "invalidations": "Times that tags were invalidated.",
 }
 
@@ -36,13 +41,16 @@ class CacheMetrics(Collector):
         if answers is None:
             return
         hits = CounterMetricFamily(
-            "ringfence_sidecar_cache_hits", "Answers that were kept.", labels=["connector", "layer"]
+            "ringfence_sidecar_cache_hits", "Answers and values that were kept.", labels=["connector", "layer"]
         )
         counters = {
             name: CounterMetricFamily(f"ringfence_sidecar_cache_{name}", text, labels=["connector"])
             for name, text in _COUNTERS.items()
         }
-        for connector, statistics in answers.statistics.items():
+        mine = self._kept.values
+        # As in audit lines; a connector may have the same name.
+        own = {CACHE: answers.statistics.get(CACHE, Statistics()) + mine.statistics}
+        for connector, statistics in {**answers.statistics, **own}.items():
             for layer, count in statistics.hits.items():
                 hits.add_metric([connector, layer], count)
             values = asdict(statistics)
@@ -51,7 +59,9 @@ class CacheMetrics(Collector):
         yield hits
         yield from counters.values()
         yield GaugeMetricFamily(
-            "ringfence_sidecar_cache_local_bytes", "Bytes in the in-process layer.", answers.local_bytes
+            "ringfence_sidecar_cache_local_bytes",
+            "Bytes in the in-process layer.",
+            answers.local_bytes + mine.local_bytes,
         )
         if self._kept.is_reachable is not None:
             yield GaugeMetricFamily(

@@ -27,7 +27,10 @@ class Endpoint(_Wire, frozen=True, kw_only=True):
     """What the backend calls itself: for TLS, for Host, for CONNECT."""
     port: int
     address: str = ""
-    """Where to connect instead of resolving `host`: a Service's address, or the gateway's TCP listener."""
+    """Where to connect instead of resolving `host`: a Service's address, or the gateway's TCP listener.
+
+    Where it is empty, the way is CONNECT through the Connector's `proxy`.
+    """
     address_port: int = 0
     """Port at `address`; 0 means `port`."""
     tls: bool = True
@@ -109,6 +112,9 @@ class Redis(_Wire, frozen=True, kw_only=True):
     """`rf:{namespace}:`: the braces keep a namespace's keys on one shard of Redis Cluster."""
     authority: str = ""
     """PEM of the CA for rediss."""
+    sentinel_username: str = ""
+    """Who asks Sentinel, which knows users of its own; empty for its default user."""
+    sentinel_password: str = ""
 
 
 class LocalCache(_Wire, frozen=True, kw_only=True):
@@ -182,6 +188,8 @@ class Configuration(_Wire, frozen=True, kw_only=True):
     audit_stream: AuditStream | None = None
     limits: tuple[Limit, ...] = ()
     """By quota's name, resource, window."""
+    others: tuple[Limit, ...] = ()
+    """Those that hold for the agent as well, and that node, operator and gateway keep."""
 
 
 class Inside(_Wire, frozen=True, kw_only=True):
@@ -202,10 +210,36 @@ class LimitUse(_Wire, frozen=True, kw_only=True):
     shared: bool
     used: float
     """In the present window, or held."""
+    resets_at: float | None = None
+    """Seconds since the epoch at which something of it is free again; None for what is held, or if nothing is used."""
     refusals: int = 0
     """Since the sidecar started."""
     refused_at: float = 0
     """Seconds since the epoch of the last one; 0 for never."""
+    warned: int = 0
+    """The percentage of `warnAt` that use came to last."""
+    warned_at: float = 0
+    """When that was."""
+
+
+class Used(_Wire, frozen=True, kw_only=True):
+    """What is used of one of `Configuration.others`."""
+
+    quota_uid: str
+    resource: str
+    window: str
+    shared: bool
+    used: float
+    as_of: str
+    """RFC 3339."""
+    resets_at: float | None = None
+    """Seconds since the epoch at which something of it is free again, where that is known."""
+
+
+class Standing(_Wire, frozen=True, kw_only=True):
+    """The answer to `POST /v1/sidecar/standing`; what nobody knows is not in it."""
+
+    used: tuple[Used, ...]
 
 
 class EndpointHealth(_Wire, frozen=True, kw_only=True):
@@ -229,6 +263,8 @@ class Poll(_Wire, frozen=True, kw_only=True):
     health: tuple[EndpointHealth, ...] = ()
     cache_reachable: bool | None = None
     """None without Redis."""
+    cache_evicts: str = ""
+    """The policy by which Redis may throw the cache's counters away; empty if it does not."""
     inside: Inside | None = None
     """None until it has been looked at."""
     uses: tuple[LimitUse, ...] = ()

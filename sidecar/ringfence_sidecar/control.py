@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, LimitUse, Poll, decode
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, LimitUse, Poll, Standing, decode
 from ringfence_sidecar.https import Answer, Channel
 
 PATH = "/v1/sidecar/poll"
+STANDING_PATH = "/v1/sidecar/standing"
+STANDING_SECONDS = 2.0
+"""How long an agent that looks at its quotas waits for the operator."""
 SERVER_NAME = "ringfence-control"
 """In the control server's certificate, whatever address it is reached at."""
 HOLD_SECONDS = 25.0
@@ -44,7 +47,7 @@ class ControlClient:
     """Keeps `current` as the operator has it. With the operator away, what is there stays in force.
 
     `url` is `https://address:port`; token and authority are read again for each use, since both rotate. `health`,
-    `cache_reachable` and `inside` are asked for each poll. What `on_change` raises ends `run`.
+    `cache_reachable`, `cache_evicts` and `inside` are asked for each poll. What `on_change` raises ends `run`.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class ControlClient:
         on_change: OnChange,
         health: Callable[[], Sequence[EndpointHealth]] = tuple,
         cache_reachable: Callable[[], bool | None] = lambda: None,
+        cache_evicts: Callable[[], str] = str,
         inside: Callable[[], Inside | None] = lambda: None,
         uses: Callable[[], Sequence[LimitUse]] = tuple,
         sidecar_version: str = "",
@@ -70,6 +74,7 @@ class ControlClient:
         self._on_change: Final = on_change
         self._health: Final = health
         self._cache_reachable: Final = cache_reachable
+        self._cache_evicts: Final = cache_evicts
         self._inside: Final = inside
         self._uses: Final = uses
         self._told_uses: tuple[LimitUse, ...] = ()
@@ -87,6 +92,21 @@ class ControlClient:
     def hurry(self) -> None:
         """Report at once what is other than what was told: somebody waits for it."""
         self._hurry.set()
+
+    async def standing(self) -> Standing | None:
+        """Return what the operator knows of the limits that it and others keep; None if it does not say."""
+        channel = self._channel()
+        try:
+            async with asyncio.timeout(STANDING_SECONDS):
+                await channel.connect(self._authority.read_bytes())
+                token = self._token.read_text(encoding="ascii").strip()
+                answer = await channel.post(STANDING_PATH, b"{}", token=token, seconds=STANDING_SECONDS)
+            return msgspec.json.decode(answer.body, type=Standing) if answer.status == 200 else None  # noqa: PLR2004
+        except (OSError, msgspec.DecodeError) as error:
+            log.debug("control.no_standing", error=type(error).__name__)
+            return None
+        finally:
+            channel.close()
 
     async def run(self) -> None:
         """Follow the operator until cancelled."""
@@ -158,6 +178,7 @@ class ControlClient:
             sidecar_version=self._sidecar_version,
             health=tuple(self._health()),
             cache_reachable=self._cache_reachable(),
+            cache_evicts=self._cache_evicts(),
             inside=self._inside(),
             uses=self._told_uses,
             generations=generations,
@@ -207,7 +228,7 @@ class ControlClient:
     def _state(self) -> tuple[object, ...]:
         """Return what cannot wait: who is well, and who is not."""
         each = tuple((it.connector, it.generation, it.endpoint, it.healthy, it.reason) for it in self._health())
-        return (*each, self._cache_reachable(), self._inside())
+        return (*each, self._cache_reachable(), self._cache_evicts(), self._inside())
 
 
 def _delay(failures: int, *, is_quick: bool = False) -> float:

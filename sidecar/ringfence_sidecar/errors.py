@@ -179,3 +179,7 @@ class BackendLostError(UnavailableError):
     """
 
     code = "BackendLost"
+
+
+class HurriedError(BackendLostError):
+    """The call's time left too little of it to connect: no session was there, and a new one takes longer."""

@@ -7,9 +7,8 @@ from typing import Any
 import structlog
 
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.grants import Held
-from ringfence_sidecar.quota import Budget, Quota
+from ringfence_sidecar.quota import Quota
 from ringfence_sidecar.quota_metrics import QuotaMetrics
 
 CLOSE_SECONDS = 2.0
@@ -34,19 +33,13 @@ class Holding:
         quota = self._quota
         if quota is None or not quota.limits(CONNECTIONS):
             return None
-        try:
-            held = await quota.hold(CONNECTIONS, 1)
-        except LimitedError as error:
-            if self._metrics is not None:
-                self._metrics.refused(error)
-            raise
-        for each in quota.known():
-            if each.resource == CONNECTIONS and each.enforcement == "Warn" and each.used > each.limit:
-                self._warn(each)
+        held = await quota.hold(CONNECTIONS, 1)
+        for each in held.warnings:
+            self._warn(each)
         return held
 
     def warnings(self) -> list[Notice]:
-        """Return what limits that only warn have said since, for a call to pass on."""
+        """Return what limits have said since, for a call to pass on: Warn limits, and percentages of `warnAt`."""
         said, self._warnings = self._warnings, []
         return said
 
@@ -74,9 +67,7 @@ class Holding:
         except Exception as error:  # noqa: BLE001 - the quota gives back what a process that has ended held
             log.warning("quota not given back", amount=amount, error=type(error).__name__)
 
-    def _warn(self, budget: Budget) -> None:
-        said = f"quota {budget.quota}: {CONNECTIONS} {budget.limit:g} is passed: {budget.used:g} held"
-        notice = Notice("QuotaWarning", said, budget.quota, CONNECTIONS)
+    def _warn(self, notice: Notice) -> None:
         if self._metrics is not None:
             self._metrics.warned(notice)
         if notice not in self._warnings:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.port import Fetched, Load
 from ringfence_sidecar.cache.room import Room
@@ -21,12 +23,18 @@ class Kept:
         self._shared: Shared | None = None
         self._answers: Answers | None = None
         self._values: Values | None = None
+        self._loading: asyncio.Task[None] | None = None
         self._retiring: dict[asyncio.Task[None], Answers] = {}
 
     @property
     def is_reachable(self) -> bool | None:
         """Whether Redis answers; None if there is none."""
         return self._shared.is_reachable if self._shared else None
+
+    @property
+    def evicts(self) -> str:
+        """The policy by which Redis throws counters away when its memory is full; empty if it does not."""
+        return self._shared.evicts if self._shared else ""
 
     @property
     def answers(self) -> Answers | None:
@@ -50,10 +58,17 @@ class Kept:
         if self._changes("answers", (place, configuration.local_cache)) or answers is None:
             answers = Answers(agent.namespace, shared, local=configuration.local_cache, room=self._room)
         if self._changes("values", (place, agent.uid, configuration.values)):
-            self._room.clear()
+            if self._values is not None:
+                await self._values.close()
+            if self._changes("room", _counted_in(configuration)) or configuration.redis is None:
+                self._room.clear()
             self._values = Values(agent, shared, configuration.values, room=self._room, give_way=self._give_way)
+            if self._loading is not None:
+                self._loading.cancel()
+            self._loading = asyncio.create_task(self._values.load())
         if self._answers is not None and self._answers is not answers:
             self._retire(self._answers, self._shared if self._shared is not shared else None)
+        answers.statistics.keep(each.name for each in configuration.connectors)
         self._shared, self._answers = shared, answers
         self._give_way()
 
@@ -72,16 +87,20 @@ class Kept:
             raise _not_configured()
         return await self._answers.fetch(connector, material, tags, policy, load, refresh=refresh)
 
-    async def invalidate(self, connector: str, tags: frozenset[str]) -> tuple[Notice, ...]:
-        """Let no pod serve what was made from one of `tags` before now."""
-        return await self._answers.invalidate(connector, tags) if self._answers else ()
+    async def invalidate(self, connector: str, tags: frozenset[str], *, doubt: float = 0.0) -> tuple[Notice, ...]:
+        """Let no pod serve what was made from one of `tags` before now, nor `doubt` seconds from now on."""
+        return await self._answers.invalidate(connector, tags, doubt=doubt) if self._answers else ()
 
     async def close(self) -> None:
         """Let go of Redis; whoever still waits for an answer gets none."""
         await self._room.close()
+        if self._loading is not None:
+            self._loading.cancel()
         for answers in (*self._retiring.values(), *filter(None, (self._answers,))):
             await answers.close()
         await asyncio.gather(*self._retiring)
+        if self._values is not None:
+            await self._values.close()
         if self._shared is not None:
             await self._shared.close()
 
@@ -99,6 +118,13 @@ class Kept:
         task = asyncio.create_task(_end(answers, shared))
         self._retiring[task] = answers
         task.add_done_callback(self._retiring.pop)
+
+
+def _counted_in(configuration: Configuration) -> object:
+    """Return what says which values there are: the server, with whatever credentials, and whose they are."""
+    agent, redis = configuration.agent, configuration.redis
+    server = redis and msgspec.structs.replace(redis, username="", password="")
+    return server, agent.namespace, agent.uid, configuration.values.shared_as
 
 
 async def _end(answers: Answers, shared: Shared | None) -> None:

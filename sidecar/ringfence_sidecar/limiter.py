@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ringfence_sidecar.configuration import Configuration, LimitUse
-from ringfence_sidecar.grants import Held
+from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
 
 if TYPE_CHECKING:
@@ -35,9 +35,14 @@ class Limiter:
         """See Quota."""
         return Nothing() if self._quotas is None else await self._quotas.reserve(ask)
 
-    async def hold(self, resource: str, amount: float) -> Held:
+    async def hold(self, resource: str, amount: float) -> Reservation:
         """See Quota."""
         return Nothing() if self._quotas is None else await self._quotas.hold(resource, amount)
+
+    def refused(self, error: LimitedError) -> None:
+        """See Quota."""
+        if self._quotas is not None:
+            self._quotas.refused(error)
 
     async def budgets(self) -> tuple[Budget, ...]:
         """See Quota."""

@@ -14,13 +14,14 @@ from ringfence_sidecar.call import Call, Deadline
 from ringfence_sidecar.configuration import Limit
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.errors import CallError, DeadlineError, LimitedError
+from ringfence_sidecar.errors import CallError, DeadlineError, HurriedError, LimitedError
 from ringfence_sidecar.grants import UNLIMITED, Grants
+from ringfence_sidecar.holding import CONNECTIONS
 from ringfence_sidecar.passage import Passage, Reserved
-from ringfence_sidecar.quota import Ask, Quota
+from ringfence_sidecar.quota import LEAST, SCANNED, Ask, Quota
 from ringfence_sidecar.quota_metrics import QuotaMetrics
 
-ONCE = frozenset({"queries", "messagesPublished"})
+ONCE = frozenset({"queries", SCANNED, "messagesPublished"})
 """A stream asks for these with its first piece only."""
 _WRITES = frozenset({Effect.WRITE, Effect.IDEMPOTENT})
 _REST: Mapping[str, float] = {"apiCalls": 1, "concurrentCalls": 1}
@@ -82,17 +83,19 @@ class Metering:
     ) -> Grants:
         quota = self._quota
         assert quota is not None  # noqa: S101 - its callers look
+        least: dict[str, float] = {}
         asked = {each: amount for each, amount in amounts.items() if amount > 0 and quota.limits(each)}
         if prepared and "querySeconds" in amounts and quota.limits("credits"):
             asked["credits"] = amounts["querySeconds"] * self._rate(prepared)
+            least["credits"] = LEAST["querySeconds"] * self._rate(prepared)
         if not asked:
             return UNLIMITED
         writes = prepared is not None and prepared.effect in _WRITES
         begun = time.monotonic()
         try:
-            reservation = await quota.reserve(Ask(amounts=asked, writes=writes, deadline=deadline))
+            reservation = await quota.reserve(Ask(amounts=asked, least=least, writes=writes, deadline=deadline))
         except LimitedError as error:
-            self.refused(error)
+            self._metrics.refused(error)
             raise
         finally:
             self._metrics.waited(time.monotonic() - begun)
@@ -119,7 +122,7 @@ class Metering:
             )
         return max(prepared.credits_per_second.values())
 
-    def late(self, error: DeadlineError, grants: Grants) -> CallError:
+    def late(self, error: DeadlineError | HurriedError, grants: Grants) -> CallError:
         """Return the error of a call whose time was over: a quota's, if that was what left it no longer."""
         if not grants.is_short(grants.timed_by):
             return error
@@ -131,19 +134,27 @@ class Metering:
         )
 
     def explain(self, error: CallError) -> None:
-        """Say which limit it was of a call that ran into what it was granted: `rule` is the resource, then."""
-        if self._quota is None or not isinstance(error, LimitedError) or error.details:
+        """Say which limit it was of a call that ran into what it was granted: `rule` is the resource, then.
+
+        It counts as refused by then, and one that got no connection by now: it might have got another's.
+        """
+        if self._quota is None or not isinstance(error, LimitedError):
+            return
+        if error.details:
+            if error.details.get("resource") == CONNECTIONS:
+                self._count(error)
             return
         standing = [each for each in self._quota.known() if each.resource == error.rule]
         if standing:
             tightest = min(standing, key=lambda each: each.remaining)
             error.details = msgspec.structs.asdict(tightest)
             error.retry_after = tightest.reset_seconds
-            self.refused(error)
+            self._count(error)
 
-    def refused(self, error: LimitedError) -> None:
-        """Count a refusal of a quota's."""
+    def _count(self, error: LimitedError) -> None:
         self._metrics.refused(error)
+        if self._quota is not None:
+            self._quota.refused(error)
 
     def warn(self, passage: Passage, warnings: Iterable[Notice]) -> None:
         """Pass on what limits that only warn have to say, each once in a call, and count it."""

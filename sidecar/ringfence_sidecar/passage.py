@@ -17,7 +17,7 @@ from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Prepared
 from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, Notice, failed
 from ringfence_sidecar.errors import CallError, LimitedError, NotOfferedError, Status
-from ringfence_sidecar.quota import CALLS, GIVEN, HELD, Reservation
+from ringfence_sidecar.quota import CALLS, GIVEN, HELD, SCANNED, Reservation
 from ringfence_sidecar.routing.plan import Track
 
 Due = Sequence[tuple[Reservation, Mapping[str, float]]]
@@ -104,7 +104,8 @@ class Passage:
         """Return what the reservation of a stream's piece is to be told."""
         taken = [each for each in self.reservations if each.is_piece]
         self.reservations = [each for each in self.reservations if not each.is_piece]
-        used = {**used, "credits": self._credits(used.get("querySeconds", 0))}
+        scanned = self._scanned(sum(_granted(SCANNED, each) for each in taken if SCANNED in each.asked))
+        used = {SCANNED: scanned, **used, "credits": self._credits(used.get("querySeconds", 0))}
         due = [(each.reservation, {name: round(used.get(name, 0), _DIGITS) for name in each.asked}) for each in taken]
         for _, mine in due:
             self._note(mine)
@@ -118,15 +119,25 @@ class Passage:
             return 0
         if self.used is not None and resource in self.used:
             return round(self.used[resource], _DIGITS)
-        amount = min(reserved.asked[resource], reserved.reservation.grants.get(resource, math.inf))
+        amount = _granted(resource, reserved)
         if resource in HELD:
             return 0
-        if self.used is not None or (self._is_unknown and resource not in GIVEN):
-            return round(amount, _DIGITS)
-        # It has failed, or nobody waits for it: it was asked, and it took its time.
-        seconds = self.track.seconds
-        spent = {"queries": amount, "querySeconds": seconds, "credits": self._credits(seconds)}
-        return round(spent.get(resource, 0), _DIGITS)
+        if resource == SCANNED:
+            amount = self._scanned(amount)
+        elif self.used is None and not (self._is_unknown and resource not in GIVEN):
+            # It has failed, or nobody waits for it: it was asked, and it took its time.
+            seconds = self.track.seconds
+            spent = {"queries": amount, "querySeconds": seconds, "credits": self._credits(seconds)}
+            amount = spent.get(resource, 0)
+        return round(amount, _DIGITS)
+
+    def _scanned(self, granted: float) -> float:
+        """Return what counts as scanned where the backend has not said it: a call's end ends no limit.
+
+        It may have read all that was reserved, unless the backend has refused it, and all that its time was enough for.
+        """
+        least = 0.0 if self.status in {Status.FAILED, Status.REFUSED} else granted
+        return max(least, self.track.seconds * (self.prepared.bytes_scanned_per_second if self.prepared else 0.0))
 
     def _credits(self, seconds: float) -> float:
         """Return what so much time has cost where it was spent."""
@@ -139,6 +150,11 @@ class Passage:
         may_go_on = self.status in {Status.CANCELLED, Status.TIMEOUT}
         writes = self.prepared is not None and self.prepared.effect is not Effect.READ
         return self.outcome_unknown or (may_go_on and writes)
+
+    @property
+    def may_yet_be_done(self) -> bool:
+        """Whether the backend may do it after now, since nobody has heard how it ended."""
+        return self.used is None and self._is_unknown
 
     def _note(self, used: Mapping[str, float]) -> None:
         for resource, amount in used.items():
@@ -185,8 +201,12 @@ class Passage:
 
     def judged(self, envelope: Envelope) -> None:
         """Take over the envelope of a call that was served elsewhere."""
-        self.status = envelope.status
-        self.code = envelope.errors[0].code if envelope.errors else ""
+        self.status, self.cache = envelope.status, envelope.metadata.cache
+        if envelope.errors:
+            first = envelope.errors[0]
+            self.code, self.rule, self.quota = first.code, first.rule, first.quota
+        if isinstance(envelope.data, msgspec.Raw):
+            self.bytes_out += memoryview(envelope.data).nbytes
         self.decision = "refused" if envelope.status in _REFUSED else "allowed"
 
     def warn(self, envelope: Envelope) -> Envelope:
@@ -264,6 +284,10 @@ class Passage:
             backend_id=self.backend_id,
             details=details,
         )
+
+
+def _granted(resource: str, reserved: Reserved) -> float:
+    return min(reserved.asked[resource], reserved.reservation.grants.get(resource, math.inf))
 
 
 def places(error: BaseException) -> list[str]:

@@ -18,7 +18,8 @@ MOST_SCHEMAS: Final = 64
 LONGEST_SCHEMA: Final = 65_536
 _SHOWN_ERRORS = 5
 _SHOWN_CHARACTERS = 200
-_EVERY = "*"
+EVERY: Final = "*"
+"""Step of a path that leads to every item of a list."""
 
 
 class Mode(StrEnum):
@@ -160,7 +161,7 @@ def _payloads(value: Any, steps: tuple[str, ...], path: str) -> Iterator[tuple[s
         yield path, value
         return
     step, rest = steps[0], steps[1:]
-    if step == _EVERY and isinstance(value, list | tuple):
+    if step == EVERY and isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _payloads(item, rest, f"{path}[{index}]")
     elif isinstance(value, Mapping) and step in value:

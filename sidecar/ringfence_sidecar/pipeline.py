@@ -18,7 +18,7 @@ from ringfence_sidecar.closing import Closing
 from ringfence_sidecar.configuration import Agent, Configuration, EndpointHealth
 from ringfence_sidecar.connectors.base import Operation, Prepared
 from ringfence_sidecar.envelope import Envelope
-from ringfence_sidecar.errors import CallError, DeadlineError, InvalidArgumentsError
+from ringfence_sidecar.errors import CallError, DeadlineError, HurriedError, InvalidArgumentsError
 from ringfence_sidecar.holding import Holding
 from ringfence_sidecar.metering import Metering
 from ringfence_sidecar.metrics import Figures, Metrics
@@ -197,7 +197,7 @@ class Pipeline:
                         passage.warnings += self._holding.warnings()
                         yield passage.served(encoded(piece))
                         await pieces.went(piece)
-            except DeadlineError as error:
+            except (DeadlineError, HurriedError) as error:
                 raise self._metering.late(error, pieces.context.grants) from None
             passage.ended()
             await self._settlement.clear(passage)
@@ -214,7 +214,7 @@ class Pipeline:
     async def _ask(self, passage: Passage, bound: Bound, prepared: Prepared, context: Context) -> tuple[Answer, bool]:
         try:
             outcome = await bound.serve(prepared, context, passage.track)
-        except DeadlineError as error:
+        except (DeadlineError, HurriedError) as error:
             raise self._metering.late(error, context.grants) from None
         passage.used = outcome.used
         return encoded(outcome), outcome.cacheable

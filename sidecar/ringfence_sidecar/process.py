@@ -19,6 +19,7 @@ from ringfence_sidecar.builtin import Builtin
 from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache_metrics import CacheMetrics
 from ringfence_sidecar.configuration import Configuration
+from ringfence_sidecar.elsewhere import Elsewhere
 from ringfence_sidecar.guard import Guard
 from ringfence_sidecar.health import Health, HealthAndMetrics, Surfaces
 from ringfence_sidecar.inside import Look
@@ -53,6 +54,7 @@ class Sidecar:
         self._started = time.monotonic()
         self._configured = asyncio.Event()
         self._limiter = Limiter()
+        self.elsewhere = Elsewhere()
         metrics = Metrics()
         self._kept = Kept(Room(self._limiter, tell=metrics.quotas.tell))
         self._payloads = Payloads()
@@ -72,10 +74,11 @@ class Sidecar:
         self.source = self._source()
         self.service = Service(
             self.pipeline,
-            Builtin(lambda: self._kept.values, self._payloads),
+            Builtin(lambda: self._kept.values, self._payloads, self.pipeline.bound),
             self._payloads,
             is_configured=self._configured.is_set,
             quota=self._limiter,
+            elsewhere=self.elsewhere,
         )
         self._surface = Surface(self.service, sampled=self._tracer.is_exporting)
         self._health = Health(self.missing)
@@ -117,6 +120,7 @@ class Sidecar:
             configuration.collector_token, {"k8s.namespace.name": agent.namespace, "ringfence.agent": agent.name}
         )
         await self._limiter.apply(configuration)
+        self.elsewhere.apply(configuration.others)
         await self._kept.apply(configuration)
         await self.pipeline.apply(configuration)
         self._surface.refresh()
@@ -151,11 +155,13 @@ class Sidecar:
             on_change=self.apply,
             health=self.pipeline.health,
             cache_reachable=lambda: self._kept.is_reachable,
+            cache_evicts=lambda: self._kept.evicts,
             inside=lambda: self.look.finding,
             uses=self._limiter.uses,
             sidecar_version=__version__,
         )
         self.look.on_change = client.hurry
+        self.elsewhere.ask = client.standing
         return client
 
     def _metrics(self) -> bytes:

@@ -1,37 +1,37 @@
-"""RateLimit and RateLimit-Policy: where limits on calls stand, in the headers of every answer.
+"""RateLimit and RateLimit-Policy: where limits stand, in the headers of every answer.
 
 Source: draft-ietf-httpapi-ratelimit-headers-11; the fields are Lists of RFC 9651.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ringfence_sidecar.quota import Budget
 
 SECONDS: Final = {"Second": 1, "Minute": 60, "Hour": 3_600, "Day": 86_400, "Month": 2_592_000}
 """Windows → their length; a month is 30 days."""
-_RESOURCES: Final = frozenset({"apiCalls", "toolCalls"})
+_UNITS: Final = {"apiCalls": "", "toolCalls": "", "queries": "", "bytesReturned": ';qu="content-bytes"'}
+"""What the fields have a unit for: requests, which need not be said, and bytes. For rows or seconds they have none."""
 _MOST: Final = 999_999_999_999_999
 """The largest Integer of a structured field."""
 
 
 def fields_of(known: Callable[[], Iterable[Budget]]) -> Callable[[], list[tuple[bytes, bytes]]]:
-    """Return what makes the two headers of what is known, or none where no limit on calls has a window."""
+    """Return what makes the two headers of what is known, or none where no limit of theirs has a window."""
 
     def fields() -> list[tuple[bytes, bytes]]:
-        budgets = list(_of_calls(known()))
+        budgets = [each for each in known() if each.resource in _UNITS and each.window in SECONDS]
         if not budgets:
             return []
-        policies = ", ".join(f'"{_name(each)}";q={_whole(each.limit)};w={SECONDS[each.window]}' for each in budgets)
+        policies = ", ".join(
+            f'"{_name(each)}";q={_whole(each.limit)}{_UNITS[each.resource]};w={SECONDS[each.window]}'
+            for each in budgets
+        )
         limits = ", ".join(f'"{_name(each)}";r={_whole(each.remaining)}{_until(each)}' for each in budgets)
         return [(b"ratelimit-policy", policies.encode("ascii")), (b"ratelimit", limits.encode("ascii"))]
 
     return fields
-
-
-def _of_calls(budgets: Iterable[Budget]) -> Iterator[Budget]:
-    return (each for each in budgets if each.resource in _RESOURCES and each.window in SECONDS)
 
 
 def _name(budget: Budget) -> str:

@@ -10,10 +10,13 @@ import msgspec
 from ringfence_sidecar.builtin import Builtin
 from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Operation
+from ringfence_sidecar.elsewhere import Elsewhere
 from ringfence_sidecar.envelope import Envelope, Metadata, Notice, failed
 from ringfence_sidecar.errors import CallError, NotConfiguredError, Status
 from ringfence_sidecar.payloads import Payloads
-from ringfence_sidecar.quota import Quota, QuotaStanding
+from ringfence_sidecar.quota import LimitStanding, Quota, QuotaStanding
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Pipeline(Protocol):
@@ -43,11 +46,13 @@ class Service:
         *,
         is_configured: Callable[[], bool],
         quota: Quota | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._payloads = payloads
         self._is_configured = is_configured
         self._quota = quota
+        self._elsewhere = elsewhere or Elsewhere()
         self.builtin = builtin
 
     def connectors(self) -> Mapping[str, tuple[Operation, ...]]:
@@ -58,7 +63,8 @@ class Service:
         """Return where quotas stand for this agent: no call, and it costs nothing. Raises NotConfiguredError."""
         if not self._is_configured():
             raise _not_configured()
-        return QuotaStanding(await self._quota.budgets() if self._quota is not None else ())
+        own = await self._quota.budgets() if self._quota is not None else ()
+        return QuotaStanding((*map(LimitStanding.of, own), *await self._elsewhere.standing()))
 
     async def run(self, call: Call) -> Envelope:
         """Serve a call of a connector; what goes wrong is in the envelope."""
@@ -102,7 +108,7 @@ class Service:
             return failed(error, _metadata(call))
         took = round((time.perf_counter() - begun) * 1000, 3)
         about = msgspec.structs.replace(_metadata(call), duration_ms=took, cache=cache)
-        return Envelope(Status.OK, data, "", (), warnings, about)
+        return Envelope(Status.OK, msgspec.Raw(_ENCODER.encode(data)), "", (), warnings, about)
 
 
 def warned(envelope: Envelope, warnings: tuple[Notice, ...]) -> Envelope:

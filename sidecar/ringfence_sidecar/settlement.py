@@ -12,6 +12,8 @@ from ringfence_sidecar.metering import Metering
 from ringfence_sidecar.passage import Due, Passage
 
 CLOSE_SECONDS = 5.0
+_ARRIVES_SECONDS = 5.0
+"""How long what was sent may take to reach the backend, which counts a statement's time from then on."""
 
 log = structlog.get_logger()
 
@@ -64,7 +66,8 @@ class Settlement:
         settling = self._settling(passage, passage.due())
         tags, passage.invalidates = passage.invalidates, frozenset()
         if tags and passage.track.sent and self.cache is not None:
-            settling.append(self._begin(self._invalidate(passage, self.cache, tags)))
+            doubt = _doubt(passage) if passage.may_yet_be_done else 0.0
+            settling.append(self._begin(self._invalidate(passage, self.cache, tags, doubt)))
         return settling
 
     def _settling(self, passage: Passage, due: Due) -> list[asyncio.Task[None]]:
@@ -81,10 +84,10 @@ class Settlement:
         except Exception as error:  # noqa: BLE001 - as below
             _unsettled(passage, error)
 
-    async def _invalidate(self, passage: Passage, cache: AnswerCache, tags: frozenset[str]) -> None:
+    async def _invalidate(self, passage: Passage, cache: AnswerCache, tags: frozenset[str], doubt: float) -> None:
         try:
             for connector in passage.related:
-                passage.warnings += await cache.invalidate(connector, tags)
+                passage.warnings += await cache.invalidate(connector, tags, doubt=doubt)
         except Exception as error:  # noqa: BLE001 - the backend has done it: the call is served, whatever this says
             _unsettled(passage, error)
 
@@ -93,6 +96,10 @@ class Settlement:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _doubt(passage: Passage) -> float:
+    return (passage.prepared.lasts_seconds if passage.prepared else 0.0) + _ARRIVES_SECONDS
 
 
 def _unsettled(passage: Passage, error: Exception) -> None:

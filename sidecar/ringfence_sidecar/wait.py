@@ -1,8 +1,9 @@
 """The container's postStart hook: holds the agent's container back until the sidecar answers.
 
-`python -m ringfence_sidecar.wait` ends with 0 then, and with 1 if nothing answers at all, upon which the kubelet starts
-the container anew. It must not wait for the configuration: the kubelet tells a pod's address only once the hook has
-ended, and before the operator has seen the address, it serves the pod nothing.
+`python -m ringfence_sidecar.wait` ends with 0 then, and with 1 and a sentence if nothing answers at all, upon which the
+kubelet starts the container anew and quotes the sentence, by which the operator knows it. It must not wait for the
+configuration: the kubelet tells a pod's address only once the hook has ended, and before the operator has seen the
+address, it serves the pod nothing.
 """
 
 import http.client
@@ -11,8 +12,8 @@ import sys
 import time
 
 PORT = 8812
-LIMIT_SECONDS = 30.0
-"""How long a sidecar may take until it answers."""
+LIMIT_SECONDS = 60.0
+"""How long a sidecar may take until it answers: a node with too much to do is not helped by beginning anew."""
 _STEP_SECONDS = 0.02
 
 
@@ -38,5 +39,13 @@ def wait(port: int, *, limit: float = LIMIT_SECONDS) -> bool:
     return False
 
 
+def main(*, limit: float = LIMIT_SECONDS) -> int:
+    """Wait, and return the exit code."""
+    if wait(int(os.environ.get("RINGFENCE_SIDECAR_HEALTH_PORT") or PORT), limit=limit):
+        return 0
+    sys.stderr.write(f"the sidecar did not answer within {limit:.0f} s of its start\n")
+    return 1
+
+
 if __name__ == "__main__":
-    sys.exit(0 if wait(int(os.environ.get("RINGFENCE_SIDECAR_HEALTH_PORT") or PORT)) else 1)
+    sys.exit(main())

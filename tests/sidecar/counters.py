@@ -8,7 +8,6 @@ import msgspec
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
-from ringfence_sidecar.grants import Held
 from ringfence_sidecar.quota import CALLS, DIVISIBLE, HELD, Ask, Budget, Nothing, Reservation
 
 
@@ -25,6 +24,7 @@ def budget(resource: str, limit: float, **changes: object) -> Budget:
         used=0,
         remaining=limit,
         reset_seconds=None if window == "None" else 60,
+        as_of=0,
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -36,8 +36,11 @@ class Counters:
         self.limited = {each.resource: each for each in budgets}
         self.used: defaultdict[str, float] = defaultdict(float)
         self.asked: list[Mapping[str, float]] = []
+        self.least: list[Mapping[str, float]] = []
         self.writes: list[bool] = []
         self.settled: list[Mapping[str, float]] = []
+        self.refusals: list[str] = []
+        """What refused without having been asked."""
         self.is_settling = False
         self.may_settle = asyncio.Event()
         self.may_settle.set()
@@ -49,6 +52,7 @@ class Counters:
 
     async def reserve(self, ask: Ask) -> Reservation:
         self.asked.append(ask.amounts)
+        self.least.append(ask.least)
         self.writes.append(ask.writes)
         granted: dict[str, float] = {}
         warnings: list[Notice] = []
@@ -58,12 +62,15 @@ class Counters:
         self.add(granted)
         return Reserved(self, granted, tuple(warnings))
 
-    async def hold(self, resource: str, amount: float) -> Held:
+    async def hold(self, resource: str, amount: float) -> Reservation:
         if not self.limits(resource):
             return Nothing()
-        self._granted(resource, amount)
+        _, warnings = self._granted(resource, amount)
         self.used[resource] += amount
-        return Reserved(self, {resource: amount}, ())
+        return Reserved(self, {resource: amount}, tuple(warnings))
+
+    def refused(self, error: LimitedError) -> None:
+        self.refusals.append(str(error.details["resource"]))
 
     async def budgets(self) -> tuple[Budget, ...]:
         return self.known()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar import control
-from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, LimitUse
+from ringfence_sidecar.configuration import Configuration, EndpointHealth, Inside, LimitUse, Standing, Used
 from ringfence_sidecar.control import ControlClient
 from tests.operator.control.sidecar_side import HERE, NAMES, POD, Door, door, token
 
@@ -270,3 +270,19 @@ def test_delays_grow_to_ten_seconds_and_no_further_and_are_spread() -> None:
     assert all(0.2 <= each <= control.LONGEST_DELAY for each in delays)
     assert min(delays[10:]) >= control.LONGEST_DELAY / 2
     assert len(set(delays)) == len(delays)
+
+
+async def test_what_is_used_of_limits_that_others_keep_is_asked_for(at: Door, tmp_path: Path) -> None:
+    row = {"quotaUid": "q", "resource": "memory", "window": "None", "shared": False, "used": 5, "asOf": "2026-11-29"}
+    at.publish()
+    at.standings[POD] = {"used": [row]}
+
+    async with end(at, tmp_path / "end", runs=False) as sidecar:
+        found = await sidecar.client.standing()
+        at.standings.clear()
+        unknown = await sidecar.client.standing()
+        at.operator.close()
+        away = await sidecar.client.standing()
+
+    used = Used(quota_uid="q", resource="memory", window="None", shared=False, used=5, as_of="2026-11-29")
+    assert (found, unknown, away) == (Standing(used=(used,)), None, None)

@@ -13,11 +13,22 @@ from ringfence_sidecar.audit.trail import Trail
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.configuration import CachePolicy, LocalCache
-from ringfence_sidecar.envelope import Envelope, Metadata, encode, failed
-from ringfence_sidecar.errors import InvalidArgumentsError, Status
+from ringfence_sidecar.envelope import CacheInfo, Envelope, Metadata, encode, failed
+from ringfence_sidecar.errors import CallError, LimitedError, RefusedError, Status
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
-from tests.sidecar.plugin.bed import Kept, Lines, call, configuration, connector, endpoint, run_all, serving, value
+from tests.sidecar.plugin.bed import (
+    Kept,
+    Lines,
+    call,
+    configuration,
+    connector,
+    endpoint,
+    run_all,
+    serving,
+    value,
+    warm,
+)
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
 
@@ -236,6 +247,35 @@ async def test_a_write_drops_what_another_connector_of_its_kind_has_kept() -> No
     assert value(after) == "red"
 
 
+async def test_a_write_that_may_yet_be_done_has_nothing_kept_that_was_read_before_it_is() -> None:
+    server = Server({"p-colour": "blue"})
+    bound = connector(endpoint(server), cache=CACHED)
+
+    async with running(server), serving(bound, cache=in_process()) as (pipeline, _):
+        await warm(pipeline)
+        server.may_answer.clear()
+        lost = await pipeline.run(call("append", {"key": "colour", "value": "red"}, timeout_seconds=0.1))
+        server.may_answer.set()
+        before = await pipeline.run(call("get", {"key": "colour"}))
+        server.store["p-colour"] = "blue-red"
+        after = await pipeline.run(call("get", {"key": "colour"}))
+
+    assert lost.status is Status.TIMEOUT
+    assert [value(before), value(after)] == ["blue", "blue-red"]
+
+
+async def test_after_a_write_whose_end_is_known_answers_are_kept_again() -> None:
+    server = Server({"p-colour": "blue"})
+    bound = connector(endpoint(server), cache=CACHED)
+
+    async with running(server), serving(bound, cache=in_process()) as (pipeline, _):
+        await pipeline.run(call("append", {"key": "colour", "value": "red"}))
+        for _ in range(3):
+            await pipeline.run(call("get", {"key": "colour"}))
+
+    assert server.asked.count("GET p-colour") == 1
+
+
 async def test_calls_that_ask_the_same_at_once_ask_the_backend_once() -> None:
     server = Server({"p-colour": "blue"})
     server.delay = 0.05
@@ -443,19 +483,48 @@ async def test_a_call_that_takes_longer_than_it_may_is_timed_out_and_cancelled_a
 
 
 async def test_what_needs_no_connector_is_audited_like_any_call() -> None:
-    asked = call("set", {"key": "a"}, connector="cache")
+    asked = call("get", {"key": "a"}, connector="cache")
+    metadata = Metadata(asked.request_id, "", cache=CacheInfo(hit=True, layer="local"))
 
     async def serve() -> Envelope:
-        return failed(InvalidArgumentsError("arguments.value is missing"), Metadata(asked.request_id, ""))
+        return Envelope(Status.OK, msgspec.Raw(b'{"value":"blue"}'), "", (), (), metadata)
 
     async with serving() as (pipeline, lines):
-        envelope = await pipeline.account(asked, serve)
+        await pipeline.account(asked, serve)
 
         [line] = await lines.calls()
 
-    assert envelope.status is Status.INVALID
-    assert (line["connector"], line["operation"], line["outcome"]) == ("cache", "set", "invalid")
-    assert (line["decision"], line["code"]) == ("refused", "InvalidArguments")
+    assert (line["connector"], line["operation"], line["outcome"]) == ("cache", "get", "ok")
+    assert (line["decision"], line["cache"], line["bytesOut"]) == ("allowed", "local", 16)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "rule", "quota"),
+    [
+        (
+            RefusedError("no values here", code="ValuesDisabled", rule="values.enabled"),
+            "ValuesDisabled",
+            "values.enabled",
+            "",
+        ),
+        (LimitedError("too much", details={"quota": "team"}, rule="cacheBytes"), "QuotaExceeded", "cacheBytes", "team"),
+    ],
+)
+async def test_a_refusal_without_a_connector_is_audited_with_its_rule_and_its_quota(
+    error: CallError, code: str, rule: str, quota: str
+) -> None:
+    asked = call("set", {"key": "a", "value": 1}, connector="cache")
+
+    async def serve() -> Envelope:
+        return failed(error, Metadata(asked.request_id, ""))
+
+    async with serving() as (pipeline, lines):
+        await pipeline.account(asked, serve)
+
+        [line] = await lines.calls()
+
+    assert (line["decision"], line["code"]) == ("refused", code)
+    assert (line["rule"], line["quota"]) == (rule, quota)
 
 
 async def test_what_breaks_without_a_connector_is_an_answer_and_a_line_all_the_same() -> None:

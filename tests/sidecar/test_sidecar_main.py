@@ -114,16 +114,22 @@ async def test_what_the_sidecar_does_itself_is_served_and_audited(tmp_path: Path
 
     async with process(path) as (program, client):
         await until_ready(client)
-        answers = [await client.put("/v1/cache/colour", json={"value": "blue"}), await client.get("/v1/cache/grey")]
+        answers = [
+            await client.put("/v1/cache/colour", json={"value": "blue"}),
+            await client.get("/v1/cache/colour"),
+            await client.get("/v1/cache/grey"),
+        ]
         program.terminate()
         _, out, _ = await ended(program)
 
     calls = [line for line in map(json.loads, out.splitlines()) if line["event"] == "call"]
-    assert [answer.status_code for answer in answers] == [200, 404]
+    assert [answer.status_code for answer in answers] == [200, 200, 404]
     assert [(call["connector"], call["operation"], call["outcome"], call["code"]) for call in calls] == [
         ("cache", "set", "ok", ""),
+        ("cache", "get", "ok", ""),
         ("cache", "get", "notFound", "ValueNotFound"),
     ]
+    assert [(call["cache"], call["bytesOut"]) for call in calls] == [("none", 2), ("local", 16), ("none", 0)]
 
 
 async def test_a_port_that_is_taken_ends_it_with_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import generate_latest
 
+from ringfence_sidecar.cache_metrics import CacheMetrics
 from ringfence_sidecar.configuration import CachePolicy
+from ringfence_sidecar.errors import Status
+from ringfence_sidecar.kept import Kept
 from ringfence_sidecar.pipeline import Pipeline
 from tests.sidecar.plugin.bed import call, configuration, connector, endpoint, serving, warm
 from tests.sidecar.plugin.installation import installed
@@ -85,11 +88,38 @@ async def test_each_endpoint_says_how_it_is() -> None:
 
 
 async def test_the_series_of_a_connector_go_with_it() -> None:
-    server = Server()
+    server, kept = Server(), Kept()
+    bound = connector(endpoint(server), cache=CachePolicy(ttl_seconds=60))
+    await kept.apply(configuration(bound))
 
-    async with running(server), serving(connector(endpoint(server))) as (pipeline, _):
+    async with running(server), serving(bound, cache=kept) as (pipeline, _):
+        pipeline.metrics.registry.register(CacheMetrics(kept))
         await pipeline.run(call("get", {"key": "colour"}))
-        await pipeline.apply(configuration(version="2"))
+        before = await scraped(pipeline)
+        for each in (kept, pipeline):
+            await each.apply(configuration(version="2"))
+        after = await scraped(pipeline)
+
+    await kept.close()
+    assert before['ringfence_sidecar_cache_loads_total{connector="store"}'] == 1
+    assert 'connector="store"' not in " ".join(after)
+
+
+async def test_a_call_that_outlives_its_connector_brings_no_series_of_it_back() -> None:
+    server, kept = Server(), Kept()
+    bound = connector(endpoint(server), cache=CachePolicy(ttl_seconds=60))
+    await kept.apply(configuration(bound))
+
+    async with running(server), serving(bound, cache=kept) as (pipeline, _):
+        pipeline.metrics.registry.register(CacheMetrics(kept))
+        server.may_answer.clear()
+        under_way = asyncio.create_task(pipeline.run(call("get", {"key": "colour"})))
+        await server.until(lambda: server.at_work == 1)
+        await kept.apply(configuration(version="2"))
+        server.may_answer.set()
+        envelope = await under_way
         series = await scraped(pipeline)
 
-    assert 'connector="store"' not in " ".join(series)
+    await kept.close()
+    assert envelope.status is Status.OK
+    assert 'ringfence_sidecar_cache_loads_total{connector="store"}' not in series

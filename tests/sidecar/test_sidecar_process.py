@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from ringfence_sidecar.configuration import CachePolicy
+from tests.sidecar.plugin.bed import connector, endpoint
 from tests.sidecar.plugin.installation import installed
 from tests.sidecar.plugin.server import Server, running
-from tests.sidecar.rest.bed import SECONDS, serving, store
+from tests.sidecar.rest.bed import SECONDS, Bed, serving, store
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,6 +62,37 @@ async def test_the_caches_figures_are_scraped(tmp_path: Path) -> None:
     assert 'ringfence_sidecar_cache_hits_total{connector="store",layer="local"} 2.0' in text
     assert 'ringfence_sidecar_cache_loads_total{connector="store"} 1.0' in text
     assert "ringfence_sidecar_cache_reachable" not in text
+
+
+async def test_so_are_those_of_the_agents_own_values_though_a_connector_has_the_same_name(tmp_path: Path) -> None:
+    server = Server({"p-a": "b"})
+    same = connector(endpoint(server), name="cache", cache=CachePolicy(ttl_seconds=60))
+
+    async with running(server), serving(tmp_path, same) as bed:
+        await bed.client.put("/v1/cache/colour", json={"value": "blue", "tags": ["t"]})
+        kept = dict(await scraped(bed))
+        for key in ("colour", "colour", "grey"):
+            await bed.client.get(f"/v1/cache/{key}")
+        await bed.client.post("/v1/cache/invalidate_tag", json={"tag": "t"})
+        for _ in range(2):
+            await bed.client.post("/v1/connectors/cache/get", json={"key": "a"})
+        series = await scraped(bed)
+
+    after = dict(series)
+    assert len(series) == len(after), "Prometheus takes no scrape with a series twice"
+    assert kept['kept_bytes_total{connector="cache"}'] == len('"blue"')
+    assert kept["local_bytes"] > 0
+    assert after['hits_total{connector="cache",layer="local"}'] == 2 + 1
+    assert after['misses_total{connector="cache"}'] == 1 + 1
+    assert after['loads_total{connector="cache"}'] == 1
+    assert after['invalidations_total{connector="cache"}'] == 1
+
+
+async def scraped(bed: Bed) -> list[tuple[str, float]]:
+    """The cache's series, without what their names have in common."""
+    lines = (await bed.client.get(f"{bed.health_url}/metrics")).text.splitlines()
+    rows = [line.rsplit(" ", 1) for line in lines if line.startswith("ringfence_sidecar_cache_")]
+    return [(series.removeprefix("ringfence_sidecar_cache_"), float(value)) for series, value in rows]
 
 
 async def test_a_changed_configuration_is_in_force_within_a_second(tmp_path: Path) -> None:

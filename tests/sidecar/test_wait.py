@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ringfence_sidecar.wait import wait
+from ringfence_operator.reconcile.diagnose import diagnose
+from ringfence_operator.resources.observed_pod import observe_pod
+from ringfence_sidecar.wait import main, wait
+from tests.operator.resources.objects import effective_of, make_agent, pod_body
 from tests.ports import free_port
 
 
@@ -68,3 +71,17 @@ def test_as_a_program_it_says_so_by_its_exit_code(port: int) -> None:
     ran = subprocess.run(command, env={"PYTHONPATH": "sidecar"}, timeout=20, check=False)
 
     assert ran.returncode == 0
+
+
+def test_one_that_is_too_late_is_told_of_in_the_words_by_which_the_operator_knows_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RINGFENCE_SIDECAR_HEALTH_PORT", str(free_port()))
+
+    code = main(limit=1)
+
+    said = capsys.readouterr().err
+    waiting = {"reason": "PostStartHookError", "message": f'... exited with 1: , message: "{said.strip()}\\n"'}
+    pod = pod_body(initContainerStatuses=[{"name": "sidecar", "state": {"waiting": waiting}}])
+    assert code == 1
+    assert diagnose(observe_pod(pod), effective_of(make_agent())).message.startswith(said.strip())

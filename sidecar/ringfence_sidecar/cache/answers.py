@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 from ringfence_sidecar.cache.entry import Entry, Generations, Lives, decode, encode
 from ringfence_sidecar.cache.flights import Flights
+from ringfence_sidecar.cache.generations import is_certain
 from ringfence_sidecar.cache.keys import digest, entry_key, lease_key, tag_key, whole_key
 from ringfence_sidecar.cache.local import LocalCache
 from ringfence_sidecar.cache.port import Fetched, Load
 from ringfence_sidecar.cache.room import Room
+from ringfence_sidecar.cache.scripts import RELEASE, RENEW
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.cache.statistics import ByConnector
-from ringfence_sidecar.cache.store import RELEASE, RENEW, Store, StoreAwayError
+from ringfence_sidecar.cache.store import Store, StoreAwayError
 from ringfence_sidecar.configuration import CachePolicy
 from ringfence_sidecar.configuration import LocalCache as LocalSettings
 from ringfence_sidecar.envelope import CacheInfo, Notice
@@ -98,14 +100,14 @@ class Answers:
             return Fetched((await self._ask(question)).body, CacheInfo(), self._shared.warnings())
         return await self._fetch(question)
 
-    async def invalidate(self, connector: str, tags: frozenset[str]) -> tuple[Notice, ...]:
-        """Let no pod serve what was made from one of `tags` before now."""
+    async def invalidate(self, connector: str, tags: frozenset[str], *, doubt: float = 0.0) -> tuple[Notice, ...]:
+        """Let no pod serve what was made from one of `tags` before now, nor `doubt` seconds from now on."""
         if not tags:
             return ()
         self._shared.begin_call()
         self.statistics[connector].invalidations += 1
         with suppress(StoreAwayError):
-            await self._generations.raise_all(self._counters(tags), whole=self._whole)
+            await self._generations.raise_all(self._counters(tags), whole=self._whole, doubt=doubt)
         return self._shared.warnings()
 
     def _counters(self, tags: frozenset[str]) -> tuple[str, ...]:
@@ -232,7 +234,7 @@ class Answers:
         created = time.time()
         body, may_keep = await question.load()
         entry = Entry(body, created, generations)
-        if not may_keep or len(body) > question.most_bytes:
+        if not may_keep or len(body) > question.most_bytes or not is_certain(generations):
             # Others who wait must not ask one after the other for what none of them can hand on.
             await self._keep_in_redis(question, Entry(b"", created, ()), _NOT_KEPT_SECONDS)
             return entry

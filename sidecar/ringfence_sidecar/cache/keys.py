@@ -25,6 +25,11 @@ def lease_key(prefix: str, name: str) -> str:
     return f"{prefix}l:{name}"
 
 
+def index_keys(prefix: str, scope: str) -> tuple[str, str]:
+    """Return the keys of what is known of an owner's values: by name, and by when they expire."""
+    return f"{prefix}v:{scope}", f"{prefix}v:{scope}:ends"
+
+
 def whole_key(prefix: str, scope: str) -> str:
     """Return the key of the generation counter that all entries of a scope have."""
     return f"{prefix}g:{digest(scope)}"

@@ -39,8 +39,11 @@ class AnswerCache(Protocol):
         backend whatever is kept. What `load` raises goes to every waiter, unless something stale may be served.
         """
 
-    async def invalidate(self, connector: str, tags: frozenset[str]) -> tuple[Notice, ...]:
-        """Let no pod serve what was made from one of `tags` before now."""
+    async def invalidate(self, connector: str, tags: frozenset[str], *, doubt: float = 0.0) -> tuple[Notice, ...]:
+        """Let no pod serve what was made from one of `tags` before now, nor `doubt` seconds from now on.
+
+        `doubt` is for a write that may yet be done: what is read until then may be what was there before it.
+        """
 
     @property
     def is_reachable(self) -> bool | None:

@@ -1,8 +1,8 @@
 """cacheBytes: how much of the cache the agent takes up.
 
-It is what its own values weigh as JSON, each from when this process has set it until it expires, is deleted, is set
-anew or is forgotten by its tag; and what the answers weigh that this process keeps. Answers give way to values, and are
-not kept rather than refused. It is exact here, whatever the store does, which is only told.
+It is what its own values weigh as JSON, each until it expires, is deleted, is set anew or is forgotten by its tag,
+whichever process of the agent has set it (`index`); and what the answers weigh that this process keeps. Answers give
+way to values, and are not kept rather than refused. It is exact here, whatever the store does, which is only told.
 """
 
 import asyncio
@@ -43,6 +43,8 @@ class Room:
         self._tell = tell
         """Counts a refusal or a warning."""
         self._limits: tuple[Limit, ...] = ()
+        self._reached: dict[Limit, int] = {}
+        """The percentage of `warnAt` that was said last."""
         self._values: dict[str, _Value] = {}
         self._ends: list[tuple[float, str]] = []
         self._own = 0
@@ -56,7 +58,13 @@ class Room:
     def apply(self, limits: Iterable[Limit]) -> None:
         """Keep these limits from now on: what is there stays, and no more comes in."""
         self._limits = tuple(each for each in limits if each.resource == RESOURCE)
+        self._reached = {each: percent for each, percent in self._reached.items() if each in self._limits}
         self._changed()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a limit holds."""
+        return bool(self._limits)
 
     @property
     def used(self) -> int:
@@ -74,11 +82,15 @@ class Room:
             self._answers = size
             self._changed()
 
+    def fits(self, name: str, size: int) -> bool:
+        """Return whether there is room for a value, in place of the one of before."""
+        own = self._own_with(name, size)
+        return all(own <= each.max for each in self._limits if _refuses(each))
+
     def put(self, name: str, size: int, *, expires: float, tags: tuple[str, ...]) -> tuple[Notice, ...]:
         """Count a value, in place of the one of before. Raises LimitedError, and then nothing has changed."""
         self._expire()
-        before = self._values[name].size if name in self._values else 0
-        own = self._own - before + size
+        own = self._own_with(name, size)
         warnings = tuple(filter(None, (self._judge(each, own) for each in self._limits)))
         self._values[name] = _Value(size, expires, tags)
         heapq.heappush(self._ends, (expires, name))
@@ -87,6 +99,14 @@ class Room:
         for each in warnings:
             self._tell(each)
         return warnings
+
+    def restore(self, name: str, size: int, *, expires: float, tags: tuple[str, ...]) -> None:
+        """Count a value that was there before, whatever the limits."""
+        if name not in self._values:
+            self._values[name] = _Value(size, expires, tags)
+            heapq.heappush(self._ends, (expires, name))
+            self._own += size
+            self._changed()
 
     def drop(self, name: str) -> None:
         """Count a value no longer, if it is there."""
@@ -113,18 +133,30 @@ class Room:
             with suppress(asyncio.CancelledError):
                 await self._telling
 
+    def _own_with(self, name: str, size: int) -> int:
+        return self._own - (self._values[name].size if name in self._values else 0) + size
+
     def _judge(self, limit: Limit, own: int) -> Notice | None:
+        if _refuses(limit) and own > limit.max:
+            error = _refusal(limit, self._own, retry_after=self._next_end())
+            self._tell(error)
+            if self._quota is not None:
+                self._quota.refused(error)
+            raise error
         # Answers give way, so they never stand against a value of the agent's own.
-        if _refuses(limit):
-            if own > limit.max:
-                error = _refusal(limit, self._own, retry_after=self._next_end())
-                self._tell(error)
-                raise error
+        used = own if _refuses(limit) else own + self._answers
+        is_passed, percent = used > limit.max, self._newly_reached(limit, used)
+        if not is_passed and not percent:
             return None
-        if own + self._answers <= limit.max:
-            return None
-        said = f"quota {limit.quota}: cacheBytes {limit.max:.0f} is passed: {own + self._answers} used"
+        what = "is passed" if is_passed else f"is at {percent}% or more"
+        said = f"quota {limit.quota}: cacheBytes {limit.max:.0f} {what}: {used} used"
         return Notice("QuotaWarning", said, limit.quota, RESOURCE)
+
+    def _newly_reached(self, limit: Limit, used: int) -> int:
+        """Return the highest of `warnAt` that use has come to since it was below it last; 0 for none."""
+        before = self._reached.get(limit, 0)
+        now = self._reached[limit] = max((each for each in limit.warn_at if used * 100 >= each * limit.max), default=0)
+        return now if now > before else 0
 
     def _next_end(self) -> float:
         return max(0.1, round(self._ends[0][0] - time.time(), 3)) if self._ends else 1.0

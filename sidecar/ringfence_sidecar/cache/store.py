@@ -9,43 +9,26 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
+import structlog
+
+from ringfence_sidecar.cache.connection import CONNECT_SECONDS, connect, evicting
 from ringfence_sidecar.configuration import Redis
 from ringfence_sidecar.patience import SLICE_SECONDS, TURNS, counted
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 PATIENCE_SECONDS = 0.040
 """Seconds that a call may spend waiting for Redis, as `patience` counts them: with what surrounds it, 50 ms."""
 _USUAL = 0.01
 """A question that takes no longer costs no patience: a busy process is no slow Redis."""
-_CONNECT = 1.0
 _BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds from one probe to the next; the last one repeats."""
-_CONNECTIONS = 16
-_SENTINEL, _CLUSTER = "redis+sentinel", "redis+cluster"
-
-BUMP = """
-for i, key in ipairs(KEYS) do
-  local command = redis.call('EXISTS', key) == 1 and {'INCR', key} or {'SET', key, ARGV[i + 1]}
-  local done = redis.pcall(unpack(command))
-  if type(done) == 'table' and done.err then
-    redis.call('DEL', key)
-  else
-    redis.call('EXPIRE', key, ARGV[1])
-  end
-end
-return #KEYS
-"""
-"""Raises each tag's generation; one that is missing begins at random, so that a lost one never revives an entry.
-
-A Redis without memory writes nothing, and deletes: then the counter goes, which is as good.
-"""
-
-RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+LOOK_SECONDS = 30.0
+"""How often Redis is asked what it throws away."""
 
 
 class StoreAwayError(Exception):
@@ -85,7 +68,10 @@ class Store:
         self._on_back = on_back
         # Whoever asks first need not pay for the connection.
         self._probing: asyncio.Task[None] = asyncio.create_task(self._probe())
+        self._looking = asyncio.create_task(self._look())
         self.is_reachable = True
+        self.evicts = ""
+        """The policy by which Redis throws counters away when its memory is full; empty if it does not, or says not."""
 
     @property
     def prefix(self) -> str:
@@ -99,6 +85,7 @@ class Store:
     async def close(self) -> None:
         """Let go of every connection."""
         self._probing.cancel()
+        self._looking.cancel()
         for each in self._to_close:
             with suppress(Exception):
                 await each.aclose()
@@ -115,13 +102,24 @@ class Store:
         """Keep `value` for so long."""
         await self._ask(lambda: self._client.set(key, value, px=_milliseconds(seconds)))
 
+    async def fields(self, key: str) -> dict[bytes, bytes]:
+        """Return what is in the hash under `key`."""
+        return dict(await self._ask(lambda: self._client.hgetall(key)))
+
     async def drop(self, keys: Sequence[str]) -> int:
         """Delete `keys`; return how many were there."""
         return int(await self._ask(lambda: self._client.delete(*keys)))
 
     async def run(self, script: str, keys: Sequence[str], *arguments: str | int) -> int:
-        """Run one of this module's scripts, in one round trip."""
-        return int(await self._ask(lambda: self._client.eval(script, len(keys), *keys, *arguments)))
+        """Run one of `scripts`, in one round trip."""
+        return int(await self._eval(script, keys, arguments))
+
+    async def ask(self, script: str, keys: Sequence[str], *arguments: str | bytes) -> list[bytes]:
+        """Run a script that returns a list, in one round trip."""
+        return list(await self._eval(script, keys, arguments))
+
+    async def _eval(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+        return await self._ask(lambda: self._client.eval(script, len(keys), *keys, *arguments))
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if not self.is_reachable:
@@ -154,6 +152,19 @@ class Store:
             await asyncio.sleep(0)
         raise TimeoutError
 
+    async def _look(self) -> None:
+        """Have `evicts` say what is so; nobody waits for it."""
+        await asyncio.wait({self._probing})
+        while True:
+            found = ""
+            with suppress(TimeoutError, OSError, _redis_errors()):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    found = await evicting(self._client, self.prefix)
+            if found and found != self.evicts:
+                log.warning("cache.counters_may_go", policy=found)
+            self.evicts = found
+            await asyncio.sleep(LOOK_SECONDS)
+
     def _away(self) -> None:
         self.is_reachable = False
         if self._probing.done():
@@ -166,7 +177,7 @@ class Store:
             await asyncio.sleep(_BACK_OFF[min(attempt, len(_BACK_OFF) - 1)])
             attempt += 1
             try:
-                async with asyncio.timeout(_CONNECT):
+                async with asyncio.timeout(CONNECT_SECONDS):
                     # A key of ours: on a cluster, what matters is the node that has the namespace.
                     await self._client.get(f"{self.prefix}probe")
             except (TimeoutError, OSError, _redis_errors()):
@@ -178,53 +189,6 @@ class Store:
             if self.is_reachable:
                 return
             # It has faltered since, while this task was under way, so that no other one looks for it.
-
-
-def connect(configuration: Redis) -> list[Any]:
-    """Return a client for the URL's kind of Redis, and what is to be closed after it; nothing is sent yet."""
-    url = urlsplit(configuration.url)
-    common: dict[str, Any] = {
-        "username": configuration.username or None,
-        "password": configuration.password or None,
-        "socket_connect_timeout": _CONNECT,
-        # Two round trips less for each connection, and two rights less for the namespace's user.
-        "driver_info": None,
-        "protocol": 2,
-    }
-    if url.scheme == "rediss" or url.query == "tls":
-        common |= {"ssl": True, "ssl_ca_data": configuration.authority or None}
-    database = int(url.path.rpartition("/")[2] or 0) if url.scheme != _CLUSTER else 0
-    if url.scheme == _CLUSTER:
-        return [_cluster(url.netloc, common)]
-    if url.scheme == _SENTINEL:
-        return _sentinel(url.netloc, url.path.strip("/").partition("/")[0], common)
-    from redis.asyncio import Redis as Client  # noqa: PLC0415 - only where there is a Redis
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-
-    place: dict[str, Any] = {"host": url.hostname or "localhost", "port": url.port or 6379, "db": database}
-    return [Client(max_connections=_CONNECTIONS, retry=Retry(NoBackoff(), 0), **place, **common)]
-
-
-def _cluster(netloc: str, common: dict[str, Any]) -> Any:
-    from redis.asyncio.cluster import ClusterNode, RedisCluster  # noqa: PLC0415
-
-    nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, 6379)]
-    return RedisCluster(startup_nodes=nodes, max_connections=_CONNECTIONS, **common)
-
-
-def _sentinel(netloc: str, name: str, common: dict[str, Any]) -> list[Any]:
-    from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
-
-    watchers = {key: value for key, value in common.items() if key not in {"username", "password"}}
-    sentinel: Any = cast("Any", Sentinel)(_hosts(netloc, 26379), sentinel_kwargs=watchers, **common)
-    client = sentinel.master_for(name)
-    return [client, client.connection_pool, *sentinel.sentinels]
-
-
-def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
-    found = [part.rpartition(":") if ":" in part else (part, ":", str(port)) for part in netloc.split(",")]
-    return [(host, int(number)) for host, _, number in found]
 
 
 def _full_error() -> type[Exception]:

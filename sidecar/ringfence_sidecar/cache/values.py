@@ -1,5 +1,6 @@
 """What agents keep in the cache for themselves: JSON under a name, for a time, with tags to drop it by."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 import msgspec
 
 from ringfence_sidecar.cache.entry import Generations
+from ringfence_sidecar.cache.index import Index, Indexed
 from ringfence_sidecar.cache.keys import digest, entry_key, tag_key, whole_key
 from ringfence_sidecar.cache.local import LocalCache
 from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.cache.shared import Shared
+from ringfence_sidecar.cache.statistics import Statistics
 from ringfence_sidecar.cache.store import Store, StoreAwayError, StoreFullError
 from ringfence_sidecar.configuration import Agent
 from ringfence_sidecar.configuration import Values as Settings
@@ -22,6 +25,13 @@ MOST_KEY_CHARACTERS = 512
 MOST_TAGS = 32
 MOST_TAG_CHARACTERS = 128
 DEFAULT_TTL_SECONDS = 3600.0
+_SWEPT_AT_ONCE = 32
+"""Tags."""
+_END = b"0"
+_PAUSE_SECONDS = 1.0
+"""Before Redis is asked again that was away."""
+_ROOM_SECONDS = 2.0
+"""How long a value that has no room waits for what was forgotten to make some."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -70,12 +80,23 @@ class Values:
         self._owner = f"shared/{settings.shared_as}" if settings.shared_as else f"agent/{agent.uid}"
         self._scope = digest(agent.namespace, self._owner)
         self._whole = whole_key(shared.prefix, self._scope)
+        self.statistics = Statistics()
         self._room = room or Room()
         self._give_way = give_way
         """Has answers take up no more than values leave them."""
         # Without Redis, what is forgotten here is forgotten.
+        self._index = Index(shared.store, self._scope, agent.uid) if shared.store is not None else None
+        self._is_loaded = False
+        self._dead: set[str] = set()
+        """Tags whose values are worthless, and still in Redis."""
+        self._sweeping: asyncio.Task[None] | None = None
         gone = self._room.drop if shared.store is None else lambda _: None
         self._local: LocalCache[_Kept] = LocalCache(eviction="LRU", max_bytes=4 * settings.max_bytes, on_gone=gone)
+
+    @property
+    def local_bytes(self) -> int:
+        """What the in-process layer holds."""
+        return self._local.bytes
 
     async def get(self, key: str) -> Value:
         """Return the value. Raises UnknownError if there is none (any more)."""
@@ -83,8 +104,11 @@ class Values:
         self._shared.begin_call()
         kept, layer = await self._find(name)
         if kept is None or kept.expires <= time.time():
+            self.statistics.misses += 1
             raise UnknownError(f"there is no value {key!r}, or it has expired: set it", code="ValueNotFound")
         age = round(max(0.0, time.time() - kept.created), 3)
+        self.statistics.hits[layer] += 1
+        self.statistics.age_seconds += age
         return Value(kept.body, CacheInfo(True, age, layer), self._shared.warnings())
 
     async def set(
@@ -103,23 +127,34 @@ class Values:
             )
         own, mine = self._own(name), self._counters(tags)
         counters = (own, *mine, self._whole)
+        await self.load()
+        if self._sweeping is not None and not self._room.fits(name, len(body)):
+            await asyncio.wait({self._sweeping}, timeout=_ROOM_SECONDS)
         self._shared.begin_call()
-        now, generations = time.time(), self._shared.generations
+        now, generations = time.time(), self._shared.of_values
         warnings = self._room.put(name, len(body), expires=now + seconds, tags=mine)
         self._give_way()
         try:
             await generations.raise_all((own,), whole=self._whole)
-            kept = _Kept(body, now, now + seconds, counters, await generations.current(counters))
-            if self._shared.store is not None:
+            told = await generations.current(counters)
+            kept = _Kept(body, now, now + seconds, counters, told)
+            if self._shared.store is not None and self._index is not None:
+                indexed = Indexed(
+                    name=name, size=len(body), expires=now + seconds, tags=mine, generations=told[1 : 1 + len(mine)]
+                )
+                await self._index.record(indexed)
                 await self._shared.store.keep(self._place(name), _ENCODER.encode(kept), seconds=seconds)
         except StoreFullError:
             self._forget(name)
+            with suppress(StoreAwayError):
+                await self._drop(name)
             raise UnavailableError(
                 "the cache has no memory left, so the value is not kept: set it again later", code="CacheFull"
             ) from None
         except StoreAwayError:
             kept = _Kept(body, now, now + seconds, counters, generations.local(counters))
         self._local.put(name, kept, size=len(body), seconds=seconds)
+        self.statistics.kept_bytes += len(body)
         return warnings + self._shared.warnings()
 
     async def delete(self, key: str) -> tuple[Notice, ...]:
@@ -128,26 +163,68 @@ class Values:
         self._shared.begin_call()
         self._forget(name)
         with suppress(StoreAwayError):  # then its own counter is owed, and it is worthless once Redis is back
-            await self._shared.generations.raise_all((self._own(name),), whole=self._whole)
+            await self._shared.of_values.raise_all((self._own(name),), whole=self._whole)
             if self._shared.store is not None:
-                await self._shared.store.drop([self._place(name)])
+                await self._drop(name)
         return self._shared.warnings()
 
     async def invalidate_tag(self, tag: str) -> tuple[Notice, ...]:
         """Forget all values that were set with `tag`."""
         counters = self._counters((tag,))
-        self._room.drop_tagged(counters[0])
+        self.statistics.invalidations += 1
         self._shared.begin_call()
         with suppress(StoreAwayError):  # then it is owed
-            await self._shared.generations.raise_all(counters, whole=self._whole)
+            await self._shared.of_values.raise_all(counters, whole=self._whole)
+        if self._index is None:
+            self._room.drop_tagged(counters[0])
+        elif self._room.is_limited:
+            self._dead.update(counters)
+            if self._sweeping is None or self._sweeping.done():
+                self._sweeping = asyncio.create_task(self._sweep(self._index))
         return self._shared.warnings()
+
+    async def close(self) -> None:
+        """End what nobody waits for."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
+
+    async def load(self) -> None:
+        """Count what earlier processes of the agent have left in Redis, once it answers."""
+        if self._index is None or self._is_loaded:
+            return
+        with suppress(StoreAwayError):
+            found = await self._index.mine()
+            self._is_loaded = True
+            for each in found:
+                self._room.restore(each.name, each.size, expires=each.expires, tags=each.tags)
+
+    async def _sweep(self, index: Index) -> None:
+        """Have worthless values leave Redis, a few at a time: they are worth nothing as it is, but they are counted."""
+        while self._dead:
+            tags = tuple(self._dead)[:_SWEPT_AT_ONCE]
+            self._dead.difference_update(tags)
+            at = b""
+            while at != _END:
+                self._shared.begin_call()
+                try:
+                    at, gone = await index.sweep(tags, at or _END)
+                except StoreAwayError:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                for name in gone:
+                    self._room.drop(name)
+
+    async def _drop(self, name: str) -> None:
+        if self._index is not None:
+            await self._index.forget(name)
 
     def _forget(self, name: str) -> None:
         self._local.drop(name)
         self._room.drop(name)
 
     async def _find(self, name: str) -> tuple[_Kept | None, str]:
-        generations, store = self._shared.generations, self._shared.store
+        generations, store = self._shared.of_values, self._shared.store
         kept = self._local.get(name)
         if kept is not None and generations.trusted(kept.tags) == kept.generations:
             return kept, "local"
@@ -167,7 +244,7 @@ class Values:
             kept = _DECODER.decode(body)
         except msgspec.MsgspecError:
             return None
-        return kept if await self._shared.generations.current(kept.tags) == kept.generations else None
+        return kept if await self._shared.of_values.current(kept.tags) == kept.generations else None
 
     def _name(self, key: str) -> str:
         if not self._settings.enabled:

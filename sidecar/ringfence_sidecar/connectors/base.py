@@ -82,9 +82,13 @@ class Prepared:
     """
     credits_per_second: Mapping[str, float] = field(default_factory=dict)
     """Endpoint → credits that a second of `querySeconds` costs there; empty if not known of each that may serve it."""
+    bytes_scanned_per_second: float = 0.0
+    """What counts as `bytesScanned` for each second of a call of which nobody says it, such as one that timed out."""
     cache: Cacheable | None = None
     invalidates: frozenset[str] = frozenset()
     """Tags to drop once it has been done, or may have been."""
+    lasts_seconds: float = 60.0
+    """How long the backend may go on with it once nobody waits: what it invalidates is not kept again until then."""
     endpoint: str | None = None
     """The only endpoint that can serve it: where a lease or an open result lives."""
 

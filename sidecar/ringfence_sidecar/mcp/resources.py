@@ -15,7 +15,7 @@ class Resource:
     """One resource: its definition, as the list shows it (`uri`, `name`, `mimeType` …), and what reads it."""
 
     definition: Mapping[str, Any]
-    read: Callable[[], Awaitable[str | bytes]]
+    read: Callable[[Asked], Awaitable[str | bytes]]
 
 
 class Resources:
@@ -47,7 +47,7 @@ class Resources:
     async def _read(self, asked: Asked) -> dict[str, Any]:
         uri = asked.text("uri")
         if found := self._resources.get(uri):
-            return {"contents": [_contents(uri, str(found.definition.get("mimeType", "")), await found.read())]}
+            return {"contents": [_contents(uri, str(found.definition.get("mimeType", "")), await found.read(asked))]}
         code = RESOURCE_NOT_FOUND if asked.era is Era.HANDSHAKE else INVALID_PARAMS
         raise ProtocolError(code, "there is no such resource: resources/list names those that there are", {"uri": uri})
 

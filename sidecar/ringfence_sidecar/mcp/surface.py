@@ -11,12 +11,13 @@ from ringfence_sidecar.call import Call
 from ringfence_sidecar.connectors.base import Effect, Operation
 from ringfence_sidecar.correlation import KEY_FORM, Correlation, correlate, is_key
 from ringfence_sidecar.envelope import Envelope, parts_of
-from ringfence_sidecar.errors import CallError, Status
+from ringfence_sidecar.errors import CallError, InvalidArgumentsError, Status
+from ringfence_sidecar.mcp.faults import fault, fault_of
 from ringfence_sidecar.mcp.progress import reporting
-from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, STRUCTURED, UNSTRUCTURED, ProtocolError
+from ringfence_sidecar.mcp.protocol import INTERNAL_ERROR, INVALID_PARAMS, STRUCTURED, UNSTRUCTURED
 from ringfence_sidecar.mcp.resources import Resource, Resources
 from ringfence_sidecar.mcp.server import Asked, Server
-from ringfence_sidecar.mcp.tools import Run, Tool, Tools
+from ringfence_sidecar.mcp.tools import Run, Tool, Tools, no_tool
 from ringfence_sidecar.service import Service
 
 PREFIX: Final = "ringfence.dev/"
@@ -70,17 +71,19 @@ class Surface:
 
         return run
 
-    async def _unknown(self, asked: Asked, name: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    async def _unknown(self, asked: Asked, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Have a name that is no tool judged as any call is: it leaves its audit line, and is counted."""
         connectors = sorted(self._service.connectors(), key=len, reverse=True)
         connector = next((each for each in connectors if name.startswith(f"{each}_")), "")
         operation = name.removeprefix(f"{connector}_") if connector else name
         call = call_of(connector, operation, asked, arguments, correlation_of(asked, sampled=self._sampled))
         envelope = await self._service.run(call)
-        return None if envelope.status is Status.NOT_FOUND else result_of(envelope, asked.version)
+        if envelope.status is Status.NOT_FOUND:
+            raise fault_of(INVALID_PARAMS, no_tool(name), envelope)
+        return result_of(envelope, asked.version)
 
     def _connectors(self) -> Resource:
-        async def read() -> str:
+        async def read(_: Asked) -> str:
             bound = self._service.connectors()
             listed = {name: [operation.name for operation in operations] for name, operations in bound.items()}
             return _ENCODER.encode(listed).decode()
@@ -90,11 +93,11 @@ class Surface:
         )
 
     def _quota(self) -> Resource:
-        async def read() -> str:
+        async def read(asked: Asked) -> str:
             try:
                 return _ENCODER.encode(await self._service.standing()).decode()
             except CallError as error:
-                raise ProtocolError(INTERNAL_ERROR, error.message) from None
+                raise fault(INTERNAL_ERROR, error, correlation_of(asked, sampled=self._sampled)) from None
 
         title = "Where quotas stand for this agent: limit, used, remaining, and when more is free"
         return _json_resource("ringfence://quota", "quota", title, read)
@@ -130,6 +133,10 @@ def call_of(
 ) -> Call:
     """Return the call that a request asks for; options are in `_meta`. Raises ProtocolError for what does not fit."""
     meta = asked.meta
+    try:
+        timeout, key = _number(meta, "timeoutSeconds"), _text(meta, "idempotencyKey")
+    except InvalidArgumentsError as error:
+        raise fault(INVALID_PARAMS, error, correlation) from None
     return Call(
         request_id=correlation.request_id,
         connector=connector,
@@ -137,9 +144,9 @@ def call_of(
         arguments=arguments,
         trace=correlation.trace,
         protocol="mcp",
-        timeout_seconds=_number(meta, "timeoutSeconds"),
+        timeout_seconds=timeout,
         no_cache=meta.get(PREFIX + "noCache") is True,
-        idempotency_key=_text(meta, "idempotencyKey"),
+        idempotency_key=key,
     )
 
 
@@ -169,23 +176,28 @@ def _number(meta: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:  # noqa: PLR2004 - as REST
-        raise ProtocolError(INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be a number of seconds above 0")
+        raise _misfit(name, "a number of seconds above 0")
     return float(value)
 
 
 def _text(meta: Mapping[str, Any], name: str) -> str:
     value = meta.get(PREFIX + name, "")
     if value and not (isinstance(value, str) and is_key(value)):
-        raise ProtocolError(INVALID_PARAMS, f"params._meta.{PREFIX}{name} must be {KEY_FORM}")
+        raise _misfit(name, KEY_FORM)
     return str(value)
 
 
+def _misfit(name: str, form: str) -> InvalidArgumentsError:
+    field = f"params._meta.{PREFIX}{name}"
+    return InvalidArgumentsError(f"{field} must be {form}", field=field)
+
+
 def _published(name: str) -> Resource:
-    async def read() -> str:
+    async def read(_: Asked) -> str:
         return _ENCODER.encode(schemas.published(name)).decode()
 
     return _json_resource(f"ringfence://schemas/{name}", f"schemas/{name}", f"JSON Schema of the {name}", read)
 
 
-def _json_resource(uri: str, name: str, title: str, read: Callable[[], Awaitable[str]]) -> Resource:
+def _json_resource(uri: str, name: str, title: str, read: Callable[[Asked], Awaitable[str]]) -> Resource:
     return Resource({"uri": uri, "name": name, "title": title, "mimeType": "application/json"}, read)

@@ -10,8 +10,8 @@ from ringfence_sidecar.mcp.protocol import INVALID_PARAMS, ProtocolError
 from ringfence_sidecar.mcp.server import Asked, Method, Server
 
 Run = Callable[[Asked, Mapping[str, Any]], Awaitable[dict[str, Any]]]
-Unknown = Callable[[Asked, str, Mapping[str, Any]], Awaitable[dict[str, Any] | None]]
-"""Told of a name that is no tool; returns a result where there is more to say than that."""
+Unknown = Callable[[Asked, str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+"""Told of a name that is no tool: returns a result, or raises ProtocolError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,14 @@ class Tools:
         tool = self._tools.get(name)
         if tool is not None:
             return await tool.run(asked, arguments or {})
-        result = await self._unknown(asked, name, arguments or {}) if self._unknown is not None else None
-        if result is None:
-            raise ProtocolError(INVALID_PARAMS, f"there is no tool {name!r}: tools/list names those that there are")
-        return result
+        if self._unknown is not None:
+            return await self._unknown(asked, name, arguments or {})
+        raise ProtocolError(INVALID_PARAMS, no_tool(name))
+
+
+def no_tool(name: str) -> str:
+    """Return what is said of a name that is no tool."""
+    return f"there is no tool {name!r}: tools/list names those that there are"
 
 
 def one_page(asked: Asked) -> None:

@@ -1,5 +1,6 @@
 """Buckets: a limit as it holds for one agent, and what is asked of it."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -69,6 +70,8 @@ class Asked(NamedTuple):
 
     bucket: Bucket
     amount: float
+    needs: float = 0.0
+    """What it can do with, if other than usual."""
 
     @property
     def least(self) -> float:
@@ -76,7 +79,7 @@ class Asked(NamedTuple):
         resource = self.bucket.limit.resource
         if resource not in DIVISIBLE:
             return self.amount
-        return min(self.amount, LEAST.get(resource, 1.0))
+        return min(self.amount, self.needs or LEAST.get(resource, 1.0))
 
 
 class Figures(NamedTuple):
@@ -96,6 +99,13 @@ class Figures(NamedTuple):
         """What cannot be granted any more."""
         return self.used + self.reserved
 
+    @property
+    def free_at(self) -> float | None:
+        """Seconds since the epoch, whole ones, at which something is free again; None if nothing is added up."""
+        if self.resets_at is None or not self.used:
+            return None
+        return float(round(time.time() + self.resets_at - time.monotonic()))
+
 
 @dataclass(frozen=True, slots=True)
 class Short:
@@ -105,6 +115,11 @@ class Short:
     figures: Figures
     wait: float | None
     """Seconds until enough is free; None where that hangs on what calls hold that are under way."""
+
+    @property
+    def may_wait(self) -> bool:
+        """False if the limit refuses at once."""
+        return self.asked.bucket.limit.enforcement != "Hard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +131,11 @@ class Refused:
     @property
     def is_final(self) -> bool:
         """True if one of them does not let calls wait."""
-        return any(each.asked.bucket.limit.enforcement == "Hard" for each in self.short)
+        return any(not each.may_wait for each in self.short)
+
+    def counted(self, *, final: bool) -> list[Bucket]:
+        """Return those that have refused: of those that let calls wait, once that is over (`final`)."""
+        return [each.asked.bucket for each in self.short if final or not each.may_wait]
 
 
 Grants = dict[Bucket, float]

@@ -140,18 +140,8 @@ local function keep()
   redis.call('PEXPIRE', WAITING, KEPT)
 end
 
--- Together: what the pod has told is of use only as long as it need not say all of it again.
-local function keep_pod()
-  redis.call('PEXPIRE', LOTS, 7 * DAY)
-  redis.call('PEXPIRE', TOTALS, 7 * DAY)
-end
-
 local function expire(bucket)
-  if bucket.kind == 'H' and bucket.reserved > 0 then
-    redis.call('PERSIST', bucket.key)
-  else
-    redis.call('PEXPIRE', bucket.key, bucket.keep)
-  end
+  redis.call('PEXPIRE', bucket.key, bucket.kind == 'H' and bucket.reserved > 0 and KEPT or bucket.keep)
 end
 
 -- Counts `amount` as used now, and writes what is reserved besides.
@@ -168,6 +158,13 @@ end
 local function refuse(bucket, times)
   redis.call('HINCRBY', bucket.key, 'n', times)
   redis.call('HSET', bucket.key, 'nt', math.floor(now / 1000), 'na', AGENT)
+  touch(bucket.key)
+  expire(bucket)
+end
+
+-- A percentage of `max` that use has come to.
+local function warn(bucket, percent)
+  redis.call('HSET', bucket.key, 'w:' .. percent, math.floor(now / 1000) .. ' ' .. AGENT)
   touch(bucket.key)
   expire(bucket)
 end
@@ -203,7 +200,19 @@ local function give_back(lot)
     local left = math.max(0, (tonumber(redis.call('HGET', key, 'r')) or 0) - tonumber(amount))
     redis.call('HSET', key, 'r', text(left))
     touch(key)
-    if left == 0 and redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, KEPT) end
+    if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, KEPT) end
+  end
+end
+
+-- Together: what the pod has told is of use only as long as it need not say all of it again, and what it holds can be
+-- given back only as long as it is known. What the dead have told is kept for less, once that has been done.
+local function keep_pod()
+  if redis.call('PTTL', LOTS) > KEPT - DAY and redis.call('PTTL', TOTALS) ~= -1 then return end
+  redis.call('PEXPIRE', LOTS, KEPT)
+  redis.call('PEXPIRE', TOTALS, KEPT)
+  local found = redis.call('HGETALL', LOTS)
+  for i = 2, #found, 2 do
+    for _, key in lines(found[i]) do redis.call('PEXPIRE', key, KEPT) end
   end
 end
 
@@ -221,6 +230,7 @@ local function reap()
   for _, pod in ipairs(redis.call('ZRANGEBYSCORE', PODS, '-inf', now - LEASE, 'LIMIT', 0, 4)) do
     if pod ~= POD then
       forget(ROOT .. 'pod:' .. pod)
+      redis.call('PEXPIRE', ROOT .. 'total:' .. pod, 7 * DAY)
       redis.call('ZREM', PODS, pod)
       found = true
     end

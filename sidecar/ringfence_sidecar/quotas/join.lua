@@ -35,7 +35,7 @@ for _ = 1, tonumber(argument()) do
   for _ = 1, tonumber(argument()) do
     local key, amount = KEYS[7 + tonumber(argument())], tonumber(argument())
     redis.call('HSET', key, 'r', text((tonumber(redis.call('HGET', key, 'r')) or 0) + amount))
-    redis.call('PERSIST', key)
+    redis.call('PEXPIRE', key, KEPT)
     touch(key)
     lot[#lot + 1] = text(amount) .. ' ' .. key .. '\n'
   end
@@ -51,6 +51,7 @@ end
 -- The last letter: whether calls may go on, r for ready.
 local joined = id .. '/' .. nonce .. '/' .. (state == 'ready' and 'r' or 'w')
 redis.call('HSET', LOTS, '@', joined)
+redis.call('HSET', TOTALS, '@', AGENT)
 keep_pod()
 keep()
 return 'ok ' .. now .. ' ' .. joined .. ' ' .. (state == 'ready' and 0 or ends - now)

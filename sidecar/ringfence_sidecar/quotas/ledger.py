@@ -27,19 +27,23 @@ class Clock:
 
 @dataclass(slots=True)
 class News:
-    """What is to be told: lots by what is left of them, buckets of which more has been used, and refusals."""
+    """What is to be told: lots by what is left of them, buckets of which more has been used, refusals and warnings."""
 
     lots: dict[str, Grants] = field(default_factory=dict)
     totals: dict[str, Bucket] = field(default_factory=dict)
     refused: dict[Bucket, int] = field(default_factory=dict)
     """Calls that gave up where the store was not asked for them."""
+    warned: set[tuple[Bucket, int]] = field(default_factory=set)
+    """Percentages of `warnAt` that use has come to."""
 
     def __bool__(self) -> bool:
-        return bool(self.lots or self.totals or self.refused)
+        return bool(self.lots or self.totals or self.refused or self.warned)
 
     def buckets(self) -> Iterable[Bucket]:
         """Return what it is about; one may come twice."""
-        return itertools.chain(*self.lots.values(), self.totals.values(), self.refused)
+        return itertools.chain(
+            *self.lots.values(), self.totals.values(), self.refused, (each for each, _ in self.warned)
+        )
 
 
 class Ledger:
@@ -67,10 +71,11 @@ class Ledger:
         self.news.lots[lot] = {}
 
     def tell_all(self) -> News:
-        """Return the news, and count every lot as known: all of them are being told. Refusals are news still."""
+        """Return the news, and count every lot as known: all are being told. Refusals and warnings are news still."""
         self._own.clear()
         taken = self.take_news()
         self.news.refused, taken.refused = taken.refused, {}
+        self.news.warned, taken.warned = taken.warned, set()
         return taken
 
     def settle(self, lot: str, stays: Grants, used: Mapping[Bucket, float]) -> None:
@@ -95,6 +100,10 @@ class Ledger:
     def refuse(self, bucket: Bucket) -> None:
         """Count a call that gave up."""
         self.news.refused[bucket] = self.news.refused.get(bucket, 0) + 1
+
+    def warn(self, bucket: Bucket, percent: int) -> None:
+        """Note that use has come to a percentage of `warnAt`."""
+        self.news.warned.add((bucket, percent))
 
     def held(self, bucket: Bucket) -> float:
         """Return what of a bucket is in open lots."""
@@ -123,7 +132,7 @@ class Ledger:
         for bucket, times in taken.refused.items():
             self.news.refused[bucket] = self.news.refused.get(bucket, 0) + times
         lots, totals = {**taken.lots, **self.news.lots}, {**taken.totals, **self.news.totals}
-        self.news = News(lots, totals, self.news.refused)
+        self.news = News(lots, totals, self.news.refused, self.news.warned | taken.warned)
 
     def forget(self) -> None:
         """Begin at nothing: the store knows it all, and has forgotten who said it."""

@@ -255,7 +255,8 @@ class Link:
         if self._recovers_at:
             left = self._recovers_at - time.monotonic()
             return max(0.01, min(left, _RECOVERING_SECONDS * (0.75 + 0.5 * self._draw())))
-        return self._times.beat * (0.75 + 0.25 * self._draw()) if self._ledger.counts else None
+        waits = self._ledger.counts or self._ledger.news
+        return self._times.beat * (0.75 + 0.25 * self._draw()) if waits else None
 
 
 class _Expiry:

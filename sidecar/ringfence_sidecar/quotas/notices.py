@@ -5,7 +5,7 @@ it passes a limit. Of all else, the call is told as it begins.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.quota import DIVISIBLE
@@ -17,8 +17,10 @@ from ringfence_sidecar.quotas.ledger import Clock
 class Warnings:
     """What has been said already."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, on_reached: Callable[[Bucket, int], None] = lambda *_: None) -> None:
         self._clock = clock
+        self._on_reached = on_reached
+        """Hears of each percentage that is said."""
         self._said: dict[tuple[str, int], float] = {}
 
     def at_grant(self, figures: Iterable[tuple[Bucket, Figures]]) -> tuple[Notice, ...]:
@@ -27,15 +29,16 @@ class Warnings:
         for bucket, each in figures:
             if not _is_guess(bucket) and _passes(bucket, each.taken):
                 found.append(words.over(bucket, each.taken))
-            found += self._reached(bucket, each)
+            # What is handed out of leases is known once the call has ended.
+            found += self._reached(bucket, each, may_say=not (bucket.shape.is_held and _is_guess(bucket)))
         return tuple(found)
 
     def at_settlement(self, figures: Iterable[tuple[Bucket, Figures]]) -> tuple[Notice, ...]:
         """Return what a call is told that has used something."""
         found: list[Notice] = []
         for bucket, each in figures:
-            if _is_guess(bucket) and _passes(bucket, each.used):
-                found.append(words.over(bucket, each.used))
+            if _is_guess(bucket) and _passes(bucket, _used(bucket, each)):
+                found.append(words.over(bucket, _used(bucket, each)))
             found += self._reached(bucket, each)
         return tuple(found)
 
@@ -48,21 +51,21 @@ class Warnings:
             for percent in bucket.limit.warn_at
         )
 
-    def _reached(self, bucket: Bucket, figures: Figures) -> Iterable[Notice]:
+    def _reached(self, bucket: Bucket, figures: Figures, *, may_say: bool = True) -> Iterable[Notice]:
         if not bucket.limit.warn_at:
             return
-        # What is granted may yet be given back: only what was used counts, and what is held.
-        used = figures.reserved if bucket.shape.is_held else figures.used
+        used = _used(bucket, figures)
         highest = None
         for percent in sorted(bucket.limit.warn_at):
             key = (bucket.key, percent)
             if used * 100 < percent * bucket.limit.max:
                 if bucket.shape.is_held:
                     self._said.pop(key, None)
-            else:
+            elif may_say:
                 is_new, mark = self._is_new(key, bucket)
                 if is_new:
                     self._said[key] = mark
+                    self._on_reached(bucket, percent)
                     highest = percent
         if highest is not None:
             yield words.reached(bucket, figures, highest)
@@ -80,7 +83,12 @@ class Warnings:
 
 
 def _is_guess(bucket: Bucket) -> bool:
-    return bucket.limit.resource in DIVISIBLE and not bucket.shape.is_held
+    return bucket.limit.resource in DIVISIBLE
+
+
+def _used(bucket: Bucket, figures: Figures) -> float:
+    """Return what counts: what is granted may yet be given back, so it is only what was used, and what is held."""
+    return figures.reserved if bucket.shape.is_held else figures.used
 
 
 def _passes(bucket: Bucket, used: float) -> bool:

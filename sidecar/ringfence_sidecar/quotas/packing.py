@@ -54,9 +54,9 @@ class Packer:
         """Take over what the store said as this pod joined."""
         self._joined = arguments(joined)
 
-    def reserve(self, lot: str, asked: Sequence[Asked], *, final: bool) -> bytes:
-        """Return the command that takes a lot. `final` counts a refusal by a Soft limit as one."""
-        parts = [arguments(lot.encode(), b"1" if final else b"0")]
+    def reserve(self, lot: str, asked: Sequence[Asked], *, final: bool, counts: bool = True) -> bytes:
+        """Return the command that takes a lot. `final` counts a refusal by a Soft limit as one; not `counts`, none."""
+        parts = [arguments(lot.encode(), (b"1" if final else b"0") if counts else b"never")]
         for each in asked:
             parts += (
                 _packed_limit(each.bucket.limit),
@@ -77,6 +77,9 @@ class Packer:
         words.append(b"%d" % len(news.refused))
         for bucket, times in news.refused.items():
             words += (index[bucket.key], b"%d" % times)
+        words.append(b"%d" % len(news.warned))
+        for bucket, percent in news.warned:
+            words += (index[bucket.key], b"%d" % percent)
         return self._command("tell", buckets, words)
 
     def join(self, ledger: Ledger, nonce: bytes, now: int) -> bytes:

@@ -9,8 +9,7 @@ from typing import Any, Final
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
 from ringfence_sidecar.envelope import Notice
-from ringfence_sidecar.errors import CallError
-from ringfence_sidecar.grants import Held
+from ringfence_sidecar.errors import CallError, LimitedError
 from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
 from ringfence_sidecar.quotas import words
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
@@ -20,10 +19,13 @@ from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
 from ringfence_sidecar.quotas.lots import Lot
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
+from ringfence_sidecar.quotas.standing import budget_of, use_of
 from ringfence_sidecar.quotas.store import Store
 
 NO_STORE: Final = "there is no Redis in which agents could count together"
 _NO_STORE_SECONDS = 30.0
+_NEVER = 0, 0.0
+_USUAL: Final[Mapping[str, float]] = {}
 
 
 class Quotas:
@@ -33,7 +35,7 @@ class Quotas:
         self._times: Final = times or Times()
         self._clock: Final = Clock()
         self._ledger: Final = Ledger(self._clock)
-        self._warnings: Final = Warnings(self._clock)
+        self._warnings: Final = Warnings(self._clock, self._warned)
         self._alone: Final = Alone(self._ledger, self._clock)
         self._lines: Final = Lines()
         self._pod: Final = secrets.token_hex(8)
@@ -42,6 +44,8 @@ class Quotas:
         self._store: Store | None = None
         self._buckets: dict[str, tuple[Bucket, ...]] = {}
         self._refusals: dict[str, tuple[int, float]] = {}
+        self._reached: dict[str, tuple[int, float]] = {}
+        """By bucket's key: the percentage of `warnAt` that was said last, and when."""
 
     async def apply(self, limits: Sequence[Limit], agent: Agent, redis: Redis | None) -> None:
         """Put limits in force. What is under way goes on, and is settled in the buckets that it was granted by."""
@@ -53,6 +57,7 @@ class Quotas:
         keys = frozenset(bucket.key for bucket in self._all())
         self._ledger.keep_only(keys)
         self._refusals = {key: each for key, each in self._refusals.items() if key in keys}
+        self._reached = {key: each for key, each in self._reached.items() if key in keys}
         wanted = (redis, agent.uid) if limits or self._ledger.lots else None
         if wanted != self._made_from:
             self._made_from = wanted
@@ -75,20 +80,28 @@ class Quotas:
 
     async def reserve(self, ask: Ask) -> Reservation:
         """Grant all of what is asked, or raise LimitedError and grant nothing."""
-        asked = self._asked(ask.amounts)
+        asked = self._asked(ask.amounts, ask.least)
         if not asked:
             return Nothing()
         lot = self._next()
         return self._reserved(lot, await self._take(lot, asked, ask))
 
-    async def hold(self, resource: str, amount: float) -> Held:
+    async def hold(self, resource: str, amount: float) -> Reservation:
         """Take some of what is held outside a call. Raises LimitedError."""
         asked = self._asked({resource: amount})
         if not asked:
             return Nothing()
-        lot = self._next()
-        await self._take(lot, asked, Ask(amounts={resource: amount}, writes=False, deadline=Deadline.after(0)))
-        return Lot(self, lot, is_settled=True)
+        lot, ask = self._next(), Ask(amounts={resource: amount}, writes=False, deadline=Deadline.after(0))
+        found = await self._try(lot, asked, ask, final=True, counts=False)
+        if isinstance(found, Refused):
+            raise self._refusal(found)
+        return self._reserved(lot, found, is_settled=True)
+
+    def refused(self, error: LimitedError) -> None:
+        """Count a refusal by a limit that had not been asked: its `details` say which."""
+        for bucket in self._buckets.get(str(error.details.get("resource")), ()):
+            if words.names(error.details, bucket):
+                self._count(bucket)
 
     async def budgets(self) -> tuple[Budget, ...]:
         """Return where every limit stands for this agent; as of the last answer, while the store is away."""
@@ -99,13 +112,21 @@ class Quotas:
 
     def known(self) -> tuple[Budget, ...]:
         """Return the same as of the last answer, without asking."""
-        return tuple(self._budget(bucket) for bucket in self._all())
+        return tuple(budget_of(bucket, self._figures(bucket)) for bucket in self._all())
 
     def uses(self) -> tuple[LimitUse, ...]:
         """Return what this pod has used, for the operator; nothing with Redis, where it reads for itself."""
         if self._store is not None:
             return ()
-        return tuple(self._use(bucket) for bucket in self._all())
+        return tuple(
+            use_of(
+                each,
+                self._figures(each),
+                refused=self._refusals.get(each.key, _NEVER),
+                warned=self._reached.get(each.key, _NEVER),
+            )
+            for each in self._all()
+        )
 
     async def close(self) -> None:
         """End, and give back what this pod holds."""
@@ -180,13 +201,12 @@ class Quotas:
         async with self._lines.at(waits, deadline) as line:
             if line is None:
                 # Those before it still wait: it would only overtake them.
-                if self._store is not None:
-                    self._ledger.refuse(waits.bucket)
-                    await self._flush()
+                self._count(waits.bucket)
+                await self._flush()
                 return Refused((Short(waits, self._figures(waits.bucket), None),))
             while True:
                 is_over = time.monotonic() >= deadline
-                asked = self._asked(ask.amounts)
+                asked = self._asked(ask.amounts, ask.least)
                 if not asked:
                     return {}
                 found = await self._try(lot, asked, ask, final=is_over)
@@ -196,28 +216,36 @@ class Quotas:
                     return found
                 await line.pause(found.short[0].wait, deadline)
 
-    async def _try(self, lot: str, asked: Sequence[Asked], ask: Ask, *, final: bool) -> Grants | Refused:
+    async def _try(
+        self, lot: str, asked: Sequence[Asked], ask: Ask, *, final: bool, counts: bool = True
+    ) -> Grants | Refused:
         for each in asked:
             if each.bucket.is_missing:
-                self._count(each.bucket)
                 raise words.missing(each.bucket)
         away: StoreAwayError | None = None
         known: Mapping[str, Figures] | None = None
         if self._store is not None:
             try:
-                found = await self._store.reserve(lot, asked, final=final)
+                found = await self._store.reserve(lot, asked, final=final, counts=counts)
             except StoreAwayError as error:
                 away, known = error, self._store.known
             else:
                 self._alone.end()
                 return found
         try:
-            return self._alone.decide(lot, asked, writes=ask.writes, known=known)
+            own = self._alone.decide(lot, asked, writes=ask.writes, known=known)
         except DeniedError as error:
-            bucket = error.bucket
-        self._count(bucket)
-        away = away or StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS)
-        raise words.denial(bucket, str(away), used=self._figures(bucket).taken, retry_after=away.retry_after)
+            if counts:
+                self._count(error.bucket)
+            away, used = (
+                away or StoreAwayError(NO_STORE, retry_after=_NO_STORE_SECONDS),
+                self._figures(error.bucket).taken,
+            )
+            raise words.denial(error.bucket, str(away), used=used, retry_after=away.retry_after) from None
+        if isinstance(own, Refused) and counts:
+            for bucket in own.counted(final=final):
+                self._count(bucket)
+        return own
 
     async def _told(self, grants: Grants, changed: Sequence[Bucket]) -> tuple[Notice, ...]:
         await self._flush()
@@ -231,56 +259,39 @@ class Quotas:
         with suppress(StoreAwayError):
             await self._store.flush()
 
-    def _reserved(self, lot: str, grants: Grants) -> Lot:
+    def _reserved(self, lot: str, grants: Grants, *, is_settled: bool = False) -> Lot:
         figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
         warnings = self._warnings.at_grant(figures)
-        return Lot(self, lot, least_of(grants.items()), warnings, may_warn=self._warnings.may_come(figures))
+        may_warn = not is_settled and self._warnings.may_come(figures)
+        return Lot(self, lot, least_of(grants.items()), warnings, may_warn=may_warn, is_settled=is_settled)
 
     def _refusal(self, refused: Refused, *, waited: float | None = None) -> CallError:
-        for each in refused.short:
-            self._count(each.asked.bucket)
         share = "" if self._store is None or self._store.is_reachable else ", of this pod's share while Redis is away"
         return words.refusal(refused, waited=waited, share=share)
 
     def _count(self, bucket: Bucket) -> None:
+        """Count a refusal that was not the store's own."""
+        if self._store is not None:
+            self._store.refused(bucket)
+            return
         count, _ = self._refusals.get(bucket.key, (0, 0.0))
         self._refusals[bucket.key] = count + 1, time.time()
+
+    def _warned(self, bucket: Bucket, percent: int) -> None:
+        if self._store is not None:
+            self._store.warned(bucket, percent)
+        else:
+            self._reached[bucket.key] = percent, time.time()
 
     def _figures(self, bucket: Bucket) -> Figures:
         known = self._store.known.get(bucket.key) if self._store is not None else None
         return known or figures_of(self._ledger, self._clock, bucket)
 
-    def _budget(self, bucket: Bucket) -> Budget:
-        figures, limit = self._figures(bucket), bucket.limit
-        resets = None if figures.resets_at is None else max(0.0, round(figures.resets_at - time.monotonic(), 3))
-        return Budget(
-            quota=limit.quota,
-            resource=limit.resource,
-            window=limit.window,
-            scope=bucket.scope,
-            enforcement=limit.enforcement,
-            limit=limit.max,
-            used=figures.taken,
-            remaining=max(0.0, limit.max - figures.taken),
-            reset_seconds=resets,
-        )
-
-    def _use(self, bucket: Bucket) -> LimitUse:
-        figures, limit = self._figures(bucket), bucket.limit
-        refusals, refused_at = self._refusals.get(bucket.key, (0, 0.0))
-        return LimitUse(
-            quota_uid=limit.quota_uid,
-            resource=limit.resource,
-            window=limit.window,
-            shared=limit.shared,
-            used=figures.reserved if bucket.shape.is_held else figures.used,
-            refusals=refusals,
-            refused_at=refused_at,
-        )
-
-    def _asked(self, amounts: Mapping[str, float]) -> list[Asked]:
+    def _asked(self, amounts: Mapping[str, float], least: Mapping[str, float] = _USUAL) -> list[Asked]:
         return [
-            Asked(bucket, amount) for resource, amount in amounts.items() for bucket in self._buckets.get(resource, ())
+            Asked(bucket, amount, least.get(resource, 0.0))
+            for resource, amount in amounts.items()
+            for bucket in self._buckets.get(resource, ())
         ]
 
     def _all(self) -> list[Bucket]:

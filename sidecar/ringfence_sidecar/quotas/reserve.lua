@@ -16,7 +16,8 @@ local function judge()
       local left = even(max - bucket.used - bucket.reserved)
       if left < bucket.least or left <= 0 then
         is_refused, bucket.left = true, left
-        bucket.tells = enforcement == 'H' or final == '1'
+        -- Of what is held outside of calls, whoever asks knows whether a call was refused for it.
+        bucket.tells = final ~= 'never' and (enforcement == 'H' or final == '1')
       elseif left < bucket.grant then
         bucket.grant = left
       end

@@ -43,7 +43,7 @@ async def connected(redis: Redis, on_lost: Callable[[Wire], None]) -> Server:
     async with asyncio.timeout(CONNECT_SECONDS):
         places = _places(url)
         if url.scheme == _SENTINEL:
-            places = [await _first(places, lambda *place: _master(place, url, context))]
+            places = [await _first(places, lambda *place: _master(redis, place, url, context))]
         return await _first(places, lambda *place: _opened(redis, place, url, context, on_lost))
 
 
@@ -67,7 +67,8 @@ async def _opened(
     for _ in range(_REDIRECTIONS):
         wire = await _connect(place, context, on_lost)
         try:
-            await _log_in(wire, redis, url)
+            await _log_in(wire, redis.username, redis.password)
+            await _select(wire, url)
             told = await _where(wire, redis)
             if told is None:
                 return await _asked(wire)
@@ -88,10 +89,13 @@ async def _connect(
     return wire
 
 
-async def _log_in(wire: Wire, redis: Redis, url: SplitResult) -> None:
-    if redis.password:
-        user = (redis.username.encode(),) if redis.username else ()
-        await wire.ask(packed(b"AUTH", *user, redis.password.encode()))
+async def _log_in(wire: Wire, username: str, password: str) -> None:
+    if password:
+        user = (username.encode(),) if username else ()
+        await wire.ask(packed(b"AUTH", *user, password.encode()))
+
+
+async def _select(wire: Wire, url: SplitResult) -> None:
     database = url.path.rpartition("/")[2] if url.scheme != _CLUSTER else ""
     if database.isdigit() and int(database):
         await wire.ask(packed(b"SELECT", database.encode()))
@@ -121,10 +125,13 @@ async def _asked(wire: Wire) -> Server:
     return Server(wire, run[1], _KEEPS.search(persistence) is not None, evicts[1].decode() if evicts else "")
 
 
-async def _master(place: tuple[str, int], url: SplitResult, context: ssl.SSLContext | None) -> tuple[str, int]:
+async def _master(
+    redis: Redis, place: tuple[str, int], url: SplitResult, context: ssl.SSLContext | None
+) -> tuple[str, int]:
     name = url.path.strip("/").partition("/")[0]
     wire = await _connect(place, context)
     try:
+        await _log_in(wire, redis.sentinel_username, redis.sentinel_password)
         found = await wire.ask(packed(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", name.encode()))
     finally:
         wire.close()

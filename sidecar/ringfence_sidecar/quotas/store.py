@@ -48,6 +48,16 @@ class Store:
         self._unknown = tuple(bucket for bucket in buckets if bucket.key not in self.known)
         self.link.wake()
 
+    def refused(self, bucket: Bucket) -> None:
+        """Tell, as soon as it can be told, of a refusal that was not the store's."""
+        self._ledger.refuse(bucket)
+        self._tell_soon()
+
+    def warned(self, bucket: Bucket, percent: int) -> None:
+        """Tell, as soon as it can be told, that use has come to a percentage of `warnAt`."""
+        self._ledger.warn(bucket, percent)
+        self._tell_soon()
+
     async def beat(self) -> None:
         """Say what there is to say, and that the process is there. Raises StoreAwayError."""
         await self.flush(self._unknown)
@@ -62,8 +72,10 @@ class Store:
             self._learn_all(self._unknown, told[2:])
             self._unknown = ()
 
-    async def reserve(self, lot: str, asked: Sequence[Asked], *, final: bool = True) -> Grants | Refused:
-        """Take a lot of all that is asked, or nothing. Raises StoreAwayError."""
+    async def reserve(
+        self, lot: str, asked: Sequence[Asked], *, final: bool = True, counts: bool = True
+    ) -> Grants | Refused:
+        """Take a lot of all that is asked, or nothing; if `counts`, that is a refusal. Raises StoreAwayError."""
         link, deadline = self.link, self._deadline()
         while True:
             if not link.is_ready:
@@ -72,7 +84,7 @@ class Store:
                 # Who asks again after an answer finds given back what that call had not used.
                 self._tell_before()
             try:
-                answer = await link.ask(link.packer.reserve(lot, asked, final=final), deadline)
+                answer = await link.ask(link.packer.reserve(lot, asked, final=final, counts=counts), deadline)
             except asyncio.CancelledError:
                 self._ledger.abandon(lot)
                 link.wake()
@@ -112,6 +124,10 @@ class Store:
 
     def _deadline(self) -> float:
         return time.monotonic() + self._times.patience
+
+    def _tell_soon(self) -> None:
+        if self.link.is_ready:
+            self.link.wake()
 
     def _tell_before(self) -> None:
         """Tell what has changed, before whatever is asked next; nobody waits for it."""

@@ -44,10 +44,15 @@ if totals > 0 then
     end
   end
   if #news > 0 then redis.call('HSET', TOTALS, unpack(news)) end
+  at = first + 2 * totals
 end
 for _ = 1, tonumber(argument()) do
   local bucket = buckets[1 + tonumber(argument())]
   refuse(bucket, argument())
+end
+for _ = 1, tonumber(argument()) do
+  local bucket = buckets[1 + tonumber(argument())]
+  warn(bucket, argument())
 end
 local said = {'ok', now}
 for _, bucket in ipairs(buckets) do

@@ -1,7 +1,7 @@
 """What agents are told: refusals and warnings."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import LimitedError
@@ -38,6 +38,12 @@ def details(bucket: Bucket, used: float) -> dict[str, object]:
         "limit": limit.max,
         "used": used,
     }
+
+
+def names(said: Mapping[str, object], bucket: Bucket) -> bool:
+    """Return whether these details are of this bucket's limit."""
+    own = details(bucket, 0.0)
+    return all(said.get(each) == own[each] for each in ("quota", "resource", "window", "scope"))
 
 
 def refusal(refused: Refused, *, waited: float | None = None, share: str = "") -> LimitedError:
@@ -104,7 +110,7 @@ def reached(bucket: Bucket, figures: Figures, percent: int) -> Notice:
 
 def _decisive(short: Sequence[Short]) -> Short:
     """Return the one that takes longest, of those that do not let the call wait if there are any."""
-    final = [each for each in short if each.asked.bucket.limit.enforcement == "Hard"] or short
+    final = [each for each in short if not each.may_wait] or short
     return max(final, key=lambda each: math.inf if each.wait is None else each.wait)
 
 

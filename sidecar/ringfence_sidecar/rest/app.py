@@ -112,7 +112,8 @@ class Rest:
         await self._own(visit, SCHEMAS, "remove", {"name": visit.names[0]})
 
     async def _own(self, visit: Visit, connector: str, operation: str, arguments: dict[str, Any]) -> None:
-        await answer(visit.response, await self._service.run_own(_call_of(visit, connector, operation, arguments)))
+        call = _call_of(visit, connector, operation, arguments)
+        await answer(visit.response, await visit.request.while_connected(self._service.run_own(call)))
 
     async def _quota(self, visit: Visit) -> None:
         try:

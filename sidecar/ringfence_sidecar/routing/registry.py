@@ -83,8 +83,16 @@ class Registry:
                 self._let_go(name)
             self._unusable = {name: kept for name, kept in self._unusable.items() if wanted.get(name) == kept[0]}
             changed = [each for name, each in wanted.items() if self._configured(name) != each]
-            # Each as soon as its own driver is there: what takes a permission away must not wait for an import.
-            await asyncio.gather(*(self._bind(each) for each in changed))
+            made: list[Bound] = []
+            try:
+                # Each as soon as its own driver is there: what takes a permission away must not wait for an import.
+                ended = await asyncio.gather(*(self._bind(each, made) for each in changed), return_exceptions=True)
+            finally:
+                # Drivers are imported for the first look at an endpoint: until all are bound, that would hold them up.
+                for bound in made:
+                    bound.start()
+            for error in filter(None, ended):
+                raise error
 
     def health(self) -> tuple[EndpointHealth, ...]:
         """Return how each endpoint of each connector was found."""
@@ -122,7 +130,7 @@ class Registry:
             return self._bound[name].configuration
         return self._unusable[name][0] if name in self._unusable else None
 
-    async def _bind(self, configuration: ConnectorConfiguration) -> None:
+    async def _bind(self, configuration: ConnectorConfiguration, made: list[Bound]) -> None:
         name = configuration.name
         bound = self._bound.get(name)
         if bound is not None and _is_same(bound.configuration, configuration, but=("generation",)):
@@ -145,7 +153,7 @@ class Registry:
         else:
             self._let_go(name)
         self._bound[name] = bound
-        bound.start()
+        made.append(bound)
         log.info("connector bound", connector=name, kind=configuration.kind, generation=configuration.generation)
 
     def _made(self, configuration: ConnectorConfiguration) -> Bound:

@@ -10,7 +10,7 @@ import structlog
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
-from ringfence_sidecar.errors import BackendLostError
+from ringfence_sidecar.errors import BackendLostError, HurriedError
 
 S = TypeVar("S")
 
@@ -97,13 +97,16 @@ async def connect(connector: Connector[S], endpoint: Endpoint, deadline: Deadlin
 
 
 async def _connected(connector: Connector[S], endpoint: Endpoint, deadline: Deadline) -> S:
+    share = deadline.remaining * CONNECT_SHARE
     try:
-        async with asyncio.timeout(min(deadline.remaining * CONNECT_SHARE, LONGEST_CONNECT_SECONDS)):
+        async with asyncio.timeout(min(share, LONGEST_CONNECT_SECONDS)):
             return await connector.connect(endpoint)
     except BackendLostError as error:
         error.outcome_unknown = False
         raise
     except (OSError, TimeoutError) as error:
+        if isinstance(error, TimeoutError) and share < LONGEST_CONNECT_SECONDS:
+            raise HurriedError(f"endpoint {endpoint.name} was not reached in time") from error
         raise BackendLostError(f"endpoint {endpoint.name} cannot be reached ({type(error).__name__})") from error
 
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector
-from ringfence_sidecar.errors import BackendLostError, CallError, UnavailableError
+from ringfence_sidecar.errors import CallError, HurriedError, UnavailableError
 from ringfence_sidecar.routing.session import (
     CONNECT_SHARE,
     LONGEST_CONNECT_SECONDS,
@@ -123,7 +123,7 @@ class Shared(Generic[S]):
                 # One who goes away must not take the connection from those who wait with him.
                 return await asyncio.shield(opening)
         except TimeoutError:
-            raise BackendLostError(f"endpoint {self._endpoint.name} was not reached in time") from None
+            raise HurriedError(f"endpoint {self._endpoint.name} was not reached in time") from None
         except asyncio.CancelledError:
             if opening.cancelled():
                 raise EndpointLeftError(f"endpoint {self._endpoint.name} was given up") from None

@@ -1,15 +1,18 @@
-"""An HTTP proxy that knows CONNECT, wants a credential, and connects every name to one address."""
+"""An HTTP proxy that knows CONNECT, wants a credential, and connects names to addresses of its own."""
 
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 
 class ConnectProxy:
     """Notes whom it was asked for."""
 
-    def __init__(self, username: str, password: str, destination: tuple[str, int]) -> None:
+    def __init__(
+        self, username: str, password: str, destination: tuple[str, int] | Mapping[str, tuple[str, int]]
+    ) -> None:
+        """`destination` is where every name leads, or where each `host:port` does; others are refused."""
         self.port = 0
         self.opened: list[str] = []
         """host:port of each CONNECT that it served."""
@@ -45,8 +48,13 @@ class ConnectProxy:
                 self.refused += 1
                 writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
                 return
+            where = self._destination.get(target) if isinstance(self._destination, Mapping) else self._destination
+            if where is None:
+                self.refused += 1
+                writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+                return
             self.opened.append(target)
-            there = await asyncio.open_connection(*self._destination)
+            there = await asyncio.open_connection(*where)
             try:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
                 await asyncio.gather(_carry(reader, there[1]), _carry(there[0], writer))

@@ -16,15 +16,18 @@ def refuse(data: Mapping[str, Any], users: Users) -> tuple[str, str] | None:
     if not users:
         return None
     method = str(data.get("AUTHENTICATOR") or "SNOWFLAKE").upper()
-    known = users.get(str(data.get("LOGIN_NAME") or ""), {})
+    name = str(data.get("LOGIN_NAME") or "")
+    known = users.get(name, {})
     check = {
         "SNOWFLAKE": _has_password,
         "SNOWFLAKE_JWT": _has_key,
         "PROGRAMMATIC_ACCESS_TOKEN": _has_token,
-        "OAUTH": _has_grant,
     }.get(method)
     if method == "WORKLOAD_IDENTITY":
         return None if any(_is_workload(data, user) for user in users.values()) else REFUSED
+    if method == "OAUTH":
+        # The token says whose it is; a name that is given besides must be the same.
+        return None if any(_has_grant(data, user) for user in ([known] if name else users.values())) else REFUSED
     return None if check and check(data, known) else REFUSED
 
 

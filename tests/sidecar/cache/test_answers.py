@@ -35,6 +35,34 @@ async def test_without_redis_an_invalidation_is_seen_at_once(pods: Pods) -> None
     assert (await pod.ask(backend)).body == b"second"
 
 
+async def test_while_a_write_is_in_doubt_nothing_is_kept_of_its_table_and_afterwards_it_is(pods: Pods) -> None:
+    pod, backend, other = pods.pod(), Backend(), Backend()
+    await pod.ask(other, material="select 2", tags=frozenset({"DB.S.U"}))
+
+    await pod.answers.invalidate("sales", frozenset({"DB.S.T"}), doubt=0.2)
+
+    await pod.ask(backend)
+    backend.content = "second"
+    assert (await pod.ask(backend)).body == b"second"
+    assert (await pod.ask(other, material="select 2", tags=frozenset({"DB.S.U"}))).info.hit
+    await asyncio.sleep(0.2)
+    await pod.ask(backend)
+    assert (await pod.ask(backend)).info.hit
+
+
+async def test_more_doubts_than_can_be_remembered_are_one_about_everything(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence_sidecar.cache.generations._MOST", 10)
+    pod, backend = pods.pod(), Backend()
+
+    await pod.answers.invalidate("sales", frozenset(f"DB.S.T{number}" for number in range(11)), doubt=60)
+
+    for _ in range(2):
+        await pod.ask(backend, tags=frozenset({"DB.S.T3"}))
+    assert backend.asked == 2
+
+
 async def test_a_policy_without_ttl_keeps_nothing(pods: Pods) -> None:
     pod, backend = pods.pod(), Backend()
 
@@ -259,6 +287,61 @@ async def test_a_write_while_the_backend_answers_spoils_that_answer(redis_server
     backend.content = "read after it"
     await asyncio.sleep(0.1)
     assert (await one.ask(backend)).body == b"read after it"
+
+
+@pytest.mark.backend
+async def test_no_pod_keeps_what_it_reads_while_a_write_of_another_is_in_doubt(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    one, other, third = (pods.pod(redis_server.configuration()) for _ in range(3))
+    backend = Backend()
+    await other.ask(backend)
+    await one.answers.invalidate("sales", frozenset({"DB.S.T"}), doubt=1.0)
+    # A write whose end is known takes no doubt away, nor does the end of the pod that has it.
+    await third.answers.invalidate("sales", frozenset({"DB.S.T"}))
+    await one.shared.close()
+    await asyncio.sleep(0.1)
+
+    found = []
+    for content in ("before the write", "after it"):
+        backend.content = content
+        found.append((await other.ask(backend)).body)
+
+    assert found == [b"before the write", b"after it"]
+    await asyncio.sleep(1.0)
+    await other.ask(backend)
+    assert (await third.ask(backend)).info.hit
+
+
+@pytest.mark.backend
+async def test_a_doubt_from_when_redis_was_away_is_told_to_it_for_as_long_as_it_lasts(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    one, other = pods.pod(redis_server.configuration(), patience=0.2), pods.pod(redis_server.configuration())
+    backend = Backend()
+    await one.ask(backend)
+    redis_server.freeze()
+
+    await one.answers.invalidate("sales", frozenset({"DB.S.T"}), doubt=60)
+
+    redis_server.thaw()
+    await eventually(lambda: not one.shared.generations.owed, what="Redis is told")
+    await asyncio.sleep(0.1)
+    await other.ask(backend)
+    backend.content = "second"
+    assert (await other.ask(backend)).body == b"second"
+
+
+@pytest.mark.backend
+async def test_a_tables_counter_has_no_end_at_which_it_could_be_evicted(redis_server: RedisServer, pods: Pods) -> None:
+    pod = pods.pod(redis_server.configuration())
+    await pod.ask(Backend())
+    await pod.answers.invalidate("sales", frozenset({"DB.S.T"}))
+
+    with redis_server.client() as client:
+        left = [client.ttl(key) for key in client.scan_iter("rf:*:g:*")]
+
+    assert left == [-1, -1]
 
 
 @pytest.mark.backend

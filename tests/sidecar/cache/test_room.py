@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from ringfence_sidecar.cache.room import Room
@@ -47,6 +48,17 @@ async def test_a_value_beyond_the_limit_is_refused_and_one_that_fits_is_not() ->
 
     assert refused.value.details["resource"] == "cacheBytes"
     assert (refused.value.details["limit"], refused.value.details["used"]) == (1000, 600)
+    await kept.close()
+
+
+async def test_a_refusal_is_told_to_whoever_counts_for_the_quotas_status() -> None:
+    quota = Counters(budget("cacheBytes", 1000))
+    kept = await kept_with(limit(1000), room=Room(quota))
+
+    with pytest.raises(LimitedError):
+        await kept.values.set("b", b"1" * 1001)
+
+    assert quota.refusals == ["cacheBytes"]
     await kept.close()
 
 
@@ -122,6 +134,17 @@ async def test_a_limit_that_only_warns_lets_the_value_in_and_says_so() -> None:
 
     assert quiet == ()
     assert [(each.code, each.quota, each.resource) for each in warned] == [("QuotaWarning", "team", "cacheBytes")]
+    await kept.close()
+
+
+async def test_a_percentage_of_what_is_taken_up_is_said_once_until_it_was_less() -> None:
+    kept = await kept_with(msgspec.structs.replace(limit(1000), warn_at=(50, 80)))
+
+    sizes = (499, 500, 600, 850, 100, 500)
+    said = [[each.message for each in await kept.values.set("a", b"1" * size)] for size in sizes]
+
+    assert [len(each) for each in said] == [0, 1, 0, 1, 0, 1]
+    assert ["80%" in each[0] for each in said if each] == [False, True, False]
     await kept.close()
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -13,7 +14,9 @@ from ringfence_sidecar.cache.generations import TRUSTED_SECONDS, TagGenerations
 from ringfence_sidecar.cache.store import Store, StoreAwayError
 from ringfence_sidecar.configuration import Redis
 from ringfence_sidecar.errors import UnavailableError, UnknownError
+from tests.backends import redis_sentinel
 from tests.backends.certificates import Issued, issue
+from tests.backends.redis_sentinel import running_sentinel
 from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
 from tests.backends.waiting import eventually, until
 from tests.ports import free_port
@@ -24,7 +27,7 @@ pytestmark = pytest.mark.backend
 USER, PASSWORD = "rf-team-a", "namespace-password"
 RIGHTS = (
     *("resetkeys", "resetchannels", "~rf:{team-a}:*", "-@all"),
-    *("+get", "+set", "+mget", "+del", "+eval", "+exists", "+incr", "+expire", "+pexpire"),
+    *("+get", "+set", "+mget", "+del", "+eval", "+exists", "+incr", "+expire", "+pexpire", "+time"),
 )
 
 
@@ -155,9 +158,9 @@ async def test_what_redis_is_owed_takes_up_no_more_than_its_bound(
     redis_server.freeze()
     for name in names:
         await pod.values.delete(name)
-    owed = pod.shared.generations.owed
+    owed = pod.shared.of_values.owed
     redis_server.thaw()
-    await eventually(lambda: not pod.shared.generations.owed, what="Redis is told")
+    await eventually(lambda: not pod.shared.of_values.owed, what="Redis is told")
 
     assert owed <= 10
     for name in names:
@@ -192,6 +195,44 @@ async def test_a_write_is_seen_everywhere_although_redis_has_no_memory_left(
         client.config_set("maxmemory", 0)
         await one.ask(backend)
         assert (await other.ask(backend)).info.hit
+
+
+@pytest.mark.parametrize(
+    ("policy", "memory", "told"),
+    [
+        ("allkeys-lru", "100mb", "allkeys-lru"),
+        ("allkeys-lru", "0", ""),
+        ("volatile-lru", "100mb", ""),
+        ("noeviction", "100mb", ""),
+    ],
+)
+async def test_it_is_known_whether_redis_may_throw_counters_away_once_that_changes(
+    redis_server: RedisServer, pods: Pods, monkeypatch: pytest.MonkeyPatch, *, policy: str, memory: str, told: str
+) -> None:
+    monkeypatch.setattr("ringfence_sidecar.cache.store.LOOK_SECONDS", 0.01)
+    other = "" if told else "allkeys-random"
+    with redis_server.client() as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", other or "noeviction")
+        pod = pods.pod(redis_server.configuration())
+        await eventually(lambda: pod.shared.evicts == other, what="what is so at first is known")
+
+        client.config_set("maxmemory", memory)
+        client.config_set("maxmemory-policy", policy)
+
+        await eventually(lambda: pod.shared.evicts == told, what="what is so now is known")
+
+
+async def test_a_user_that_may_not_ask_what_redis_throws_away_has_a_cache_all_the_same(
+    limited: Redis, pods: Pods
+) -> None:
+    pod = pods.pod(limited)
+    backend = Backend()
+
+    for _ in range(2):
+        await pod.ask(backend)
+
+    assert (pod.shared.evicts, pod.shared.is_reachable, backend.asked) == ("", True, 1)
 
 
 async def test_without_a_password_redis_says_nothing(redis_server: RedisServer) -> None:
@@ -281,30 +322,20 @@ async def test_on_a_cluster_each_namespace_lives_on_one_shard(cluster: str, pods
         assert (found.body, found.info.layer, found.warnings, backend.asked) == (name.encode(), "redis", (), 2)
 
 
-@pytest.fixture
-def sentinel(redis_server: RedisServer, tmp_path: Path) -> Iterator[str]:
-    """The URL of a Sentinel that knows the Redis as `main`."""
-    port = free_port()
-    configuration = tmp_path / "sentinel.conf"
-    configuration.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n"
-        f"sentinel monitor main 127.0.0.1 {redis_server.port} 1\nsentinel auth-pass main {ADMINISTRATOR}\n"
-    )
-    process = subprocess.Popen(["redis-server", configuration, "--sentinel"], stdout=subprocess.DEVNULL)
-    try:
-        with redis.Redis(port=port) as client:
-            until(lambda: _answers(client), what="the sentinel answers")
-        yield f"redis+sentinel://127.0.0.1:{port}/main/0"
-    finally:
-        process.kill()
-        process.wait(10)
+async def test_on_a_cluster_the_shard_that_has_the_namespace_is_asked_what_it_throws_away(
+    cluster: str, pods: Pods
+) -> None:
+    configuration = Redis(url=cluster, username="", password=ADMINISTRATOR, prefix="rf:{team-a}:")
+    port = int(cluster.rpartition(":")[2])
+    with redis.RedisCluster(host="127.0.0.1", port=port, password=ADMINISTRATOR) as client:
+        home = client.get_node_from_key(configuration.prefix)
+        assert home is not None
+        client.config_set("maxmemory", "100mb", target_nodes=home)
+        client.config_set("maxmemory-policy", "allkeys-lru", target_nodes=home)
 
+    pod = pods.pod(configuration)
 
-def _answers(client: "redis.Redis") -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
+    await eventually(lambda: pod.shared.evicts == "allkeys-lru", what="the shard has been asked")
 
 
 def _raw(client: Any, *words: str) -> object:
@@ -312,10 +343,39 @@ def _raw(client: Any, *words: str) -> object:
     return client.execute_command(*words)
 
 
-async def test_a_sentinel_says_who_is_master(sentinel: str, redis_server: RedisServer, pods: Pods) -> None:
-    pod = pods.pod(redis_server.configuration(url=sentinel))
-
-    await pod.ask(Backend())
+async def test_a_sentinel_says_who_is_master_to_who_may_ask(
+    redis_server: RedisServer, tmp_path: Path, pods: Pods
+) -> None:
+    with running_sentinel(tmp_path, redis_server) as port:
+        configuration = redis_server.configuration(
+            url=f"redis+sentinel://127.0.0.1:{port}/main/0",
+            sentinel_username=redis_sentinel.USER,
+            sentinel_password=redis_sentinel.PASSWORD,
+        )
+        knowing = await pods.pod(configuration).ask(Backend())
+        stranger = await pods.pod(msgspec.structs.replace(configuration, sentinel_password="")).ask(Backend())
 
     with redis_server.client() as client:
         assert list(client.scan_iter("rf:*:e:*"))
+    assert knowing.warnings == ()
+    assert [each.code for each in stranger.warnings] == ["CacheUnreachable"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("SENTINEL", "FAILOVER", "main"),
+        ("SENTINEL", "SET", "main", "quorum", "9"),
+        ("SENTINEL", "REMOVE", "main"),
+        ("SENTINEL", "MONITOR", "main", "127.0.0.2", "6379", "1"),
+    ],
+)
+def test_a_sentinel_as_the_docs_have_it_names_no_other_master_for_anybody_that_reaches_it(
+    redis_server: RedisServer, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    known: dict[str, Any] = {"username": redis_sentinel.USER, "password": redis_sentinel.PASSWORD}
+    with running_sentinel(tmp_path, redis_server) as port:
+        for who in ({}, known):
+            client = redis.Redis(port=port, protocol=2, driver_info=None, **who)
+            with client, pytest.raises(redis.RedisError):
+                _raw(client, *words)

@@ -171,6 +171,27 @@ async def test_mcp_and_rest_carry_the_same_error(tmp_path: Path, mode: Mode) -> 
 
 
 @MODES
+async def test_what_no_tool_has_a_result_for_carries_the_error_that_rest_answers(tmp_path: Path, mode: Mode) -> None:
+    server = Server()
+    bound = store(server, permissions={"operations": ["get"]})
+    wrong: Any = {"ringfence.dev/timeoutSeconds": -1}
+
+    async with running(server), serving(tmp_path, bound) as bed, client_of(bed, mode) as client:
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("store_put", {"key": "a", "value": "b"})
+        with pytest.raises(MCPError) as misfit:
+            await client.call_tool("store_get", {"key": "a"}, meta=wrong)
+        problem = (await bed.call("put", {"key": "a", "value": "b"})).json()
+
+    same = {"type", "title", "status", "detail", "code", "retryable", "outcome", "errors"}
+    assert {name: refused.value.data[name] for name in same} == {name: problem[name] for name in same}
+    assert refused.value.data["metadata"]["requestId"]
+    assert (misfit.value.data["code"], misfit.value.data["retryable"]) == ("InvalidArguments", False)
+    assert misfit.value.data["errors"][0]["field"] == "params._meta.ringfence.dev/timeoutSeconds"
+    assert misfit.value.data["metadata"]["requestId"]
+
+
+@MODES
 async def test_trace_context_and_options_come_in_meta(tmp_path: Path, mode: Mode) -> None:
     server = Server({"p-a": "b"})
     wrong: Any = {"ringfence.dev/timeoutSeconds": "soon"}
@@ -353,8 +374,13 @@ async def test_a_connector_may_be_named_as_the_sidecars_own_tools_are(tmp_path: 
 async def test_without_a_configuration_there_are_only_refusals(tmp_path: Path, mode: Mode) -> None:
     async with serving(tmp_path, configured=False, start_seconds=0) as bed, client_of(bed, mode) as client:
         results = [await client.call_tool(name, {"key": "a"}) for name in ("cache_get", "store_get")]
+        with pytest.raises(MCPError) as unread:
+            await client.read_resource("ringfence://quota")
 
     for result in results:
         assert result.is_error
         assert result.structured_content is not None
         assert result.structured_content["errors"][0]["code"] == "NotConfigured"
+    said = unread.value.data
+    assert (said["code"], said["retryable"], said["retryAfterSeconds"]) == ("NotConfigured", True, 1.0)
+    assert said["metadata"]["requestId"]

@@ -90,7 +90,13 @@ class Kept:
             self.answers[material] = body, tags
         return Fetched(body, CacheInfo())
 
-    async def invalidate(self, connector: str, tags: frozenset[str]) -> tuple[Notice, ...]:  # noqa: ARG002 - the Protocol's
+    async def invalidate(
+        self,
+        connector: str,  # noqa: ARG002 - the Protocol's
+        tags: frozenset[str],
+        *,
+        doubt: float = 0.0,  # noqa: ARG002 - the Protocol's
+    ) -> tuple[Notice, ...]:
         self.answers = {key: kept for key, kept in self.answers.items() if not kept[1] & tags}
         return ()
 

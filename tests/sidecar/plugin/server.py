@@ -5,6 +5,7 @@ Run as a program, which needs nothing but this file, it serves every address: `s
 
 import asyncio
 import contextlib
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 
@@ -19,6 +20,8 @@ class Server:
         self.port = _free_port() if port is None else port
         self.store = {} if store is None else store
         self.password = "-"
+        self.context: ssl.SSLContext | None = None
+        """What it speaks TLS with, if it does."""
         self.delay = 0.0
         self.hangs = False
         """True to let log-in and health checks through, and answer nothing else."""
@@ -51,7 +54,7 @@ class Server:
         return len(self._writers)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.context)
 
     async def kill(self) -> None:
         """Stop as a process does that is killed: every connection breaks at once."""

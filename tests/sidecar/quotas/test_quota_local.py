@@ -3,9 +3,11 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from ringfence_sidecar.configuration import Agent, LimitUse
+from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quota import Reservation
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
 from ringfence_sidecar.quotas.local import share_of
@@ -62,9 +64,37 @@ async def test_what_a_pod_used_is_reported_where_no_redis_says_it(pods: Pods) ->
 
     rows, leases = pod.uses()
 
-    assert rows == LimitUse(quota_uid="uid-team", resource="rows", window="Day", shared=False, used=70)
-    assert (leases.used, leases.refusals) == (3, 1)
+    assert rows.resets_at is not None
+    assert before + 86_400 - 60 < rows.resets_at <= before + 86_400 * 21 / 20 + 60
+    expected = LimitUse(quota_uid="uid-team", resource="rows", window="Day", shared=False, used=70)
+    assert msgspec.structs.replace(rows, resets_at=None) == expected
+    assert (leases.used, leases.refusals, leases.resets_at) == (3, 1, None)
     assert before - 60 < leases.refused_at <= before
+
+
+async def test_a_refusal_by_a_limit_that_had_not_been_asked_is_counted_at_that_limit_alone(pods: Pods) -> None:
+    shared, own = limit("rows", 100), limit("rows", 10, shared=False)
+    pod = await pods.pod(None, shared, own)
+    said = {"quota": "team", "resource": "rows", "window": "Day", "scope": "PerAgent"}
+
+    pod.refused(LimitedError("one row is larger", details=said))
+
+    assert [(each.shared, each.refusals) for each in pod.uses()] == [(True, 0), (False, 1)]
+
+
+async def test_a_refusal_counts_once_and_waiting_is_none(pods: Pods) -> None:
+    soft = limit("apiCalls", 1, window="None", shared=False, enforcement="Soft", soft_deadline_seconds=0.2)
+    pod = await pods.pod(None, soft, limit("queries", 1, shared=False))
+    held = await pod.reserve(ask(apiCalls=1))
+
+    await refused(pod, apiCalls=1)
+    waiting = asyncio.create_task(pod.reserve(ask(apiCalls=1)))
+    await asyncio.sleep(0)
+    await held.settle({})
+    await waiting
+    await refused(pod, queries=2)
+
+    assert {each.resource: each.refusals for each in pod.uses()} == {"apiCalls": 1, "queries": 1}
 
 
 async def test_what_is_free_with_time_is_granted_then(pods: Pods) -> None:
@@ -249,6 +279,20 @@ async def test_a_percentage_that_calls_came_to_together_is_told_to_the_next(pods
     assert told == [(), ()]
     assert "is at 50% or more" in third.warnings[0].message
     assert not third.may_warn
+
+
+async def test_leases_that_are_asked_for_and_not_handed_out_come_to_no_percentage(pods: Pods) -> None:
+    warn, only = limit("unackedLeases", 4, window="None", shared=False, warn_at=(50,)), {"enforcement": "Warn"}
+    pod = await pods.pod(None, warn, changed(warn, quota="other", quota_uid="other", max=1, **only))
+
+    few = await pod.reserve(ask(unackedLeases=4))
+    none = [*few.warnings, *await few.settle({"unackedLeases": 0.0})]
+    many = await pod.reserve(ask(unackedLeases=4))
+    said = [*many.warnings, *await many.settle({"unackedLeases": 3.0})]
+
+    assert none == []
+    assert sorted(each.quota for each in said) == ["other", "other", "team"]
+    assert [each.warned for each in pod.uses()] == [50, 50]
 
 
 async def test_what_is_held_is_told_again_once_it_was_less(pods: Pods) -> None:

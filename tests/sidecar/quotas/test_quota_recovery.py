@@ -114,6 +114,24 @@ async def test_what_was_settled_while_the_store_was_away_is_told_once_it_is_back
     assert await used(pod) == {"rows": 20}
 
 
+@pytest.mark.parametrize(("way", "used_up"), [("Deny", 0), ("Local", 10)])
+async def test_what_was_refused_while_the_store_was_away_is_told_once_it_is_back(
+    redis_server: RedisServer, pods: Pods, way: str, used_up: float
+) -> None:
+    quota = limit("queries", 10, on_store_unavailable=way)
+    pod = await pods.pod(redis_server.configuration(), quota, times=_quick_to_give_up())
+    await use(pod, queries=used_up)
+    redis_server.kill()
+
+    for _ in range(2):
+        await refused(pod, queries=1)
+    redis_server.start()
+
+    key = f"rf:{{team-a}}:{Bucket.of(quota, 'uid-a').key}"
+    with redis_server.client() as client:
+        await eventually(lambda: client.hmget(key, "n", "na") == [b"2", b"uid-a"], what="both are told", seconds=30)
+
+
 async def test_away_writes_and_costs_are_denied_and_reads_have_a_share_of_what_was_left(
     redis_server: RedisServer, pods: Pods
 ) -> None:

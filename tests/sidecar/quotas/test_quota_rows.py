@@ -57,7 +57,7 @@ async def test_the_second_of_what_a_limit_has_one_of_is_refused(
     at = connector(endpoint(server), permissions={"costs": costs}, limits={"timeoutSeconds": 60})
 
     async with running(server), serving(at, quota=quota) as (pipeline, _):
-        builtin = Builtin(lambda: kept.values, Payloads())
+        builtin = Builtin(lambda: kept.values, Payloads(), dict)
         service = Service(pipeline, builtin, Payloads(), is_configured=lambda: True, quota=quota)
 
         async def ask(key: str, seconds: float) -> Envelope:

@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import redis
 
+from tests.backends import redis_sentinel
 from tests.backends.certificates import issue
+from tests.backends.redis_sentinel import running_sentinel
 from tests.backends.redis_server import ADMINISTRATOR, running_redis
-from tests.backends.waiting import until
 from tests.ports import free_port
 from tests.sidecar.quotas.pods import Pods, limit, refused, use, used
 
@@ -35,29 +35,20 @@ async def test_over_tls_only_a_server_of_the_authority_is_told_anything(tmp_path
         await pods.close()
 
 
-async def test_a_sentinel_says_which_server_it_is(tmp_path: Path, pods: Pods) -> None:
-    port = free_port()
-    with running_redis(tmp_path) as server:
-        configuration = tmp_path / "sentinel.conf"
-        configuration.write_text(
-            f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n"
-            f"sentinel monitor main 127.0.0.1 {server.port} 1\nsentinel auth-pass main {ADMINISTRATOR}\n"
-        )
-        process = subprocess.Popen(["redis-server", configuration, "--sentinel"], stdout=subprocess.DEVNULL)  # noqa: ASYNC220
-        try:
-            with redis.Redis(port=port) as client:
-                await asyncio.to_thread(until, lambda: _answers(client), what="the sentinel answers")
-            pod = await pods.pod(server.configuration(url=f"redis+sentinel://127.0.0.1:{port}/main/0"), limit(most=5))
+async def test_a_sentinel_says_which_server_it_is_to_who_may_ask(tmp_path: Path, pods: Pods) -> None:
+    with running_redis(tmp_path) as server, running_sentinel(tmp_path, server) as port:
+        url = f"redis+sentinel://127.0.0.1:{port}/main/0"
+        who = {"sentinel_username": redis_sentinel.USER, "sentinel_password": redis_sentinel.PASSWORD}
+        pod = await pods.pod(server.configuration(url=url, **who), limit(most=5))
+        stranger = await pods.pod(server.configuration(url=url), limit(most=5), joins=False)
 
-            await use(pod, queries=2)
+        await use(pod, queries=2)
 
-            assert await used(pod) == {"queries": 2}
-            with server.client() as client:
-                assert client.exists("rf:{team-a}:quota:epoch")
-            await pods.close()
-        finally:
-            process.kill()
-            process.wait(10)
+        assert await used(pod) == {"queries": 2}
+        assert (await refused(stranger, queries=1)).reason == "QuotaStoreUnavailable"
+        with server.client() as client:
+            assert client.exists("rf:{team-a}:quota:epoch")
+        await pods.close()
 
 
 async def test_in_a_cluster_the_node_is_asked_that_has_the_namespace(tmp_path: Path, pods: Pods) -> None:
@@ -81,10 +72,3 @@ async def test_in_a_cluster_the_node_is_asked_that_has_the_namespace(tmp_path: P
 
         assert [await used(pod) for pod in each] == [{"queries": 3}] * 3
         await pods.close()
-
-
-def _answers(client: "redis.Redis") -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False

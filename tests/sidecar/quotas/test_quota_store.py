@@ -1,6 +1,7 @@
 """Counting in a real Redis."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from ringfence_operator.egress.redis_users import rights_of
 from ringfence_sidecar.configuration import Agent, Limit
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.buckets import Bucket
+from ringfence_sidecar.quotas.quota import Quotas
 from ringfence_sidecar.quotas.windows import Slots
 from tests.backends.redis_server import RedisServer
 from tests.backends.waiting import eventually
-from tests.sidecar.quotas.pods import Pods, ask, changed, crash, limit, ready, refused, use, used
+from tests.sidecar.quotas.pods import QUICK, Pods, ask, changed, crash, limit, ready, refused, use, used
 
 pytestmark = pytest.mark.backend
 
@@ -104,6 +106,19 @@ async def test_what_can_be_cut_is_granted_what_is_left(redis_server: RedisServer
     assert too_little.details["used"] == 9.95
 
 
+async def test_less_than_a_call_says_that_it_needs_is_not_granted(redis_server: RedisServer, pods: Pods) -> None:
+    pod = await pods.pod(redis_server.configuration(), limit("credits", 10))
+    await use(pod, credits=9.5)
+    wanted = ask(credits=5)
+
+    with pytest.raises(LimitedError) as refused:
+        await pod.reserve(replace(wanted, least={"credits": 0.6}))
+    cut = await pod.reserve(replace(wanted, least={"credits": 0.4}))
+
+    assert refused.value.details["used"] == 9.5
+    assert cut.grants == {"credits": 0.5}
+
+
 async def test_of_several_limits_all_agree_or_nothing_is_taken(redis_server: RedisServer, pods: Pods) -> None:
     strict = limit("queries", 1, quota="strict", quota_uid="uid-strict")
     pod = await pods.pod(redis_server.configuration(), limit("queries", 9), limit("rows", 9), strict)
@@ -170,6 +185,7 @@ async def test_nothing_stays_for_ever_of_a_namespace_whose_pods_have_gone(
     await (await pod.hold("unackedLeases", 2)).release(2)
     await refused(pod, rows=9, queries=10)
     await pod.reserve(ask(messagesReceived=2))
+    await pod.hold("unackedLeases", 3)
     crash(pod)
 
     with redis_server.client() as client:
@@ -177,6 +193,37 @@ async def test_nothing_stays_for_ever_of_a_namespace_whose_pods_have_gone(
 
     assert {each.rpartition(":")[2] for each in left} >= {"epoch", "pods", "touched", pod._pod}
     assert [key for key, milliseconds in left.items() if milliseconds < 0] == []
+
+
+async def test_what_a_pod_held_that_died_a_week_ago_is_given_to_the_next_that_asks(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    shared = limit("connectorConnections", 1, window="None")
+    one = await pods.pod(redis_server.configuration(), shared, agent="a")
+    await one.hold("connectorConnections", 1)
+    crash(one)
+
+    with redis_server.client() as client:
+        gone = [key for key in _keys(client) if 0 <= _left(client, key) <= WEEK]
+        assert not gone or client.delete(*gone)
+    other = await pods.pod(redis_server.configuration(), shared, agent="b")
+    await eventually(lambda: not _is_alive(redis_server, one), what="the lease has ended")
+
+    await other.hold("connectorConnections", 1)
+
+
+async def test_what_is_held_for_long_is_kept_as_long_as_its_pod_lives(redis_server: RedisServer, pods: Pods) -> None:
+    held = limit("connectorConnections", 1, window="None")
+    one = await pods.pod(redis_server.configuration(), held)
+    await one.hold("connectorConnections", 1)
+
+    with redis_server.client() as client:
+        keys = [key for key in _keys(client) if key.endswith((":Shared", one._pod))]
+        for key in keys:
+            client.pexpire(key, WEEK)
+        await eventually(lambda: min(_left(client, key) for key in keys) > WEEK, what="the pod has said it again")
+
+    assert len(keys) == 3, "what it holds, what it told, and the bucket"
 
 
 async def test_what_a_dead_pod_held_comes_back_with_its_lease(redis_server: RedisServer, pods: Pods) -> None:
@@ -292,8 +339,13 @@ async def test_what_is_held_goes_back_to_the_limits_that_it_was_taken_from(
 
     await first.release(1)
 
-    with pytest.raises(LimitedError, match="quota strict"):
+    with pytest.raises(LimitedError, match="quota strict") as refused_one:
         await pod.hold("connectorConnections", 1)
+    assert ReadBucket.of(hash_of(redis_server, strict, "uid-a")).refusals == 0
+    pod.refused(refused_one.value)
+    await eventually(
+        lambda: ReadBucket.of(hash_of(redis_server, strict, "uid-a")).refusals == 1, what="it counts once it is said"
+    )
     await second.release(1)
     assert [each.used for each in await pod.budgets()] == [0, 0]
 
@@ -382,6 +434,27 @@ async def test_the_operator_reads_what_pods_have_written(redis_server: RedisServ
     assert touched == {f"{PREFIX}{Bucket.of(shared, '').key}".encode()}
 
 
+async def test_what_was_used_is_not_taken_for_a_refusal_and_one_told_with_it_is_counted(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    held, queries = limit("concurrentCalls", 9, window="None"), limit("queries", 100)
+    pod = await pods.pod(redis_server.configuration(), held, queries)
+    for _ in range(3):
+        reservation = await pod.reserve(ask(concurrentCalls=1, queries=1))
+        await reservation.settle({"queries": 1.0})
+    quiet = ReadBucket.of(hash_of(redis_server, queries))
+
+    reservation = await pod.reserve(ask(concurrentCalls=1, queries=1))
+    settling = reservation.settle({"queries": 1.0})
+    pod._ledger.refuse(Bucket.of(queries, "uid-a"))
+    await settling
+
+    read = ReadBucket.of(hash_of(redis_server, queries))
+    assert (quiet.refusals, quiet.refused_at, pod.trouble) == (0, 0.0, "")
+    assert (read.refusals, read.refused_agent) == (1, "uid-a")
+    assert await used(pod) == {"concurrentCalls": 0, "queries": 4}
+
+
 async def test_who_gives_up_in_line_before_it_is_the_first_is_counted_as_refused(
     redis_server: RedisServer, pods: Pods
 ) -> None:
@@ -434,6 +507,13 @@ def _connections(quota: str, most: float) -> Limit:
 def _keys(client: "redis.Redis") -> list[str]:
     found: Any = client.keys(f"{PREFIX}quota:*")
     return [key.decode() for key in found]
+
+
+def _is_alive(server: RedisServer, pod: Quotas) -> bool:
+    with server.client() as client:
+        heard: Any = client.zscore(f"{PREFIX}quota:pods", pod._pod)
+        seconds, _ = client.time()
+    return heard is not None and heard / 1000 + QUICK.lease > seconds
 
 
 def _left(client: "redis.Redis", key: str) -> int:

@@ -43,12 +43,17 @@ class Bed:
 
 @contextlib.asynccontextmanager
 async def serving(
-    tmp_path: Path, *connectors: Connector, configured: bool = True, limits: tuple[Limit, ...] = (), **given: Any
+    tmp_path: Path,
+    *connectors: Connector,
+    configured: bool = True,
+    limits: tuple[Limit, ...] = (),
+    others: tuple[Limit, ...] = (),
+    **given: Any,
 ) -> AsyncIterator[Bed]:
     """Serve these connectors, on ports of their own."""
     path = tmp_path / "configuration.json"
     if configured:
-        write(path, configuration(*connectors, limits=limits))
+        write(path, msgspec.structs.replace(configuration(*connectors, limits=limits), others=others))
     settings = Settings(
         configuration_file=path,
         port=free_port(),

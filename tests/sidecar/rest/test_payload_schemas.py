@@ -102,15 +102,37 @@ async def test_a_schema_is_shown_replaced_and_removed(tmp_path: Path) -> None:
 async def test_a_schema_that_cannot_be_used_is_refused_when_it_is_registered(
     tmp_path: Path, schema: dict[str, Any], says: str
 ) -> None:
-    async with serving(tmp_path) as bed:
+    async with serving(tmp_path, store(Server())) as bed:
         answer = await register(bed, schema=schema)
 
     assert (answer["http"], answer["code"]) == (400, "InvalidArguments")
     assert says in answer["detail"]
 
 
+@pytest.mark.parametrize(
+    ("target", "field", "says"),
+    [
+        ({"connector": "stroe"}, "connector", "'stroe' is no connector that is bound: there is store"),
+        ({"operation": "putt"}, "operation", "'putt' is no operation of store: there is get, put, append"),
+        ({"path": "valeu"}, "path", "'valeu' is nothing in arguments: there is key, value"),
+        ({"path": "value.*"}, "path", "'*' is nothing in arguments.value: there is nothing"),
+    ],
+)
+async def test_a_schema_for_payloads_that_no_call_has_is_refused_with_what_there_is(
+    tmp_path: Path, target: dict[str, str], field: str, says: str
+) -> None:
+    async with serving(tmp_path, store(Server())) as bed:
+        answer = await register(bed, **target)
+        listed = (await bed.client.get("/v1/schemas")).json()
+
+    assert (answer["http"], answer["code"]) == (400, "InvalidArguments")
+    assert answer["errors"][0]["field"] == f"arguments.{field}"
+    assert says in answer["detail"]
+    assert listed["data"]["schemas"] == {}
+
+
 async def test_the_sidecars_own_schemas_cannot_be_replaced_and_there_is_a_most(tmp_path: Path) -> None:
-    async with serving(tmp_path) as bed:
+    async with serving(tmp_path, store(Server())) as bed:
         own = await register(bed, "envelope")
         answers = [await register(bed, f"s{number}") for number in range(65)]
 

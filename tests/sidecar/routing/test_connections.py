@@ -128,8 +128,31 @@ async def test_a_call_without_a_connection_is_refused_costs_nothing_and_says_not
 
     assert (refused.status, served.status) == (Status.LIMITED, Status.OK)
     assert refused.errors[0].resource == "connectorConnections"
+    # The endpoint's own checks were left none either, which refuses nobody.
+    assert quota.refusals == ["connectorConnections"]
     assert [each.healthy for each in health] == [True]
     assert (quota.used["apiCalls"], quota.used["queries"]) == (1, 1)
+
+
+async def test_who_waits_for_anothers_session_and_is_served_was_not_refused() -> None:
+    server = Server()
+    quota = await alone(limit("connectorConnections", 1, window="None", shared=False))
+
+    async with running(server), serving(connector(endpoint(server)), quota=quota) as (pipeline, _):
+        server.may_answer.clear()
+        both = [asyncio.create_task(pipeline.run(call("get", {"key": key}))) for key in ("colour", "shape")]
+        pool = pipeline._registry.bound["store"].routes[0].sessions
+        assert isinstance(pool, Pool)
+        await eventually(lambda: server.at_work == 1 and len(pool._short) == 1, what="the second waits")
+        server.may_answer.set()
+        served = await asyncio.gather(*both)
+        metrics = pipeline.metrics.registry.get_sample_value(
+            "ringfence_sidecar_quota_refused_total",
+            {"quota": "team", "resource": "connectorConnections", "enforcement": "Hard"},
+        )
+
+    assert [each.status for each in served] == [Status.OK, Status.OK]
+    assert ([each.refusals for each in quota.uses()], metrics) == ([0], None)
 
 
 async def test_a_limit_that_only_warns_lets_sessions_be_opened_and_says_so_in_a_call() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from ringfence_sidecar.configuration import Auth, HealthCheck
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.quota import Ask, Reservation
+from ringfence_sidecar.routing import registry
+from ringfence_sidecar.routing.kinds import load
 from tests.backends.waiting import eventually
 from tests.sidecar.counters import Counters, budget
 from tests.sidecar.plugin.bed import call, configuration, connector, endpoint, run_all, serving, value, warm
@@ -134,6 +137,53 @@ async def test_a_change_that_cannot_be_bound_is_not_served_by_what_was_there_bef
     assert not health["store"].healthy
     assert operations == ()
     assert fine.status is Status.OK
+
+
+async def test_a_connector_serves_while_another_is_being_bound_and_its_endpoints_are_looked_at_after_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, may_load = Server(), threading.Event()
+
+    def slow_load(kind: str) -> object:
+        assert kind == "kv" or may_load.wait(10)
+        return load(kind)
+
+    monkeypatch.setattr(registry, "load", slow_load)
+    store = connector(endpoint(server))
+    slow = connector(endpoint(server), name="slow", uid="c-2", kind="slow")
+
+    async with running(server), serving() as (pipeline, _):
+        await pipeline.apply(configuration())
+        applying = asyncio.create_task(pipeline.apply(configuration(store, slow, version="2")))
+        await eventually(lambda: bool(pipeline.bound().get("store")), what="the first is bound")
+        envelope = await pipeline.run(call("get", {"key": "colour"}))
+        pings = server.pings
+        may_load.set()
+        await applying
+        await server.until(lambda: server.pings > 0)
+
+    assert (envelope.status, pings) == (Status.OK, 0)
+
+
+async def test_what_nobody_expects_of_one_connector_leaves_the_others_looked_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, has_failed = Server(), threading.Event()
+
+    def broken_load(kind: str) -> object:
+        if kind == "broken":
+            has_failed.set()
+            raise RuntimeError
+        assert has_failed.wait(10)
+        return load(kind)
+
+    monkeypatch.setattr(registry, "load", broken_load)
+    broken = connector(endpoint(server), name="broken", uid="c-2", kind="broken")
+
+    async with running(server), serving() as (pipeline, _):
+        with pytest.raises(RuntimeError):
+            await pipeline.apply(configuration(broken, connector(endpoint(server))))
+        await server.until(lambda: server.pings > 0)
 
 
 async def test_a_kind_that_is_not_installed_is_said_in_the_health_and_to_the_caller() -> None:

@@ -124,8 +124,9 @@ class QueueDeclaration(_Arguments, frozen=True, kw_only=True):
     durable: bool = True
     dead_letter_exchange: ExchangeOrDefault | None = None
     dead_letter_routing_key: Key | None = None
-    delivery_limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    """After so many returns a message is dead-lettered; quorum queues only."""
+    delivery_limit: Annotated[int, Meta(ge=-1, le=1_000_000)] | None = None
+    """After so many returns a message is dead-lettered, or dropped; quorum queues only. -1: never, which a queue of
+    dead letters needs to be looked at. Without one, RabbitMQ has 20 from version 4 on, and none before."""
     message_ttl_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] | None = None
     expires_seconds: Annotated[float, Meta(ge=1, le=2_592_000)] | None = None
     """Unused for so long, the queue goes."""

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aio_pika
@@ -14,6 +13,7 @@ from aiormq.exceptions import ProbableAuthenticationError
 from yarl import URL
 
 from ringfence_sidecar.configuration import Auth, Endpoint
+from ringfence_sidecar.connectors.dialling import trusting
 from ringfence_sidecar.errors import BackendError, BackendLostError, CallError
 
 HEARTBEAT = 10
@@ -134,7 +134,7 @@ async def connect(
     """
     where = f"endpoint {endpoint.name}"
     credentials = _credentials(auth)
-    transports = _Transports(endpoint, _tls(auth) if endpoint.tls else None, on_lost)
+    transports = _Transports(endpoint, trusting(auth) if endpoint.tls else None, on_lost)
     url = URL.build(
         scheme="amqp",
         host=endpoint.host,
@@ -195,14 +195,3 @@ def _credentials(auth: Auth) -> Credentials:
 
 def _text(content: bytes) -> str:
     return content.decode().removesuffix("\n").removesuffix("\r")
-
-
-def _tls(auth: Auth) -> ssl.SSLContext:
-    """Return a context that trusts the Connector's own authority and no other, or the system's where it has none."""
-    name = auth.files.get("authority") or auth.settings.get("authority")
-    try:
-        context = ssl.create_default_context(cafile=str(Path(auth.directory) / str(name)) if name else None)
-    except (OSError, ssl.SSLError):
-        raise BackendError("the Connector's authority is no readable PEM file", code="LoginRefused") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

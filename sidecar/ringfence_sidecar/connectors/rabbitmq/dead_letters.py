@@ -41,12 +41,13 @@ class Target:
 
 
 async def refuse_limited(session: Session, queue: str) -> None:
-    """Raise ConflictError if looking could make the queue give messages up: each look counts as a delivery."""
+    """Raise ConflictError if the queue could give up what is leased and put back: each time counts as a delivery."""
     limit = (await learn(session, queue)).delivery_limit(session.link.broker_version)
     if limit:
         raise ConflictError(
-            f"queue {queue!r} has a delivery limit ({limit}): every look counts, and the last one drops the message. "
-            "Use dead_letters_count, or receive and ack; or have the queue made without a delivery limit"
+            f"queue {queue!r} has a delivery limit ({limit}): every look counts, as does every replay that fails, and "
+            "the last one drops the message. Use dead_letters_count, or receive, publish and ack; or have the queue "
+            "made without one (deliveryLimit: -1)"
         )
 
 

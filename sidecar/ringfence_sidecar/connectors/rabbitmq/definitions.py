@@ -5,7 +5,7 @@ first argument that differs and its value: asked often enough, the broker has to
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from ringfence_sidecar.connectors.rabbitmq.broker_errors import (
     DRIVER_ERRORS,
@@ -21,7 +21,7 @@ _MOST_QUESTIONS = 24
 _NUMBERS = frozenset(
     {"byte", "unsignedbyte", "short", "unsignedshort", "signedint", "unsignedint", "long", "timestamp"}
 )
-_DEFAULT_LIMIT_SINCE = (4,)
+LIMITED_SINCE: Final = (4,)
 """The major version since which a quorum queue has a delivery limit that nobody has asked for."""
 
 
@@ -45,7 +45,7 @@ class Definition:
             return ""
         limit = self.arguments.get("x-delivery-limit")
         if limit is None:
-            return "the broker's default" if version >= _DEFAULT_LIMIT_SINCE else ""
+            return "the broker's default" if version >= LIMITED_SINCE else ""
         return "" if int(limit) < 0 else str(limit)
 
 

@@ -69,6 +69,11 @@ def _queue_rules(wanted: arguments.QueueDeclaration, permissions: Permissions) -
         raise InvalidArgumentsError(
             "only quorum queues have a delivery limit: leave type out", field="arguments.queue.deliveryLimit"
         )
+    if wanted.delivery_limit == 0:
+        # Whoever means no limit would lose each message that comes back.
+        raise InvalidArgumentsError(
+            "write -1 for no delivery limit, or 1 and more", field="arguments.queue.deliveryLimit"
+        )
     rules = [permissions.judge_queue(Verb.DECLARE, wanted.name)]
     if wanted.dead_letter_exchange is None:
         if wanted.dead_letter_routing_key is not None:

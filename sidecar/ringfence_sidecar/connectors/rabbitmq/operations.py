@@ -137,7 +137,8 @@ DEAD_LETTERS_REPLAY = Operation(
     title="Replay dead letters",
     description=(
         "Sends dead letters back to the queue that each died in, or to an exchange of your choice; each leaves the "
-        "dead-letter queue only when the broker has confirmed its copy. What could not be replayed is back there."
+        "dead-letter queue only when the broker has confirmed its copy. What could not be replayed is back there, "
+        "which counts as a delivery: by its name, a queue with a delivery limit is refused."
     ),
     effect=Effect.WRITE,
     arguments=arguments.ReplayDeadLetters,

@@ -186,6 +186,7 @@ class Runner:
     async def _replay(self, on: Open, wanted: Replaying, context: Context) -> Outcome:
         held = wanted.held
         if wanted.next is not None:
+            await dead_letters.refuse_limited(on.session, wanted.next.queue)
             held = tuple(
                 each.lease for each in await receiving.receive(on.session, self.leases, wanted.next, context.deadline)
             )

@@ -20,7 +20,7 @@ from ringfence_sidecar.connectors.rabbitmq.broker_errors import (
     is_missing,
     translated,
 )
-from ringfence_sidecar.connectors.rabbitmq.definitions import is_there, learn
+from ringfence_sidecar.connectors.rabbitmq.definitions import LIMITED_SINCE, is_there, learn
 from ringfence_sidecar.connectors.rabbitmq.results import Declared, SubscribeResult
 from ringfence_sidecar.connectors.rabbitmq.session import Session
 from ringfence_sidecar.errors import BackendError, CallError, ConflictError
@@ -38,7 +38,8 @@ async def declare(session: Session, wanted: Declare) -> tuple[Declared, ...]:
     if wanted.exchange is not None:
         declared.append(await _declare_exchange(session, wanted.exchange))
     if wanted.queue is not None:
-        created = await _declare_queue(session, wanted.queue.name, _arguments(wanted.queue), wanted.queue.durable)
+        arguments = queue_arguments(wanted.queue, session.link.broker_version)
+        created = await _declare_queue(session, wanted.queue.name, arguments, wanted.queue.durable)
         declared.append(Declared(kind="queue", name=wanted.queue.name, created=created))
     if wanted.binding is not None:
         declared.append(await _bind(session, wanted.binding))
@@ -177,12 +178,15 @@ def _header_arguments(wanted: HeadersFilter | None) -> dict[str, Any]:
     return {} if wanted is None else {**wanted.headers, "x-match": wanted.match}
 
 
-def _arguments(wanted: QueueDeclaration) -> dict[str, Any]:
+def queue_arguments(wanted: QueueDeclaration, version: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a broker of that version is to be told of a queue."""
+    # A broker that gives no queue a limit of its own takes no -1 for one either.
+    is_implied = wanted.delivery_limit == -1 and version < LIMITED_SINCE
     found = {
         "x-queue-type": wanted.type,
         "x-dead-letter-exchange": wanted.dead_letter_exchange,
         "x-dead-letter-routing-key": wanted.dead_letter_routing_key,
-        "x-delivery-limit": wanted.delivery_limit,
+        "x-delivery-limit": None if is_implied else wanted.delivery_limit,
         "x-message-ttl": _milliseconds(wanted.message_ttl_seconds),
         "x-expires": _milliseconds(wanted.expires_seconds),
         "x-max-length": wanted.max_length,

@@ -12,10 +12,10 @@ from ringfence_sidecar.connectors.snowflake.bound import Action
 from ringfence_sidecar.connectors.snowflake.catalog import Table, columns_of, entry_of
 from ringfence_sidecar.connectors.snowflake.judge.names import canonical
 from ringfence_sidecar.connectors.snowflake.sampling import FIGURES, sample_sql, share_of
-from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.connectors.snowflake.values import scalar, type_name
 from ringfence_sidecar.envelope import Notice
+from ringfence_sidecar.quota import SCANNED
 
 OPERATION = Operation(
     name="analyze_table",
@@ -59,7 +59,7 @@ class Analyze(Action):
             estimate={
                 "queries": 3,
                 "rows": 1,
-                "bytesScanned": 1,
+                SCANNED: self.bound.scans.estimate,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context, 3),
             },
             cache=self.bound.cacheable((table,), "analyze_table", table, str(sample)),
@@ -77,7 +77,7 @@ class Analyze(Action):
         if not sampled and share is not None:
             sql = sample_sql(table.name, looked, payload.sample_rows, None)
             sampled, figures, query_id = await _figures(session, table, sql, context)
-        scan = await scanned(session, [query_id], context)
+        scan = await self.bound.scans.of(session, [query_id], context, since=started)
         profile = TableProfile(
             table=canonical(*table.name),
             kind=kind,

@@ -12,10 +12,10 @@ from ringfence_sidecar.connectors.snowflake.arguments import BatchArguments, Bat
 from ringfence_sidecar.connectors.snowflake.bound import TRANSACTIONAL_KINDS, Action, bind, spoils
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
-from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError, InvalidArgumentsError
+from ringfence_sidecar.quota import SCANNED
 
 OPERATION = Operation(
     name="batch",
@@ -67,6 +67,7 @@ class Batch(Action):
             summary="; ".join(verdict.fingerprint for verdict in verdicts),
             estimate=self._estimate(parts, arguments.timeout_seconds, context),
             invalidates=frozenset().union(*map(spoils, verdicts)),
+            lasts_seconds=self.bound.timeout(None),
         )
 
     async def run(self, session: Session, payload: tuple[_Part, ...], context: Context) -> Outcome:
@@ -87,7 +88,8 @@ class Batch(Action):
                 _explain(error, len(answers), len(payload))
             raise
         query_id = await self._commit(session, context)
-        scan = await scanned(session, [each.query_id for each in answers], context, wrote=True)
+        queries = [each.query_id for each in answers]
+        scan = await self.bound.scans.of(session, queries, context, since=started, wrote=True)
         return Outcome(
             data=BatchAnswer(statements=answers),
             warnings=tuple(warnings),
@@ -115,7 +117,7 @@ class Batch(Action):
             "queries": len(parts),
             "rows": reading * self.bound.limits.rows,
             "bytesReturned": self.bound.limits.bytes if reading else 0,
-            "bytesScanned": 1,
+            SCANNED: len(parts) * self.bound.scans.estimate,
             "querySeconds": self.bound.seconds(timeout, context, len(parts)),
         }
 

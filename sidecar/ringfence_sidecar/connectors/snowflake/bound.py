@@ -10,10 +10,11 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.configuration import Connector
 from ringfence_sidecar.connectors.base import Cacheable, Effect, Operation, Outcome, Prepared
 from ringfence_sidecar.connectors.snowflake.arguments import Binds
-from ringfence_sidecar.connectors.snowflake.judge import Defaults, Judge, Permissions, Verdict
+from ringfence_sidecar.connectors.snowflake.judge import Defaults, Judge, Permissions, Verdict, is_loaded
 from ringfence_sidecar.connectors.snowflake.judge.names import canonical, split_name
 from ringfence_sidecar.connectors.snowflake.judge.refusal import listed, shown
 from ringfence_sidecar.connectors.snowflake.pages import Pages
+from ringfence_sidecar.connectors.snowflake.scanned import Scans
 from ringfence_sidecar.connectors.snowflake.session import Session
 from ringfence_sidecar.connectors.snowflake.settings import account_of, limits_of, settings_of
 from ringfence_sidecar.errors import InvalidArgumentsError, RefusedError
@@ -39,6 +40,7 @@ class Bound:
         self.permissions = msgspec.convert(configuration.permissions, Permissions)
         self.kinds = frozenset(self.permissions.statements)
         self.pages = Pages(most=self.limits.open_results, seconds=self.limits.open_result_seconds)
+        self.scans = Scans()
         warehouses = {account_of(endpoint).warehouse for endpoint in configuration.endpoints}
         self.defaults = Defaults(
             database=self.settings.database,
@@ -50,8 +52,9 @@ class Bound:
         rates = {each.name: account_of(each).credits_per_hour / 3600 for each in configuration.endpoints}
         self.credits_per_second = rates if all(rates.values()) else {}
 
-    def go_on_with(self, pages: Pages) -> None:
-        """Take over the open results of a Connector before, which is permitted the same."""
+    def go_on_with(self, before: "Bound") -> None:
+        """Take over from a Connector before, which is permitted the same: open results, and what scans were like."""
+        pages, self.scans = before.pages, before.scans
         pages.most, pages.seconds = self.pages.most, self.pages.seconds
         self.pages = pages
 
@@ -60,8 +63,12 @@ class Bound:
         return self._judge(sql, row_cap=rows)
 
     def is_long(self, texts: Iterable[tuple[str, int]]) -> bool:
-        """Return True if judging texts, each with its most rows, takes long. One that is remembered takes no time."""
-        return sum(len(sql) for sql, rows in texts if not self._judge.knows(sql, row_cap=rows)) > LONG_CHARACTERS
+        """Return True if judging texts, each with its most rows, takes long: the first one, or one that is long itself.
+
+        One that is remembered takes no time.
+        """
+        characters = sum(len(sql) for sql, rows in texts if not self._judge.knows(sql, row_cap=rows))
+        return characters > (LONG_CHARACTERS if is_loaded() else 0)
 
     def timeout(self, asked: float | None) -> float:
         """Return how long a statement may take, in seconds."""

@@ -8,10 +8,10 @@ from ringfence_sidecar.connectors.base import Effect, Operation, Outcome, Prepar
 from ringfence_sidecar.connectors.snowflake.answers import ExecuteAnswer
 from ringfence_sidecar.connectors.snowflake.arguments import ExecuteArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind, spoils
-from ringfence_sidecar.connectors.snowflake.scanned import scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement, failures
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import InvalidArgumentsError
+from ringfence_sidecar.quota import SCANNED
 
 OPERATION = Operation(
     name="execute",
@@ -57,10 +57,11 @@ class Execute(Action):
             estimate={
                 "queries": 1,
                 "bytesReturned": 0 if verdict.kind in _COUNTING else self.bound.limits.bytes,
-                "bytesScanned": 1,
+                SCANNED: self.bound.scans.estimate,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
             },
             invalidates=spoils(verdict),
+            lasts_seconds=statement.timeout_seconds,
         )
 
     async def run(self, session: Session, payload: tuple[str, Statement], context: Context) -> Outcome:
@@ -75,7 +76,7 @@ class Execute(Action):
             finally:
                 cursor.close()
         text = str(row[0]).encode() if row and row[0] is not None else b""
-        read = await scanned(session, [cursor.sfqid], context, wrote=True)
+        read = await self.bound.scans.of(session, [cursor.sfqid], context, since=started, wrote=True)
         shown, warnings = self._cut(text, context)
         return Outcome(
             data=ExecuteAnswer(statement=kind, rows_affected=affected, message=shown.decode(errors="ignore")),

@@ -1,5 +1,6 @@
 """The kind `snowflake`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -8,6 +9,7 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.configuration import Connector as Configuration
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Connector, Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.snowflake import judge
 from ringfence_sidecar.connectors.snowflake.analysis import Analyze
 from ringfence_sidecar.connectors.snowflake.batch import Batch
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, TRANSACTIONAL_KINDS, Action, Bound
@@ -45,10 +47,16 @@ class Snowflake(Connector[Session]):
     def prepare(self, operation: Operation, arguments: Any, context: Context) -> Prepared:
         """See Connector."""
         prepared = self._actions[operation.name].prepare(arguments, context)
-        return replace(prepared, credits_per_second=self.bound.credits_per_second)
+        return replace(
+            prepared,
+            credits_per_second=self.bound.credits_per_second,
+            bytes_scanned_per_second=self.bound.scans.bytes_per_second,
+        )
 
     async def connect(self, endpoint: Endpoint) -> Session:
-        """See Connector."""
+        """See Connector. What judges is imported with the driver: the first call finds it there."""
+        if not judge.is_loaded():
+            await asyncio.to_thread(judge.load)
         return await open_session(self.configuration, endpoint)
 
     async def disconnect(self, session: Session) -> None:
@@ -78,7 +86,7 @@ class Snowflake(Connector[Session]):
         """See Connector: open results keep their sessions themselves."""
         if not isinstance(before, Snowflake):
             return False
-        self.bound.go_on_with(before.bound.pages)
+        self.bound.go_on_with(before.bound)
         return True
 
     def metrics(self) -> Mapping[str, float]:

@@ -44,10 +44,12 @@ SESSION_PARAMETERS: dict[str, Any] = {
     "TIMEZONE": "UTC",
     "MULTI_STATEMENT_COUNT": 1,
     "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+    "DEFAULT_NULL_ORDERING": "LAST",
 }
 """Session parameters of every connection. Chunks are as small as Snowflake makes them (MB).
 
-The last two hold what the judge takes for granted: a text is one statement, and a quoted name is not its folded one.
+The last three hold what the judge takes for granted: a text is one statement, a quoted name is not its folded one, and
+NULL is larger than all else, so that its text leaves out NULLS LAST (of DESC, NULLS FIRST) where that was written.
 """
 
 

@@ -28,20 +28,22 @@ def connection_options(configuration: Connector, endpoint: Endpoint) -> dict[str
     return options | ({"role": settings.role} if settings.role else {})
 
 
-def needs_relay(configuration: Connector, endpoint: Endpoint) -> bool:
+def needs_relay(endpoint: Endpoint) -> bool:
     """Return True if TLS must speak to one name and TCP to another address."""
-    return bool(endpoint.address) and endpoint.tls and configuration.proxy is None
+    return bool(endpoint.address) and endpoint.tls
 
 
 def _way(configuration: Connector, endpoint: Endpoint) -> dict[str, Any]:
     proxy = configuration.proxy
-    if proxy is None and endpoint.address and not endpoint.tls:
-        return {"host": endpoint.address, "port": endpoint.address_port or endpoint.port, "protocol": "http"}
     there = {"host": endpoint.host, "port": endpoint.port, "protocol": "https" if endpoint.tls else "http"}
-    if proxy is None:
+    if endpoint.address and not endpoint.tls:
+        there |= {"host": endpoint.address, "port": endpoint.address_port or endpoint.port}
+    if proxy is None or needs_relay(endpoint):
         return there
     through = {"proxy_host": proxy.host, "proxy_port": proxy.port}
-    return there | through | {"proxy_user": proxy.username, "proxy_password": proxy.password}
+    # An endpoint in the cluster is none of the gateway's: what is, is another endpoint, or who hands out tokens.
+    past = {"no_proxy": endpoint.address} if endpoint.address else {}
+    return there | through | {"proxy_user": proxy.username, "proxy_password": proxy.password} | past
 
 
 def _authority(auth: Auth) -> dict[str, Any]:

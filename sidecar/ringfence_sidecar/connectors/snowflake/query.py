@@ -15,9 +15,9 @@ from ringfence_sidecar.connectors.snowflake.arguments import QueryArguments
 from ringfence_sidecar.connectors.snowflake.bound import READING_KINDS, Action, bind
 from ringfence_sidecar.connectors.snowflake.judge import Verdict
 from ringfence_sidecar.connectors.snowflake.reading import Reading, page_of
-from ringfence_sidecar.connectors.snowflake.scanned import RESOURCE, scanned
 from ringfence_sidecar.connectors.snowflake.session import Session, Statement
 from ringfence_sidecar.errors import InvalidArgumentsError
+from ringfence_sidecar.quota import SCANNED
 
 OPERATION = Operation(
     name="query",
@@ -98,7 +98,7 @@ class Query(Action):
                 more = reading.can_go_on
                 # What a quota cuts of one page comes with the next, as long as it grants more.
                 cut = () if more else tuple(each for each in warnings if each.code not in {"BytesCut", "QuotaCut"})
-                read = await scanned(session, [reading.query_id], context) if queries else {RESOURCE: 0.0}
+                read = await self._scanned(session, reading, context, started) if queries else {}
                 took = time.monotonic() - started
                 yield _outcome(answer, cut, reading, seconds=took, queries=queries, last=not more, more=read)
                 started, queries = time.monotonic(), 0
@@ -119,7 +119,7 @@ class Query(Action):
         keep = False
         try:
             answer, warnings = await page_of(reading, payload.rows, self.bound.limits.bytes, context)
-            read = await scanned(session, [reading.query_id], context) if queries else {}
+            read = await self._scanned(session, reading, context, started) if queries else {}
             keep = reading.can_go_on and (isinstance(payload, _Page) or payload.paged)
         finally:
             if not keep:
@@ -132,6 +132,11 @@ class Query(Action):
             details["page"] = {"handle": handle, "expiresInSeconds": self.bound.limits.open_result_seconds}
         took = time.monotonic() - started
         return _outcome(answer, warnings, reading, seconds=took, queries=queries, details=details, more=read)
+
+    async def _scanned(
+        self, session: Session, reading: Reading, context: Context, started: float
+    ) -> Mapping[str, float]:
+        return await self.bound.scans.of(session, [reading.query_id], context, since=started)
 
     def _rows(self, arguments: QueryArguments) -> int:
         return min(arguments.limit or self.bound.limits.rows, self.bound.limits.rows)
@@ -159,7 +164,7 @@ class Query(Action):
                 "queries": 1,
                 "rows": rows,
                 "bytesReturned": limits.bytes,
-                "bytesScanned": 1,
+                SCANNED: self.bound.scans.estimate,
                 "querySeconds": self.bound.seconds(arguments.timeout_seconds, context),
             },
             cache=None if arguments.paged else self._cacheable(verdict, binds, rows),

@@ -55,9 +55,9 @@ class Session:
     async def open(self) -> None:
         """Log in. Raises BackendLostError, or BackendError if the login is refused."""
         options = connection_options(self._configuration, self.endpoint)
-        if needs_relay(self._configuration, self.endpoint):
+        if needs_relay(self.endpoint):
             if self._relay is None:
-                self._relay = Relay(self.endpoint)
+                self._relay = Relay(self.endpoint, self._configuration.proxy)
                 self._relay_options = await self._relay.start()
             options |= self._relay_options
         # The first time, that is an import of 0.4 s and more: other calls need not wait for it.

@@ -74,11 +74,20 @@ async def test_look_at_a_queue_with_a_delivery_limit_is_refused(bench: Bench, na
     await bench.call("declare", queue={"name": name, "deliveryLimit": 5, "maxLength": 100})
     await bench.publish(name, 1)
 
-    with pytest.raises(ConflictError, match=r"delivery limit \(5\)"):
+    with pytest.raises(ConflictError, match=r"delivery limit \(5\).*deliveryLimit: -1"):
         await bench.call("dead_letters_look", queue=name)
 
     (message,) = await bench.take(name)
     assert "redelivered" not in message
+
+
+async def test_a_queue_that_is_declared_without_a_delivery_limit_can_be_looked_at(bench: Bench, name: str) -> None:
+    await bench.call("declare", queue={"name": name, "deliveryLimit": -1})
+    await bench.publish(name, 1)
+
+    (letter,) = (await bench.call("dead_letters_look", queue=name))["messages"]
+
+    assert letter["payload"] == 1
 
 
 async def test_replayed_letters_are_where_they_died_and_nowhere_else(bench: Bench, name: str) -> None:
@@ -157,6 +166,18 @@ async def test_letter_without_a_past_stays(bench: Bench, name: str) -> None:
 
     assert answer["results"][0]["outcome"] == "refused"
     await _has(bench, name, 1)
+
+
+async def test_replays_that_go_nowhere_cost_no_letter_of_a_queue_with_a_delivery_limit(bench: Bench, name: str) -> None:
+    await bench.call("declare", queue={"name": name, "deliveryLimit": 2})
+    await bench.publish(name, 1)
+
+    for _ in range(3):
+        with pytest.raises(ConflictError, match=r"delivery limit \(2\)"):
+            await bench.call("dead_letters_replay", queue=name, exchange="", routingKey="nowhere")
+
+    (message,) = await bench.take(name)
+    assert "redelivered" not in message
 
 
 async def test_replay_goes_only_where_the_agent_may_send(

@@ -136,6 +136,7 @@ INVALID: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("declare", _queue("amq.mine"), "broker's"),
     ("declare", _queue("work.a", durable=False), "classic"),
     ("declare", _queue("work.a", type="classic", deliveryLimit=3), "quorum"),
+    ("declare", _queue("work.a", deliveryLimit=0), "-1"),
     ("declare", _queue("work.a", deadLetterExchange=""), "deadLetterRoutingKey"),
     ("declare", _binding("events"), "either a queue or an exchange"),
     ("dead_letters_replay", {}, "either a queue or handles"),

@@ -16,19 +16,10 @@ from ringfence_sidecar.errors import BackendLostError, CallError, LeaseLostError
 from tests.backends.rabbitmq_server import RabbitMQServer
 from tests.backends.waiting import eventually
 from tests.conftest import ROOT
+from tests.sidecar.connectors.rabbitmq.load import Holdings, Publishing, declare, restart
 from tests.sidecar.connectors.rabbitmq.workbench import Bench, configuration, endpoint
 
 pytestmark = pytest.mark.backend
-
-
-async def _declare(bench: Bench, server: RabbitMQServer, queue: str) -> None:
-    await bench.call("declare", queue={"name": queue})
-    await eventually(lambda: server.has_written(queue), what="the broker has written the queue's name")
-
-
-async def _restart(server: RabbitMQServer) -> None:
-    server.kill()
-    await asyncio.to_thread(server.start)
 
 
 async def _sent(bench: Bench, publishing: "asyncio.Task[Any]", count: int) -> None:
@@ -48,42 +39,16 @@ async def _bodies(server: RabbitMQServer, queue: str) -> list[bytes]:
         return bodies
 
 
-class _Publishing:
-    """Publishes until told to stop, and remembers what was confirmed and what may be there."""
-
-    def __init__(self, bench: Bench, queue: str) -> None:
-        self._bench = bench
-        self._queue = queue
-        self.confirmed: set[str] = set()
-        self.unknown: set[str] = set()
-        self.stop = asyncio.Event()
-
-    async def run(self, worker: int) -> None:
-        number = 0
-        while not self.stop.is_set():
-            bodies = [f"{worker}-{number}-{at}" for at in range(10)]
-            number += 1
-            try:
-                answer = await self._bench.publish(self._queue, *bodies)
-            except BackendLostError as error:
-                if error.outcome_unknown:
-                    self.unknown.update(bodies)
-                await asyncio.sleep(0.05)
-                continue
-            for body, result in zip(bodies, answer["results"], strict=True):
-                {"routed": self.confirmed, "unknown": self.unknown}[result["outcome"]].add(body)
-
-
 async def test_broker_killed_under_load_loses_no_confirmed_message(
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
-    load = _Publishing(bench, name)
+    await declare(bench, fragile, name)
+    load = Publishing(bench, name)
     workers = [asyncio.create_task(load.run(worker)) for worker in range(4)]
     await eventually(lambda: len(load.confirmed) >= 300, what="300 messages are confirmed", seconds=20)
 
-    await _restart(fragile)
+    await restart(fragile)
 
     before = len(load.confirmed)
     await eventually(lambda: len(load.confirmed) >= before + 300, what="300 more are confirmed", seconds=20)
@@ -99,11 +64,11 @@ async def test_broker_that_dies_takes_all_leases_with_it_and_hands_the_messages_
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
+    await declare(bench, fragile, name)
     await bench.publish(name, *range(10))
     held = [*await bench.take(name, count=5), *await bench.take(name, count=5)]
 
-    await _restart(fragile)
+    await restart(fragile)
 
     with pytest.raises(LeaseLostError):
         await bench.call("ack", handles=[message["handle"] for message in held])
@@ -116,14 +81,14 @@ async def test_acknowledged_message_does_not_come_again_with_a_broker_that_died_
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
+    await declare(bench, fragile, name)
     await bench.publish(name, "first")
     (message,) = await bench.take(name)
     await bench.call("ack", handles=[message["handle"]])
     # The queue's log is in order: what is confirmed after the acknowledgement is written after it.
     await bench.publish(name, "second")
 
-    await _restart(fragile)
+    await restart(fragile)
 
     again = await bench.take(name, count=5, waitSeconds=10)
     assert [message["payload"] for message in again] == ["second"]
@@ -161,24 +126,7 @@ async def test_sidecar_that_dies_returns_what_it_held(
     assert sorted(message["payload"] for message in again) == list(range(5))
 
 
-class _Holdings:
-    """Who holds what, as the agents believe; a message in two hands is a failure."""
-
-    def __init__(self) -> None:
-        self.held: dict[int, str] = {}
-        self.done: Counter[int] = Counter()
-        self.clashes: list[str] = []
-
-    def take(self, who: str, number: int) -> None:
-        if number in self.held:
-            self.clashes.append(f"{number} is held by {self.held[number]} and {who}")
-        self.held[number] = who
-
-    def give(self, number: int) -> None:
-        del self.held[number]
-
-
-async def _consume(bench: Bench, queue: str, who: str, holdings: _Holdings, total: int) -> None:
+async def _consume(bench: Bench, queue: str, who: str, holdings: Holdings, total: int) -> None:
     chance = random.Random(who)
     while len(holdings.done) < total:
         for message in await bench.take(queue, count=4, waitSeconds=0.2, leaseSeconds=30):
@@ -200,7 +148,7 @@ async def test_no_message_is_in_two_hands(broker: RabbitMQServer, tmp_path: Path
     await benches[0].call("declare", queue={"name": name})
     for start in range(0, total, 100):
         await benches[0].publish(name, *range(start, start + 100))
-    holdings = _Holdings()
+    holdings = Holdings()
 
     async with asyncio.timeout(60):
         await asyncio.gather(*(_consume(bench, name, f"{at}", holdings, total) for at, bench in enumerate(benches)))
@@ -250,7 +198,7 @@ async def test_publishing_goes_on_at_another_broker(
 ) -> None:
     for server in (fragile, broker):
         bench = Bench(tmp_path, server)
-        await _declare(bench, server, name)
+        await declare(bench, server, name)
         await bench.close()
     both = _Elsewhere(tmp_path, fragile, broker)
     confirmed: list[str] = []
@@ -278,7 +226,7 @@ async def test_unconfirmed_message_without_an_id_is_told_as_unknown(
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
+    await declare(bench, fragile, name)
     await bench.publish(name, 0)
     fragile.freeze()
     publishing = asyncio.create_task(bench.publish(name, 1, 2))
@@ -298,7 +246,7 @@ async def test_unconfirmed_message_with_an_id_is_for_the_framework_to_try_elsewh
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
+    await declare(bench, fragile, name)
     await bench.publish(name, 0)
     fragile.freeze()
     publishing = asyncio.create_task(bench.publish(name, 1, messageId="m-1"))
@@ -316,7 +264,7 @@ async def test_deadline_leaves_the_outcome_unknown_and_the_call_in_time(
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
+    await declare(bench, fragile, name)
     await bench.publish(name, 0)
     fragile.freeze()
 
@@ -337,7 +285,7 @@ async def test_broker_short_of_memory_takes_no_messages_and_gives_and_settles_th
     fragile: RabbitMQServer, tmp_path: Path, name: str
 ) -> None:
     bench = Bench(tmp_path, fragile)
-    await _declare(bench, fragile, name)
+    await declare(bench, fragile, name)
     await bench.publish(name, 1, 2)
     await asyncio.to_thread(fragile.control, "set_vm_memory_high_watermark", "0")
 

@@ -40,6 +40,23 @@ def test_importing_the_kind_imports_neither_driver_nor_parser() -> None:
     assert python("-c", code) == []
 
 
+def test_binding_a_connector_imports_no_parser_and_the_first_judgement_does_beside_the_loop(tmp_path: Path) -> None:
+    code = f"""
+import json, sys
+from pathlib import Path
+from ringfence_sidecar.connectors.snowflake import Snowflake
+from tests.sidecar.connectors.snowflake.bench import configuration
+
+connector = Snowflake(configuration(1, "SALES", Path({str(tmp_path)!r})))
+(query,) = [each for each in connector.operations() if each.name == "query"]
+said = ["sqlglot" in sys.modules, connector.is_long(query, query.arguments(sql="SELECT 1"))]
+connector.bound.judge("SELECT 1", rows=1)
+print(json.dumps([*said, "sqlglot" in sys.modules, connector.is_long(query, query.arguments(sql="SELECT 2"))]))
+"""
+
+    assert python("-c", code) == [False, True, True, False]
+
+
 @pytest.mark.backend
 def test_a_session_touches_no_metadata_service_and_no_file(
     snowflake_server: SnowflakeServer, database: str, tmp_path: Path

@@ -1,6 +1,7 @@
 """What quotas leave of a query: it is cut to that, says so, and is settled to what it really used."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,11 +12,13 @@ import pytest
 from ringfence_sidecar.cache.answers import Answers
 from ringfence_sidecar.cache.shared import Shared
 from ringfence_sidecar.configuration import CachePolicy, LocalCache
+from ringfence_sidecar.connectors.snowflake.scanned import BYTES_PER_SECOND, FIRST_BYTES
 from ringfence_sidecar.envelope import Envelope
 from ringfence_sidecar.errors import Status
 from ringfence_sidecar.pipeline import Pipeline
 from ringfence_sidecar.quota import Quota
 from tests.backends.snowflake_server import SnowflakeServer
+from tests.backends.waiting import eventually
 from tests.sidecar.connectors.snowflake.bench import configuration
 from tests.sidecar.counters import Counters, budget
 from tests.sidecar.plugin.bed import Lines, call, serving
@@ -107,6 +110,7 @@ async def test_bytes_are_cut_to_what_is_left_and_where_no_row_fits_the_call_is_r
     assert (cut.status, [each.code for each in cut.warnings]) == (Status.PARTIAL, ["QuotaCut"])
     assert 60 < size <= 100
     assert (refused.status, refused.errors[0].resource) == (Status.LIMITED, "bytesReturned")
+    assert quota.refusals == ["bytesReturned"]
     assert audited[0]["used"] == {"bytesReturned": size, "queries": 1}
     assert quota.used["bytesReturned"] == size
 
@@ -129,6 +133,7 @@ async def test_a_statement_has_no_more_seconds_than_are_left_and_counts_those_th
     assert quick.status is Status.OK
     assert 0 < audited[0]["used"]["querySeconds"] < 5
     assert (slow.status, slow.errors[0].rule) == (Status.LIMITED, "querySeconds")
+    assert quota.refusals == ["querySeconds"]
     assert "1.4 querySeconds" in slow.message
     assert (slow.errors[0].quota, slow.errors[0].resource, slow.errors[0].limit) == ("team", "querySeconds", 5)
     assert audited[1]["quota"] == "team"
@@ -223,6 +228,91 @@ async def test_what_was_scanned_is_settled_after_and_the_next_query_is_refused(s
     assert quota.used["queries"] == 2
 
 
+async def timed_out(pipeline: Pipeline, server: SnowflakeServer) -> Status:
+    server.faults(slow={"COUNT": 30})
+    return (await ask(pipeline, "query", sql="SELECT COUNT(*) FROM people", timeoutSeconds=1)).status
+
+
+async def cancelled(pipeline: Pipeline, server: SnowflakeServer) -> Status:
+    server.faults(slow={"COUNT": 30})
+    asking = asyncio.create_task(ask(pipeline, "query", sql="SELECT COUNT(*) FROM people"))
+    await eventually(lambda: any("COUNT" in each["sql"] for each in server.statements), what="the query is asked")
+    asking.cancel()
+    await asyncio.wait({asking})
+    return Status.CANCELLED
+
+
+async def told_too_late(pipeline: Pipeline, server: SnowflakeServer) -> Status:
+    server.faults(slow={"QUERY_HISTORY": 30})
+    asked = call("query", {"sql": "SELECT COUNT(*) FROM people"}, connector="warehouse", timeout_seconds=2)
+    return (await pipeline.run(asked)).status
+
+
+async def streamed_and_told_too_late(pipeline: Pipeline, server: SnowflakeServer) -> Status:
+    server.faults(slow={"QUERY_HISTORY": 30})
+    stream = pipeline.stream(call("query", {"sql": ALL}, connector="warehouse", timeout_seconds=3))
+    return [piece.status async for piece in stream][-1]
+
+
+@pytest.mark.parametrize(
+    ("way", "status"),
+    [
+        (timed_out, Status.TIMEOUT),
+        (cancelled, Status.CANCELLED),
+        (told_too_late, Status.OK),
+        (streamed_and_told_too_late, Status.OK),
+    ],
+)
+async def test_a_query_of_which_nobody_says_what_it_scanned_counts_what_it_may_have_and_the_next_is_refused(
+    served: Serve,
+    snowflake_server: SnowflakeServer,
+    way: Callable[[Pipeline, SnowflakeServer], Awaitable[Status]],
+    status: Status,
+) -> None:
+    quota = Counters(budget("bytesScanned", FIRST_BYTES))
+
+    async with served(quota) as (pipeline, lines):
+        found = await way(pipeline, snowflake_server)
+        [line] = await lines.calls()
+        snowflake_server.faults()
+        after = await ask(pipeline, "query", sql="SELECT 1")
+
+    assert found is status
+    assert line["used"]["bytesScanned"] >= FIRST_BYTES
+    assert (after.status, after.errors[0].resource) == (Status.LIMITED, "bytesScanned")
+
+
+async def test_a_query_that_fails_late_counts_what_so_much_time_reads(
+    served: Serve, snowflake_server: SnowflakeServer
+) -> None:
+    quota = Counters(budget("bytesScanned", 10**12))
+
+    async with served(quota) as (pipeline, lines):
+        snowflake_server.faults(slow={"missing": 1.0})
+        failed = await ask(pipeline, "query", sql="SELECT missing FROM people")
+        [line] = await lines.calls()
+
+    assert failed.status is Status.FAILED
+    assert BYTES_PER_SECOND <= line["used"]["bytesScanned"] < 20 * BYTES_PER_SECOND
+
+
+async def test_a_query_reserves_what_the_largest_of_the_last_ones_scanned_and_a_page_scans_nothing_more(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence_sidecar.connectors.snowflake.scanned.FIRST_BYTES", 1000)
+    quota = Counters(budget("bytesScanned", 10**12), budget("rows", 10**6))
+
+    async with served(quota) as (pipeline, _):
+        await ask(pipeline, "query", sql="SELECT COUNT(*) FROM people")
+        await ask(pipeline, "query", sql="SELECT 1")
+        asked = call("query", {"sql": ALL, "limit": 30, "paged": True}, connector="warehouse")
+        pieces = [piece async for piece in pipeline.stream(asked)]
+
+    assert len(pieces) == 2
+    assert [each.get("bytesScanned") for each in quota.asked] == [1000, 1_000_000, 1_000_000, None]
+    assert quota.used["bytesScanned"] == 2_000_000
+
+
 PRICED = {"settings": {"account": "acme-main", "warehouse": "reading", "creditsPerHour": 3600}}
 """A warehouse of which a second costs one credit."""
 
@@ -248,6 +338,33 @@ async def test_credits_are_the_seconds_at_the_warehouses_price_and_end_a_stateme
     assert 1.0 < audited[1]["used"]["credits"] < 5
 
 
+async def test_a_call_that_has_too_little_time_left_to_log_in_is_told_by_which_limit(
+    served: Serve, snowflake_server: SnowflakeServer
+) -> None:
+    quota = Counters(budget("querySeconds", 5))
+    quota.used["querySeconds"] = 3.6
+
+    async with served(quota) as (pipeline, lines):
+        snowflake_server.faults(latency=30)
+        refused = await ask(pipeline, "query", sql=ALL)
+        snowflake_server.faults(latency=0)
+
+        audited = await lines.calls(1)
+
+    assert (refused.status, refused.errors[0].rule) == (Status.LIMITED, "querySeconds")
+    assert "1.4 querySeconds" in refused.message
+    assert audited[0]["used"] == {}
+
+
+async def test_a_call_needs_a_tenth_of_a_second_at_the_warehouses_price(served: Serve) -> None:
+    quota = Counters(budget("credits", 5))
+
+    async with served(quota, endpoint=PRICED) as (pipeline, _):
+        await ask(pipeline, "query", sql=ALL)
+
+    assert quota.least == [{"credits": pytest.approx(0.1)}]
+
+
 async def test_a_warehouse_of_which_nobody_says_the_price_has_no_calls_under_a_limit_on_credits(served: Serve) -> None:
     quota = Counters(budget("credits", 5))
 
@@ -266,7 +383,7 @@ async def test_what_has_been_written_is_not_told_as_unknown_because_a_figure_is_
 ) -> None:
     monkeypatch.setattr("ringfence_sidecar.connectors.snowflake.scanned._AFTER_WRITE_SECONDS", patience)
     insert = "INSERT INTO people VALUES (100, 'late')"
-    quota = Counters(budget("bytesScanned", 1_500_000))
+    quota = Counters(budget("bytesScanned", 10**12))
 
     async with served(quota) as (pipeline, lines):
         snowflake_server.faults(slow={"QUERY_HISTORY": 30})
@@ -283,7 +400,7 @@ async def test_what_has_been_written_is_not_told_as_unknown_because_a_figure_is_
 
     assert [each.status for each in wrote] == [Status.OK, Status.OK]
     assert [line["outcomeUnknown"] for line in audited] == [False, False]
-    assert [line["used"] for line in audited] == [{"bytesScanned": 1}, {"bytesScanned": 1}]
+    assert all(line["used"]["bytesScanned"] >= FIRST_BYTES for line in audited)
 
 
 async def test_where_no_limit_holds_for_what_is_scanned_nobody_is_asked_for_it(

@@ -246,6 +246,17 @@ async def test_the_driver_writes_no_log_and_tells_nobody(
     assert "/telemetry/send" not in bench.server.record["paths"]
 
 
+async def test_the_session_orders_nulls_as_the_judge_takes_for_granted_that_leaves_it_out(
+    bench: Bench,
+) -> None:
+    run = bench.connector.bound.judge("SELECT 1 AS a ORDER BY a NULLS LAST", rows=1).sql
+
+    parameters = bench.server.record["logins"][-1]["SESSION_PARAMETERS"]
+
+    assert "NULLS" not in run
+    assert parameters["DEFAULT_NULL_ORDERING"] == "LAST"
+
+
 async def test_the_session_is_pinned_to_role_warehouse_and_time_zone(
     snowflake_server: SnowflakeServer, database: str, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from ringfence_sidecar.call import Context
 from ringfence_sidecar.configuration import Connector as Configuration
 from ringfence_sidecar.configuration import Endpoint
 from ringfence_sidecar.connectors.base import Cacheable, Connector, Effect, Operation, Outcome, Prepared
+from ringfence_sidecar.connectors.dialling import dialled
 from ringfence_sidecar.errors import RefusedError
 
 from .session import Session
@@ -103,8 +104,7 @@ class Kv(Connector[Session]):
         )
 
     async def connect(self, endpoint: Endpoint) -> Session:
-        # In a pod, no name of the cluster can be resolved: the operator says where to connect.
-        session = await Session.opened(endpoint.address or endpoint.host, endpoint.address_port or endpoint.port)
+        session = Session(*await dialled(self.configuration, endpoint))
         auth = self.configuration.auth
         try:
             await session.ask("AUTH", auth.read("password").decode() if auth.method == "password" else "-")

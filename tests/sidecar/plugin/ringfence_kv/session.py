@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from typing import Self
 
 from ringfence_sidecar.errors import BackendError, BackendLostError
 
@@ -16,10 +15,6 @@ class Session:
         self._task = asyncio.create_task(self._read())
         self.is_lost = False
         self.last = ""
-
-    @classmethod
-    async def opened(cls, host: str, port: int) -> Self:
-        return cls(*await asyncio.open_connection(host, port))
 
     async def ask(self, *words: str, traceparent: str = "-") -> str:
         if self.is_lost:

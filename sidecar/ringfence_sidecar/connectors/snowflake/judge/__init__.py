@@ -1,17 +1,34 @@
 """Judges SQL by its whole tree: what is not known to be harmless and permitted is refused.
 
-The parser is imported by the first judgement, or when a Judge is made: never before a Connector needs it.
+The parser is imported by the first judgement, or by `load` before it: never before a Connector needs it.
 """
 
+import functools
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 from ringfence_sidecar.connectors.snowflake.judge.names import Defaults
 from ringfence_sidecar.connectors.snowflake.judge.permissions import KINDS, Permissions
 from ringfence_sidecar.connectors.snowflake.judge.verdict import Verdict
 from ringfence_sidecar.errors import CallError
 
-__all__ = ["KINDS", "Defaults", "Judge", "Permissions", "Verdict", "judge"]
+__all__ = ["KINDS", "Defaults", "Judge", "Permissions", "Verdict", "is_loaded", "judge", "load"]
+
+Text = Callable[[str, Permissions, Defaults, int | None], Verdict]
+
+
+@functools.cache
+def load() -> Text:
+    """Return what judges a text. The first time that is an import of 0.2 s: nobody should wait for it who need not."""
+    from ringfence_sidecar.connectors.snowflake.judge.judging import judge_text  # noqa: PLC0415 - see above
+
+    return judge_text
+
+
+def is_loaded() -> bool:
+    """Return True once a judgement takes no import."""
+    return load.cache_info().currsize > 0
 
 
 def judge(sql: str, permissions: Permissions, defaults: Defaults, *, row_cap: int | None) -> Verdict:
@@ -19,9 +36,7 @@ def judge(sql: str, permissions: Permissions, defaults: Defaults, *, row_cap: in
 
     Raises RefusedError, whose `code` and `rule` are stable, or InvalidArgumentsError for what cannot be parsed.
     """
-    from ringfence_sidecar.connectors.snowflake.judge.judging import judge_text  # noqa: PLC0415 - see above
-
-    return judge_text(sql, permissions, defaults, row_cap)
+    return load()(sql, permissions, defaults, row_cap)
 
 
 class Judge:
@@ -31,11 +46,8 @@ class Judge:
     """
 
     def __init__(self, permissions: Permissions, defaults: Defaults, *, most: int = 512) -> None:
-        from ringfence_sidecar.connectors.snowflake.judge.judging import judge_text  # noqa: PLC0415 - see above
-
         self.permissions = permissions
         self.defaults = defaults
-        self._judge = judge_text
         self._most = most
         self._known: OrderedDict[tuple[str, int | None], Verdict | CallError] = OrderedDict()
         self._lock = threading.Lock()
@@ -68,7 +80,7 @@ class Judge:
 
     def _ask(self, sql: str, row_cap: int | None) -> Verdict | CallError:
         try:
-            return self._judge(sql, self.permissions, self.defaults, row_cap)
+            return load()(sql, self.permissions, self.defaults, row_cap)
         except CallError as error:
             return error.with_traceback(None)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringfence_sidecar.connectors.snowflake.judge import Verdict, judge
@@ -173,8 +173,8 @@ WORDS = sorted(
 def test_soup_of_words_is_judged_or_refused_and_never_breaks_the_judge(sql: str) -> None:
     permitted = verdict(sql)
 
-    assume(permitted is not None)
-    assert permitted is not None
+    if permitted is None:  # most are; to assume otherwise is more than can be drawn
+        return
     code = "".join(piece for piece in Text.read(permitted.canonical).pieces if piece[0] not in "'\"")
     assert ";" not in code
     assert permitted.kind == "Select"
