@@ -6,13 +6,15 @@ import json
 import secrets
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from ringfence_gateway.meter.history import GRAINS
 from ringfence_gateway.meter.orders import Orders
+from ringfence_gateway.meter_past import MeterPast
 from ringfence_gateway.subscription import NotConnectedError, RefusedError
 
 EVERY_SECONDS = 0.25
@@ -34,10 +36,15 @@ class Metering:
         self._replica = replica
         self._socket = socket
         self._send = send
+        self.past = MeterPast()
+        """What meters had counted that are gone; those of other replicas, too."""
+        self._is_past_owed = False
         self._orders: dict[str, dict[str, Any]] = {}
         self._needed = asyncio.Event()
         self._news = asyncio.Event()
         self._unsent: dict[str, dict[str, Any]] = {}
+        self._last_words: list[dict[str, Any]] = []
+        """Reports of what meters had counted that ended before it was sent."""
         self._name = ""
         self._process: Process | None = None
 
@@ -57,6 +64,8 @@ class Metering:
     def connected(self) -> None:
         """Have all of it told again: to a control process that may know nothing of it."""
         self._tell({"all": True})
+        self._is_past_owed = True
+        self._news.set()
 
     def kill(self) -> None:
         """End the meter, which is started again: what it held open is cut."""
@@ -65,21 +74,21 @@ class Metering:
 
     async def run(self) -> None:
         """Run the meter, from the first orders on, until cancelled. Raises what ends a part of it."""
-        await self._needed.wait()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send_forever())
             tasks.create_task(self._run_forever())
 
     async def _run_forever(self) -> None:
+        await self._needed.wait()
         while True:
             await self._run_once()
             _log.error("the meter ended, and is started again")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _run_once(self) -> None:
+        self._keep_unsent()
         # Counts begin anew with each one, so it has a name of its own.
         self._name = f"{self._replica}/{secrets.token_hex(4)}"
-        self._unsent.clear()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "ringfence_gateway.meter", self._name, str(self._socket)),
@@ -106,6 +115,13 @@ class Metering:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
+    def _keep_unsent(self) -> None:
+        """The meter has ended: what it had counted is told in its name all the same."""
+        unsent, self._unsent = [{**each, "open": 0} for each in self._unsent.values()], {}
+        self._last_words += [{"meter": self._name, "isPast": True, "agents": part} for part in _parts(unsent)]
+        if self._last_words:
+            self._news.set()
+
     def _take(self, agents: list[dict[str, Any]]) -> None:
         for each in agents:
             _merge(self._unsent, each)
@@ -119,21 +135,44 @@ class Metering:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _send_all(self) -> None:
-        unsent, self._unsent = self._unsent, {}
-        meter, agents = self._name, list(unsent.values())
-        for first in range(0, len(agents), MOST_IN_REPORT):
-            part = agents[first : first + MOST_IN_REPORT]
-            try:
-                await self._send(json.dumps({"meter": meter, "agents": part}, separators=(",", ":")).encode())
-            except NotConnectedError as error:
-                _log.debug("counts not sent", reason=str(error))
-                self._give_back(meter, agents[first:])
+        if self._is_past_owed:
+            await self._send_past()
+        while self._last_words:
+            if not await self._is_taken(self._last_words[0]):
+                self._news.set()
                 return
-            except RefusedError as error:
-                _log.error("counts refused", reason=str(error))
+            del self._last_words[0]
+        unsent, self._unsent = self._unsent, {}
+        meter, parts = self._name, list(_parts(list(unsent.values())))
+        for number, part in enumerate(parts):
+            if not await self._is_taken({"meter": meter, "agents": part}):
+                self._give_back(meter, [each for rest in parts[number:] for each in rest])
+                return
+
+    async def _send_past(self) -> None:
+        self._is_past_owed = False
+        for report in self.past.reports(most=MOST_IN_REPORT):
+            if not await self._is_taken(report):
+                self._is_past_owed = True
+                self._news.set()
+                return
+
+    async def _is_taken(self, report: dict[str, Any]) -> bool:
+        """Send the report; return False if it is to be sent again."""
+        try:
+            await self._send(json.dumps(report, separators=(",", ":")).encode())
+        except NotConnectedError as error:
+            _log.debug("counts not sent", reason=str(error))
+            return False
+        except RefusedError as error:
+            _log.error("counts refused", reason=str(error))
+        return True
 
     def _give_back(self, meter: str, agents: list[dict[str, Any]]) -> None:
         if meter != self._name:
+            gone = [{**each, "open": 0} for each in agents]
+            self._last_words += [{"meter": meter, "isPast": True, "agents": part} for part in _parts(gone)]
+            self._news.set()
             return
         newer, self._unsent = self._unsent, {each["agent"]: each for each in agents}
         for each in newer.values():
@@ -141,10 +180,26 @@ class Metering:
         self._news.set()
 
 
+def _parts(agents: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield as many at a time as one report may hold."""
+    return (agents[first : first + MOST_IN_REPORT] for first in range(0, len(agents), MOST_IN_REPORT))
+
+
 def _merge(unsent: dict[str, dict[str, Any]], fresh: dict[str, Any]) -> None:
-    """Add what is newer; every figure is a total, so that none is lost or counted twice."""
+    """Add what is newer; every figure is a total, so that none is lost or counted twice.
+
+    Slots that count nowhere any more go: nobody takes a report that has more than there can be.
+    """
     earlier = unsent.get(fresh["agent"])
     if earlier is not None:
-        slots = {window: {**earlier["slots"].get(window, {}), **found} for window, found in fresh["slots"].items()}
+        slots = {
+            window: _newest({**earlier["slots"].get(window, {}), **found}, GRAINS[window].kept)
+            for window, found in fresh["slots"].items()
+        }
         fresh = {**fresh, "slots": {**earlier["slots"], **slots}}
     unsent[fresh["agent"]] = fresh
+
+
+def _newest(slots: dict[str, int], kept: int) -> dict[str, int]:
+    newest = max(map(int, slots), default=0)
+    return {slot: count for slot, count in slots.items() if int(slot) > newest - kept}

@@ -21,7 +21,7 @@ from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_forever, report_once
 from ringfence_gateway.resolver import Resolver, ResolverServer
 from ringfence_gateway.serving import Serving
-from ringfence_gateway.subscription import METER_TYPE, PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
+from ringfence_gateway.subscription import METER_PAST_TYPE, METER_TYPE, PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
 from ringfence_gateway.upstream import Resolvers, system_resolvers
 
 LAST_REPORT_SECONDS = 2.0
@@ -87,6 +87,7 @@ def _subscription(environment: Environment, serving: Serving) -> tuple[Subscript
             SETTINGS_TYPE: Kind(serving.put_settings, serving.remove_settings),
             PORT_SET_TYPE: Kind(serving.put_port_set, serving.remove_port_set),
             METER_TYPE: Kind(metering.put, metering.remove),
+            METER_PAST_TYPE: Kind(metering.past.put, metering.past.remove),
         },
     )
     subscription.on_connected = metering.connected

@@ -16,6 +16,7 @@ PORT_SET_TYPE = "type.googleapis.com/ringfence.gateway.v1.PortSet"
 SETTINGS_TYPE = "type.googleapis.com/ringfence.gateway.v1.Settings"
 LEAST_WAIT, MOST_WAIT = 0.1, 2.0
 METER_TYPE = "type.googleapis.com/ringfence.gateway.v1.Meter"
+METER_PAST_TYPE = "type.googleapis.com/ringfence.gateway.v1.MeterPast"
 REPORT_METHOD = "/ringfence.gateway.v1.Gateway/Report"
 METERED_METHOD = "/ringfence.gateway.v1.Gateway/Metered"
 REPORT_SECONDS = 5.0

@@ -95,6 +95,16 @@ async def counted(made: Gateway, agent: str, **wanted: int) -> dict[str, Any]:
                     return {**each, "meter": message["meter"]}
 
 
+async def told_anew(made: Gateway, meter: str) -> dict[str, Any]:
+    """Return what the gateway tells of a meter to an operator that begins, once it was given something to tell."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            made.metering.connected()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    return await made.operator.hear("metered", meter=meter)
+
+
 async def test_who_uses_up_what_is_left_is_cut_and_refused_and_who_is_under_the_same_policy_goes_on(
     tmp_path: Path,
 ) -> None:
@@ -206,6 +216,16 @@ async def test_the_connections_of_a_pod_that_is_gone_are_cut(tmp_path: Path) -> 
 
     assert is_cut
     assert goes_on
+
+
+async def test_what_a_meter_counted_that_is_gone_is_told_to_an_operator_that_begins(tmp_path: Path) -> None:
+    counts = {"total": 7, "open": 0, "refused": 0, "cut": 1, "pods": {}, "slots": {"Month": {"99999": 7}}}
+    async with gateway(tmp_path, is_filtering=False) as made:
+        made.operator.say("meterPast", agent="one", counts=[{"meter": "gateway-9/x", **counts}])
+        told = await told_anew(made, "gateway-9/x")
+
+    assert told["isPast"] is True
+    assert told["agents"] == [{"agent": "one", **counts}]
 
 
 async def test_a_proxy_request_is_refused_in_words(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ringfence_gateway.meter.book import Book
-from ringfence_gateway.meter.relay import HTTP, MOST_BYTES, Relay
+from ringfence_gateway.meter.end import MOST_BYTES
+from ringfence_gateway.meter.relay import HTTP, Relay
 from tests.gateway.test_meter_book import orders
 from tests.gateway.test_meter_header import header
 from tests.ports import free_block

@@ -204,7 +204,8 @@ async def test_a_report_on_its_way_when_its_connection_is_closed_did_not_arrive(
     server.answering.clear()
 
     async with server.serving(authority) as port, following(port, tmp_path) as made:
-        await server.streams.get()
+        # Its answer means that the stream is known as the place where reports go.
+        await (await server.streams.get()).send(SETTINGS_TYPE, "1", {})
         report = asyncio.create_task(made.subscription.report(b"{}"))
         await server.asked.wait()
         authority.write(tmp_path)
@@ -218,7 +219,8 @@ async def test_whoever_sends_a_report_can_still_be_cancelled(authority: Authorit
     server.answering.clear()
 
     async with server.serving(authority) as port, following(port, tmp_path) as made:
-        await server.streams.get()
+        # Its answer means that the stream is known as the place where reports go.
+        await (await server.streams.get()).send(SETTINGS_TYPE, "1", {})
         report = asyncio.create_task(made.subscription.report(b"{}"))
         await server.asked.wait()
         report.cancel()

@@ -15,7 +15,14 @@ from ringfence_gateway.record import Record
 from ringfence_gateway.report import report_once
 from ringfence_gateway.resolver import Resolver, ResolverServer
 from ringfence_gateway.serving import Serving
-from ringfence_gateway.subscription import METER_TYPE, PORT_SET_TYPE, SETTINGS_TYPE, Kind, Subscription
+from ringfence_gateway.subscription import (
+    METER_PAST_TYPE,
+    METER_TYPE,
+    PORT_SET_TYPE,
+    SETTINGS_TYPE,
+    Kind,
+    Subscription,
+)
 from ringfence_gateway.upstream import Resolvers
 from ringfence_operator.control.gateway import Wiring
 from ringfence_operator.control.process import ControlProcess, Place
@@ -115,6 +122,7 @@ async def gateway(folder: Path, *, is_filtering: bool) -> AsyncIterator[Gateway]
             SETTINGS_TYPE: Kind(serving.put_settings, serving.remove_settings),
             PORT_SET_TYPE: Kind(serving.put_port_set, serving.remove_port_set),
             METER_TYPE: Kind(metering.put, metering.remove),
+            METER_PAST_TYPE: Kind(metering.past.put, metering.past.remove),
         }
         certificates = Certificates(folder / "tls")
         subscription = Subscription(

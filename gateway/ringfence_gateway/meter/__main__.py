@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import uvloop
@@ -17,6 +18,8 @@ from ringfence_gateway.meter.relay import Relay
 
 EVERY_SECONDS = 0.25
 LONGEST_LINE = 4 << 20
+MOST_IN_LINE = 500
+"""Agents in one line: all that there is of one is 2 KiB, and whoever reads takes 4 MiB at most."""
 
 
 class Meter:
@@ -56,9 +59,15 @@ class Meter:
             await asyncio.sleep(EVERY_SECONDS)
             agents = self._relay.book.report(now=time.time(), is_whole=self._is_whole)
             self._is_whole = False
-            if agents:
-                sys.stdout.write(json.dumps(agents, separators=(",", ":")) + "\n")
+            for line in lines_of(agents):
+                sys.stdout.write(line)
                 sys.stdout.flush()
+
+
+def lines_of(agents: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what was counted of the agents, as it goes out."""
+    for first in range(0, len(agents), MOST_IN_LINE):
+        yield json.dumps(agents[first : first + MOST_IN_LINE], separators=(",", ":")) + "\n"
 
 
 def main() -> int:
