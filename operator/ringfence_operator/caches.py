@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ringfence_operator import labels
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.changes import Changes
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
-from ringfence_operator.kube.informer import Change, Informer
+from ringfence_operator.kube.informer import Change, Informer, KeyFunction, key_of
 from ringfence_operator.kube.source import ApiSource, OptionalSource
 from ringfence_operator.reconcile.cilium import PLURAL
 from ringfence_operator.reconcile.connector_index import (
@@ -25,6 +26,7 @@ from ringfence_operator.reconcile.connector_index import (
 from ringfence_operator.reconcile.meters import BY_METERED, index_by_metered
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, index_by_pod_quota
+from ringfence_operator.reconcile.pool_index import BY_POOL, index_by_pool, index_by_pool_ref
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.quota_index import (
     BY_LABEL,
@@ -62,7 +64,7 @@ from ringfence_operator.resources import observed
 from ringfence_operator.resources.authority import observe_authority
 from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
-from ringfence_operator.resources.observed_pod import observe_pod
+from ringfence_operator.resources.observed_pod import key_of_agent, observe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
@@ -81,6 +83,13 @@ def _policy(raw: dict[str, Any]) -> SecurityPolicy:
 def _quota(raw: dict[str, Any]) -> Quota:
     try:
         return Quota.from_body(raw)
+    except InvalidSpecError as error:
+        raise ValueError(str(error)) from error
+
+
+def _pool(raw: dict[str, Any]) -> AgentPool:
+    try:
+        return AgentPool.from_body(raw)
     except InvalidSpecError as error:
         raise ValueError(str(error)) from error
 
@@ -118,6 +127,7 @@ class Caches:
                     BY_SECRET: index_by_named_secret,
                     BY_QUOTA: index_by_quota,
                     BY_LABEL: index_by_label,
+                    BY_POOL: index_by_pool_ref,
                 },
             ),
             policies=self._informer(
@@ -151,7 +161,18 @@ class Caches:
                     BY_NODE: index_by_node,
                     BY_POD_POLICY: index_by_pod_policy,
                     BY_POD_QUOTA: index_by_pod_quota,
+                    BY_POOL: index_by_pool,
                 },
+                key=key_of_agent,
+            ),
+            pools=self._informer("agentpools", f"{RINGFENCE}/agentpools", _pool, changes.pool_changed),
+            warm=self._informer(
+                "warmpods",
+                f"{CORE}/pods",
+                observe_pod,
+                changes.warm_changed,
+                selector=f"{labels.POOL},!{labels.AGENT}",
+                index={BY_NODE: index_by_node, BY_POOL: index_by_pool},
             ),
             network_policies=self._informer(
                 "networkpolicies",
@@ -229,9 +250,10 @@ class Caches:
         selector: str | None = None,
         field: str | None = None,
         index: Any = None,
+        key: KeyFunction = key_of,
     ) -> Informer[T]:
         source = ApiSource(client=self._client, path=path, label_selector=selector, field_selector=field)
-        informer = Informer(source, slim=slim, on_change=on_change, name=name, index=index)
+        informer = Informer(source, slim=slim, on_change=on_change, name=name, index=index, key=key)
         self._informers.append(informer)
         return informer
 

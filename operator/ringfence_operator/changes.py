@@ -4,16 +4,19 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringfence_operator import labels
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.kube.informer import Change, Key
+from ringfence_operator.pool_changes import PoolChanges
+from ringfence_operator.priorities import LATER, NOW, SOON
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET
 from ringfence_operator.reconcile.meters import limits_network
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota_admission import agent_gone, counted_otherwise
-from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record
+from ringfence_operator.reconcile.quotas import concerned, has_sidecar, quotas_of_record, shared_otherwise
 from ringfence_operator.reconcile.security_policy import COUNT_SECONDS
 from ringfence_operator.reconcile.view import (
     BY_CLAIM,
@@ -33,9 +36,6 @@ from ringfence_operator.resources.port_set import connector_of
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 
-NOW, SOON, LATER = 0, 1, 2
-"""Priorities: what somebody waits for, what follows from another object's change, bookkeeping."""
-
 HEALTH_SECONDS = 1.0
 """What sidecars report is taken together for so long."""
 
@@ -49,6 +49,18 @@ class Changes:
         self.pod_gone: Callable[[str], None] = lambda _: None
         """Hears the UID of each pod that is gone."""
         self._queue = queue
+        self.pools = PoolChanges(queue, lambda: self.view, self._tell_gone)
+
+    def _tell_gone(self, uid: str) -> None:
+        self.pod_gone(uid)
+
+    def pool_changed(self, change: Change[AgentPool]) -> None:
+        """A pool of warm pods."""
+        self.pools.pool_changed(change)
+
+    def warm_changed(self, change: Change[Pod]) -> None:
+        """A pod that no agent has."""
+        self.pools.warm_changed(change)
 
     def mark_all(self) -> None:
         """Have every object looked at: a new leader does not know what its predecessor left undone."""
@@ -72,13 +84,14 @@ class Changes:
             self._queue.add(Task("NetworkPolicy", *key), NOW)
         for namespace, name in self.view.agents.cache:
             self._queue.add(Task("Agent", namespace, name), SOON)
+        self.pools.all_pools(SOON)
 
     def agent_changed(self, change: Change[AgentRecord]) -> None:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
         old, new = change.old, change.new
         if new is None:
-            agent_gone(change.key, self.view)
+            agent_gone(change.key, old.uid if old else "", self.view)
         if old and new and (old.generation, old.labels) == (new.generation, new.labels):
             return
         if self.view.pods.get(*change.key):
@@ -113,6 +126,8 @@ class Changes:
                 self._queue.add(Task("Agent", *key), SOON)
             if "/".join(change.key) == self.view.settings.default_policy:
                 self.all_agents(None)
+                self.pools.all_pools(SOON)
+            self.pools.all_pools(SOON, change.key.namespace)
 
     def connector_changed(self, change: Change[Connector]) -> None:
         """A connector, the agents that name it, and those that name its Secret."""
@@ -122,6 +137,7 @@ class Changes:
             return
         for key in self.view.agents.keys_by(BY_CONNECTOR, tuple(change.key)):
             self._queue.add(Task("Agent", *key), NOW)
+        self.pools.secrets_changed(change.key.namespace)
         for secret in {each.secret for each in (old, new) if each is not None}:
             for key in self.view.agents.keys_by(BY_SECRET, (change.key.namespace, secret)):
                 self._queue.add(Task("Agent", *key), NOW)
@@ -159,6 +175,7 @@ class Changes:
 
     def authority_changed(self, change: Change[Any]) -> None:
         """Somebody changed or deleted a namespace's copy of the control server's authority."""
+        self.pools.all_pools(SOON, change.key.namespace)
         for key in self.view.agents.keys_by(BY_NAMESPACE, change.key.namespace):
             if has_sidecar(self.view.agents.cache[key], self.view):
                 self._queue.add(Task("Agent", *key), SOON)
@@ -169,7 +186,8 @@ class Changes:
         if old is not None and (new is None or new.meta.uid != old.meta.uid):
             self.pod_gone(old.meta.uid)
         self.child_changed(change)
-        for quota in counted_otherwise(old, new, self.view, now=utc_now()):
+        self.pools.pod_changed(change)
+        for quota in counted_otherwise(old, new, self.view, now=utc_now()) | shared_otherwise(old, new, self.view):
             self.quota_stands_otherwise(quota)
 
     def child_changed(self, change: Change[Any]) -> None:
@@ -211,12 +229,13 @@ class Changes:
             self.all_with_sidecars()
 
     def all_with_sidecars(self) -> None:
-        """Have every connector looked at, and every agent with a sidecar."""
+        """Have every connector looked at, every agent with a sidecar, and every pool, whose pods have starters."""
         for key in self.view.connectors.cache:
             self._queue.add(Task("Connector", *key), SOON)
         for key, agent in self.view.agents.cache.items():
             if has_sidecar(agent, self.view):
                 self._queue.add(Task("Agent", *key), SOON)
+        self.pools.all_pools(SOON)
 
     def holder_stands_otherwise(self, holder: str) -> None:
         """Have whose port set it is looked at: the gateway said something of it."""
@@ -277,6 +296,7 @@ class Changes:
         if new is None:
             for namespace, name in self.view.pods.keys_by(BY_NODE, change.key.name):
                 self._queue.add(Task("Agent", namespace, name), NOW)
+            self.pools.node_gone(change.key.name)
         if old is None or new is None or (old.addresses, old.pod_cidrs) != (new.addresses, new.pod_cidrs):
             self.all_policies(None)
 

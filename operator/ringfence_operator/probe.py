@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-KUBELET_PORT = 10250
 HOSTS = "HOST_ADDRESSES"
 """Environment variable: the node's addresses, comma separated."""
+KUBELETS = "KUBELET_PORTS"
+"""Environment variable: the ports at which the cluster's kubelets listen, comma separated."""
 MESSAGE = Path("/dev/termination-log")
 ATTEMPT_SECONDS = 0.5
 ATTEMPTS = 5
@@ -39,7 +40,8 @@ def main(argv: Sequence[str]) -> None:
         serve(int(port))
     else:
         hosts = [each for each in os.environ[HOSTS].split(",") if each]
-        paths = {"pod": [(each, int(port)) for each in addresses], "kubelet": [(each, KUBELET_PORT) for each in hosts]}
+        kubelets = [(host, int(each)) for host in hosts for each in os.environ[KUBELETS].split(",")]
+        paths = {"pod": [(each, int(port)) for each in addresses], "kubelet": kubelets}
         MESSAGE.write_text(json.dumps(judge(paths)))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -11,15 +12,16 @@ from typing import Any
 import structlog
 
 from ringfence_operator.caches import Caches
-from ringfence_operator.changes import LATER
 from ringfence_operator.egress.egress import Egress
 from ringfence_operator.egress.quota_reports import NoSidecars
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.lease import LeaderElector
+from ringfence_operator.priorities import LATER
 from ringfence_operator.quota_watches import QuotaWatches
-from ringfence_operator.reconcile.agent import Tools, reconcile_agent
+from ringfence_operator.reconcile.agent import reconcile_agent
+from ringfence_operator.reconcile.agent_pool import PoolTools, reconcile_agent_pool, remove_agent_pool
 from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.connector import ConnectorTools, reconcile_connector, remove_connector
 from ringfence_operator.reconcile.issuer import Issuer
@@ -38,6 +40,7 @@ from ringfence_operator.reconcile.security_policy import (
     reconcile_security_policy,
     remove_security_policy,
 )
+from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.reconcile.unreadable import report_unreadable
 from ringfence_operator.reconcile.ways import ConnectorWays
 from ringfence_operator.resources.port_set import connector_holder
@@ -93,9 +96,13 @@ class Process:
             gateway=gateway,
             sidecars=sidecars,
             meters=self._egress.feed.meters if self._egress and gateway else None,
+            starters=self._egress.feed.starters if self._egress else None,
             shared_cache=shared,
             telemetry=telemetry,
         )
+        view.pooling.wake = self._caches.changes.pools.serve
+        view.pooling.wake_pool = self._caches.changes.pools.pool_stands_otherwise
+        self._pool_tools = PoolTools(view, client, self._networks, _suffix, self._tools.starters)
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
         self._quota_watches = QuotaWatches(
@@ -105,7 +112,9 @@ class Process:
             credentials,
             meters=self._egress.feed.meters if self._egress and gateway else None,
         )
-        self._quota_tools = QuotaTools(view, client, self._limit_sources(), wake=self._caches.changes.agents_later)
+        self._quota_tools = QuotaTools(
+            view, client, self._limit_sources(), wake=self._caches.changes.agents_later, sidecars=sidecars
+        )
         self._health = HealthServer(self._metrics.registry, self._caches.informers)
         self._background: list[asyncio.Task[None]] = []
         self._workers: asyncio.Task[None] | None = None
@@ -129,6 +138,7 @@ class Process:
             on_identity=changes.all_with_sidecars,
             on_use=changes.quota_stands_otherwise,
             on_spent=changes.agent_spends_otherwise,
+            is_leading=lambda: self._elector.is_leader or not self._settings.leader_elect,
         )
         changes.pod_gone = made.pod_gone
         return made
@@ -211,6 +221,7 @@ class Process:
         now = utc_now()
         ours = {
             "Agent": self._reconcile_agent,
+            "AgentPool": self._reconcile_pool,
             "Connector": self._reconcile_connector,
             "Quota": self._reconcile_quota,
             "SecurityPolicy": self._reconcile_policy,
@@ -246,6 +257,13 @@ class Process:
             return None
         return await reconcile_quota(quota, self._quota_tools, now=now)
 
+    async def _reconcile_pool(self, namespace: str, name: str, now: datetime) -> float | None:
+        pool = self._caches.view.pools.get(namespace, name)
+        if pool is None:
+            remove_agent_pool(namespace, name, self._pool_tools)
+            return None
+        return await reconcile_agent_pool(pool, self._pool_tools, now=now)
+
     async def _reconcile_connector(self, namespace: str, name: str, now: datetime) -> float | None:
         connector = self._caches.view.connectors.get(namespace, name)
         try:
@@ -270,6 +288,11 @@ class Process:
     def _states(self) -> Mapping[tuple[str, str], int]:
         agents = self._caches.view.agents.cache.values()
         return Counter((agent.namespace, agent.state) for agent in agents)
+
+
+def _suffix() -> str:
+    """As Kubernetes ends the names that it makes: no vowels, so that no word comes of it."""
+    return "".join(random.choices("bcdfghjklmnpqrstvwxz2456789", k=5))  # noqa: S311 - tells apart, guards nothing
 
 
 def _no_cache(_: str) -> None:

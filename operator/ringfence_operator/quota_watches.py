@@ -1,12 +1,14 @@
 """What a leader does besides its passes so that quotas hold: it asks kubelets, and counts the time of pods."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ringfence_operator.changes import SOON, Changes
+from ringfence_operator.changes import Changes
 from ringfence_operator.kube.credentials import Credentials
 from ringfence_operator.kube.kubelet import Kubelet
+from ringfence_operator.priorities import SOON
 from ringfence_operator.reconcile import direct_watch, memory_watch, run_time_watch
 from ringfence_operator.reconcile.direct_watch import DirectWatch, Measured
 from ringfence_operator.reconcile.memory_watch import MemoryWatch
@@ -35,7 +37,7 @@ class QuotaWatches:
         self._memory = MemoryWatch(view, self._kubelet, on_use=on_use)
         self._direct = DirectWatch(view, self._kubelet, meters) if meters is not None else None
         self._run_time = RunTimeWatch(view, on_use=on_use)
-        view.memory.on_use = view.lags.on_use = view.places.on_use = on_use
+        view.node_kills.on_use = view.lags.on_use = view.places.on_use = on_use
         view.places.wake = lambda key: queue.add(Task("Agent", *key), SOON)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -43,11 +45,11 @@ class QuotaWatches:
         """Begin with what the statuses say; `on_end` hears of a watch that has ended."""
         begin(self._view)
         watches = {
-            "memory": _repeat(self._memory.look, memory_watch.INTERVAL),
-            "run-time": _repeat(self._count, run_time_watch.INTERVAL),
+            "memory": repeat(self._memory.look, memory_watch.INTERVAL),
+            "run-time": repeat(self._count, run_time_watch.INTERVAL),
         }
         if self._direct is not None:
-            watches["direct"] = _repeat(self._direct.look, direct_watch.INTERVAL)
+            watches["direct"] = repeat(self._direct.look, direct_watch.INTERVAL)
         for name, watch in watches.items():
             task = asyncio.create_task(watch, name=name)
             task.add_done_callback(on_end)
@@ -68,8 +70,15 @@ class QuotaWatches:
         await self._kubelet.close()
 
 
-async def _repeat(look: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Look until cancelled, with so many seconds between two looks."""
+async def repeat(
+    look: Callable[[], Awaitable[None]],
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Look until cancelled; looks begin so many seconds apart, or one when the last has ended that took longer."""
     while True:
+        due = clock() + seconds
         await look()
-        await asyncio.sleep(seconds)
+        await sleep(max(0.0, due - clock()))

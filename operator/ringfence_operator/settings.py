@@ -5,6 +5,7 @@ from decimal import Decimal
 from ipaddress import ip_address, ip_network
 from socket import gethostname
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pydantic import (
@@ -23,6 +24,7 @@ from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.errors import SettingsError
 
 PREFIX = "RINGFENCE_OPERATOR_"
+SENTINEL_PORT = 26_379
 
 
 def _quantity(text: str) -> str:
@@ -53,9 +55,9 @@ _REDIS = rf"{_HOST}(,{_HOST})*(/[A-Za-z0-9._-]*)*"
 
 
 def _names_its_master_over_tls(url: object) -> object:
-    """Sentinel asks nobody who he is, and passwords go to the server that it names: only a certificate says which."""
+    """Passwords go to the server that a Sentinel names, and only a certificate says which that is."""
     if str(url).startswith("redis+sentinel:") and not str(url).endswith("?tls"):
-        raise ValueError("write it with ?tls at its end: whoever reaches a Sentinel may have it name another master")
+        raise ValueError("write it with ?tls at its end: a Sentinel may name another server, and passwords go there")
     return url
 
 
@@ -123,6 +125,8 @@ class Settings(BaseModel):
 
     sidecar_image: str | None = None
     """Image of the sidecar. Without it, agents that name connectors are refused."""
+    starter_image: str | None = None
+    """Image of the starter, which waits in the pods of pools. Without it, there can be no AgentPool."""
     collector_service: NamePath | None = None
     """`namespace/name` of the Service of an OpenTelemetry collector (OTLP over HTTP, without TLS): sidecars send it
     their traces, and each audit line besides standard output. The pods behind it are opened to them."""
@@ -146,13 +150,16 @@ class Settings(BaseModel):
     redis_cidrs: tuple[Cidr, ...] = ()
     """Addresses of that Redis, where it is no Service of the cluster."""
     redis_port: int = Field(default=6379, ge=1, le=65535)
-    """Port at `redis_cidrs`."""
+    """Port at `redis_cidrs`; those of a Sentinel's URL are opened there besides."""
     redis_url: RedisUrl | None = None
     """The Redis that sidecars share, without credentials: redis://host:6379, rediss://host:6379,
     redis+sentinel://host:26379,host:26379/name?tls or redis+cluster://host:6379,host:6379; ?tls has it speak TLS.
     Each namespace gets a user of its own there, which reaches its own keys only."""
     redis_administrator: Annotated[str | None, Field(validate_default=True)] = None
     """Path of a file with who may make users in that Redis: user:password, or the default user's password alone."""
+    redis_sentinel_credential: Annotated[str | None, Field(validate_default=True)] = None
+    """Path of a file with who may ask the Sentinel of that URL, user:password, or the password alone: agents share
+    their sidecars' network, and one that is asked for nothing could have the Sentinel name another master."""
     redis_authority: str | None = None
     """Path of a PEM file with the authorities that its certificate may come from."""
 
@@ -188,6 +195,21 @@ class Settings(BaseModel):
         if path is None and found.data.get("redis_url"):
             raise ValueError("name the file with who may make users in the Redis of redis_url")
         return path
+
+    @field_validator("redis_sentinel_credential")
+    @classmethod
+    def _has_sentinel_credential(cls, path: str | None, found: ValidationInfo) -> str | None:
+        if path is None and str(found.data.get("redis_url")).startswith("redis+sentinel:"):
+            raise ValueError("name the file with who may ask the Sentinel of redis_url, and have it refuse all others")
+        return path
+
+    @property
+    def redis_ports(self) -> tuple[int, ...]:
+        """What sidecars need at `redis_cidrs`: the server's port, and those of the Sentinels that name it."""
+        url = urlsplit(self.redis_url or "")
+        sentinels = url.netloc.split(",") if url.scheme == "redis+sentinel" else ()
+        ports = (int(each.partition(":")[2] or SENTINEL_PORT) for each in sentinels)
+        return tuple(sorted({self.redis_port, *ports}))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

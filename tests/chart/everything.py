@@ -12,6 +12,7 @@ LEFT_OUT = {
     "operator.podDisruptionBudget.enabled": "there would be none",
     "gateway.podDisruptionBudget.enabled": "there would be none",
     "sidecar.enabled": "there would be no image to name",
+    "starter.enabled": "there would be no image to name",
     "settings.egressBackend": "there would be no gateway",
     "settings.probeImage": "there would be none to name",
     "settings.leaderElect": "it is for one replica",

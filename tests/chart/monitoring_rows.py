@@ -60,5 +60,5 @@ def _dashboards() -> Iterator[Row]:
     here = {"prometheusRule": {"enabled": True}}
     yield Row("prometheusRule.labels", {"of": "x"}, at(alerts, "metadata", "labels", "of"), "x", here)
     first = at(alerts, "spec", "groups", 0, "rules", 0, "annotations", "runbook_url")
-    page = "https://wiki.example/RingfenceOperatorAbsent.md"
-    yield Row("prometheusRule.runbookUrl", "https://wiki.example", first, page, here)
+    page = "https://wiki.example/RingfenceOperatorAbsent.md?plain=1"
+    yield Row("prometheusRule.runbookUrl", "https://wiki.example/ALERT.md?plain=1", first, page, here)

@@ -6,6 +6,7 @@ from tests.chart.chart import NAMESPACE
 from tests.chart.monitoring_rows import monitoring
 from tests.chart.row import DIGEST, GATEWAY, OPERATOR, POD, Row, at, in_container, setting, variable
 
+SENTINEL_URL = "redis+sentinel://cache:26379/main?tls"
 REDIS, COLLECTOR, STREAM, AUTHORITY = (
     {"settings": {"redisUrl": "redis://cache:6379"}},
     {"settings": {"collectorService": "telemetry/collector"}},
@@ -24,6 +25,7 @@ def rows() -> Iterator[Row]:
     yield from _operator()
     yield from _gateway()
     yield from _sidecar()
+    yield from _starter()
     yield from monitoring()
     yield from _everything()
 
@@ -35,8 +37,9 @@ def _installation() -> Iterator[Row]:
     yield Row("rbac.userRoles", False, at("ClusterRole/ringfence-edit"), None)
     binding = at("RoleBinding/ringfence-operator-agents", "roleRef", "name", namespace="team")
     yield Row("rbac.namespaces", ["team"], binding, "ringfence-operator-agents")
-    yield Row("guard.enabled", False, at("ValidatingAdmissionPolicy/ringfence-guard"), None)
-    yield Row("guard.enabled", False, at("ValidatingAdmissionPolicyBinding/ringfence-guard"), None)
+    for name in ("ringfence-guard", "ringfence-labels"):
+        yield Row("guard.enabled", False, at(f"ValidatingAdmissionPolicy/{name}"), None)
+        yield Row("guard.enabled", False, at(f"ValidatingAdmissionPolicyBinding/{name}"), None)
 
 
 def _settings() -> Iterator[Row]:
@@ -73,6 +76,7 @@ def _settings() -> Iterator[Row]:
         ("redisPort", 6380, "REDIS_PORT", "6380"),
         ("redisUrl", "rediss://cache:6379", "REDIS_URL", "rediss://cache:6379"),
         ("redisUrl", "rediss://cache:6379", "REDIS_ADMINISTRATOR", "/etc/ringfence/redis/administrator"),
+        ("redisUrl", SENTINEL_URL, "REDIS_SENTINEL_CREDENTIAL", "/etc/ringfence/redis/sentinel"),
         ("bandwidthAnnotations", True, "BANDWIDTH_ANNOTATIONS", "true"),
         ("leaseSeconds", 15, "LEASE_SECONDS", "15"),
         ("httpPort", 9080, "HTTP_PORT", "9080"),
@@ -94,6 +98,8 @@ def _secrets() -> Iterator[Row]:
     yield Row("secrets.redis.name", "cache", mounted, "cache")
     path = "/etc/ringfence/redis/who"
     yield Row("secrets.redis.administratorKey", "who", setting("REDIS_ADMINISTRATOR"), path, REDIS)
+    sentinel = {"settings": {"redisUrl": SENTINEL_URL}}
+    yield Row("secrets.redis.sentinelKey", "who", setting("REDIS_SENTINEL_CREDENTIAL"), path, sentinel)
     mounted = at(OPERATOR, *POD, "volumes", "telemetry", "secret", "secretName")
     yield Row("secrets.telemetry.name", "otel", mounted, "otel")
     folder = "/etc/ringfence/telemetry"
@@ -196,6 +202,14 @@ def _sidecar() -> Iterator[Row]:
     yield Row("sidecar.image.repository", "registry.example/x", image, "registry.example/x:0.1.0")
     yield Row("sidecar.image.tag", "1.2", image, "docker.io/ringfence/sidecar:1.2")
     yield Row("sidecar.image.digest", DIGEST, image, f"docker.io/ringfence/sidecar@{DIGEST}")
+
+
+def _starter() -> Iterator[Row]:
+    image = setting("STARTER_IMAGE")
+    yield Row("starter.enabled", False, image, None)
+    yield Row("starter.image.repository", "registry.example/x", image, "registry.example/x:0.1.0")
+    yield Row("starter.image.tag", "1.2", image, "docker.io/ringfence/starter:1.2")
+    yield Row("starter.image.digest", DIGEST, image, f"docker.io/ringfence/starter@{DIGEST}")
 
 
 def _everything() -> Iterator[Row]:

@@ -163,6 +163,7 @@ def test_rights_for_some_namespaces_are_all_rights_there_and_none_to_write_agent
     }
     assert {(resource, verb) for _, resource, _, verb in elsewhere if verb not in ("get", "list", "watch")} == {
         ("agents/status", "update"),
+        ("agentpools/status", "update"),
         ("connectors/status", "update"),
         ("quotas/status", "update"),
         ("securitypolicies/status", "update"),
@@ -189,7 +190,7 @@ def test_no_rule_has_a_wildcard() -> None:
 def test_kinds_are_kept_when_the_release_goes_unless_said_otherwise() -> None:
     for keep, expected in ((True, "keep"), (False, None)):
         kinds = [each for each in objects({"crds": {"keep": keep}}) if each["kind"] == "CustomResourceDefinition"]
-        assert len(kinds) == 4
+        assert len(kinds) == 5
         kept = {each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") for each in kinds}
         assert kept == {expected}
 

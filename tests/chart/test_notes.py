@@ -44,11 +44,15 @@ def test_default_values_say_what_to_do_next_and_warn_of_nothing(tmp_path: Path) 
             {"settings": {"redisUrl": "redis://cache:6379", "redisService": "cache/redis"}},
             "until Secret ringfence-redis has the key administrator",
         ),
+        (
+            {"settings": {"redisUrl": "redis+sentinel://cache:26379/main?tls", "redisService": "cache/redis"}},
+            "until Secret ringfence-redis has the keys administrator and sentinel",
+        ),
         (nested("settings.collectorService", "telemetry/collector"), "see that Secret ringfence-telemetry has"),
         (nested("settings.auditStreamService", "telemetry/rabbitmq"), "see that Secret ringfence-telemetry has"),
         (nested("settings.allowUnenforcedNetwork", True), "agents run although nothing may confine their network"),
         (nested("settings.probeImage", ""), "nobody looks whether they are"),
-        (nested("guard.enabled", False), "a NetworkPolicy of anybody's can open egress to agents"),
+        (nested("guard.enabled", False), "a NetworkPolicy or a label of anybody's can open egress to agents"),
     ],
 )
 def test_value_that_keeps_agents_from_running_or_lets_them_loose_is_told(

@@ -53,11 +53,6 @@ def without_release_labels(body: Body) -> None:
         labels.pop(name)
 
 
-def without_part_of(body: Body) -> None:
-    if body["metadata"]["name"] == "ringfence-guard":
-        assert body["metadata"]["labels"].pop("app.kubernetes.io/part-of") == "ringfence"
-
-
 def without_policy(body: Body) -> None:
     if body["kind"] == "CustomResourceDefinition":
         assert body["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
@@ -95,7 +90,6 @@ class Difference(NamedTuple):
 
 DIFFERENCES = (
     Difference("Helm's labels, by which people and Helm tell what belongs to which release", without_release_labels),
-    Difference("the guard is labelled part-of, as everything else is", without_part_of),
     Difference("a kind outlives the release, and with it every Agent", without_policy),
     Difference("what is the default of a process, too, is said where users look for it", without_defaults),
 )

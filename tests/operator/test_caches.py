@@ -398,6 +398,19 @@ async def test_what_is_used_of_a_quota_is_looked_at_together(watched: Watched) -
     assert (now, later) == ([], [Q])
 
 
+async def test_a_pod_that_comes_or_goes_has_its_agents_quotas_shared_out_anew(watched: Watched) -> None:
+    watched.see("agents", labelled("a", "red"))
+    watched.see("quotas", selecting("q", "red"))
+    await watched.marked(after=10)
+    found = []
+
+    for phase in ("Pending", "Running", "Succeeded"):
+        watched.see("pods", pod_body(name="a", phase=phase))
+        found.append(Q in await watched.marked(after=10))
+
+    assert found == [True, False, True]
+
+
 async def test_a_new_leader_looks_at_every_quota(watched: Watched) -> None:
     watched.see("quotas", quota_body())
     await watched.marked(after=10)
@@ -410,7 +423,7 @@ async def test_a_new_leader_looks_at_every_quota(watched: Watched) -> None:
 def test_each_resource_is_watched_once(watched: Watched) -> None:
     names = [each.name for each in watched.caches.informers]
 
-    assert len(names) == len(set(names)) == 15
+    assert len(names) == len(set(names)) == 17
 
 
 def every(check: Callable[[Informer[Any]], bool], watched: Watched) -> bool:

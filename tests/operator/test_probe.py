@@ -65,8 +65,8 @@ def test_the_prober_leaves_its_verdict_as_its_termination_message(
     message = tmp_path / "message"
     monkeypatch.setattr(probe, "MESSAGE", message)
     monkeypatch.setattr(probe, "ATTEMPT_SECONDS", 0.01)
-    monkeypatch.setattr(probe, "KUBELET_PORT", listener[1])
     monkeypatch.setenv("HOST_ADDRESSES", "127.0.0.1")
+    monkeypatch.setenv("KUBELET_PORTS", f"1,{listener[1]}")
 
     main(["prober", "1", "127.0.0.1"])
 

@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.kube.credentials import Credentials
-from ringfence_operator.process import Process
+from ringfence_operator.process import Process, _suffix
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import FakeApiServer
@@ -41,7 +42,7 @@ async def replica() -> AsyncIterator[Replica]:
     await found.close()
 
 
-@pytest.mark.parametrize("kind", ["Agent", "Connector", "SecurityPolicy", "NetworkPolicy", "NetworkProbe"])
+@pytest.mark.parametrize("kind", ["Agent", "AgentPool", "Connector", "SecurityPolicy", "NetworkPolicy", "NetworkProbe"])
 async def test_an_object_that_is_gone_needs_nothing(replica: Replica, kind: str) -> None:
     assert await replica.process._reconcile(Task(kind, "team", "gone")) is None
 
@@ -135,6 +136,29 @@ async def test_an_agent_is_reconciled_with_the_caches_and_the_client(
     await replica.process._reconcile(Task("Agent", "team", "a"))
 
     assert [place[0] for place in server.objects] == ["agents", "networkpolicies", "pods"]
+
+
+async def test_a_pool_is_reconciled_and_an_agent_that_waits_for_it_is_woken(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: Any = FakeApiServer(lambda: NOW)
+    for name in ("get", "create", "replace", "merge_patch", "delete"):
+        monkeypatch.setattr(replica.process._client, name, getattr(server, name))
+    meta, spec = {"name": "p", "namespace": "team"}, {"size": 0, "template": {"image": "i"}}
+    replica.view.pools.store(server.add("agentpools", {"metadata": meta, "spec": spec}, "team"))
+
+    await replica.process._reconcile(Task("AgentPool", "team", "p"))
+    replica.view.pooling.wake(("team", "a"))
+    replica.view.pooling.wake_pool(("team", "p"), True)
+
+    assert server.writes[0] == "replace agentpools/status"
+    marked = [replica.process._queue.get_nowait() for _ in range(2)]
+    assert marked == [Task("Agent", "team", "a"), Task("AgentPool", "team", "p")]
+
+
+def test_pods_of_a_pool_have_names_that_are_hard_to_guess_twice() -> None:
+    assert len({_suffix() for _ in range(100)}) == 100
+    assert all(re.fullmatch("[b-z2-9]{5}", _suffix()) for _ in range(100))
 
 
 async def _turns() -> None:

@@ -50,6 +50,7 @@ def test_every_setting_can_be_said() -> None:
         cluster_domain="corp.local",
         control_socket="/run/x.sock",
         sidecar_image="registry.example/ringfence/sidecar:1",
+        starter_image="registry.example/ringfence/starter:1",
         collector_service="telemetry/collector",
         collector_port="4319",
         collector_token="/etc/telemetry/token",
@@ -63,6 +64,7 @@ def test_every_setting_can_be_said() -> None:
         redis_port="6380",
         redis_url="rediss://redis.cache.svc:6380",
         redis_administrator="/etc/redis/administrator",
+        redis_sentinel_credential="/etc/redis/sentinel",
         redis_authority="/etc/redis/ca.crt",
         bandwidth_annotations="true",
         kubelet_authority="/etc/kubelets/ca.crt",
@@ -99,6 +101,7 @@ def test_every_setting_can_be_said() -> None:
         "cluster_domain": "corp.local",
         "control_socket": "/run/x.sock",
         "sidecar_image": "registry.example/ringfence/sidecar:1",
+        "starter_image": "registry.example/ringfence/starter:1",
         "collector_service": "telemetry/collector",
         "collector_port": 4319,
         "collector_token": "/etc/telemetry/token",
@@ -112,6 +115,7 @@ def test_every_setting_can_be_said() -> None:
         "redis_port": 6380,
         "redis_url": "rediss://redis.cache.svc:6380",
         "redis_administrator": "/etc/redis/administrator",
+        "redis_sentinel_credential": "/etc/redis/sentinel",
         "redis_authority": "/etc/redis/ca.crt",
         "bandwidth_annotations": True,
         "kubelet_authority": "/etc/kubelets/ca.crt",
@@ -170,10 +174,30 @@ def test_settings_do_not_change() -> None:
 )
 def test_a_redis_may_be_of_four_kinds(url: str) -> None:
     found = Settings.from_env(
-        {"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/etc/redis/administrator"}
+        {
+            "RINGFENCE_OPERATOR_REDIS_URL": url,
+            "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/etc/redis/administrator",
+            "RINGFENCE_OPERATOR_REDIS_SENTINEL_CREDENTIAL": "/etc/redis/sentinel",
+        }
     )
 
     assert found.redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "ports"),
+    [
+        ("rediss://h:6390", (6380,)),
+        ("redis+cluster://a:7000,b:7001?tls", (6380,)),
+        ("redis+sentinel://a:26000,b,a:6380/main?tls", (6380, 26000, 26379)),
+    ],
+)
+def test_a_sentinels_own_ports_are_needed_beside_the_servers(url: str, ports: tuple[int, ...]) -> None:
+    settings = Settings(
+        redis_url=url, redis_administrator="/admin", redis_sentinel_credential="/sentinel", redis_port=6380
+    )
+
+    assert settings.redis_ports == ports
 
 
 @pytest.mark.parametrize(
@@ -188,6 +212,15 @@ def test_a_sentinel_that_does_not_speak_tls_is_refused() -> None:
     url = "redis+sentinel://a:26379/main"
 
     with pytest.raises(SettingsError, match=r"RINGFENCE_OPERATOR_REDIS_URL: .*with \?tls at its end"):
+        Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/a"})
+
+
+def test_a_sentinel_that_asks_nobody_who_he_is_is_refused() -> None:
+    url = "redis+sentinel://a:26379/main?tls"
+
+    with pytest.raises(
+        SettingsError, match=r"RINGFENCE_OPERATOR_REDIS_SENTINEL_CREDENTIAL: .*name the file with who may ask"
+    ):
         Settings.from_env({"RINGFENCE_OPERATOR_REDIS_URL": url, "RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR": "/a"})
 
 

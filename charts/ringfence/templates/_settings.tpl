@@ -19,6 +19,9 @@
 {{- end }}
 {{- with .Values.settings.redisUrl }}
 - {name: RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR, value: /etc/ringfence/redis/{{ $.Values.secrets.redis.administratorKey }}}
+{{- if hasPrefix "redis+sentinel:" . }}
+- {name: RINGFENCE_OPERATOR_REDIS_SENTINEL_CREDENTIAL, value: /etc/ringfence/redis/{{ $.Values.secrets.redis.sentinelKey }}}
+{{- end }}
 {{- end }}
 {{- with .Values.secrets.upstreamProxy }}
 {{- if .name }}

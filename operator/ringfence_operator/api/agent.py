@@ -11,7 +11,8 @@ from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.duration import Duration, DurationOrZero
 from ringfence_operator.api.environment import EnvFrom, EnvVar, Files
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.names import DNS_LABEL, AbsolutePath, Label, ObjectName, Port, SecretName
+from ringfence_operator.api.names import DNS_LABEL, AbsolutePath, Image, Label, ObjectName, Port, SecretName
+from ringfence_operator.api.pool_ref import POOL_RULES, OnMiss, PoolRef
 from ringfence_operator.api.probe import Probes
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration
@@ -152,6 +153,7 @@ _AGENT_RULES = (
         f"the sidecar of an agent with connectors has ports {API_PORT} and {HEALTH_PORT}: write another port",
         ".ports",
     ),
+    *POOL_RULES,
 )
 
 
@@ -160,14 +162,14 @@ class AgentSpec(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = _AGENT_RULES
 
-    image: Annotated[
-        str,
-        Field(min_length=1, max_length=1024),
-        Rule(
-            "!self.matches('[[:space:]]')", "write an image without spaces, such as registry.example.com/team/agent:1.0"
-        ),
-    ]
-    """Image of the agent's container."""
+    image: Image | None = None
+    """Image of the agent's container; an agent from a pool has the pool's."""
+
+    pool_ref: PoolRef | None = None
+    """AgentPool whose warm pod becomes the agent's. What such a pod was made from, its template says."""
+
+    on_miss: OnMiss | None = None
+    """Without a warm pod, the agent waits for the next, starts cold, or fails; Wait where it is not given."""
 
     command: Annotated[Items[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = ()
     """Entry point; without it, the image's own."""
@@ -194,7 +196,7 @@ class AgentSpec(Model):
     """Cores, memory and disk."""
 
     isolation: Isolation = Isolation.CONTAINER
-    """How far the agent is confined; the cluster may ask for more, never for less."""
+    """How far the agent is confined at least; the cluster, or the pool of its pod, may ask for more, never for less."""
 
     security_policy_ref: SecurityPolicyRef | None = None
     """What the agent may touch; without it, nothing beyond its own pod."""
@@ -274,6 +276,7 @@ class Agent(CustomResource):
         ".spec.quotaRef.name",
         ".spec.mode",
         ".spec.isolation",
+        ".spec.poolRef.name",
     )
     columns: ClassVar[tuple[Column, ...]] = (
         Column("State", ".status.state", "One word for the agent's state."),
@@ -285,6 +288,7 @@ class Agent(CustomResource):
         Column("Isolation", ".spec.isolation", "How far it is confined.", wide=True),
         Column("Policy", ".spec.securityPolicyRef.name", "SecurityPolicy that it names.", wide=True),
         Column("Quota", ".spec.quotaRef.name", "Quota that it names.", wide=True),
+        Column("Pool", ".spec.poolRef.name", "AgentPool that its pod comes from.", wide=True),
         Column("Mode", ".spec.mode", "Service or Task.", wide=True),
         Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The reason as a sentence.", wide=True),
     )

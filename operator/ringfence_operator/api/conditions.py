@@ -120,6 +120,7 @@ class Reason(Documented):
     SECRET_NOT_FOUND = "SecretNotFound", "The connector's Secret does not exist, so no sidecar that needs it can start."
     HEALTH_UNKNOWN = "HealthUnknown", "Agents use the connector, and no sidecar has reported yet."
     REDIS_REACHED = "RedisReached", "Every sidecar that reports reaches Redis."
+    REDIS_EVICTS = "RedisEvicts", "Redis may throw away counters of the cache: answers are asked anew more often."
     REDIS_UNREACHABLE = "RedisUnreachable", "A sidecar does not reach Redis, and keeps answers in its own memory alone."
 
     ENFORCED = "Enforced", "Every limit of the quota is kept, as far as each can be."
@@ -137,7 +138,7 @@ class Reason(Documented):
     IMAGE_NOT_FOUND = "ImageNotFound", "The image cannot be pulled."
     CONFIG_NOT_FOUND = "ConfigNotFound", "A ConfigMap, Secret or key that the agent names does not exist."
     START_FAILED = "StartFailed", "The container cannot be started: its command may not exist."
-    SIDECAR_FAILED = "SidecarFailed", "The sidecar cannot be started, and the agent waits for it."
+    SIDECAR_FAILED = "SidecarFailed", "The sidecar cannot be started or does not stay up, and the agent waits for it."
     SIDECAR_OUTDATED = "SidecarOutdated", "The pod's sidecar would be made otherwise now; the message says in what."
     NOT_READY = "NotReady", "The container runs, but a probe says that it is not ready."
     CRASHED = "Crashed", "The command ended with an error and is started again."
@@ -152,6 +153,18 @@ class Reason(Documented):
     NOT_CONFINED = "NotConfined", "Isolation None: nothing closes the pod's network."
     FOREIGN_NETWORK_POLICY = "ForeignNetworkPolicy", "A NetworkPolicy that is not ours opens egress to the agent's pod."
     PENDING = "Pending", "Not yet in force."
+
+    POOL_NOT_FOUND = "PoolNotFound", "The AgentPool that the agent names does not exist in its namespace."
+    POOL_POLICY_DIFFERS = "PoolPolicyDiffers", "The agent names another SecurityPolicy than its pool's template."
+    POOL_ISOLATION_WEAKER = "PoolIsolationWeaker", "The pool's template confines less than the agent asks for."
+    FILE_NOT_WRITABLE = "FileNotWritable", "A file of an agent from a pool lies where its container cannot write."
+    NO_WARM_POD = "NoWarmPod", "The agent's pool has no warm pod for it."
+    STARTER_PENDING = "StarterPending", "The starter has not handed over yet what the agent is to run."
+    STARTER_REFUSED = "StarterRefused", "The starter does not hand over what the agent is to run; the message says why."
+    POOL_WARM = "PoolWarm", "The pool has a warm pod for the next agent."
+    POOL_EMPTY = "PoolEmpty", "The pool has no warm pod; the message says what its pods wait for."
+    POOL_ROLLING = "PoolRolling", "Warm pods that were made from another template are being replaced."
+    STARTER_UNAVAILABLE = "StarterUnavailable", "A pool's pods need a starter, and the operator can make none yet."
 
 
 MESSAGE_LENGTH = 4096

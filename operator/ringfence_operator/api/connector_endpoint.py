@@ -58,7 +58,8 @@ class Endpoint(Model):
     """Name of the endpoint, as status, metrics and answers tell it."""
 
     host: HostName | None = None
-    """Name of a backend outside the cluster; it is reached through the egress gateway, on the connector's own ports."""
+    """Name of a backend outside the cluster; it is reached through the egress gateway, on the connector's own ports: by
+    CONNECT, with a credential that only sidecars hold, or for RabbitMQ by a listener that leads to this host alone."""
 
     service: BackendService | None = None
     """Service of a backend inside the cluster; the pods behind it are opened to the sidecars, and nothing else."""

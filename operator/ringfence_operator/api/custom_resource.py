@@ -21,6 +21,15 @@ class Column:
     wide: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where the scale subresource finds its fields."""
+
+    spec: str
+    status: str
+    selector: str
+
+
 class CustomResource(Model):
     """A namespaced object of the group ringfence.dev."""
 
@@ -29,6 +38,7 @@ class CustomResource(Model):
     short_name: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     selectable_fields: ClassVar[tuple[str, ...]] = ()
+    scale: ClassVar[Scale | None] = None
 
     metadata: Metadata
 

@@ -71,7 +71,8 @@ class AllowedDomain(Model):
     not example.com itself."""
 
     ports: Annotated[Items[Port], _PORTS] = ()
-    """Ports; none means 80 and 443. Port 80 carries HTTP, all others TLS in which the client says the name (SNI)."""
+    """Ports; none means 80 and 443. Port 80 carries HTTP, all others TLS in which the client says the name (SNI). All
+    names of a policy together may use 12 other ports."""
 
 
 class BlockedDomain(Model):

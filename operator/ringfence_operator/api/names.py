@@ -40,6 +40,12 @@ DataKey = Annotated[
     ),
 ]
 
+Image = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    Rule("!self.matches('[[:space:]]')", "write an image without spaces, such as registry.example.com/team/agent:1.0"),
+]
+
 AbsolutePath = Annotated[
     str,
     Field(min_length=1, max_length=512),

@@ -5,16 +5,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ringfence_operator.api.agent_status import Conditions, Count, Short
 from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.duration import Duration
-from ringfence_operator.api.model import Items, Model, Timestamp
+from ringfence_operator.api.model import Items, Model
 from ringfence_operator.api.names import DNS_LABEL
 from ringfence_operator.api.network import LabelSelector
 from ringfence_operator.api.quantity import Quantity
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcement, Enforcer, Resource, Scope, Window, resources_of
+from ringfence_operator.api.quota_status import QuotaStatus
 from ringfence_operator.api.rule import ListMap, Rule
-from ringfence_operator.api.run_time import SharedRunTime
 
 SOFT_DEADLINE_SECONDS = 30
 
@@ -147,7 +146,8 @@ class Limit(Model):
     """PerAgent for a limit that each agent has to itself; Shared for one that all agents of the quota have together."""
 
     enforcement: Enforcement = Enforcement.HARD
-    """Hard refuses, Soft lets calls wait up to softDeadline before it refuses, Warn serves and tells."""
+    """Hard refuses, Soft lets calls wait up to softDeadline before it refuses, in their order within each pod; Warn
+    serves and tells."""
 
     soft_deadline: Duration | None = None
     """How long a call may wait at a Soft limit; 30s where it is not given."""
@@ -178,88 +178,6 @@ class QuotaSpec(Model):
 
     limits: Annotated[Items[Limit], Field(min_length=1, max_length=32), ListMap(("resource", "window", "scope"))]
     """What is limited; all must agree before anything is used."""
-
-
-class AgentUse(Model):
-    """What one agent has used."""
-
-    name: Short
-    """Name of the agent."""
-
-    used: Quantity
-    """How much."""
-
-
-class Refusal(Model):
-    """The last time that the limit refused."""
-
-    agent: Short
-    """Name of the agent."""
-
-    time: Timestamp
-    """When it was."""
-
-
-class LimitStatus(Model):
-    """Where a limit stands."""
-
-    resource: Resource
-    """What is limited."""
-
-    window: Window
-    """Over which time use is added up."""
-
-    scope: Scope
-    """PerAgent: the figures are those of the agent that has used most."""
-
-    max: Quantity
-    """The most that may be used."""
-
-    used: Quantity | None = None
-    """What is used, as of the last look; absent where nobody measures it, or has yet."""
-
-    remaining: Quantity | None = None
-    """What is left."""
-
-    percent: Count | None = None
-    """Used of max."""
-
-    warned: Count = 0
-    """The highest of warnAt that use is at or above."""
-
-    resets_at: Timestamp | None = None
-    """When something of it is free again: at the end of a calendar window; as the oldest use leaves a sliding one."""
-
-    refusals: Count = 0
-    """How often it has refused, as far as is known."""
-
-    last_refusal: Refusal | None = None
-    """The last time that it refused."""
-
-    top_agents: Annotated[Items[AgentUse], Field(max_length=5), ListMap(("name",))] = ()
-    """The agents that have used most."""
-
-
-class QuotaStatus(Model):
-    """What the operator saw when it last looked at the quota; written at most once in ten seconds, and on change."""
-
-    observed_generation: Annotated[int, Field(ge=-1)] = -1
-    """Generation of the spec that this status is about; -1 before the operator has looked."""
-
-    conditions: Conditions = ()
-    """What holds and what does not, in the form that kubectl wait, Argo CD and Flux read."""
-
-    agents: Count = 0
-    """How many agents it holds for."""
-
-    tightest: Short = ""
-    """The limit that is nearest its end, such as queries 80/100 per Hour."""
-
-    run_time: SharedRunTime | None = None
-    """How long its agents' pods ran, where it has a Shared limit on that."""
-
-    limits: Annotated[Items[LimitStatus], Field(max_length=32), ListMap(("resource", "window", "scope"))] = ()
-    """Every limit, and where it stands."""
 
 
 class Quota(CustomResource):

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 from ringfence_operator.control.allowance import Bucket
-from ringfence_operator.control.reviews import Reviews
+from ringfence_operator.control.questions import Questions
 from ringfence_operator.control.roster import Roster
 from ringfence_operator.control.token import BadTokenError, Claims, claims_of
 
@@ -37,7 +37,7 @@ class _Known:
 class Admission:
     """Admits by token and address. Digests of tokens are kept, never tokens."""
 
-    def __init__(self, roster: Roster, reviews: Reviews, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, roster: Roster, reviews: Questions, *, clock: Callable[[], float] = time.time) -> None:
         self.issuer: str | None = None
         self._roster: Final = roster
         self._reviews: Final = reviews
@@ -76,7 +76,7 @@ class Admission:
         if task is None:
             if not self._budget(claims.pod_uid).take(self._clock()):
                 raise RefusedError(429, "too many tokens of this pod that nobody has seen before: try again later")
-            task = self._under_way[digest] = asyncio.create_task(self._reviews.ask(token))
+            task = self._under_way[digest] = asyncio.create_task(self._reviews.review(token))
             task.add_done_callback(lambda _: self._under_way.pop(digest, None))
         # Who asked first may go away; the others go on waiting.
         uid = await asyncio.shield(task)

@@ -4,12 +4,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ringfence_operator.control.delta import BY_NAME, Delta, Request, Response
-from ringfence_operator.control.resource import CLUSTER, DNS_TYPES, ENVOY_TYPES, LISTENER, METER, Key, block_of
+from ringfence_operator.control.resource import (
+    CLUSTER,
+    DNS_TYPES,
+    ENVOY_TYPES,
+    LISTENER,
+    METER,
+    METER_PAST,
+    Key,
+    block_of,
+)
 from ringfence_operator.control.store import Store
 
 ENVOY, DNS = "envoy", "dns"
-_NOT_AWAITED = (*BY_NAME, METER)
-"""Routes are asked for by listeners only, so perhaps never; and earlier gateways know of no meter."""
+_NOT_AWAITED = (*BY_NAME, METER, METER_PAST)
+"""Routes are asked for by listeners only, so perhaps never; and earlier gateways know of no meter, or of no past."""
 TYPES: Mapping[str, tuple[str, ...]] = {ENVOY: ENVOY_TYPES, DNS: DNS_TYPES}
 """By the last part of a node's id."""
 

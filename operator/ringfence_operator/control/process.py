@@ -13,7 +13,7 @@ from ringfence_operator.control.envoy import build_resources, build_shared
 from ringfence_operator.control.feed import Feed, Message
 from ringfence_operator.control.fleet import Fleet
 from ringfence_operator.control.gateway import GatewaySettings, Wiring
-from ringfence_operator.control.resource import METER, resource_of
+from ringfence_operator.control.resource import METER, METER_PAST, Key, resource_of
 from ringfence_operator.control.server import ControlServer, Identity
 from ringfence_operator.control.sidecars import Sidecars
 from ringfence_operator.control.store import Store
@@ -101,12 +101,12 @@ class ControlProcess:
                 block = int(message["block"])
                 self._port_sets.pop(block, None)
                 self._fleet.changed(self._store.withdraw(block), [block])
-            case "sidecar" | "sidecarGone" | "reviewed" | "issuer":
+            case "sidecar" | "sidecarGone" | "starter" | "starterGone" | "reviewed" | "standing" | "issuer":
                 self._sidecars.hear(message)
-            case "meter":
-                self._meter(message)
-            case "meterGone":
-                self._fleet.changed(self._store.drop((METER, str(message["uid"]))), ())
+            case "meter" | "meterPast":
+                self._hold(message)
+            case "meterGone" | "meterPastGone":
+                self._fleet.changed(self._store.drop(_metering_key(message)), ())
             case "synced":
                 await self._serve()
             case other:
@@ -120,10 +120,10 @@ class ControlProcess:
         if self._place.sidecar_port is not None:
             await self._sidecars.start(self._place.sidecar_port, host=self._place.host.strip("[]"))
 
-    def _meter(self, message: Message) -> None:
+    def _hold(self, message: Message) -> None:
         wire = {name: value for name, value in message.items() if name != "kind"}
         body = orjson.dumps(wire, option=orjson.OPT_SORT_KEYS)
-        self._fleet.changed(self._store.hold(resource_of(METER, str(wire["uid"]), body)), ())
+        self._fleet.changed(self._store.hold(resource_of(*_metering_key(message), body)), ())
 
     async def _configure(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -152,3 +152,9 @@ class ControlProcess:
         keys = self._store.put(port_set.block, port_set.version, resources)
         log.debug("port_set.built", block=port_set.block, version=port_set.version, different=len(keys))
         self._fleet.changed(keys, [port_set.block])
+
+
+def _metering_key(message: Message) -> Key:
+    """Return what a meter is told of one pod, or what meters that are gone had counted of one agent."""
+    is_past = str(message["kind"]).startswith("meterPast")
+    return (METER_PAST, str(message["agent"])) if is_past else (METER, str(message["uid"]))

@@ -33,16 +33,20 @@ def seen_of(body: bytes) -> dict[str, Any]:
 
 
 def metered_of(body: bytes) -> dict[str, Any]:
-    """Return the operator's message for what a meter has counted: `{"meter": "POD/ID", "agents": [...]}`."""
+    """Return the operator's message for what a meter has counted: `{"meter": "POD/ID", "agents": [...]}`.
+
+    `"isPast": true` says that the meter is gone, and that another gateway repeats what it was given to keep.
+    """
     try:
         report = orjson.loads(body)
         meter, agents = report["meter"], [_agent(each) for each in report["agents"]]
+        is_past = report.get("isPast") is True
         replica, _, number = meter.partition("/")
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidReportError(f"not a meter's report: {error!r}") from error
     if not replica or not number or len(agents) > MOST_AGENTS:
         raise InvalidReportError(f"a report names its meter, and at most {MOST_AGENTS} agents")
-    return {"kind": "metered", "replica": replica, "meter": meter, "agents": agents}
+    return {"kind": "metered", "replica": replica, "meter": meter, "agents": agents, "isPast": is_past}
 
 
 def _agent(entry: Any) -> dict[str, Any]:

@@ -13,6 +13,9 @@ MOST_USES = 256
 """Of so many limits at most a status can tell; what a poll says of more is passed over."""
 PROTOCOL = 1
 MOST_AMOUNT = 1e18
+_MOST_COUNT = 2**31 - 1
+"""As much as a figure of a status may be."""
+_YEAR_10000 = 253_402_300_800
 _STEP = 1.25
 """A latency that is less than this much other is no news."""
 
@@ -95,13 +98,15 @@ def _report(wire: Mapping[str, Any]) -> dict[str, Any]:
         "version": _text(wire, "version"),
         "sidecarVersion": _text(wire, "sidecarVersion"),
         "cacheReachable": reachable,
-        "inside": _inside(wire.get("inside")),
+        "cacheEvicts": _text(wire, "cacheEvicts"),
+        "inside": inside_of(wire.get("inside")),
         "health": [_health(each) for each in health],
         "uses": _uses(wire.get("uses", [])),
     }
 
 
-def _inside(wire: Any) -> dict[str, Any] | None:
+def inside_of(wire: Any) -> dict[str, Any] | None:
+    """Return how a pod finds its network, if it says so. Raises BadPollError."""
     if wire is None:
         return None
     closed = wire.get("closed") if isinstance(wire, dict) else None
@@ -115,27 +120,44 @@ def _health(wire: Any) -> dict[str, Any]:
     if not isinstance(wire, dict):
         raise BadPollError("an entry of health is no JSON object")
     generation, latency, healthy = wire.get("generation"), wire.get("latencyMs", 0), wire.get("healthy")
-    if not isinstance(generation, int) or not _is_number(latency) or not isinstance(healthy, bool):
+    if not isinstance(generation, int) or not _is_amount(latency) or not isinstance(healthy, bool):
         raise BadPollError("an entry of health lacks generation or healthy, or its latencyMs is no number")
     texts = {name: _text(wire, name) for name in ("connector", "endpoint", "reason", "message")}
-    return {**texts, "generation": generation, "healthy": healthy, "latencyMs": round(float(latency), 3)}
+    return {
+        **texts,
+        "generation": generation,
+        "healthy": healthy,
+        "latencyMs": min(round(float(latency), 3), _MOST_COUNT),
+    }
 
 
 def _uses(wire: Any) -> list[dict[str, Any]]:
     if not isinstance(wire, list):
         raise BadPollError("uses is no list")
-    return [_use(each) for each in wire[:MOST_USES]]
+    return [_use(each) | _free(each) for each in wire[:MOST_USES]]
+
+
+def _free(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Return when something of the limit is free again, if the sidecar says so."""
+    at = wire.get("resetsAt")
+    if at is not None and not _is_moment(at):
+        raise BadPollError("resetsAt of an entry of uses is no moment, in seconds since the epoch")
+    return {} if at is None else {"resetsAt": float(at)}
 
 
 def _use(wire: Any) -> dict[str, Any]:
     if not isinstance(wire, dict):
         raise BadPollError("an entry of uses is no JSON object")
     shared, refusals = wire.get("shared"), wire.get("refusals", 0)
-    used, at = wire.get("used", -1), wire.get("refusedAt", 0)
-    if not isinstance(shared, bool) or not isinstance(refusals, int) or not _is_amount(used) or not _is_amount(at):
-        raise BadPollError("an entry of uses lacks shared or used, or its refusals or refusedAt is no number")
+    amounts = {"used": wire.get("used"), **{name: wire.get(name, 0) for name in ("refusedAt", "warned", "warnedAt")}}
+    if not isinstance(shared, bool) or not isinstance(refusals, int) or not all(map(_is_amount, amounts.values())):
+        raise BadPollError("an entry of uses lacks shared or used, or another of its amounts is no number")
+    if not _is_moment(amounts["refusedAt"]) or not _is_moment(amounts["warnedAt"]):
+        raise BadPollError("refusedAt or warnedAt of an entry of uses is no moment, in seconds since the epoch")
+    amounts["warned"] = min(amounts["warned"], _MOST_COUNT)
     texts = {name: _text(wire, name) for name in ("quotaUid", "resource", "window")}
-    return {**texts, "shared": shared, "used": float(used), "refusals": max(0, refusals), "refusedAt": float(at)}
+    numbers = {name: float(value) for name, value in amounts.items()}
+    return {**texts, "shared": shared, "refusals": min(max(0, refusals), _MOST_COUNT), **numbers}
 
 
 def _text(wire: Mapping[str, Any], name: str) -> str:
@@ -159,6 +181,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_amount(value: Any) -> bool:
     return _is_number(value) and 0 <= value < MOST_AMOUNT
+
+
+def _is_moment(value: Any) -> bool:
+    return _is_amount(value) and value < _YEAR_10000
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -13,10 +13,11 @@ ROUTES = f"{PREFIX}envoy.config.route.v3.RouteConfiguration"
 PORT_SET = f"{PREFIX}ringfence.gateway.v1.PortSet"
 SETTINGS = f"{PREFIX}ringfence.gateway.v1.Settings"
 METER = f"{PREFIX}ringfence.gateway.v1.Meter"
+METER_PAST = f"{PREFIX}ringfence.gateway.v1.MeterPast"
 
 ENVOY_TYPES = (CLUSTER, LISTENER, ROUTES)
 """In the order in which they are sent: what is named comes before what names it."""
-DNS_TYPES = (SETTINGS, PORT_SET, METER)
+DNS_TYPES = (SETTINGS, PORT_SET, METER, METER_PAST)
 
 Key = tuple[str, str]
 """A resource's type and name."""

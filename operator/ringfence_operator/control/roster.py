@@ -1,4 +1,4 @@
-"""The sidecars in view: which address each has, and what it is to have. Secrets are among it: none of it is logged."""
+"""The sidecars and starters in view: which address each has, and what it is to have, which is secret: never logged."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import orjson
 
 @dataclass(slots=True)
 class Sidecar:
-    """One pod's sidecar; `body` is its configuration as it goes out."""
+    """One pod's sidecar, or starter; `body` is its configuration, or order, as it goes out."""
 
     uid: str
     address: str
@@ -20,9 +20,12 @@ class Sidecar:
     generations: Mapping[str, int]
     """UID of each object that the configuration was made from → the generation that was seen of it."""
     body: bytes = field(repr=False)
+    is_starter: bool = False
 
     def is_news_to(self, version: str, generations: Mapping[str, int]) -> bool:
         """Return True if who has `version`, made from `generations`, is to have this one: other, and not older."""
+        if not self.body:
+            return False
         is_older = any(self.generations.get(uid, had) < had for uid, had in generations.items())
         return self.version != version and not is_older
 
@@ -47,15 +50,33 @@ class Roster:
         return address in self._addresses
 
     def put(self, message: Mapping[str, Any]) -> None:
-        """Take the operator's word. Raises KeyError, TypeError or ValueError."""
+        """Take the operator's word of a sidecar. Raises KeyError, TypeError or ValueError."""
         configuration = message["configuration"]
-        sidecar = Sidecar(
-            uid=str(message["uid"]),
-            address=plain_address(str(message["address"])),
-            version=str(configuration["version"]),
-            generations=_generations(configuration),
-            body=orjson.dumps(configuration),
+        self._list(
+            Sidecar(
+                uid=str(message["uid"]),
+                address=plain_address(str(message["address"])),
+                version=str(configuration["version"]),
+                generations=_generations(configuration),
+                body=orjson.dumps(configuration),
+            )
         )
+
+    def put_starter(self, message: Mapping[str, Any]) -> None:
+        """Take the operator's word of a starter, which has no order yet if that is None. Raises as `put`."""
+        order = message["order"]
+        self._list(
+            Sidecar(
+                uid=str(message["uid"]),
+                address=plain_address(str(message["address"])),
+                version=str(order["version"]) if order else "",
+                generations={},
+                body=orjson.dumps(order) if order else b"",
+                is_starter=True,
+            )
+        )
+
+    def _list(self, sidecar: Sidecar) -> None:
         self._unlist(sidecar.uid)
         self._sidecars[sidecar.uid] = sidecar
         self._addresses[sidecar.address] = self._addresses.get(sidecar.address, 0) + 1

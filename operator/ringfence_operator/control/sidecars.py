@@ -1,4 +1,8 @@
-"""The sidecars' end of the control process: `POST /v1/sidecar/poll`, answered when there is news, or after a while."""
+"""The sidecars' and the starters' end of the control process.
+
+`POST /v1/sidecar/poll` is answered when there is news, or after a while; `POST /v1/sidecar/standing` at once, with what
+is used of the limits that others than the sidecar keep. `POST /v1/starter/poll` is a starter's, and let in as they are.
+"""
 
 import asyncio
 import time
@@ -12,13 +16,16 @@ import structlog
 from ringfence_operator.control.admission import Admission, RefusedError
 from ringfence_operator.control.allowance import REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, Allowance, Bucket
 from ringfence_operator.control.listener import Listener, Peer
+from ringfence_operator.control.questions import Questions
 from ringfence_operator.control.reports import BadPollError, Poll, Reports, poll_of
 from ringfence_operator.control.request import BadRequestError, Request, answer, read_body, read_head, refusal
-from ringfence_operator.control.reviews import Reviews
 from ringfence_operator.control.roster import Roster
 from ringfence_operator.control.server import Identity
+from ringfence_operator.control.starters import PATH as STARTER_PATH
+from ringfence_operator.control.starters import StarterReports, starter_poll_of
 
 PATH = "/v1/sidecar/poll"
+STANDING_PATH = "/v1/sidecar/standing"
 HOLD_SECONDS = 25.0
 """How long a poll waits for news."""
 STRANGER_SECONDS = 10.0
@@ -46,8 +53,11 @@ class Sidecars:
         stranger_seconds: float = STRANGER_SECONDS,
     ) -> None:
         self._roster: Final = Roster()
-        self._reviews: Final = Reviews(tell=tell)
+        self._reviews: Final = Questions(tell=tell)
+        # Of its own: agents that look at their quotas take no token's place.
+        self._standings: Final = Questions(tell=tell)
         self._reports: Final = Reports(tell)
+        self._starters: Final = StarterReports(tell)
         self._admission: Final = Admission(self._roster, self._reviews)
         self._allowance: Final = Allowance(clock=clock, is_known=self._roster.has_address)
         self._listener: Final = Listener(self._allowance, self._converse, on_refused=lambda: observe(0))
@@ -64,18 +74,23 @@ class Sidecars:
         """Take what the operator says of sidecars. Raises KeyError, TypeError or ValueError."""
         match message["kind"]:
             case "sidecar":
-                self._put(message)
-            case "sidecarGone":
+                self._put(self._roster.put, message)
+            case "starter":
+                self._put(self._roster.put_starter, message)
+            case "sidecarGone" | "starterGone":
                 self._roster.drop(str(message["uid"]))
                 self._reports.forget(str(message["uid"]))
+                self._starters.forget(str(message["uid"]))
             case "reviewed":
                 self._reviews.hear(message)
+            case "standing":
+                self._standings.hear(message)
             case "issuer":
                 self._admission.issuer = message["issuer"]
 
-    def _put(self, message: Mapping[str, Any]) -> None:
+    def _put(self, put: Callable[[Mapping[str, Any]], None], message: Mapping[str, Any]) -> None:
         try:
-            self._roster.put(message)
+            put(message)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             # One pod's must not keep the others' from being served; the error's text may hold a secret.
             log.error("sidecar.not_understood", uid=message.get("uid"), error=type(error).__name__)  # noqa: TRY400
@@ -127,16 +142,28 @@ class Sidecars:
             token = request.token
             claims = self._admission.claims(token)
             body = await read_body(reader, request)
-        poll = self._poll(body)
+        poll = self._poll(request.path, body)
         await self._in_view(claims.pod_uid, reader)
         await self._admission.admit(token, claims, peer.address)
         peer.is_admitted = True
-        self._reports.take(claims.pod_uid, poll.report)
+        if poll is None:
+            return await self._standing(claims.pod_uid)
+        self._take(claims.pod_uid, poll, is_starter=request.path == STARTER_PATH)
         return await self._news(claims.pod_uid, peer.address, poll, reader)
 
-    def _poll(self, body: bytes) -> Poll:
+    def _take(self, uid: str, poll: Poll, *, is_starter: bool) -> None:
+        found = self._roster.get(uid)
+        if found is not None and found.is_starter is not is_starter:
+            raise RefusedError(403, "what this pod has is asked for at another path")
+        reports = self._starters if is_starter else self._reports
+        reports.take(uid, poll.report)
+
+    def _poll(self, path: str, body: bytes) -> Poll | None:
+        if path == STANDING_PATH:
+            return None
+        read = starter_poll_of if path == STARTER_PATH else poll_of
         try:
-            return poll_of(orjson.loads(body), longest=self._hold)
+            return read(orjson.loads(body), longest=self._hold)
         except (BadPollError, orjson.JSONDecodeError) as error:
             raise BadRequestError(400, f"the body is no poll: {error}") from error
 
@@ -144,6 +171,12 @@ class Sidecars:
         with self._roster.watch(uid) as changed:
             if self._roster.get(uid) is None:
                 await _wait(changed, reader, self._stranger)
+
+    async def _standing(self, uid: str) -> tuple[int, bytes]:
+        found = await self._standings.standing(uid)
+        if found is None:
+            raise RefusedError(503, "the operator cannot say now what is used: try again")
+        return 200, orjson.dumps(found)
 
     async def _news(self, uid: str, address: str, poll: Poll, reader: asyncio.StreamReader) -> tuple[int, bytes]:
         """Return what is to be answered, as soon as there is news, or once the poll has waited long enough."""
@@ -153,7 +186,9 @@ class Sidecars:
             with self._roster.watch(uid) as changed:
                 sidecar = self._roster.get(uid)
                 if sidecar is None:
-                    raise RefusedError(503, "the pod is not in view any more, or has no sidecar: try again")
+                    raise RefusedError(
+                        503, "the pod is not in view any more, or has neither sidecar nor starter: try again"
+                    )
                 if sidecar.address != address:
                     raise RefusedError(403, "the token is another pod's than the one that this comes from")
                 if sidecar.is_news_to(poll.version, poll.generations):
@@ -165,10 +200,10 @@ class Sidecars:
 
 
 def _check_place(request: Request) -> None:
-    if request.path != PATH:
-        raise BadRequestError(404, f"there is nothing here but {PATH}")
+    if request.path not in (PATH, STANDING_PATH, STARTER_PATH):
+        raise BadRequestError(404, f"there is nothing here but {PATH}, {STANDING_PATH} and {STARTER_PATH}")
     if request.method != "POST":
-        raise BadRequestError(405, f"{PATH} takes POST")
+        raise BadRequestError(405, f"{request.path} takes POST")
 
 
 async def _wait(changed: asyncio.Event, reader: asyncio.StreamReader, seconds: float) -> None:

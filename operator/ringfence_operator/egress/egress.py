@@ -23,7 +23,9 @@ from ringfence_operator.reconcile.meters import is_metered, publish_meter
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Kube, Task
 from ringfence_operator.reconcile.quota_index import BY_UID
+from ringfence_operator.reconcile.quota_sources import NodeLimits, OperatorLimits
 from ringfence_operator.reconcile.quota_use import LimitSource, OnUse
+from ringfence_operator.reconcile.standing import Standings
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.port_set import connector_holder, connector_of
 from ringfence_operator.runtime.queue import WorkQueue
@@ -57,6 +59,7 @@ class Egress:
         on_identity: Callable[[], None] = lambda: None,
         on_use: OnUse = lambda _: None,
         on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
+        is_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         self.feed = Feed(
             view.settings.control_socket,
@@ -68,6 +71,8 @@ class Egress:
             on_spent=on_spent,
             review=TokenReviewer(kube).review,
         )
+        network = (self.feed.meters,) if view.has_gateway else ()
+        self.feed.limit_standing = Standings(view, (NodeLimits(view), OperatorLimits(view), *network)).of
         self._on_identity = on_identity
         self._on_use = on_use
         self._view = view
@@ -77,8 +82,10 @@ class Egress:
         self._issuer = Issuer(kube)
         self.credentials = Derived()
         place = _redis_place(view.settings)
-        self._redis = RedisUsers(place, self.credentials.redis) if place else None
-        self._quota_store = QuotaStore(view, place, on_use=on_use, clock=time.time) if place else None
+        self._redis = RedisUsers(place, self.credentials.redis, on_change=on_identity) if place else None
+        self._quota_store = (
+            QuotaStore(view, place, on_use=on_use, clock=time.time, is_leading=is_leading) if place else None
+        )
         self.telemetry = Telemetry(view, on_change=on_identity)
         self._unpublished: set[str] = set()
         """Whose port sets are not published yet, as `PortSet.policy` has it."""
@@ -142,6 +149,7 @@ class Egress:
     def pod_gone(self, uid: str) -> None:
         """Serve the pod of this UID nothing any more."""
         self.feed.sidecars.withdraw(uid)
+        self.feed.starters.withdraw(uid)
         self.feed.meters.withdraw(uid)
 
     def follow(self) -> None:
@@ -191,7 +199,7 @@ class Egress:
         if self._view.control.authority != identity.authority or is_other:
             self._view.control.authority = identity.authority
             self._on_identity()
-        if settings.sidecar_image:
+        if settings.sidecar_image or settings.starter_image:
             self.feed.vouch(await self._issuer.current(now) or None)
         return CHECK_SECONDS
 
@@ -204,8 +212,13 @@ def _redis_place(settings: Settings) -> RedisPlace | None:
     if settings.redis_url is None:
         return None
     authority = Path(settings.redis_authority).read_text() if settings.redis_authority else ""
-    administrator = Path(settings.redis_administrator or "")
-    return RedisPlace(url=settings.redis_url, administrator=administrator, authority=authority)
+    administrator, sentinel = Path(settings.redis_administrator or ""), settings.redis_sentinel_credential
+    return RedisPlace(
+        url=settings.redis_url,
+        administrator=administrator,
+        sentinel=Path(sentinel) if sentinel else None,
+        authority=authority,
+    )
 
 
 def _upstream_proxy(settings: Settings) -> str | None:

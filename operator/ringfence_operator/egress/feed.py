@@ -11,6 +11,7 @@ import structlog
 from ringfence_operator.egress.ledger import Ledger
 from ringfence_operator.egress.meters import MeterBook
 from ringfence_operator.egress.sidecars import AgentKey, ConnectorKey, SidecarBook
+from ringfence_operator.egress.starters import StarterBook
 from ringfence_operator.reconcile.gateway import Seen, Standing
 from ringfence_operator.resources.port_set import PortSet
 
@@ -26,8 +27,8 @@ class Feed:
     """A `reconcile.gateway.Gateway` over the Unix socket at `path`; run it while this replica leads.
 
     What was said before the control process is there, or comes back, is said to it then. `sidecars` is a
-    `reconcile.sidecars.Sidecars` over the same socket, `meters` a `reconcile.meters.Meters`; `review` is asked about
-    sidecars' tokens (`egress.token_review`).
+    `reconcile.sidecars.Sidecars` over the same socket, `starters` a `reconcile.starters.Starters`, `meters` a
+    `reconcile.meters.Meters`; `review` is asked about sidecars' and starters' tokens (`egress.token_review`).
     """
 
     def __init__(
@@ -42,9 +43,12 @@ class Feed:
         on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
         review: Callable[[str], Awaitable[str | None]] | None = None,
     ) -> None:
+        self.limit_standing: Callable[[AgentKey], Message | None] = lambda _: None
+        """Says what is used of an agent's limits that no sidecar keeps (`reconcile.standing`)."""
         self._path = path
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
         self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_inside=on_inside, on_use=on_use)
+        self.starters = StarterBook(send=self._send, on_heard=on_inside)
         self.meters = MeterBook(send=self._send, on_use=on_use, on_spent=on_spent)
         self._review = review
         self._reviews: set[asyncio.Task[None]] = set()
@@ -59,6 +63,7 @@ class Feed:
         """Begin anew, as a replica does that has come to lead."""
         self._ledger.reset()
         self.sidecars.reset()
+        self.starters.reset()
         self.meters.reset()
         self._identity = self._settings = None
         self._complete = False
@@ -80,6 +85,7 @@ class Feed:
                     for task in self._reviews:
                         task.cancel()
                     self._ledger.forget_replicas()
+                    self.meters.disconnected()
                     writer.close()
                     with suppress(OSError):
                         await writer.wait_closed()
@@ -94,7 +100,7 @@ class Feed:
             self._send({"kind": "portSet", **present.port_set.to_wire()})
         for block in self._ledger.withdrawn:
             self._send({"kind": "withdraw", "block": block})
-        for message in (*self.sidecars.messages(), *self.meters.messages()):
+        for message in (*self.sidecars.messages(), *self.starters.messages(), *self.meters.messages()):
             self._send(message)
         self._serve_once_whole()
         while line := await reader.readline():
@@ -104,12 +110,16 @@ class Feed:
         match message["kind"]:
             case "sidecarSeen":
                 self.sidecars.hear(message)
+            case "starterSeen":
+                self.starters.hear(message)
             case "metered":
                 self.meters.hear(message)
             case "review":
                 task = asyncio.create_task(self._answer(message["id"], str(message["token"])))
                 self._reviews.add(task)
                 task.add_done_callback(self._reviews.discard)
+            case "standingAsked":
+                self._answer_standing(message["id"], str(message["uid"]))
             case kind:
                 if kind == "left":
                     self.meters.left(str(message["replica"]))
@@ -118,6 +128,10 @@ class Feed:
     async def _answer(self, number: int, token: str) -> None:
         uid = await self._review(token) if self._review is not None else None
         self._send({"kind": "reviewed", "id": number, "podUid": uid})
+
+    def _answer_standing(self, number: int, uid: str) -> None:
+        agent = self.sidecars.agent_of(uid)
+        self._send({"kind": "standing", "id": number, "standing": self.limit_standing(agent) if agent else None})
 
     def _send(self, message: Message | None) -> None:
         if self._writer is not None and message is not None:

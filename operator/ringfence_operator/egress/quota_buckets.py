@@ -15,12 +15,15 @@ from ringfence_operator.reconcile.quota_figures import SECONDS, calendar_window
 
 SLOTS = 20
 SHARED = "Shared"
-TOUCHED, EPOCH = "quota:touched", "quota:epoch"
+ROOT = "quota:"
+TOUCHED, EPOCH, PODS = f"{ROOT}touched", f"{ROOT}epoch", f"{ROOT}pods"
 OF_AGENT = "a:"
 """What the name of the field of an agent begins with; that of agents that are gone is no longer than this."""
 _KEY_PARTS = 5
 _MOST = 1e18
 """More than a quantity can say: whoever writes that does not count."""
+_WARNED = re.compile(r"w:\d{1,3}", re.ASCII)
+_NEVER = (0.0, 0, "")
 _SLOT = re.compile(r"s:\d{1,15}", re.ASCII)
 
 
@@ -45,6 +48,8 @@ class Bucket:
     refused_at: float = 0.0
     refused_agent: str = ""
     """UID of the agent."""
+    warned: tuple[float, int, str] = (0.0, 0, "")
+    """When it came to a percentage of `warnAt` last, to which, and the UID of the agent that was told."""
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "Bucket":
@@ -58,6 +63,7 @@ class Bucket:
             refusals=int(_number(fields.get("n", ""))),
             refused_at=_number(fields.get("nt", "")),
             refused_agent=fields.get("na", ""),
+            warned=max((_warned(*each) for each in fields.items() if _WARNED.fullmatch(each[0])), default=_NEVER),
         )
 
 
@@ -116,6 +122,11 @@ def free_at(bucket: Bucket, limit: Limit, now: float) -> float | None:
 
 def _milliseconds(limit: Limit) -> int:
     return SECONDS[limit.window] * 1_000 // SLOTS
+
+
+def _warned(name: str, text: str) -> tuple[float, int, str]:
+    at, _, agent = text.partition(" ")
+    return _number(at), int(name[2:]), agent
 
 
 def _number(text: str) -> float:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Limit, Quota
-from ringfence_operator.api.quota_matrix import Scope
+from ringfence_operator.api.quota_matrix import Scope, Window
 from ringfence_operator.egress.quota_buckets import SHARED, Bucket, bucket_key, free_at, used_at
+from ringfence_operator.egress.quota_holders import Held
 from ringfence_operator.egress.quota_tally import Tally
-from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quota_use import Use, Warned
 
 AWAY_SECONDS = 10.0
 """For how long Redis may not answer before a status says so."""
@@ -26,6 +27,8 @@ class Counters:
     since: float
     """When they were first looked for."""
     buckets: dict[str, Bucket] = field(default_factory=dict)
+    holders: Held = field(default_factory=dict)
+    """Of what is held at once."""
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     epoch: str | None = None
     is_recovering: bool = False
@@ -68,6 +71,8 @@ class Counters:
 
     def use(self, quota: Quota, limit: Limit, names: Mapping[str, str], now: float) -> Use:
         """Return where a limit stands; `names` are those of the quota's agents by UID, `now` the server's time."""
+        if not self.is_known:
+            return Use(used=0.0, is_awaited=True)
         if limit.scope is Scope.SHARED:
             return self._shared(quota, limit, names, now)
         return self._per_agent(quota, limit, names, now)
@@ -77,7 +82,8 @@ class Counters:
         bucket = self.buckets.get(key)
         if bucket is None:
             return Use(used=0.0)
-        by_agent = self.tallies[key].used(limit, now)
+        is_held = limit.window is Window.NONE
+        by_agent = self.holders.get(key, {}) if is_held else self.tallies[key].used(limit, now)
         return Use(
             used=used_at(bucket, limit, now),
             per_agent={names[uid]: amount for uid, amount in by_agent.items() if uid in names},
@@ -85,6 +91,7 @@ class Counters:
             refusals=bucket.refusals,
             refused_at=_moment(bucket.refused_at or None),
             refused_agent=names.get(bucket.refused_agent, ""),
+            warned=_warned(bucket, names),
         )
 
     def _per_agent(self, quota: Quota, limit: Limit, names: Mapping[str, str], now: float) -> Use:
@@ -106,7 +113,14 @@ class Counters:
             refusals=sum(bucket.refusals for bucket in found.values()),
             refused_at=_moment(refused_at or None),
             refused_agent=names[last] if refused_at else "",
+            warned=_warned(max(found.values(), key=lambda each: each.warned), names),
         )
+
+
+def _warned(bucket: Bucket, names: Mapping[str, str]) -> Warned | None:
+    seconds, percent, agent = bucket.warned
+    at = _moment(seconds or None)
+    return Warned(percent, names.get(agent, ""), at) if at else None
 
 
 def _moment(seconds: float | None) -> datetime | None:

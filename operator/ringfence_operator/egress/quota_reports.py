@@ -9,7 +9,7 @@ from typing import Any
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Enforcer, Scope
-from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quota_use import Use, Warned
 from ringfence_operator.reconcile.quotas import agents_of, limits_of
 from ringfence_operator.reconcile.view import View
 
@@ -41,7 +41,11 @@ class QuotaReports:
         reports, uid = self._reports(quota), quota.metadata.uid
         self._see(uid, reports)
         return {
-            limit.id: replace(_use(limit, reports), seen_refusals=self._refusals[uid, _what(limit)])
+            limit.id: replace(
+                _use(limit, reports),
+                seen_refusals=self._refusals[uid, _what(limit)],
+                resets_at=_resets_at(limit, reports),
+            )
             for _, limit in limits_of([quota], Enforcer.SIDECAR)
         }
 
@@ -74,18 +78,31 @@ def _said(report: Mapping[str, Any]) -> _What:
     return str(report["resource"]), str(report["window"]), bool(report["shared"])
 
 
+def _resets_at(limit: Limit, reports: _Reports) -> datetime | None:
+    """Return when something is free again: of limits of each agent's own, of the one that used most."""
+    own = [each for said in reports.values() for each in said if _said(each) == _what(limit)]
+    if limit.scope is not Scope.SHARED and own:
+        own = [max(own, key=lambda each: float(each["used"]))]
+    found = [float(each["resetsAt"]) for each in own if "resetsAt" in each]
+    return datetime.fromtimestamp(min(found), UTC) if found else None
+
+
 def _use(limit: Limit, reports: _Reports) -> Use:
     is_shared = limit.scope is Scope.SHARED
     own = {name: each for name, said in reports.items() for each in said if _said(each) == _what(limit)}
     used = {name: float(each["used"]) for name, each in own.items()}
     last = max(own, key=lambda name: float(own[name]["refusedAt"]), default="")
     refused_at = float(own[last]["refusedAt"]) if last else 0.0
+    told = max(own, key=lambda name: float(own[name]["warnedAt"]), default="")
+    told_at = float(own[told]["warnedAt"]) if told else 0.0
     return Use(
         used=sum(used.values()) if is_shared else max(used.values(), default=0.0),
         per_agent=used,
+        is_awaited=not own and bool(reports),
         refusals=sum(int(each["refusals"]) for each in own.values()),
         refused_at=datetime.fromtimestamp(refused_at, UTC) if refused_at else None,
         refused_agent=last if refused_at else "",
+        warned=Warned(int(own[told]["warned"]), told, datetime.fromtimestamp(told_at, UTC)) if told_at else None,
         trouble=(Reason.NO_STORE, _NO_STORE) if is_shared else None,
     )
 

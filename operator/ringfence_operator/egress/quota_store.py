@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,8 +23,11 @@ from ringfence_operator.egress.quota_buckets import (
     row_of,
 )
 from ringfence_operator.egress.quota_counters import Counters
+from ringfence_operator.egress.quota_holders import OF_ALL, Held, read_holders
+from ringfence_operator.egress.quota_reap import reap_command
 from ringfence_operator.egress.quota_servers import QuotaServers
 from ringfence_operator.egress.redis_place import RedisPlace, prefix_of
+from ringfence_operator.egress.resp import RefusedError
 from ringfence_operator.reconcile.quota_index import BY_UID
 from ringfence_operator.reconcile.quota_use import OnUse, Use
 from ringfence_operator.reconcile.quotas import agents_of, limits_of
@@ -51,12 +55,14 @@ class QuotaStore:
         on_use: OnUse,
         clock: Callable[[], float],
         look_seconds: float = LOOK_SECONDS,
+        is_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         self._view: Final = view
         self._servers: Final = QuotaServers(place, clock)
         self._on_use: Final = on_use
         self._clock: Final = clock
         self._look_seconds: Final = look_seconds
+        self._is_leading: Final = is_leading
         self._namespaces: dict[str, Counters] = {}
         self._refusals: defaultdict[str, int] = defaultdict(int)
         """By `row_of` a limit's buckets, how often they were seen to refuse."""
@@ -87,13 +93,19 @@ class QuotaStore:
         now = self._clock()
         state = self._namespaces.setdefault(namespace, Counters(now))
         try:
+            if any(bucket.granted for bucket in state.buckets.values()):
+                await self._reap(namespace)
             touched = await self._news(namespace, state)
             if state.read_at is None or now - state.read_at > FULL_SECONDS:
                 touched |= await self._read_all(namespace, state, quotas)
                 await self._fold(namespace, state)
-                state.read_at, state.is_known = now, True
+                is_first, state.read_at, state.is_known = not state.is_known, now, True
+                if is_first:
+                    self._tell_all(quotas)
             else:
                 await self._read(namespace, state, sorted(touched))
+            if any(key.endswith(OF_ALL) for key in touched):
+                state.holders = await self._holders(namespace)
             state.answered_at = now
             self._tally(state, quotas, touched)
         except OSError as error:
@@ -105,14 +117,27 @@ class QuotaStore:
         trouble = state.trouble(self._clock())
         if trouble != state.told:
             state.told = trouble
-            for quota in quotas:
-                self._on_use(quota.key)
+            self._tell_all(quotas)
         self._tell(touched)
+
+    async def _reap(self, namespace: str) -> None:
+        # An administrator that may not: sidecars do it when they are called.
+        with suppress(RefusedError):
+            await self._servers.ask(namespace, [reap_command(prefix_of(namespace))])
+
+    async def _holders(self, namespace: str) -> Held:
+        async def ask(commands: list[tuple[str, ...]]) -> list[Any]:
+            return await self._servers.ask(namespace, commands)
+
+        return await read_holders(ask, prefix_of(namespace))
 
     async def _news(self, namespace: str, state: Counters) -> set[str]:
         """Return the buckets that were touched, without the prefix; look at the epoch besides."""
         prefix, touched = prefix_of(namespace), set[str]()
         for _ in range(_MOST_BATCHES):
+            if not self._is_leading():
+                # Whoever leads now would never hear of what is taken here.
+                raise ConnectionAbortedError("this replica does not hold the Lease")
             epoch, taken = await self._servers.ask(
                 namespace,
                 [("HMGET", prefix + EPOCH, "id", "state"), ("SPOP", prefix + TOUCHED, str(_BATCH))],
@@ -179,6 +204,10 @@ class QuotaStore:
                 key = bucket_key(quota.metadata.uid, limit, SHARED)
                 if key in touched and key in state.buckets:
                     state.tallies[key].see(state.buckets[key], limit, now)
+
+    def _tell_all(self, quotas: list[Quota]) -> None:
+        for quota in quotas:
+            self._on_use(quota.key)
 
     def _tell(self, touched: set[str]) -> None:
         owners = {owner.quota for key in touched if (owner := owner_of(key))}

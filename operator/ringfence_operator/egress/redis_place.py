@@ -49,6 +49,8 @@ class RedisPlace:
     """Of one of SCHEMES, without credentials; the query `tls` has Sentinel and Cluster speak TLS."""
     administrator: Path
     """A file: user, colon and password, or the password of the default user alone; read at each connection."""
+    sentinel: Path | None = None
+    """A file with who may ask the Sentinel, likewise."""
     authority: str = ""
     """PEM of the authority that certificates come from; empty means those that the system trusts."""
 
@@ -77,16 +79,32 @@ class RedisPlace:
         return ssl.create_default_context(cadata=self.authority or None)
 
     def credentials(self) -> list[str]:
-        """Return the arguments of AUTH, none without a password. Raises OSError."""
-        user, colon, password = self.administrator.read_text().strip().partition(":")
-        return [user, password] if colon else [user] if user else []
+        """Return the administrator's arguments of AUTH, none without a password. Raises OSError."""
+        return _credentials(self.administrator)
+
+    def sentinel_credentials(self) -> list[str]:
+        """Return those that Sentinel asks for. Raises OSError."""
+        return _credentials(self.sentinel) if self.sentinel else []
+
+
+def _credentials(file: Path) -> list[str]:
+    user, colon, password = file.read_text().strip().partition(":")
+    return [user, password] if colon else [user] if user else []
 
 
 async def logged_in(address: Place, place: RedisPlace) -> Resp:
     """Return a connection on which the administrator is logged in. Raises OSError."""
+    return await _logged_in(address, place, place.credentials)
+
+
+async def _at_sentinel(address: Place, place: RedisPlace) -> Resp:
+    return await _logged_in(address, place, place.sentinel_credentials)
+
+
+async def _logged_in(address: Place, place: RedisPlace, read: Callable[[], list[str]]) -> Resp:
     connection = await Resp.connect(*address, context=place.context())
     try:
-        credentials = place.credentials()
+        credentials = read()
         if credentials:
             await connection.ask("AUTH", *credentials)
     except BaseException:
@@ -100,7 +118,7 @@ async def master_of(place: RedisPlace) -> Place:
     last: OSError = ConnectionError("no Sentinel answers")
     for host in place.hosts:
         try:
-            connection = await Resp.connect(*host, context=place.context())
+            connection = await _at_sentinel(host, place)
             try:
                 found = await connection.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", place.master)
             finally:
@@ -116,7 +134,7 @@ async def master_of(place: RedisPlace) -> Place:
 async def told_by(host: Place, place: RedisPlace) -> set[Place]:
     """Return the servers that a Sentinel, or a node of a cluster, knows of. Raises OSError."""
     is_cluster = place.scheme == CLUSTER
-    connection = await (logged_in(host, place) if is_cluster else Resp.connect(*host, context=place.context()))
+    connection = await (logged_in(host, place) if is_cluster else _at_sentinel(host, place))
     try:
         if is_cluster:
             return _nodes(str(await connection.ask("CLUSTER", "NODES")), host)

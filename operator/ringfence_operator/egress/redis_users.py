@@ -22,7 +22,7 @@ LONGEST_SECONDS = 15.0
 
 COMMANDS = (
     *("get", "set", "mget", "del", "exists", "expire", "pexpire", "ttl", "pttl", "incr", "incrby"),
-    *("hget", "hmget", "hgetall", "hset", "hdel", "hincrby", "hincrbyfloat"),
+    *("hget", "hmget", "hgetall", "hscan", "hset", "hdel", "hincrby", "hincrbyfloat"),
     *("sadd", "srem", "scard", "zadd", "zrem", "zscore", "zrange", "zrangebyscore", "zrevrange"),
     *("persist", "time", "info|server", "info|persistence", "info|memory"),
     *("eval", "evalsha", "script|load", "script|exists", "subscribe", "unsubscribe", "publish"),
@@ -47,11 +47,19 @@ def rights_of(namespace: str, password: str) -> list[str]:
 
 
 class RedisUsers:
-    """Makes users while this replica leads: `run` it then. `configuration` is what a namespace's sidecars are told."""
+    """Makes users while this replica leads: `run` it then. `configuration` is what a namespace's sidecars are told.
 
-    def __init__(self, place: RedisPlace, credential: Credential) -> None:
+    `on_change` hears when that is another credential for Sentinel than before.
+    """
+
+    def __init__(
+        self, place: RedisPlace, credential: Credential, *, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._place: Final = place
         self._credential: Final = credential
+        self._on_change: Final = on_change
+        self._lacks_sentinel = False
+        self._sentinel = self._read_sentinel()
         self._wanted: dict[str, None] = {}
         self._news: Final = asyncio.Event()
         self._servers: dict[Place, _Server] = {}
@@ -59,7 +67,7 @@ class RedisUsers:
     def configuration(self, namespace: str) -> Mapping[str, Any] | None:
         """Return the namespace's Redis as the sidecar decodes it, and have its user made; None while it has none."""
         credential = self._credential(namespace)
-        if credential is None:
+        if credential is None or (self._place.scheme == SENTINEL and not self._sentinel):
             return None
         if namespace not in self._wanted:
             self._wanted[namespace] = None
@@ -71,6 +79,8 @@ class RedisUsers:
             "password": password,
             "prefix": prefix_of(namespace),
             "authority": self._place.authority,
+            **({"sentinelUsername": self._sentinel[0]} if len(self._sentinel) > 1 else {}),
+            **({"sentinelPassword": self._sentinel[-1]} if self._sentinel else {}),
         }
 
     async def run(self) -> None:
@@ -88,7 +98,23 @@ class RedisUsers:
                 server.close()
             self._servers.clear()
 
+    def _read_sentinel(self) -> list[str]:
+        """Return who may ask Sentinel; nobody if the file cannot be read, since its Secret may come later."""
+        try:
+            found = self._place.sentinel_credentials()
+        except OSError as error:
+            if not self._lacks_sentinel:
+                log.warning("redis.sentinel_credential_unreadable", error=type(error).__name__)
+            self._lacks_sentinel = True
+            return []
+        self._lacks_sentinel = False
+        return found
+
     async def _look(self) -> None:
+        fresh = await asyncio.to_thread(self._read_sentinel)
+        if fresh != self._sentinel:
+            self._sentinel = fresh
+            self._on_change()
         places = await self._places()
         for gone in self._servers.keys() - places:
             self._servers.pop(gone).close()

@@ -1,12 +1,13 @@
 """What the sidecars are to be told, and what they report: bookkeeping without a socket."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
 from ringfence_operator.reconcile.sidecars import ConnectorHealth, EndpointHealth, Inside
+from ringfence_operator.resources.sidecar_configuration import with_limits
 
 Message = dict[str, Any]
 ConnectorKey = tuple[str, str]
@@ -29,6 +30,7 @@ class _Published:
 @dataclass(slots=True)
 class _Report:
     cache_reachable: bool | None
+    cache_evicts: str
     health: dict[tuple[str, int], list[Mapping[str, Any]]]
     """Connector's name and generation → its endpoints."""
     inside: Inside | None
@@ -74,6 +76,12 @@ class SidecarBook:
         self._published[pod_uid] = fresh
         self._send(fresh.message(pod_uid))
 
+    def limit(self, pod_uid: str, limits: Sequence[Mapping[str, Any]]) -> None:
+        """Have the sidecar of this pod keep these limits; nothing, if it is served nothing."""
+        present = self._published.get(pod_uid)
+        if present is not None:
+            self.publish(pod_uid, present.address, with_limits(present.configuration, limits))
+
     def withdraw(self, pod_uid: str) -> None:
         """Have this pod's sidecar served nothing any more."""
         present = self._published.pop(pod_uid, None)
@@ -84,21 +92,27 @@ class SidecarBook:
 
     def health(self, connector: ConnectorKey, generation: int) -> ConnectorHealth:
         """Return what the sidecars that have this generation of the connector report."""
-        name, entries, reachable = connector[1], defaultdict(list), []
+        name, entries, reports = connector[1], defaultdict(list), []
         for uid in self._reporting.get(connector, ()):
             report = self._reports[uid]
             found = report.health.get((name, generation))
             if found is None:
                 continue
-            reachable.append(report.cache_reachable)
+            reports.append(report)
             for each in found:
                 if each["reason"] != NOT_CHECKED:
                     entries[str(each["endpoint"])].append(each)
-        known = [each for each in reachable if each is not None]
+        known = [each.cache_reachable for each in reports if each.cache_reachable is not None]
         return ConnectorHealth(
             endpoints={endpoint: _endpoint_health(found) for endpoint, found in sorted(entries.items())},
             cache_reachable=all(known) if known else None,
+            cache_evicts=max((each.cache_evicts for each in reports), default=""),
         )
+
+    def agent_of(self, pod_uid: str) -> AgentKey | None:
+        """Return whose sidecar it is that is served as this pod's."""
+        published = self._published.get(pod_uid)
+        return (published.namespace, published.agent) if published else None
 
     def has_reported(self, pod_uid: str) -> bool:
         """Return True if the pod's sidecar has reported since this replica leads."""
@@ -127,7 +141,8 @@ class SidecarBook:
         inside = Inside(closed=bool(wire["closed"]), way_out=wire["wayOut"]) if wire else None
         before = self._reports.get(uid)
         uses = tuple(message["uses"])
-        self._replace(uid, published.namespace, _Report(message["cacheReachable"], health, inside, uses))
+        report = _Report(message["cacheReachable"], message["cacheEvicts"], health, inside, uses)
+        self._replace(uid, published.namespace, report)
         if before is None or before.inside != inside:
             self._on_inside((published.namespace, published.agent))
 

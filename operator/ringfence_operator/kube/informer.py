@@ -14,6 +14,7 @@ from ringfence_operator.errors import ExpiredError, KubeError
 Obj = TypeVar("Obj")
 Raw = dict[str, Any]
 IndexFunction = Callable[[Obj], Iterable[Hashable]]
+KeyFunction = Callable[[Raw], tuple[str, str]]
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +52,17 @@ class _Version(NamedTuple):
     uid: str
 
 
+def key_of(raw: Raw) -> tuple[str, str]:
+    """Return namespace and name of an object."""
+    metadata = raw["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
 class Informer(Generic[Obj]):
     """The objects of one resource by key, as `slim` made them; `on_change` hears of each difference.
+
+    `key` says under which key an object is kept, if not under its own; one that comes to have another leaves the
+    former. Of two objects with one key the newer is kept, and an end of the other is none of this one's.
 
     An object that equals (==) the cached one replaces it without a word, so what `slim` leaves out,
     or compares as equal (a `resource_version` with `field(compare=False)`), never wakes anybody.
@@ -69,6 +79,7 @@ class Informer(Generic[Obj]):
         on_change: Callable[[Change[Obj]], None],
         name: str = "",
         index: Mapping[str, IndexFunction[Obj]] | None = None,
+        key: KeyFunction = key_of,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -78,6 +89,9 @@ class Informer(Generic[Obj]):
         self.synced = asyncio.Event()
         self._source = source
         self._slim = slim
+        self._key = key
+        self._moved: dict[str, Key] = {}
+        """By UID, the keys of objects that are kept under another than their own."""
         self._on_change = on_change
         self._index = index or {}
         self._indexed: dict[str, dict[Hashable, set[Key]]] = {name: {} for name in self._index}
@@ -175,11 +189,11 @@ class Informer(Generic[Obj]):
 
     def _keep(self, raw: Raw, *, wakes: bool = True) -> Key:
         metadata = raw["metadata"]
-        key = Key(metadata.get("namespace", ""), metadata["name"])
+        key = Key(*self._key(raw))
         # Versions of one resource are ordered numbers (KEP-5504), across deletion and re-creation too.
         version = _Version(int(metadata["resourceVersion"]), metadata["uid"])
         have = self._versions.get(key)
-        if have is not None and version.number <= have.number:
+        if (have is not None and version.number <= have.number) or not self._move(raw, key):
             return key
         try:
             new = self._slim(raw)
@@ -193,16 +207,30 @@ class Informer(Generic[Obj]):
             self._changed(Change(key, old, new), wakes=wakes)
         return key
 
+    def _move(self, raw: Raw, key: Key) -> bool:
+        """Take an object away from under a former key; False if it is there in a newer version."""
+        metadata = raw["metadata"]
+        own = Key(*key_of(raw))
+        before = self._moved.get(metadata["uid"], own)
+        have = self._versions.get(before)
+        if before != key and have is not None and have.uid == metadata["uid"]:
+            if have.number >= int(metadata["resourceVersion"]):
+                return False
+            self._drop(before)
+        if key != own:
+            self._moved[metadata["uid"]] = key
+        return True
+
     def _deleted(self, raw: Raw) -> None:
         metadata = raw["metadata"]
-        key = Key(metadata.get("namespace", ""), metadata["name"])
+        key = self._moved.get(metadata["uid"]) or Key(*key_of(raw))
         have = self._versions.get(key)
         # Its successor of the same name may have been stored from a write already.
         if have is not None and have.uid == metadata["uid"] and have.number <= int(metadata["resourceVersion"]):
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
-        del self._versions[key]
+        self._moved.pop(self._versions.pop(key).uid, None)
         self._changed(Change(key, self.cache.pop(key), None))
 
     def _changed(self, change: Change[Obj], *, wakes: bool = True) -> None:

@@ -15,7 +15,6 @@ from ringfence_operator.errors import UnavailableError
 from ringfence_operator.kube.credentials import BearerToken, Credentials
 
 SECONDS = 4.0
-_CONNECTIONS = 32
 _SUMMARY = "/stats/summary"
 _MEMORY = f"{_SUMMARY}?only_cpu_and_memory=true"
 _OK = 200
@@ -60,7 +59,8 @@ class Kubelet:
         token = self._token.header()
         headers = {"Authorization": token} if token else {}
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._context, limit=_CONNECTIONS)
+            # Who asks bounds how many are asked at once; those that do not answer must not keep others waiting here.
+            connector = aiohttp.TCPConnector(ssl=self._context, limit=0)
             self._session = aiohttp.ClientSession(connector=connector)
         try:
             async with self._session.get(url, headers=headers) as answer:

@@ -94,7 +94,7 @@ def redis_of(view: View) -> Redis:
     settings = view.settings
     named = settings.redis_service
     service = view.services.get(*named.split("/", 1)) if named else None
-    return Redis(service if service and service.selector else None, settings.redis_cidrs, settings.redis_port)
+    return Redis(service if service and service.selector else None, settings.redis_cidrs, settings.redis_ports)
 
 
 def collector_of(view: View) -> Sink | None:

@@ -1,7 +1,6 @@
 """Why an agent may not have a pod: a chain of checks, each a pure function of the context."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
@@ -10,20 +9,9 @@ from ringfence_operator.api.sidecar import API_PORT, HEALTH_PORT
 from ringfence_operator.reconcile.cilium import explain_no_dns
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.network_verdict import why_open
+from ringfence_operator.reconcile.pool_checks import pool_refusal
+from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.resources.volumes import claim_name, is_adopted
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What is wrong, and what to do about it.
-
-    `is_stalled`: only a change by somebody helps. `stops_pod`: a pod that runs already must go.
-    """
-
-    reason: Reason
-    message: str
-    is_stalled: bool = True
-    stops_pod: bool = False
 
 
 def _namespace(context: Context) -> Refusal | None:
@@ -210,6 +198,7 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _namespace,
     _own_labels,
     _isolation,
+    pool_refusal,
     _secret,
     _network,
     _policy,

@@ -10,7 +10,7 @@ from ringfence_operator.api.connector import Connector, ConnectorStatus
 from ringfence_operator.errors import NotFoundError
 from ringfence_operator.reconcile.binding import count_users, has_outside, named_services, services_of
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR
-from ringfence_operator.reconcile.connector_status import Found, connector_status, words
+from ringfence_operator.reconcile.connector_status import STALLED, Found, connector_status, is_out_of_reach, words
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force
 from ringfence_operator.reconcile.issuer import Issuer, identity_of, workload_identity
 from ringfence_operator.reconcile.network import Networks
@@ -52,6 +52,8 @@ class ConnectorTools:
     """When a connector's figures were last written, or first seen."""
     waiting: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """Since when a status waits that a moment may change."""
+    ill: dict[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
+    """By connector, which generation of it no sidecar reaches, and since when."""
 
     @property
     def ways(self) -> Ways | None:
@@ -69,9 +71,11 @@ async def reconcile_connector(connector: Connector, tools: ConnectorTools, *, no
     view = tools.view
     there = services_of(connector, view)
     has_standing = way is not None and tools.ways is not None
+    health = _health(connector, tools)
     found = Found(
         agents=count_users(connector, view),
-        health=_health(connector, tools),
+        health=health,
+        ill_since=_ill_since(connector, health, tools, now),
         lacks_secret=_lacks_secret(connector, view),
         missing_services=tuple("/".join(key) for key in named_services(connector) if key not in there),
         refusal=refusal,
@@ -88,7 +92,21 @@ async def reconcile_connector(connector: Connector, tools: ConnectorTools, *, no
         again = min(again or SETTLE_SECONDS, SETTLE_SECONDS)
     if refusal and refusal[0] is Reason.NO_PORT_SET:
         again = min(again or FULL_SECONDS, FULL_SECONDS)
+    if found.ill_since and now - found.ill_since < STALLED:
+        left = (STALLED - (now - found.ill_since)).total_seconds()
+        again = min(again or left, left)
     return again
+
+
+def _ill_since(connector: Connector, health: ConnectorHealth, tools: ConnectorTools, now: datetime) -> datetime | None:
+    if not is_out_of_reach(health):
+        tools.ill.pop(connector.key, None)
+        return None
+    generation, since = tools.ill.get(connector.key, (0, now))
+    if generation != connector.metadata.generation:
+        since = now
+    tools.ill[connector.key] = connector.metadata.generation, since
+    return since
 
 
 def _lacks_secret(connector: Connector, view: View) -> bool:
@@ -120,6 +138,7 @@ async def remove_connector(namespace: str, name: str, tools: ConnectorTools) -> 
     """Close what a deleted connector had opened. Returns the seconds after which to look again."""
     tools.told.pop((namespace, name), None)
     tools.waiting.pop((namespace, name), None)
+    tools.ill.pop((namespace, name), None)
     await tools.networks.remove(namespace, connector_policy_name(name))
     return await tools.ways.release((namespace, name)) if tools.ways else None
 

@@ -1,14 +1,15 @@
 """What a Connector's status says: a pure function of what was found."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from ringfence_operator.api.conditions import (
     Condition,
     ConditionType,
     Reason,
     Status,
+    find_condition,
     remove_condition,
     set_condition,
 )
@@ -21,6 +22,9 @@ from ringfence_operator.resources.sidecar_configuration import Way, secret_keys
 _FACTOR, _MILLISECONDS = 2, 5
 """A latency is told anew when it is so many times what was told, and so much more or less."""
 _TEXT = 1024
+STALLED = timedelta(minutes=10)
+"""After so long without a sidecar that reaches it, a connector is not waited for any longer: as long as Kubernetes
+waits for a Deployment (`progressDeadlineSeconds`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class Found:
     standing: Standing | None = None
     """Where its port set stands; None without one."""
     identity: WorkloadIdentityStatus | None = None
+    ill_since: datetime | None = None
+    """Since when no sidecar has reached an endpoint, as far as this replica has seen it; None if one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,11 @@ def connector_status(connector: Connector, found: Found, *, now: datetime) -> Co
     names = [each.name for each in connector.endpoints]
     endpoints = tuple(_endpoint(name, found.health.endpoints, before.get(name)) for name in names)
     verdict = _verdict(connector, found, endpoints)
+    if verdict.reason is Reason.ENDPOINTS_UNHEALTHY:
+        verdict = replace(verdict, is_stalled=_has_waited_enough(connector, found, now))
     return ConnectorStatus(
         observed_generation=connector.metadata.generation,
-        conditions=_conditions(connector, verdict, found.health.cache_reachable, now),
+        conditions=_conditions(connector, verdict, found.health, now),
         kind=connector.backend_kind,
         agents=found.agents,
         endpoints=endpoints,
@@ -64,6 +72,21 @@ def connector_status(connector: Connector, found: Found, *, now: datetime) -> Co
         gateway=GatewayStatus(service=found.way.service, address=found.way.address) if found.way else None,
         workload_identity=found.identity,
     )
+
+
+def is_out_of_reach(health: ConnectorHealth) -> bool:
+    """Return True if sidecars report, and none of them reaches any endpoint."""
+    seen = health.endpoints.values()
+    return any(each.unhealthy for each in seen) and not any(each.healthy for each in seen)
+
+
+def _has_waited_enough(connector: Connector, found: Found, now: datetime) -> bool:
+    """What was told of this spec stands: a replica that begins to lead has seen nothing of how long it was so."""
+    stalled = find_condition(connector.status.conditions, ConditionType.STALLED)
+    is_told = stalled is not None and stalled.reason == Reason.ENDPOINTS_UNHEALTHY
+    if is_told and connector.status.observed_generation == connector.metadata.generation:
+        return True
+    return found.ill_since is not None and now - found.ill_since >= STALLED
 
 
 def _endpoint(name: str, health: Mapping[str, EndpointHealth], before: EndpointStatus | None) -> EndpointStatus:
@@ -137,7 +160,7 @@ def _explain(endpoint: EndpointStatus) -> str:
 
 
 def _conditions(
-    connector: Connector, verdict: _Verdict, cache_reachable: bool | None, now: datetime
+    connector: Connector, verdict: _Verdict, health: ConnectorHealth, now: datetime
 ) -> tuple[Condition, ...]:
     conditions: tuple[Condition, ...] = connector.status.conditions
     is_moving = verdict.ready is not Status.TRUE and not verdict.is_stalled
@@ -146,7 +169,7 @@ def _conditions(
         (ConditionType.READY, verdict.ready, *said),
         (ConditionType.RECONCILING, is_moving or None, *said),
         (ConditionType.STALLED, verdict.is_stalled or None, *said),
-        (ConditionType.CACHE_REACHABLE, cache_reachable, *_cache(is_reached=bool(cache_reachable))),
+        (ConditionType.CACHE_REACHABLE, health.cache_reachable, *_cache(health)),
     ):
         if status is None:
             conditions = remove_condition(conditions, kind)
@@ -156,8 +179,14 @@ def _conditions(
     return conditions
 
 
-def _cache(*, is_reached: bool) -> tuple[Reason, str]:
-    if is_reached:
+def _cache(health: ConnectorHealth) -> tuple[Reason, str]:
+    if health.cache_reachable and health.cache_evicts:
+        message = (
+            f"Redis may throw away the counters that answers are judged by: its maxmemory-policy is "
+            f"{health.cache_evicts}; set volatile-lru, or noeviction where Quotas count there"
+        )
+        return Reason.REDIS_EVICTS, message
+    if health.cache_reachable:
         return Reason.REDIS_REACHED, "every sidecar reaches the shared cache"
     message = "a sidecar does not reach Redis: it keeps answers in its own memory alone until Redis is back"
     return Reason.REDIS_UNREACHABLE, message

@@ -4,19 +4,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringfence_operator.api.agent import Agent, Mode
+from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
 from ringfence_operator.api.agent_status import EffectiveValue
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
+from ringfence_operator.reconcile.pool_view import pool_of, template_of
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
 from ringfence_operator.reconcile.view import View
-from ringfence_operator.resources.call_limits import deciding
+from ringfence_operator.resources.deciding import deciding
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.observed import Claim
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.pod import pod_hash, spec_hash
+from ringfence_operator.resources.pool import with_template
 from ringfence_operator.resources.present import memory_limit
 from ringfence_operator.resources.quota_caps import caps_of
 from ringfence_operator.resources.record import secrets_of
@@ -34,6 +37,13 @@ class Context:
     """One agent, and all that decides about it."""
 
     agent: Agent
+    """With what the template gives it, if its pod comes from a pool."""
+    given: Agent
+    """As its author wrote it."""
+    pool: AgentPool | None
+    """The pool that it names, if that is there."""
+    template: PoolTemplate | None
+    """What its pod was made from, or would be; None of an agent that names no pool, or one that is not there."""
     policy: SecurityPolicy | None
     missing_policy: str | None
     effective: Effective
@@ -164,19 +174,24 @@ class Context:
 
 def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     """Collect what is known about `agent`."""
+    given, (namespace, name) = agent, agent.key
+    pod = view.pods.get(namespace, name)
+    own = pod if pod is not None and pod.owner_uid == agent.metadata.uid else None
+    template = template_of(agent, own, view)
+    agent = with_template(agent, template) if template else agent
     policy, missing = view.policy_of(agent)
     around = view.surroundings(agent)
-    namespace, name = agent.key
-    pod = view.pods.get(namespace, name)
     claim = claim_name(agent)
     found = bindings(agent, view) if agent.spec.connectors else Bindings()
     quotas = quotas_of(agent, view)
-    own = pod if pod is not None and pod.owner_uid == agent.metadata.uid else None
     return Context(
         agent=agent,
+        given=given,
+        pool=pool_of(given, view),
+        template=template,
         policy=policy,
         missing_policy=missing,
-        effective=effective(agent, policy, view.settings, around, caps_of(quotas), calls=deciding(quotas)),
+        effective=effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas)),
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,
@@ -193,7 +208,7 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         allowances=allowances(agent, own, quotas, view.run_times, now),
         refused_share=view.refused_shares.get(agent.key),
         settings=view.settings,
-        spec_hash=spec_hash(agent),
-        pod_hash=pod_hash(agent, policy),
+        spec_hash=spec_hash(given),
+        pod_hash=pod_hash(given, policy),
         now=now,
     )

@@ -7,11 +7,12 @@ from ringfence_operator.api.agent import Isolation, Mode, RestartPolicy
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.sidecar import SidecarUpdate
-from ringfence_operator.reconcile.checks import Refusal, refusal
+from ringfence_operator.reconcile.checks import refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.diagnose import diagnose, failure_reason, is_disrupted, why_failed
 from ringfence_operator.reconcile.pause import spent_allowance, was_paused
 from ringfence_operator.reconcile.pod_seconds import Allowance
+from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.observed_pod import Pod
 
@@ -49,6 +50,8 @@ class Decision:
     look_again: float | None = None
     is_refused: bool = False
     """True if the agent may have nothing, no Service either."""
+    is_claimed: bool = False
+    """True if the agent has come to its pod in this pass, by a claim."""
     spent: Allowance | None = None
     """The limit on its pods' seconds that leaves it no more."""
 

@@ -1,5 +1,6 @@
 """What a pod that exists says about its agent, in one reason and a sentence that helps."""
 
+import re
 from dataclasses import dataclass
 
 from ringfence_operator.api.agent_status import AgentState, EffectiveValue, Source
@@ -31,11 +32,23 @@ _WAITING = {
     "RunContainerError": Reason.START_FAILED,
     "StartError": Reason.START_FAILED,
 }
-_NOT_STARTING = _WAITING.keys() | {"CrashLoopBackOff", "PostStartHookError"}
+_RUNS_BETWEEN = ("CrashLoopBackOff", "PostStartHookError")
+_NOT_STARTING = {*_WAITING, *_RUNS_BETWEEN}
+_NEVER_RAN = ("StartError", "ContainerCannotRun")
+_OWN_DISK = (
+    "Pod ephemeral local storage usage exceeds the total limit of containers",
+    "Container agent exceeded its local ephemeral storage limit",
+)
+_LATE = re.compile(r"the sidecar did not answer within \d+ s of its start")
+"""What the postStart hook of the sidecar writes (`ringfence_sidecar.wait`); the kubelet quotes it."""
+_SENT_TO_END = (0, 137, 143)
+"""Exit codes of a sidecar that was told to end, or that was killed since it did not."""
+_SIDECAR_LOG = "see the log of container sidecar"
+_OVERLOADED = f"its node may have more to do than it can; {_SIDECAR_LOG}"
 _SIDECAR = "have whoever installed the operator check RINGFENCE_OPERATOR_SIDECAR_IMAGE"
 _SIDECAR_NOT_READY = (
     "the container runs and its sidecar is not ready: it has no configuration from the operator yet, or does not run; "
-    "see the log of container sidecar"
+    f"{_SIDECAR_LOG}"
 )
 _HELP = {
     Reason.IMAGE_NOT_FOUND: "check spec.image and imagePullSecrets",
@@ -65,12 +78,28 @@ def diagnose(pod: Pod, effective: Effective, memory: EffectiveValue | None = Non
 def _why_waiting(pod: Pod) -> Diagnosis | None:
     """Return what keeps a container from starting; the agent's waits for the sidecar's."""
     if pod.sidecar_waiting in _NOT_STARTING:
-        message = f"the sidecar cannot be started: {pod.sidecar_waiting_message or pod.sidecar_waiting}; {_SIDECAR}"
-        return Diagnosis(AgentState.PENDING, Reason.SIDECAR_FAILED, message)
+        return Diagnosis(AgentState.PENDING, Reason.SIDECAR_FAILED, _why_no_sidecar(pod))
     if pod.waiting in _WAITING:
         reason = _WAITING[pod.waiting]
         return Diagnosis(AgentState.PENDING, reason, f"{pod.waiting_message or pod.waiting}; {_HELP[reason]}")
     return None
+
+
+def _why_no_sidecar(pod: Pod) -> str:
+    """Only a sidecar that never ran is put down to its image: one that was slow or crashed had the right one."""
+    if late := _LATE.search(pod.sidecar_waiting_message):
+        return f"{late[0]}, and is started anew: {_OVERLOADED}"
+    ended = pod.sidecar_exit
+    if pod.sidecar_waiting not in _RUNS_BETWEEN or ended is None or ended.reason in _NEVER_RAN:
+        return f"the sidecar cannot be started: {pod.sidecar_waiting_message or pod.sidecar_waiting}; {_SIDECAR}"
+    if ended.oom_killed:
+        return f"the kernel killed the sidecar for passing its memory limit, and it is started anew; {_SIDECAR_LOG}"
+    if ended.code in _SENT_TO_END:
+        return (
+            "the sidecar was ended and is started anew, as the kubelet does with one that does not answer in time: "
+            f"{_OVERLOADED}"
+        )
+    return f"the sidecar ended with exit code {ended.code}, and is started anew{_last_words(ended)}; {_SIDECAR_LOG}"
 
 
 def _raise_it(limit: EffectiveValue) -> str:
@@ -82,7 +111,7 @@ def _between_runs(pod: Pod, effective: Effective, memory: EffectiveValue | None)
     ended = pod.exit
     if ended is None:
         raise AssertionError("diagnosed an end that was not seen")
-    if ended.reason in ("StartError", "ContainerCannotRun"):
+    if ended.reason in _NEVER_RAN:
         message = f"{ended.message or 'the command cannot be started'}; {_HELP[Reason.START_FAILED]}"
         return Diagnosis(AgentState.RESTARTING, Reason.START_FAILED, message)
     if ended.oom_killed:
@@ -108,6 +137,14 @@ def is_disrupted(pod: Pod) -> bool:
         # The kubelet marks both with DisruptionTarget: a full node, and a pod that passed its own disk limit.
         return pod.message.startswith("The node was low on resource")
     return bool(pod.disrupted) or pod.reason in ("NodeLost", "NodeShutdown", "Terminated", "Preempting")
+
+
+def has_passed_disk_limit(pod: Pod) -> bool:
+    """Return True if the kubelet evicted the pod for what the agent's container wrote, and not for a volume's own size.
+
+    Source: the messages of Kubernetes' eviction manager (pkg/kubelet/eviction/helpers.go).
+    """
+    return pod.reason == "Evicted" and pod.message.startswith(_OWN_DISK)
 
 
 def failure_reason(pod: Pod) -> Reason:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.conditions import Condition, Reason, find_condition
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
@@ -25,6 +26,10 @@ _QUIET = {
     Reason.ENFORCED,
     Reason.HEALTH_UNKNOWN,
     Reason.REDIS_REACHED,
+    Reason.NO_WARM_POD,
+    Reason.STARTER_PENDING,
+    Reason.POOL_WARM,
+    Reason.POOL_EMPTY,
 }
 _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
 
@@ -40,7 +45,7 @@ def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> 
 
 
 def build_event(
-    about: Agent | Connector | Quota | SecurityPolicy, condition: Condition, *, now: datetime, unique: str
+    about: Agent | AgentPool | Connector | Quota | SecurityPolicy, condition: Condition, *, now: datetime, unique: str
 ) -> dict[str, Any]:
     """Return the core/v1 Event that tells of `condition`; `unique` tells it from others of the same object."""
     is_warning = condition.reason not in _NORMAL
@@ -48,7 +53,7 @@ def build_event(
 
 
 def build_news(
-    about: Agent | Connector | Quota | SecurityPolicy,
+    about: Agent | AgentPool | Connector | Quota | SecurityPolicy,
     reason: str,
     message: str,
     *,

@@ -35,21 +35,32 @@ class LimitLags:
     """What is known of it, by agent. `on_use` hears of each quota of which something else is to be said."""
 
     by_agent: dict[Key, tuple[Lag, ...]] = field(default_factory=dict)
+    gone_by: dict[Key, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    """Which quotas, by UID and generation, an agent's pass has gone by last."""
     on_use: Callable[[Key], None] = lambda _: None
 
     def note(self, agent: Key, lags: tuple[Lag, ...], quotas: Iterable[Quota]) -> None:
         """Take what the agent's pass has found."""
-        if lags == self.by_agent.get(agent, ()):
-            return
+        quotas = tuple(quotas)
+        before = self.by_agent.get(agent, ())
         self.forget(agent)
+        if quotas:
+            self.gone_by[agent] = tuple(map(_form, quotas))
         if lags:
             self.by_agent[agent] = lags
-        for quota in quotas:
-            self.on_use(quota.key)
+        if lags != before:
+            for quota in quotas:
+                self.on_use(quota.key)
 
     def forget(self, agent: Key) -> None:
         """The agent is gone."""
         self.by_agent.pop(agent, None)
+        self.gone_by.pop(agent, None)
+
+    def is_known(self, quota: Quota, agents: Iterable[Key]) -> bool:
+        """Return True if the passes of all these agents have gone by the quota as it is now."""
+        form = _form(quota)
+        return all(form in self.gone_by.get(agent, ()) for agent in agents)
 
     def told(self, quota: Quota, agents: Iterable[Key], uses: Mapping[str, Use]) -> dict[str, Use]:
         """Return the uses of a quota's limits, each with why it does not hold for one of its agents."""
@@ -64,3 +75,7 @@ class LimitLags:
                 words = lag.told or f"its pod has {has}; the agent's condition LimitsOutdated says why"
                 found[limit.id] = replace(use, trouble=(lag.reason, f"agent {name}: {words}"))
         return found
+
+
+def _form(quota: Quota) -> tuple[str, int]:
+    return quota.metadata.uid, quota.metadata.generation

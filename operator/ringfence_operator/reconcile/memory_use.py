@@ -1,6 +1,6 @@
-"""How near agents are to their memory limits, as kubelets say every few seconds, and which limits killed them."""
+"""How near agents are to their memory limits, as kubelets say every few seconds."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ringfence_operator.api.quantity import parse_quantity
@@ -8,18 +8,8 @@ from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Resource
 
 Key = tuple[str, str]
-MOST_KILLS = 1_000
-"""Of so many agents of a quota it is remembered that they were killed."""
 STEP = 5
 """Use is told in so many per cent of the limit: it never stands still, and each word of it is a write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """The kernel killed an agent at a quota's limit; `time` is RFC 3339."""
-
-    agent: str
-    time: str
 
 
 @dataclass(slots=True)
@@ -28,33 +18,14 @@ class MemoryUse:
 
     working: dict[str, int] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
-    kills: dict[Key, dict[str, Kill]] = field(default_factory=dict)
-    """By quota and the pod's container that was killed last."""
-    counts: dict[Key, int] = field(default_factory=dict)
-    """How many kills are known of each quota's limit."""
-    seen: dict[Key, int] = field(default_factory=dict)
-    """How many of them came since this began, and no status had said before."""
     told: dict[Key, dict[str, int]] = field(default_factory=dict)
     """By quota and agent, the per cent that were told last."""
-    on_use: Callable[[Key], None] = lambda _: None
-    """Hears of each quota of which something else is to be said."""
+    has_looked: bool = False
+    """False until kubelets have been asked once."""
 
     def forget(self, quota: Key) -> None:
         """The quota is gone."""
-        for kept in (self.kills, self.counts, self.seen, self.told):
-            kept.pop(quota, None)
-
-    def killed(self, quota: Key, agent_uid: str, kill: Kill, *, is_new: bool) -> None:
-        """Take note of a kill; a known one counts once. `is_new`: the agent's status has not said it before."""
-        known = self.kills.setdefault(quota, {})
-        if known.get(agent_uid) != kill:
-            known.pop(agent_uid, None)
-            known[agent_uid] = kill
-            if len(known) > MOST_KILLS:
-                del known[next(iter(known))]
-            self.counts[quota] = self.counts.get(quota, 0) + 1
-            self.seen[quota] = self.seen.get(quota, 0) + is_new
-            self.on_use(quota)
+        self.told.pop(quota, None)
 
 
 def memory_limit_of(quota: Quota) -> Limit | None:

@@ -44,13 +44,23 @@ class MemoryWatch:
         }
         nodes = {pod.node for found in pods.values() for pod in found.values()} - {""}
         use, silent = self._view.memory, dict(self._view.memory.silent)
-        answers = await ask_nodes(self._view, nodes, self._kubelets.memory)
+
+        def take_early(answers: dict[str, dict[str, int] | UnavailableError]) -> None:
+            said = {node: answer for node, answer in answers.items() if not isinstance(answer, UnavailableError)}
+            for node, answer in said.items():
+                self._take(node, answer)
+            for key, found in pods.items():
+                if any(pod.node in said for pod in found.values()):
+                    self._tell(key, found, silent, is_first=False)
+
+        answers = await ask_nodes(self._view, nodes, self._kubelets.memory, on_early=take_early)
         use.working.clear()
         use.silent = {node: why for node, why in silent.items() if node in nodes}
         for node, answer in answers.items():
             self._take(node, answer)
+        is_first, use.has_looked = not use.has_looked, True
         for key, found in pods.items():
-            self._tell(key, found, silent)
+            self._tell(key, found, silent, is_first=is_first)
 
     def _take(self, node: str, answer: dict[str, int] | UnavailableError) -> None:
         use = self._view.memory
@@ -62,13 +72,13 @@ class MemoryWatch:
             log.warning("kubelet.silent", node=node, error=str(answer))
         use.silent[node] = str(answer)
 
-    def _tell(self, key: tuple[str, str], pods: dict[str, Pod], silent: dict[str, str]) -> None:
+    def _tell(self, key: tuple[str, str], pods: dict[str, Pod], silent: dict[str, str], *, is_first: bool) -> None:
         quota, use = self._view.quotas.get(*key), self._view.memory
         if quota is None:
             return
         now = percents(quota, {name: pod.meta.uid for name, pod in pods.items()}, use)
         nodes = {pod.node for pod in pods.values()}
-        if now != use.told.get(key, {}) or nodes & use.silent.keys() != nodes & silent.keys():
+        if is_first or now != use.told.get(key, {}) or nodes & use.silent.keys() != nodes & silent.keys():
             use.told[key] = now
             self._on_use(key)
 

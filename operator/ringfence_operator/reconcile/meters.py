@@ -47,11 +47,16 @@ class Metered:
     missing: str = ""
     """The Quota that the agent names and that does not exist: then nothing is let through."""
     is_direct: bool = False
-    """True if its policy opens what does not lead through the gateway, and a limit is on bytes."""
+    """True if its policy opens what does not lead through the gateway."""
     replicas: tuple[str, ...]
     """Of the gateway: they share what may be open."""
     created: datetime
     """When the pod was made."""
+
+    @property
+    def is_asked_about(self) -> bool:
+        """Whether its kubelet is to say what it moves past the gateway: of bytes it can, of connections nobody."""
+        return self.is_direct and any(each.limit.resource is Resource.NETWORK_BYTES for each in self.limits)
 
 
 class Meters(Protocol):
@@ -97,7 +102,7 @@ def metered(agent: AgentRecord, pod: Pod | None, view: View) -> Metered | None:
         pod_uid=pod.meta.uid,
         address=pod.address,
         limits=tuple(Held(*quota.key, quota.metadata.uid, limit) for quota, limit in limits),
-        is_direct=_is_direct(policy, view) and any(it.resource is Resource.NETWORK_BYTES for _, it in limits),
+        is_direct=_is_direct(policy, view),
         missing=missing_quota_of(agent, view) or "",
         replicas=tuple(view.gateway_replicas()),
         created=datetime.fromisoformat(pod.created),

@@ -7,11 +7,14 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.cilium import CiliumNetworks, lacking_by_name
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.gateway import SETTLE_SECONDS, Force, Gateway, explain
+from ringfence_operator.reconcile.handover import lacking_handover
 from ringfence_operator.reconcile.kept import Kept, is_as_wanted
 from ringfence_operator.reconcile.network_verdict import why_open
+from ringfence_operator.reconcile.pool_view import pools_in
 from ringfence_operator.reconcile.ports import NETWORKING, Kube, Raw
 from ringfence_operator.reconcile.sidecar_network import SidecarNetworks
 from ringfence_operator.reconcile.sidecars import Sidecars
+from ringfence_operator.reconcile.starters import Starters
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View, block_of
 from ringfence_operator.resources.domains import uses_names
 from ringfence_operator.resources.gateway import admission_name, build_admission, build_gateway_egress
@@ -101,6 +104,11 @@ class Networks:
         if present is None or not present.is_ours:
             await self.open(policy, namespace, is_cluster=is_cluster)
 
+    async def prepare_pool(self, namespace: str) -> None:
+        """Have in place what a pool's pods need before they are made: closed, but for their starters."""
+        await self.sidecars.open_starters(namespace)
+        await self.close(namespace)
+
     async def remove(self, namespace: str, name: str) -> None:
         """Delete one of our NetworkPolicies, and what opens names beside it, if they are there."""
         await self._policies.remove(namespace, name)
@@ -110,7 +118,7 @@ class Networks:
     async def restore(self, namespace: str, name: str) -> None:
         """Have one of our NetworkPolicies, which somebody changed or deleted, as it should be."""
         if name == labels.DEFAULT_DENY:
-            if self._view.agents.keys_by(BY_NAMESPACE, namespace):
+            if self._view.agents.keys_by(BY_NAMESPACE, namespace) or pools_in(namespace, self._view):
                 await self.close(namespace)
             return
         if await self.sidecars.restore(namespace, name):
@@ -150,7 +158,13 @@ Enforced = tuple[bool, Reason, str] | None
 """Whether what confines a pod is in force, why, and a sentence; None without a pod."""
 
 
-def enforcement(context: Context, view: View, gateway: Gateway | None, sidecars: Sidecars | None = None) -> Enforced:
+def enforcement(
+    context: Context,
+    view: View,
+    gateway: Gateway | None,
+    sidecars: Sidecars | None = None,
+    starters: Starters | None = None,
+) -> Enforced:
     """Return whether what confines the agent's pod is in force: as it was written, and as it is found from inside."""
     pod = context.own_pod
     if pod is None:
@@ -171,6 +185,7 @@ def enforcement(context: Context, view: View, gateway: Gateway | None, sidecars:
         _lacking_at_gateway(context, view, gateway) if gateway else lacking_by_name(context, view)
     )
     lacking = lacking or (_lacking_inside(context, view, pod, sidecars) if sidecars and pod.sidecar_hash else None)
+    lacking = lacking or (lacking_handover(context, pod, starters) if pod.claimed else None)
     if lacking:
         return False, *lacking
     return True, Reason.IN_FORCE, "the default deny is written, and nobody else's policy opens egress"

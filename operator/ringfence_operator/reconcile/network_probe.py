@@ -13,6 +13,7 @@ from ringfence_operator.reconcile.network_verdict import Known
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.network_probe import TARGET, Like, ProbePod, build_prober, build_target
+from ringfence_operator.resources.observed import KUBELET_PORT
 
 OPEN_SECONDS = 300
 """How soon it is probed again where agents are refused: whoever mends the network does not wait for hours."""
@@ -140,7 +141,8 @@ class NetworkProbe:
             case Step.MAKE_TARGET:
                 await self._make(build_target(self._view.settings.namespace, like))
             case Step.MAKE_PROBER if seen.target:
-                await self._make(build_prober(self._view.settings.namespace, like, seen.target.addresses))
+                kubelets = {node.kubelet_port for node in self._view.nodes.cache.values()} or {KUBELET_PORT}
+                await self._make(build_prober(self._view.settings.namespace, like, seen.target.addresses, kubelets))
             case Step.DELETE_TARGET:
                 await self._delete(seen.target, is_failure=bool(seen.target and seen.target.has_ended))
             case Step.DELETE_PROBER:

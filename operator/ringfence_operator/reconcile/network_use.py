@@ -3,18 +3,16 @@
 Every figure that a meter tells is a total or a whole slot's, so that nothing is counted twice, in whatever order.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ringfence_operator.api.quota import Alignment, Limit
-from ringfence_operator.api.quota_matrix import Resource, Scope, Window
-from ringfence_operator.reconcile.network_quota import Held
+from ringfence_operator.api.quota_matrix import Resource, Window
+from ringfence_operator.reconcile.network_count import KEPT, Count, merge
 from ringfence_operator.reconcile.quota_figures import calendar_window
 
-KEPT = 21
-"""Slots of a sliding window, so that no span as long as the window holds more than they do."""
 MOST_AGENTS = 50_000
 """Agents that are remembered; of those without a pod, the one is forgotten first that has used nothing for longest."""
 _SLOT_SECONDS = {Window.MINUTE: 3, Window.HOUR: 180, Window.DAY: 4_320, Window.MONTH: 129_600}
@@ -71,21 +69,6 @@ def _until_next_month(month: int) -> timedelta:
 
 
 @dataclass(slots=True)
-class _Count:
-    """What one meter has counted of one agent."""
-
-    is_meter: bool = True
-    """False for what kubelets tell, which no meter knows of."""
-    total: int = 0
-    open: int = 0
-    refused: int = 0
-    cut: int = 0
-    slots: dict[str, dict[int, int]] = field(default_factory=dict)
-    pods: dict[str, int] = field(default_factory=dict)
-    """Of the total, by the UID of the pod that is there."""
-
-
-@dataclass(slots=True)
 class NetworkUse:
     """What is known of all agents, by UID.
 
@@ -95,40 +78,55 @@ class NetworkUse:
 
     has_pod: Callable[[str], bool] = lambda _: False
     on_refused: Callable[[str, Resource, int], None] = lambda *_: None
-    _counts: dict[str, dict[str, _Count]] = field(default_factory=dict)
+    _counts: dict[str, dict[str, Count]] = field(default_factory=dict)
     """Who used something last comes last."""
     _used_at: dict[str, datetime] = field(default_factory=dict)
     _refused_at: dict[tuple[str, Resource], datetime] = field(default_factory=dict)
+    _meters: dict[str, str] = field(default_factory=dict)
+    """Replica → the meter that is there. All others are gone, and tell nothing themselves any more."""
+    turnover: int = 0
+    """Is another number when `gone` may say something else than before."""
 
     def clear(self) -> None:
         """Forget everything; meters tell it again to whoever they come to."""
-        for kept in (self._counts, self._used_at, self._refused_at):
+        for kept in (self._counts, self._used_at, self._refused_at, self._meters):
             kept.clear()
+        self.turnover += 1
 
     def hear(self, message: Mapping[str, Any], *, now: datetime, is_old: bool = False) -> list[str]:
         """Take a meter's report; return the UIDs of the agents that it tells of. Raises KeyError or ValueError.
 
-        `is_old`: a meter that is heard for the first time tells what it had told somebody else before.
+        `is_old`: a meter that is heard for the first time tells what it had told somebody else before. So does
+        whoever repeats what a meter had counted that is gone (`isPast`), and may have been given it too early.
         """
-        meter, touched = str(message["meter"]), []
+        meter, is_past, touched = str(message["meter"]), bool(message.get("isPast")), []
+        self._meet(meter, is_past=is_past)
         for each in message["agents"]:
             agent = str(each["agent"])
             if not self._knows(agent):
                 continue
-            is_told_again = is_old and meter not in self._counts[agent]
-            count = self._counts[agent].setdefault(meter, _Count())
+            known = self._counts[agent].get(meter)
+            if is_past and known is not None and int(each["total"]) <= known.total:
+                continue
+            is_told_again = is_past or (is_old and (known is None or known.is_repeated))
+            count = self._counts[agent].setdefault(meter, Count())
+            count.is_repeated = is_past
             if int(each["total"]) > count.total:
                 self._note(agent, now)
-            refused, cut = int(each["refused"]), int(each["cut"])
             if not is_told_again:
-                self._note_refusals(agent, Resource.NETWORK_CONNECTIONS, refused - count.refused, now)
-                self._note_refusals(agent, Resource.NETWORK_BYTES, cut - count.cut, now)
-            count.total, count.open, count.refused, count.cut = int(each["total"]), int(each["open"]), refused, cut
-            count.pods = dict(each.get("pods", {}))
-            for window, slots in each["slots"].items():
-                _merge(count.slots.setdefault(window, {}), slots, keep=1 if "/" in window else KEPT)
+                refused, cut = int(each["refused"]) - count.refused, int(each["cut"]) - count.cut
+                self._note_refusals(agent, Resource.NETWORK_CONNECTIONS, refused, now)
+                self._note_refusals(agent, Resource.NETWORK_BYTES, cut, now)
+            count.take(each)
             touched.append(agent)
         return touched
+
+    def _meet(self, meter: str, *, is_past: bool) -> None:
+        replica = meter.partition("/")[0]
+        if is_past or self._meters.get(replica) != meter:
+            self.turnover += 1
+        if not is_past:
+            self._meters[replica] = meter
 
     def measured(self, agent: str, meter: str, total: int, *, since: datetime, now: datetime) -> bool:
         """Take a total that somebody tells who keeps no slots, as used now; return whether it is more than before.
@@ -139,7 +137,7 @@ class NetworkUse:
         if not self._knows(agent):
             return False
         is_first = meter not in self._counts[agent]
-        count = self._counts[agent].setdefault(meter, _Count(is_meter=False))
+        count = self._counts[agent].setdefault(meter, Count(is_meter=False))
         fresh = total - count.total
         if fresh <= 0:
             return False
@@ -149,7 +147,7 @@ class NetworkUse:
             if is_first and since < _begin_of(window, now):
                 continue
             slots = count.slots.setdefault(window, {})
-            _merge(slots, {str(slot): slots.get(slot, 0) + fresh}, keep=1 if "/" in window else KEPT)
+            merge(slots, {str(slot): slots.get(slot, 0) + fresh}, keep=1 if "/" in window else KEPT)
         return True
 
     def _knows(self, agent: str) -> bool:
@@ -174,14 +172,21 @@ class NetworkUse:
 
     def _forget(self, agent: str) -> None:
         del self._counts[agent]
+        self.turnover += 1
         self._used_at.pop(agent, None)
         for resource in (Resource.NETWORK_BYTES, Resource.NETWORK_CONNECTIONS):
             self._refused_at.pop((agent, resource), None)
 
     def forget_before(self, moment: datetime) -> None:
-        """Forget agents without a pod that have used nothing since."""
+        """Forget agents without a pod, and meters that are gone, of which nothing was counted since."""
         for agent in [each for each in self._counts if not self.has_pod(each) and not self.is_used(each, moment)]:
             self._forget(agent)
+        there, oldest = set(self._meters.values()), int(moment.timestamp()) // _SLOT_SECONDS[Window.MONTH]
+        for meters in self._counts.values():
+            for meter in [it for it, count in meters.items() if count.newest(str(Window.MONTH)) < oldest]:
+                if meters[meter].is_meter and meter not in there:
+                    del meters[meter]
+                    self.turnover += 1
 
     def is_used(self, agent: str, since: datetime) -> bool:
         """Return True if the agent has used anything since then, as far as is known."""
@@ -191,6 +196,8 @@ class NetworkUse:
     def left(self, replica: str) -> list[str]:
         """The gateway's pod is gone, and with it what was open; what was used is remembered. Returns whose it was."""
         touched = []
+        self._meters.pop(replica, None)
+        self.turnover += 1
         for agent, meters in self._counts.items():
             for meter, count in meters.items():
                 if meter.partition("/")[0] == replica and count.open:
@@ -217,61 +224,52 @@ class NetworkUse:
             if slot >= first
         )
 
-    def frees_at(self, agents: Iterable[str], limit: Limit, *, now: datetime) -> datetime | None:
-        """Return when something of what counts now counts no more, None if nothing does."""
-        window, first = window_of(limit), first_slot(limit, now)
-        found = [
-            slot
-            for agent in agents
-            for count in self._counts.get(agent, {}).values()
-            for slot, bytes_ in count.slots.get(window, {}).items()
-            if slot >= first and bytes_
-        ]
-        return free_at(limit, min(found)) if found else None
+    def slots(self, agent: str) -> dict[str, dict[int, int]]:
+        """Return the agent's bytes by window and slot, through whomever."""
+        found: dict[str, dict[int, int]] = {}
+        for count in self._counts.get(agent, {}).values():
+            for window, slots in count.slots.items():
+                of_window = found.setdefault(window, {})
+                for slot, bytes_ in slots.items():
+                    of_window[slot] = of_window.get(slot, 0) + bytes_
+        return found
+
+    def nobody_is_there(self) -> None:
+        """All connections to meters are lost; they tell all of it again."""
+        self._meters.clear()
+        self.turnover += 1
 
     def totals(self, agent: str) -> dict[str, int]:
         """Return what each meter has counted of the agent since that meter began."""
         return {meter: count.total for meter, count in self._counts.get(agent, {}).items() if count.is_meter}
 
+    def heard(self, agent: str) -> set[str]:
+        """Return the replicas whose meters have told of the agent, of those meters that are there."""
+        return {replica for replica, meter in self._meters.items() if self.has_told(agent, meter)}
+
+    def gone(self) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+        """Yield each agent, and what meters that are gone had counted of it."""
+        there = set(self._meters.values())
+        for agent, meters in self._counts.items():
+            found = {meter: count for meter, count in meters.items() if count.is_meter and meter not in there}
+            yield agent, {meter: count.wire() for meter, count in found.items() if count.total or count.refused}
+
     def total_of_pod(self, agent: str, pod: str) -> int:
         """Return what meters have counted of one pod of the agent."""
         return sum(count.pods.get(pod, 0) for count in self._counts.get(agent, {}).values())
 
-    def open(self, agent: str) -> int:
-        """Return how many connections the agent has open."""
-        return sum(count.open for count in self._counts.get(agent, {}).values())
+    def open(self, agent: str, replicas: Container[str]) -> int:
+        """Return how many connections the agent has open through these replicas, which are those that are there."""
+        counts = self._counts.get(agent, {}).items()
+        return sum(count.open for meter, count in counts if count.open and self._may_be_there(meter, replicas))
+
+    def _may_be_there(self, meter: str, replicas: Container[str]) -> bool:
+        """Return False for a meter that has ended: with its replica, or with what it held open."""
+        replica = meter.partition("/")[0]
+        return replica in replicas and self._meters.get(replica, meter) == meter
 
     def refusals(self, agent: str, resource: Resource) -> tuple[int, datetime | None]:
         """Return how many of the agent's connections were closed for it, and when that was last told."""
         counts = self._counts.get(agent, {}).values()
         is_bytes = resource is Resource.NETWORK_BYTES
         return sum(each.cut if is_bytes else each.refused for each in counts), self._refused_at.get((agent, resource))
-
-
-class CountedUse:
-    """A `network_quota.Usage`: of a shared limit, all that its agents used counts; each sum is made once."""
-
-    def __init__(self, use: NetworkUse, members: Mapping[str, set[str]]) -> None:
-        self._use = use
-        self._members = members
-        self._sums: dict[tuple[str, str], int] = {}
-
-    def used(self, held: Held, agent: str, *, now: datetime) -> int:
-        """Return the bytes that count against the limit for the agent with this UID."""
-        if held.limit.scope is not Scope.SHARED:
-            return self._use.used((agent,), held.limit, now=now)
-        if held.bucket not in self._sums:
-            self._sums[held.bucket] = self._use.used(self._members.get(held.uid, ()), held.limit, now=now)
-        return self._sums[held.bucket]
-
-    def frees_at(self, held: Held, agent: str, *, now: datetime) -> datetime | None:
-        """Return when something of it counts no more."""
-        who = self._members.get(held.uid, ()) if held.limit.scope is Scope.SHARED else (agent,)
-        return self._use.frees_at(who, held.limit, now=now)
-
-
-def _merge(slots: dict[int, int], fresh: Mapping[str, int], *, keep: int) -> None:
-    slots.update({int(slot): int(count) for slot, count in fresh.items()})
-    newest = max(slots, default=0)
-    for old in [slot for slot in slots if slot <= newest - keep]:
-        del slots[old]

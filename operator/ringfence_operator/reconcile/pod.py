@@ -18,6 +18,7 @@ from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.quotas import counted
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
+from ringfence_operator.resources.pool import record_template
 from ringfence_operator.resources.way_out import WayOut, cluster_dns, way_out
 
 STUCK_SECONDS = 5.0
@@ -28,13 +29,15 @@ ASK_SECONDS = 15.0
 log = structlog.get_logger()
 
 
-def _cluster_policy(context: Context) -> str | None:
+def cluster_policy_of(context: Context) -> str | None:
+    """Return the name of the cluster's policy, if that holds for the agent."""
     if context.policy is None or context.agent.spec.security_policy_ref is not None:
         return None
     return context.policy.metadata.name
 
 
-def _way_out(context: Context) -> WayOut | None:
+def way_out_of(context: Context) -> WayOut | None:
+    """Return where the agent's pod finds what its policy opens by name."""
     if context.policy is None or context.gateway_address is None:
         return None
     if context.settings.egress_backend == "cilium":
@@ -51,11 +54,13 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         agent,
         context.policy,
         context.effective,
-        cluster_policy=_cluster_policy(context),
+        cluster_policy=cluster_policy_of(context),
         seconds_left=None if left is None else int(left),
-        way_out=_way_out(context),
+        way_out=way_out_of(context),
         sidecar=context.sidecar,
         quotas=counted(context.quotas),
+        made_from=context.pod_hash,
+        template=record_template(context.template) if context.template else "",
     )
     answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
     if answer is None:
@@ -63,8 +68,27 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         raise TakenError(Reason.NAME_TAKEN, message)
     log.info("pod.created", uid=answer["metadata"]["uid"])
     # Ours, found and not made, may have lost the label that our watch sees it by: putting it back brings it into view.
-    lost = _differing(body["metadata"]["labels"], answer["metadata"].get("labels", {}))
-    view.pods.store(await _relabel(answer["metadata"], lost, kube) if lost else answer, wakes=bool(lost))
+    await see_again(answer, body["metadata"]["labels"], view, kube)
+
+
+async def see_again(raw: Raw, wanted: Mapping[str, str], view: View, kube: Kube) -> None:
+    """Put a pod of the agent into view as it was answered, with those labels of `wanted` that it has lost."""
+    lost = _differing(wanted, raw["metadata"].get("labels", {}))
+    view.pods.store(await _relabel(raw["metadata"], lost, kube) if lost else raw, wakes=bool(lost))
+
+
+def labels_of(context: Context, *, has_sidecar: bool = False, is_claimed: bool = False) -> dict[str, str]:
+    """Return the labels that the agent's pod has by what holds for the agent now; `is_claimed`: it is its pool's."""
+    ref = context.given.spec.pool_ref
+    return pod_labels(
+        context.agent,
+        context.effective,
+        cluster_policy=cluster_policy_of(context),
+        connectors=context.bindings.names,
+        has_sidecar=has_sidecar,
+        quotas=counted(context.quotas),
+        pool=ref.name if ref and is_claimed else "",
+    )
 
 
 def _differing(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str | None]:
@@ -104,14 +128,7 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
     if pod is None or pod.deleting_since or context.agent.status.finished_at:
         return
     await networks.prepare(context)
-    wanted = pod_labels(
-        context.agent,
-        context.effective,
-        cluster_policy=_cluster_policy(context),
-        connectors=context.bindings.names,
-        has_sidecar=bool(pod.sidecar_hash),
-        quotas=counted(context.quotas),
-    )
+    wanted = labels_of(context, has_sidecar=bool(pod.sidecar_hash), is_claimed=bool(pod.claimed))
     if is_closed:
         wanted = {key: value for key, value in wanted.items() if key not in (labels.POLICY, labels.CLUSTER_POLICY)}
     changed = _differing(wanted, pod.labels)

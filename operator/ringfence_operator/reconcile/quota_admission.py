@@ -53,7 +53,7 @@ async def ask_for_place(context: Context, view: View, kube: Kube) -> Decision | 
     quotas = [each for each in context.quotas if refuses(each)]
     if not quotas:
         return None
-    await _catch_up(agent.metadata.namespace, view, kube)
+    await catch_up(agent.metadata.namespace, view, kube)
     # From here to the place being taken, nothing waits: no other worker comes in between.
     view.places.give_back(agent.key)
     full = view.places.ask(agent, quotas, lambda namespace, name: _free(namespace, name, view))
@@ -94,10 +94,11 @@ def wake_next(namespace: str, view: View) -> None:
             view.places.wake(key)
 
 
-def agent_gone(key: Key, view: View) -> None:
+def agent_gone(key: Key, uid: str, view: View) -> None:
     """Forget an agent that is deleted."""
     leave_line(key, view)
     view.refused_shares.pop(key, None)
+    view.pooling.gone(key, uid)
     view.lags.forget(key)
 
 
@@ -115,8 +116,9 @@ def counted_otherwise(old: Pod | None, new: Pod | None, view: View, *, now: date
 
 
 def begin(view: View) -> None:
-    """Have those wait who waited under the last leader, so that none of them is overtaken."""
+    """Forget what was under way, and have those wait who waited under the last leader: none of them is overtaken."""
     view.places.begin()
+    view.pooling.begin()
     view.run_times.begin()
     for record in view.agents.cache.values():
         if record.waits:
@@ -136,7 +138,7 @@ def _free(namespace: str, name: str, view: View) -> int | None:
     return most_agents(quota) - running(quota, view)
 
 
-async def _catch_up(namespace: str, view: View, kube: Kube) -> None:
+async def catch_up(namespace: str, view: View, kube: Kube) -> None:
     """See what a predecessor made: a watch may be behind, and then an agent too many would run."""
     async with view.places.locks.held(namespace):
         if namespace in view.places.caught_up:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ringfence_operator.api.quantity import canonical_quantity, parse_quantity
-from ringfence_operator.api.quota import AgentUse, Alignment, Limit, LimitStatus, Refusal
+from ringfence_operator.api.quota import Alignment, Limit
 from ringfence_operator.api.quota_matrix import Resource, Window
+from ringfence_operator.api.quota_status import AgentUse, LastWarning, LimitStatus, Refusal
 from ringfence_operator.reconcile.quota_use import Use
 
 MOST_TOP_AGENTS = 5
@@ -34,28 +35,30 @@ def limit_status(
     `seen_refusals` is what `Use.seen_refusals` was when that row was made.
     """
     row = LimitStatus(resource=limit.resource, window=limit.window, scope=limit.scope, max=limit.max)
+    if use is not None and use.is_awaited and before is not None and before.max == limit.max:
+        return before
     if use is None:
-        had = {"refusals": before.refusals, "last_refusal": before.last_refusal} if before else {}
-        return row.model_copy(update=had)
-    refusals, last = _refusals(use, before, seen_refusals), _last_refusal(use, before)
-    if not use.is_measured:
-        return row.model_copy(update={"refusals": refusals, "last_refusal": last})
+        kept = ("refusals", "last_refusal", "last_warning")
+        return row.model_copy(update={name: getattr(before, name) for name in kept} if before else {})
+    row = row.model_copy(
+        update={"refusals": _refusals(use, before, seen_refusals), "last_refusal": _last_refusal(use, before)}
+    )
+    if not use.is_measured or use.is_awaited:
+        return row.model_copy(update={"last_warning": before.last_warning if before else None})
     most, used = parse_quantity(limit.max), Decimal(repr(use.used))
     ratio = used / most
     percent = min(MOST, int((100 * ratio).to_integral_value(ROUND_FLOOR)))
-    return LimitStatus(
-        resource=limit.resource,
-        window=limit.window,
-        scope=limit.scope,
-        max=limit.max,
-        used=_amount(limit.resource, used),
-        remaining=_amount(limit.resource, max(Decimal(0), most - used), rounding=ROUND_FLOOR),
-        percent=percent,
-        warned=max((each for each in limit.warn_at if each <= 100 * ratio), default=0),
-        resets_at=_resets_at(limit, use, now) if use.used > 0 else None,
-        refusals=refusals,
-        last_refusal=last,
-        top_agents=_top_agents(limit, use),
+    warned, top = max((each for each in limit.warn_at if each <= 100 * ratio), default=0), _top_agents(limit, use)
+    return row.model_copy(
+        update={
+            "used": _amount(limit.resource, used),
+            "remaining": _amount(limit.resource, max(Decimal(0), most - used), rounding=ROUND_FLOOR),
+            "percent": percent,
+            "warned": warned,
+            "resets_at": resets_at(limit, use, now) if use.used > 0 else None,
+            "last_warning": _last_warning(use, before, LastWarning(percent=warned, agent=_first(top), time=now)),
+            "top_agents": top,
+        }
     )
 
 
@@ -104,6 +107,19 @@ def _last_refusal(use: Use, before: LimitStatus | None) -> Refusal | None:
     return fresh if had is None or fresh.time > had.time else had
 
 
+def _last_warning(use: Use, before: LimitStatus | None, present: LastWarning) -> LastWarning | None:
+    """Return what a call was told, of limits whose calls are told; of others, what was seen to be so first."""
+    had = before.last_warning if before else None
+    if use.warned is None:
+        return present if present.percent > (before.warned if before else 0) else had
+    fresh = LastWarning(percent=use.warned.percent, agent=use.warned.agent, time=use.warned.time)
+    return fresh if had is None or fresh.time > had.time else had
+
+
+def _first(agents: tuple[AgentUse, ...]) -> str:
+    return agents[0].name if agents else ""
+
+
 def _top_agents(limit: Limit, use: Use) -> tuple[AgentUse, ...]:
     ranked = sorted((it for it in use.per_agent.items() if it[1] > 0), key=lambda it: (-it[1], it[0]))
     return tuple(
@@ -112,7 +128,8 @@ def _top_agents(limit: Limit, use: Use) -> tuple[AgentUse, ...]:
     )
 
 
-def _resets_at(limit: Limit, use: Use, now: datetime) -> datetime | None:
+def resets_at(limit: Limit, use: Use, now: datetime) -> datetime | None:
+    """Return when something of what is used is free again, where that is known."""
     if limit.window is Window.NONE:
         return None
     if limit.alignment is Alignment.CALENDAR:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 Key = tuple[str, str]
 LimitKey = tuple[str, str, str]
@@ -27,6 +28,8 @@ class QuotaKnowledge:
 
     shares: dict[Key, int] = field(default_factory=dict)
     """Among how many agents each quota is shared out, as sidecars are told."""
+    larger_since: dict[Key, datetime] = field(default_factory=dict)
+    """Since when each quota could be shared out among fewer, and the counters could be read."""
     used: dict[Key, Mapping[LimitKey, float]] = field(default_factory=dict)
     """Used of max, for each limit whose use is known."""
     refusals: dict[Key, Mapping[LimitKey, int]] = field(default_factory=dict)
@@ -35,7 +38,7 @@ class QuotaKnowledge:
 
     def forget(self, quota: Key) -> None:
         """The quota is gone."""
-        for kept in (self.shares, self.used, self.refusals, self.warnings):
+        for kept in (self.shares, self.larger_since, self.used, self.refusals, self.warnings):
             kept.pop(quota, None)
 
     def warn(self, quota: Key, limit: LimitKey) -> None:

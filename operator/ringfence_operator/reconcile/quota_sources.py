@@ -17,6 +17,7 @@ from ringfence_operator.reconcile.quotas import agents_of
 from ringfence_operator.reconcile.run_time import own_slots
 from ringfence_operator.reconcile.shared_run_time import STEPS, step_of
 from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.run_time import Frame, Slots, free_at, total
 
 _PERCENT = 100
@@ -34,6 +35,8 @@ class NodeLimits:
         for limit in quota.spec.limits:
             if limit.resource is Resource.MEMORY:
                 found[limit.id] = self._memory(quota, limit)
+            elif limit.resource is Resource.EPHEMERAL_STORAGE:
+                found[limit.id] = self._ended(quota, limit, Use(used=0, is_measured=False))
             elif limit.resource is Resource.NETWORK_BANDWIDTH and not self.view.settings.bandwidth_annotations:
                 trouble = Reason.NOT_SUPPORTED, why_no_bandwidth(quota.metadata.name)
                 found[limit.id] = Use(used=0, is_measured=False, trouble=trouble)
@@ -43,23 +46,33 @@ class NodeLimits:
         memory, most = self.view.memory, float(parse_quantity(limit.max))
         percents = memory.told.get(quota.key, {})
         per_agent = {name: percent * most / _PERCENT for name, percent in percents.items()}
-        silence = self._silence(quota)
-        last = max(memory.kills.get(quota.key, {}).values(), key=lambda kill: kill.time, default=None)
-        return Use(
+        pods = watched_pods(quota, self.view)
+        silence = self._silence(pods)
+        use = Use(
             used=max(per_agent.values(), default=0.0),
             per_agent=per_agent,
-            refusals=memory.counts.get(quota.key, 0),
-            seen_refusals=memory.seen.get(quota.key, 0),
-            refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
-            refused_agent=last.agent if last else "",
-            is_measured=silence is None or bool(per_agent),
+            is_measured=bool(per_agent) or not pods,
+            is_awaited=not memory.has_looked,
             # Without warnAt, nobody waits for a word: the limit is kept as it is written.
             trouble=silence if limit.warn_at else None,
         )
+        return self._ended(quota, limit, use)
 
-    def _silence(self, quota: Quota) -> tuple[Reason, str] | None:
+    def _ended(self, quota: Quota, limit: Limit, use: Use) -> Use:
+        """Return the use with whom the node has ended at the limit."""
+        kills = self.view.node_kills.of(quota.key, limit.resource)
+        last = max(kills.last.values(), key=lambda kill: kill.time, default=None)
+        return replace(
+            use,
+            refusals=kills.count,
+            seen_refusals=kills.seen,
+            refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
+            refused_agent=last.agent if last else "",
+        )
+
+    def _silence(self, pods: Mapping[str, Pod]) -> tuple[Reason, str] | None:
         silent = self.view.memory.silent
-        nodes = sorted({pod.node for pod in watched_pods(quota, self.view).values()} & silent.keys())
+        nodes = sorted({pod.node for pod in pods.values()} & silent.keys())
         if not nodes:
             return None
         words = f"the limit on memory is kept, but warnAt says nothing, since the kubelet of node {nodes[0]} does not: "
@@ -80,7 +93,9 @@ class OperatorLimits:
                 found[limit.id] = self._refused(quota, limit, Use(used=running(quota, self.view)))
             elif limit.resource is Resource.POD_SECONDS and limit.scope is Scope.SHARED:
                 slots = self.view.run_times.slots(quota, Frame.of(limit), now)
-                found[limit.id] = self._refused(quota, limit, _use(limit, slots, now))
+                use = _use(limit, slots, now)
+                per_agent = self.view.run_times.by_agent(quota, limit, use.used, now)
+                found[limit.id] = self._refused(quota, limit, replace(use, per_agent=per_agent))
             elif limit.resource is Resource.POD_SECONDS:
                 found[limit.id] = self._refused(quota, limit, self._each(quota, limit, now))
         return found

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
-from ringfence_operator.api.quota import Limit, Quota, QuotaStatus
+from ringfence_operator.api.quota import Limit, Quota
+from ringfence_operator.api.quota_status import QuotaStatus
 from ringfence_operator.api.run_time import SharedRunTime
 from ringfence_operator.reconcile.quota_figures import describe, limit_status, tightest_of
 from ringfence_operator.reconcile.quota_use import Use
@@ -69,7 +70,9 @@ def _verdict(quota: Quota, found: Found) -> _Verdict:
     if not found.agents:
         message = "no agent is selected or names the quota"
         return _Verdict(True, False, Reason.NO_AGENTS, message)
-    return _Verdict(True, False, Reason.ENFORCED, "every limit is kept")
+    known = [(limit, found.uses[limit.id]) for limit in quota.spec.limits if limit.id in found.uses]
+    caveats = (f"{limit.resource}: {use.caveat}" for limit, use in known if use.caveat)
+    return _Verdict(True, False, Reason.ENFORCED, "; ".join(("every limit is kept", *caveats)))
 
 
 def _troubles(quota: Quota, found: Found) -> list[tuple[Limit, Reason, str]]:

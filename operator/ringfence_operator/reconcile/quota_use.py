@@ -9,6 +9,16 @@ from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
 
 
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Use came to a percentage of `warnAt`."""
+
+    percent: int
+    agent: str
+    """Name of the agent that was told; empty where nobody knows."""
+    time: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
     """Where one limit stands."""
@@ -16,7 +26,9 @@ class Use:
     used: float
     """What is compared with `max`, in its unit: of a Shared limit all of it, else that of the agent with the most."""
     is_measured: bool = True
-    """False where nobody knows what is used."""
+    """False where nobody knows what is used: that is not 0."""
+    is_awaited: bool = False
+    """True where nobody knows it yet, and will soon: what the status says of it holds until then."""
     per_agent: Mapping[str, float] = field(default_factory=dict)
     """Name of the agent → what it has used."""
     resets_at: datetime | None = None
@@ -29,6 +41,10 @@ class Use:
     """When it refused last."""
     refused_agent: str = ""
     """Name of the agent that it refused last."""
+    warned: Warned | None = None
+    """When a call was warned last: in short windows, use may be less again before anybody looks."""
+    caveat: str = ""
+    """What of it is not kept, though it is as its documentation says."""
     trouble: tuple[Reason, str] | None = None
     """Why the limit is not kept as it is written, and what to do about it; None where it is."""
 

@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Mapping
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
+from ringfence_operator.reconcile.pod_index import is_live
 from ringfence_operator.reconcile.quota_index import BY_LABEL, BY_QUOTA, BY_SELECTOR, keys_of
 from ringfence_operator.reconcile.quota_knowledge import share_of
 from ringfence_operator.reconcile.view import BY_NAMESPACE, View
+from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.resources.selector import selects
 
 Key = tuple[str, str]
+_WITHOUT_POD = (AgentState.SUSPENDED, AgentState.SUCCEEDED, AgentState.FAILED)
 
 
 def quotas_of(agent: Agent, view: View) -> tuple[Quota, ...]:
@@ -61,11 +65,37 @@ def _said(quota: Quota) -> tuple[object, ...]:
 
 
 def share_among(quota: Quota, view: View) -> int:
-    """Return among how many agents the quota is shared out; counted once, and then by each pass over the quota."""
+    """Return among how many pods the quota is shared out; counted once, and then by each pass over the quota."""
     shares = view.quota_knowledge.shares
     if quota.key not in shares:
-        shares[quota.key] = share_of(len(agents_of(quota, view)))
+        shares[quota.key] = share_of(sharing(agents_of(quota, view), view))
     return shares[quota.key]
+
+
+def sharing(agents: Iterable[Key], view: View) -> int:
+    """Return how many of the agents have a pod that can use its share, or are to have one."""
+    return sum(_has_share(*key, view) for key in agents)
+
+
+def has_live_pod(agent: Key, view: View) -> bool:
+    """Return True if the agent has a pod that has not ended."""
+    pod = view.pods.get(*agent)
+    return pod is not None and is_live(pod)
+
+
+def _has_share(namespace: str, name: str, view: View) -> bool:
+    if has_live_pod((namespace, name), view):
+        return True
+    agent = view.agents.get(namespace, name)
+    return agent is not None and agent.state not in _WITHOUT_POD and not agent.waits
+
+
+def shared_otherwise(old: Pod | None, new: Pod | None, view: View) -> set[Key]:
+    """A pod has changed: return the quotas that are shared out among one more or less."""
+    pod = new or old
+    was, is_there = (each is not None and is_live(each) for each in (old, new))
+    agent = view.agents.get(*pod.agent_key) if pod else None
+    return {each.key for each in quotas_of_record(agent, view)} if agent and was != is_there else set()
 
 
 def limits_of(quotas: Iterable[Quota], enforcer: Enforcer) -> list[tuple[Quota, Limit]]:

@@ -7,9 +7,11 @@ import structlog
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool, AgentPoolStatus
 from ringfence_operator.api.agent_status import AgentStatus
 from ringfence_operator.api.connector import Connector, ConnectorStatus
-from ringfence_operator.api.quota import Quota, QuotaStatus
+from ringfence_operator.api.quota import Quota
+from ringfence_operator.api.quota_status import QuotaStatus
 from ringfence_operator.api.security_policy import SecurityPolicy, SecurityPolicyStatus
 from ringfence_operator.errors import KubeError
 from ringfence_operator.reconcile.events import build_event, transitions
@@ -19,8 +21,8 @@ log = structlog.get_logger()
 
 
 async def report(
-    about: Agent | Connector | Quota | SecurityPolicy,
-    status: AgentStatus | ConnectorStatus | QuotaStatus | SecurityPolicyStatus,
+    about: Agent | AgentPool | Connector | Quota | SecurityPolicy,
+    status: AgentStatus | AgentPoolStatus | ConnectorStatus | QuotaStatus | SecurityPolicyStatus,
     *,
     kube: Kube,
     now: datetime,

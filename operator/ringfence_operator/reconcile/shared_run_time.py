@@ -4,13 +4,14 @@ The status is written when the count has grown by a hundredth of the limit, and 
 is lost takes that much with it at most, of the pods that end before the next one leads; running pods lose nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ringfence_operator import labels
 from ringfence_operator.api.quantity import parse_quantity
-from ringfence_operator.api.quota import Quota
+from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Scope
 from ringfence_operator.api.run_time import SharedRunTime
 from ringfence_operator.reconcile.run_time import ENDED, ended_at, rows_of, second_limits, slots_of
@@ -20,6 +21,10 @@ from ringfence_operator.resources.run_time import Frame, Slots, add, counted, ov
 Key = tuple[str, str]
 _Gone = tuple[Key, float, float]
 """A quota, and from when to when a pod ran that counted for it."""
+_Run = tuple[str, float, float]
+"""An agent, and from when to when a pod of it ran."""
+MOST_RUNS = 1_000
+"""Of so many pods that are gone it is remembered, for each quota, whose they were."""
 STEPS = 100
 """In so many steps a limit's use is told, so that what only grows is not always worth a write."""
 
@@ -32,6 +37,8 @@ class _Account:
     said: SharedRunTime | None
     steps: dict[str, int] = field(default_factory=dict)
     has_ended: bool = False
+    whose: dict[str, tuple[float, Mapping[str, float]]] = field(default_factory=dict)
+    """By limit: a sum, and whose it was when it was looked at."""
 
 
 def frames_of(quota: Quota) -> list[Frame]:
@@ -52,12 +59,14 @@ class SharedRunTimes:
         """Returns the pods that count for a quota, ended ones too."""
         self._accounts: dict[Key, _Account] = {}
         self._gone: list[_Gone] = []
+        self._runs: dict[Key, deque[_Run]] = {}
         self._leads = False
 
     def begin(self) -> None:
         """Count from what is in the statuses: what an earlier time as leader left is old."""
         self._accounts.clear()
         self._gone.clear()
+        self._runs.clear()
         self._leads = True
 
     def rest(self) -> None:
@@ -76,6 +85,8 @@ class SharedRunTimes:
                 if key.startswith(labels.QUOTAS):
                     quota = (pod.meta.namespace, key.removeprefix(labels.QUOTAS))
                     self._gone.append((quota, began, (ended or now).timestamp()))
+                    runs = self._runs.setdefault(quota, deque(maxlen=MOST_RUNS))
+                    runs.append((pod.agent_key[1], began, (ended or now).timestamp()))
 
     def settle(self, quotas: Iterable[Quota], now: datetime) -> list[Quota]:
         """Count up to now, and return the quotas of which something else is to be said than before."""
@@ -83,6 +94,7 @@ class SharedRunTimes:
         found = [quota for quota in quotas if frames_of(quota)]
         keys = {quota.key for quota in found}
         self._accounts = {key: account for key, account in self._accounts.items() if key in keys}
+        self._runs = {key: runs for key, runs in self._runs.items() if key in keys}
         return [quota for quota in found if self._settle(quota, gone, now.timestamp())]
 
     def slots(self, quota: Quota, frame: Frame, now: datetime) -> Slots:
@@ -92,6 +104,30 @@ class SharedRunTimes:
         self._run_on(slots, frame, quota, account.as_of, now.timestamp())
         self._add_gone(slots, frame, quota, account.as_of, self._gone)
         return counted(slots, frame, now.timestamp())
+
+    def by_agent(self, quota: Quota, limit: Limit, told: float, now: datetime) -> Mapping[str, float]:
+        """Return the seconds that count under a limit by the agent's name, as far as this replica knows whose they are.
+
+        They are looked at anew when `told` is another sum than before: each agent's own would be a write each.
+        """
+        known = self._account(quota).whose
+        if limit.id not in known or known[limit.id][0] != told:
+            known[limit.id] = told, self._whose(quota, Frame.of(limit), now)
+        return known[limit.id][1]
+
+    def _whose(self, quota: Quota, frame: Frame, now: datetime) -> dict[str, float]:
+        found, born = defaultdict[str, float](float), quota.metadata.creation_timestamp
+        since = max(frame.reaches_back(now.timestamp()), born.timestamp() if born else 0.0)
+        for name, began, ended in (*self._runs.get(quota.key, ()), *self._present(quota, now)):
+            start, end = overlap(began, ended, since)
+            found[name] += end - start
+        return {name: seconds for name, seconds in found.items() if seconds > 0}
+
+    def _present(self, quota: Quota, now: datetime) -> Iterator[_Run]:
+        for pod in self.pods(quota):
+            if pod.started:
+                ended = ended_at(pod, now) if pod.phase in ENDED else None
+                yield pod.agent_key[1], datetime.fromisoformat(pod.started).timestamp(), (ended or now).timestamp()
 
     def running(self, quota: Quota) -> int:
         """Return how many pods count for the quota now."""

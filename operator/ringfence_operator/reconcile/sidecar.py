@@ -10,7 +10,7 @@ from ringfence_operator.reconcile.quotas import share_among
 from ringfence_operator.reconcile.sidecars import Sidecars, Ways
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.sidecar_configuration import Bound, build_sidecar_configuration
-from ringfence_operator.resources.sidecar_limits import build_limits
+from ringfence_operator.resources.sidecar_limits import build_limits, build_others
 
 SharedCache = Callable[[str], Mapping[str, Any] | None]
 """Returns a namespace's shared cache, with its credentials, as the sidecar decodes it; None without one."""
@@ -48,5 +48,6 @@ def publish_sidecar(
             redis=redis,
             telemetry=telemetry(),
             limits=build_limits(held, missing=context.missing_quota),
+            others=build_others(context.quotas),
         )
         sidecars.publish(pod.meta.uid, pod.address, configuration)

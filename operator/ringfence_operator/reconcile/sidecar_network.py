@@ -6,6 +6,7 @@ from ringfence_operator.api.connector import Connector
 from ringfence_operator.reconcile.binding import redis_of, services_of, sinks_of
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.kept import Kept
+from ringfence_operator.reconcile.pool_view import pools_in
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw
 from ringfence_operator.reconcile.quotas import has_sidecar
 from ringfence_operator.reconcile.sidecars import Ways
@@ -14,6 +15,7 @@ from ringfence_operator.resources.authority import authority_digest, build_autho
 from ringfence_operator.resources.connector_network import (
     build_connector_policy,
     build_sidecars_policy,
+    build_starters_policy,
     connector_policy_name,
 )
 from ringfence_operator.resources.observed import digest
@@ -44,14 +46,18 @@ class SidecarNetworks:
             if present is None or not present.is_ours:
                 await self.open(connector)
 
+    async def open_starters(self, namespace: str) -> None:
+        """Have in place what the starters in pools' pods need before the pods are made."""
+        await self._tell_authority(namespace)
+        await self._keep(build_starters_policy(namespace, operator_namespace=self._view.settings.namespace))
+
     async def open(self, connector: Connector) -> None:
         """Have in place what `connector` opens."""
-        way = self.ways.way(connector) if self.ways else None
         await self._keep(
             build_connector_policy(
                 connector,
                 services=services_of(connector, self._view),
-                block=way.block if way else None,
+                block=self.ways.block(connector) if self.ways else None,
                 gateway_namespace=self._view.settings.namespace,
             )
         )
@@ -61,6 +67,10 @@ class SidecarNetworks:
         if name == labels.SIDECARS:
             if any(has_sidecar(self._view.agents.cache[key], self._view) for key in self._in(namespace)):
                 await self._open_sidecars(namespace)
+            return True
+        if name == labels.STARTERS:
+            if pools_in(namespace, self._view) or any(self._view.agents.cache[key].pool for key in self._in(namespace)):
+                await self.open_starters(namespace)
             return True
         if not name.startswith(labels.CONNECTOR_POLICY_PREFIX):
             return False

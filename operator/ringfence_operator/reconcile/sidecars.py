@@ -32,6 +32,8 @@ class ConnectorHealth:
     endpoints: Mapping[str, EndpointHealth] = field(default_factory=dict)
     cache_reachable: bool | None = None
     """False if a sidecar that has the connector does not reach Redis; None without Redis, or without a report."""
+    cache_evicts: str = ""
+    """The policy by which Redis may throw the cache's counters away, as a sidecar found it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,9 @@ class Sidecars(Protocol):
         Said again on each pass: what does not differ must cost nothing. A poll of a pod of which nothing was said yet
         is to come again: the pod may be newer than what we saw.
         """
+
+    def limit(self, pod_uid: str, limits: Sequence[Mapping[str, Any]]) -> None:
+        """Have the sidecar of this pod keep these limits; nothing, if it is served nothing."""
 
     def withdraw(self, pod_uid: str) -> None:
         """Have this pod's sidecar served nothing any more: the pod is gone."""
@@ -85,8 +90,11 @@ class Ways(Protocol):
     async def restore(self, service: Service) -> bool:
         """Have the gateway's end of a connector's port set as it should be; False if nobody is to be admitted."""
 
+    def block(self, connector: Connector) -> int | None:
+        """Return the block of the connector's port set, if it has one; known before credentials are."""
+
     def way(self, connector: Connector) -> Way | None:
-        """Return the connector's port set, if it has one; never asks anybody."""
+        """Return the connector's port set, if it has one and its credentials are known; never asks anybody."""
 
     def standing(self, connector: tuple[str, str], replicas: Sequence[str]) -> Standing:
         """Return where the port set of the connector (namespace and name) stands on these replicas of the gateway."""

@@ -117,7 +117,8 @@ def _conditions(
     complete = decision.state is AgentState.SUCCEEDED if decision.is_finished else None
     say(ConditionType.COMPLETE, complete, reason, message)
     has_pod = context.own_pod is not None and decision.step is not Step.FORGET
-    assigned = (Reason.POD_ASSIGNED, f"pod {context.agent.metadata.name}") if has_pod else (Reason.NO_POD, "")
+    name = context.own_pod.meta.name if context.own_pod else ""
+    assigned = (Reason.POD_ASSIGNED, f"pod {name}") if has_pod else (Reason.NO_POD, "")
     say(ConditionType.ASSIGNED, has_pod, *assigned)
     say(ConditionType.ENFORCED, *(enforced if enforced and has_pod else (None, Reason.NO_POD, "")))
     return conditions

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ringfence_operator.api.agent import Agent, AgentSpec
 from ringfence_operator.api.agent_status import AgentStatus
-from ringfence_operator.api.conditions import ConditionType, Reason, set_condition
+from ringfence_operator.api.conditions import ConditionType, Reason, remove_condition, set_condition
 from ringfence_operator.api.metadata import Metadata
 from ringfence_operator.errors import InvalidSpecError
 from ringfence_operator.reconcile.ports import Kube
@@ -28,7 +28,8 @@ async def report_unreadable(
     # What was counted stays: the next operator that can read the agent goes on from there.
     about = Agent(metadata=metadata, spec=AgentSpec(image="unknown"), status=_status(body["status"]))
     message = f"{error}; install the CRDs of this operator's version, or the operator of these CRDs'"
-    conditions = about.status.conditions
+    # Both at once would read as on its way: kstatus goes by the first of them.
+    conditions = remove_condition(about.status.conditions, ConditionType.RECONCILING)
     for kind, holds in ((ConditionType.READY, False), (ConditionType.STALLED, True)):
         conditions = set_condition(
             conditions, kind, holds, Reason.INVALID_SPEC, message, now=now, generation=record.generation

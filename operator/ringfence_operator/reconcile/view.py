@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
@@ -13,7 +14,9 @@ from ringfence_operator.reconcile.control_knowledge import ControlKnowledge
 from ringfence_operator.reconcile.limit_lags import LimitLags
 from ringfence_operator.reconcile.memory_use import MemoryUse
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
+from ringfence_operator.reconcile.node_kills import NodeKills
 from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA
+from ringfence_operator.reconcile.pooling import Pooling
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.reconcile.quota_knowledge import QuotaKnowledge
 from ringfence_operator.reconcile.quota_places import Places
@@ -132,6 +135,10 @@ class View:
     connectors: Table[Connector]
     quotas: Table[Quota]
     pods: Table[Pod]
+    """The agents' pods, each by its agent."""
+    pools: Table[AgentPool]
+    warm: Table[Pod]
+    """The pools' pods that no agent has, each by its own name."""
     network_policies: Table[NetworkPolicy]
     services: Table[Service]
     claims: Table[Claim]
@@ -147,8 +154,10 @@ class View:
     """None unless Cilium judges names."""
     control: ControlKnowledge = field(default_factory=ControlKnowledge)
     places: Places = field(default_factory=Places)
+    pooling: Pooling = field(default_factory=Pooling)
     run_times: SharedRunTimes = field(default_factory=SharedRunTimes)
     memory: MemoryUse = field(default_factory=MemoryUse)
+    node_kills: NodeKills = field(default_factory=NodeKills)
     refused_shares: dict[tuple[str, str], RefusedShare] = field(default_factory=dict)
     """By agent, what its running pod could not be given of its node."""
     lags: LimitLags = field(default_factory=LimitLags)
@@ -195,8 +204,8 @@ class View:
 
     @property
     def feeds_control(self) -> bool:
-        """True if the control process has something to serve: port sets, or sidecars."""
-        return self.has_gateway or self.settings.sidecar_image is not None
+        """True if the control process has something to serve: port sets, sidecars, or starters."""
+        return self.has_gateway or bool(self.settings.sidecar_image or self.settings.starter_image)
 
     @property
     def has_cilium(self) -> bool:

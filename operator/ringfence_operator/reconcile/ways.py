@@ -124,13 +124,20 @@ class ConnectorWays:
         self._published.pop(connector, None)
         return None
 
+    def block(self, connector: Connector) -> int | None:
+        """Return the block of the connector's port set, if it has one; known before credentials are."""
+        service = self._view.port_set_of(connector_holder(*connector.key))
+        if service is None or not service.address or not (tunnels_of(connector) or listeners_of(connector)):
+            return None
+        return block_of(service)
+
     def way(self, connector: Connector) -> Way | None:
         """Return the connector's port set, if it has one; never asks anybody."""
         service = self._view.port_set_of(connector_holder(*connector.key))
         credential = self._credential(connector.metadata.uid)
-        tunnels, places = tunnels_of(connector), listeners_of(connector)
-        if service is None or not service.address or credential is None or not (tunnels or places):
+        if service is None or credential is None or self.block(connector) is None:
             return None
+        tunnels, places = tunnels_of(connector), listeners_of(connector)
         base, offsets = first_port(block_of(service)), offsets_of(places.values(), service)
         proxy = Proxy(host=service.address, port=PROXY_PORT, username=credential[0], password=credential[1])
         return Way(
@@ -151,7 +158,7 @@ class ConnectorWays:
         """Have the gateway's end of a connector's port set as it should be; False if nobody is to be admitted."""
         key = tuple(service.connector.split("/", 1))
         connector = self._view.connectors.get(*key) if service.connector else None
-        if connector is None or self._view.port_set_of(service.holder) != service or self.way(connector) is None:
+        if connector is None or self._view.port_set_of(service.holder) != service or self.block(connector) is None:
             return False
         await self._admit(service, connector.key)
         return True

@@ -17,11 +17,11 @@ SCRAPES_METRICS = "ringfence.dev/scrapes-metrics"
 
 @dataclass(frozen=True, slots=True)
 class Redis:
-    """Where the shared cache is: a Service with its namespace, or addresses with a port."""
+    """Where the shared cache is: a Service with its namespace, or addresses with ports."""
 
     service: Service | None
     cidrs: Sequence[str]
-    port: int
+    ports: Sequence[int]
 
 
 def connector_policy_name(connector: str) -> str:
@@ -66,16 +66,12 @@ def build_sidecars_policy(
     namespace: str, *, operator_namespace: str, redis: Redis, sinks: Sequence[Sink] = ()
 ) -> dict[str, Any]:
     """Return the NetworkPolicy of what every sidecar in `namespace` may reach, and who may ask it for metrics."""
-    control = {
-        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: operator_namespace}},
-        "podSelector": {"matchLabels": {labels.APP: labels.OPERATOR}},
-    }
-    egress: list[dict[str, Any]] = [{"to": [control], "ports": [{"port": CONTROL_PORT, "protocol": "TCP"}]}]
+    egress = [_to_control(operator_namespace)]
     if redis.service:
         egress += _behind(redis.service, None)
     if redis.cidrs:
         blocks = [{"ipBlock": {"cidr": each}} for each in redis.cidrs]
-        egress.append({"to": blocks, "ports": [{"port": redis.port, "protocol": "TCP"}]})
+        egress.append({"to": blocks, "ports": [{"port": each, "protocol": "TCP"} for each in redis.ports]})
     for sink in sinks:
         egress += _behind(sink.service, sink.port)
     scrapers = {"namespaceSelector": {"matchLabels": {SCRAPES_METRICS: "true"}}}
@@ -83,6 +79,21 @@ def build_sidecars_policy(
     selector = {labels.CONFINED: "true", labels.SIDECAR: "true"}
     rules = {"egress": egress, "ingress": ingress, "policyTypes": ["Ingress", "Egress"]}
     return _policy(namespace, labels.SIDECARS, selector, rules)
+
+
+def build_starters_policy(namespace: str, *, operator_namespace: str) -> dict[str, Any]:
+    """Return the NetworkPolicy of what every starter in `namespace` may reach; nobody reaches it."""
+    selector = {labels.CONFINED: "true", labels.STARTER: "true"}
+    rules = {"egress": [_to_control(operator_namespace)], "policyTypes": ["Egress"]}
+    return _policy(namespace, labels.STARTERS, selector, rules)
+
+
+def _to_control(operator_namespace: str) -> dict[str, Any]:
+    control = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: operator_namespace}},
+        "podSelector": {"matchLabels": {labels.APP: labels.OPERATOR}},
+    }
+    return {"to": [control], "ports": [{"port": CONTROL_PORT, "protocol": "TCP"}]}
 
 
 def _behind(service: Service, port: int | None) -> list[dict[str, Any]]:

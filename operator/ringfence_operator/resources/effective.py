@@ -50,8 +50,8 @@ class Effective:
     has_user_namespace: Value[bool]
     bandwidth: Value[str] | None = None
     """Bits a second, in each direction; None without a limit."""
-    calls: tuple[EffectiveValue, ...] = ()
-    """The strictest limits on calls, where several quotas limit the same."""
+    deciding: tuple[EffectiveValue, ...] = ()
+    """The strictest of the limits that others than the node keep, where several quotas limit the same."""
 
     def rows(self) -> tuple[EffectiveValue, ...]:
         """Return the list that `Agent.status.effective` shows, by name."""
@@ -71,7 +71,7 @@ class Effective:
             EffectiveValue(name=name, value=limit.value, source=limit.source, object=limit.object or None)
             for name, limit in (self.limits | ({"network-bandwidth": self.bandwidth} if self.bandwidth else {})).items()
         ]
-        return tuple(sorted((*found, *self.calls), key=lambda row: row.name))
+        return tuple(sorted((*found, *self.deciding), key=lambda row: row.name))
 
 
 def at_least(level: Isolation, floor: Isolation) -> bool:
@@ -190,9 +190,9 @@ def effective(
     around: Surroundings,
     caps: Caps = NO_CAPS,
     *,
-    calls: tuple[EffectiveValue, ...] = (),
+    deciding: tuple[EffectiveValue, ...] = (),
 ) -> Effective:
-    """Return what holds for `agent` under `policy` and its quotas' `caps` and `calls`: of two values the stricter."""
+    """Return what holds for `agent` under `policy` and its quotas' `caps`: of two values the stricter."""
     isolation = _isolation(agent, settings)
     level = isolation.value
     limits = _limits(agent, settings, caps)
@@ -213,5 +213,5 @@ def effective(
             Source.CLUSTER if wants_user_namespace else Source.ISOLATION,
         ),
         bandwidth=Value(canonical_quantity(bandwidth.value), Source.QUOTA, bandwidth.quota) if bandwidth else None,
-        calls=calls,
+        deciding=deciding,
     )

@@ -1,7 +1,7 @@
 """The two pods that find out whether NetworkPolicies are enforced: a target, and a prober that must not reach it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,11 +71,14 @@ def build_target(namespace: str, like: Like) -> dict[str, Any]:
     return _pod(TARGET, namespace, like, container, deadline=TARGET_SECONDS)
 
 
-def build_prober(namespace: str, like: Like, targets: Sequence[str]) -> dict[str, Any]:
-    """Return the pod that tries to reach `targets` and its own node's kubelet."""
+def build_prober(namespace: str, like: Like, targets: Sequence[str], kubelets: Iterable[int]) -> dict[str, Any]:
+    """Return the pod that tries to reach `targets`, and its own node on each of the ports that kubelets have."""
     container = {
         "args": ["prober", str(PORT), *targets],
-        "env": [{"name": "HOST_ADDRESSES", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIPs"}}}],
+        "env": [
+            {"name": "HOST_ADDRESSES", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIPs"}}},
+            {"name": "KUBELET_PORTS", "value": ",".join(map(str, sorted(set(kubelets))))},
+        ],
     }
     return _pod(labels.NETWORK_PROBE, namespace, like, container, deadline=PROBER_SECONDS)
 

@@ -96,6 +96,10 @@ class Claim:
     is_deleting: bool
 
 
+KUBELET_PORT = 10250
+"""Where a kubelet listens unless its node says something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node: what is reserved on it, and whether it can run user namespaces."""
@@ -105,7 +109,7 @@ class Node:
     addresses: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
     has_user_namespaces: bool
-    kubelet_port: int = 10250
+    kubelet_port: int = KUBELET_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +232,7 @@ def observe_node(raw: Mapping[str, Any]) -> Node:
         addresses=tuple(a["address"] for a in status.get("addresses", ()) if a["type"] in ("InternalIP", "ExternalIP")),
         pod_cidrs=tuple(spec.get("podCIDRs") or ()),
         has_user_namespaces=supported and node_labels.get(labels.USER_NAMESPACES) != "false",
-        kubelet_port=status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or 10250,
+        kubelet_port=status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or KUBELET_PORT,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the operator keeps of a pod that is an agent's, as `observed` has the rest."""
+"""What the operator keeps of a pod that is an agent's or a pool's, as `observed` has the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod that carries an agent's label."""
+    """A pod that carries an agent's label, or a pool's."""
 
     meta: Meta
     owner_uid: str
@@ -41,6 +41,7 @@ class Pod:
     node: str
     created: str
     started: str
+    """When the kubelet took it on; of a pool's pod, when its agent claimed it."""
     ready: bool
     running_since: str
     restarts: int
@@ -59,6 +60,8 @@ class Pod:
     sidecar_waiting: str = ""
     """Why the sidecar does not run, in one word; empty if it does, or has not been tried yet."""
     sidecar_waiting_message: str = ""
+    sidecar_exit: Exit | None = None
+    """How the sidecar ended last; None if it never has."""
     share: Share | None = None
     """What the agent's container is to have of cores and memory."""
     actual_share: Share | None = None
@@ -68,6 +71,44 @@ class Pod:
     resize_trouble: str = ""
     """Why the kubelet has not given the container its share: Deferred, Infeasible or Error; empty if it has."""
     resize_message: str = ""
+    template: str = ""
+    """What of its pool's template it was made from; empty for a pod that was made for its agent."""
+    template_hash: str = ""
+    claimed: str = ""
+    """When an agent claimed it from its pool."""
+    unready_since: str = ""
+    """Since when a pool's pod is not ready; empty if it is, or has not said."""
+    agent: str = ""
+    """Name of its agent, where that is not its own."""
+
+    @property
+    def pool(self) -> str:
+        """Name of the pool that it was made for, or nothing."""
+        return self.labels.get(labels.POOL, "")
+
+    @property
+    def agent_key(self) -> tuple[str, str]:
+        """Namespace and name of its agent."""
+        return self.meta.namespace, self.agent or self.meta.name
+
+
+def key_of_agent(raw: Mapping[str, Any]) -> tuple[str, str]:
+    """Return under which key a pod is kept: that of its agent, if the pod was made for a pool, else its own.
+
+    Which agent that is, the owner says: a label alone, as others' pods may carry, hides nobody's pod.
+    """
+    meta = raw["metadata"]
+    owners = meta.get("ownerReferences", ()) if labels.TEMPLATE in meta.get("annotations", {}) else ()
+    names = (each["name"] for each in owners if each.get("controller") and _is_agent(each))
+    return meta.get("namespace", ""), next(names, meta["name"])
+
+
+def _unready_since(ready: Mapping[str, Any]) -> str:
+    return str(ready.get("lastTransitionTime") or "") if ready.get("status") == "False" else ""
+
+
+def _is_agent(owner: Mapping[str, Any]) -> bool:
+    return owner.get("kind") == "Agent" and owner.get("apiVersion") == labels.API_VERSION
 
 
 def _exit(state: Mapping[str, Any]) -> Exit | None:
@@ -146,7 +187,7 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         message=status.get("message", "")[:1024],
         node=intern(raw["spec"].get("nodeName", "")),
         created=meta["creationTimestamp"],
-        started=status.get("startTime") or "",
+        started=annotations.get(labels.CLAIMED_AT) or status.get("startTime") or "",
         ready=ready.get("status") == "True",
         running_since=state.get("running", {}).get("startedAt") or "",
         restarts=container.get("restartCount", 0),
@@ -162,9 +203,15 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         is_sidecar_ready=sidecar.get("ready", True),
         sidecar_waiting=intern(waiting.get("reason", "")),
         sidecar_waiting_message=waiting.get("message", "")[:1024],
+        sidecar_exit=_exit(sidecar.get("state", {})) or _exit(sidecar.get("lastState", {})),
         share=read_share(_agent_spec(raw["spec"]).get("resources")),
         actual_share=read_share(container.get("resources")),
         quality=intern(status.get("qosClass", "")),
         resize_trouble=intern(trouble),
         resize_message=words,
+        template=intern(annotations.get(labels.TEMPLATE, "")),
+        template_hash=intern(annotations.get(labels.TEMPLATE_HASH, "")),
+        claimed=annotations.get(labels.CLAIMED_AT, ""),
+        unready_since=_unready_since(ready) if labels.TEMPLATE in annotations else "",
+        agent=agent if (agent := key_of_agent(raw)[1]) != meta["name"] else "",
     )

@@ -23,7 +23,8 @@ from ringfence_operator.resources.way_out import WayOut
 USER_ID = 65532
 """The agent's user and group from Basic up, whatever the image says, so that volumes are writable and root is not."""
 GRACE_SECONDS = 10
-_NOWHERE = WayOut("127.0.0.1", has_proxy=False)
+NOWHERE = WayOut("127.0.0.1", has_proxy=False)
+"""For a pod without a name server: look-ups fail at once instead of after a timeout."""
 
 # Changing one of these fields never replaces a running pod: it acts on the agent, or on the pod in place.
 _KEEPS_POD: Any = {
@@ -33,6 +34,7 @@ _KEEPS_POD: Any = {
     "security_policy_ref": True,
     "quota_ref": True,
     "sidecar": True,
+    "on_miss": True,
     "workspace": {"reclaim_policy"},
 }
 
@@ -47,10 +49,15 @@ def pod_hash(agent: Agent, policy: SecurityPolicy | None) -> str:
 
     Only a user's change replaces a pod: settings, the operator's version and what the cluster can do stay outside.
     """
-    if policy is None:
-        return spec_hash(agent)
-    fields = policy.spec.model_dump(mode="json", exclude={"network", "cache"}, exclude_defaults=True)
+    fields = policy_fields(policy)
     return f"{spec_hash(agent)}.{digest(fields)}" if fields else spec_hash(agent)
+
+
+def policy_fields(policy: SecurityPolicy | None) -> dict[str, Any]:
+    """Return those fields of a policy that a pod is made from."""
+    if policy is None:
+        return {}
+    return policy.spec.model_dump(mode="json", exclude={"network", "cache"}, exclude_defaults=True)
 
 
 def pod_labels(
@@ -61,11 +68,12 @@ def pod_labels(
     connectors: Sequence[str] = (),
     has_sidecar: bool = False,
     quotas: Sequence[str] = (),
+    pool: str = "",
 ) -> dict[str, str]:
     """Return the labels of the agent's pod; the operator's own win over the user's.
 
     `connectors` are those that it may reach now: of those that it names, the ones that exist and permit it.
-    `has_sidecar`: it has a sidecar without naming any, since a quota counts its calls.
+    `has_sidecar`: it has a sidecar without naming any, since a quota counts its calls. `pool` is what it comes from.
     """
     result = {
         **agent.spec.pod_metadata.labels,
@@ -80,6 +88,8 @@ def pod_labels(
         result[labels.CLUSTER_POLICY] = cluster_policy
     if agent.spec.connectors or has_sidecar:
         result |= sidecar_labels(connectors)
+    if pool:
+        result |= {labels.POOL: pool, labels.STARTER: "true"}
     result |= {labels.QUOTAS + name: "true" for name in quotas}
     return result
 
@@ -97,13 +107,13 @@ def owner_reference(agent: Agent) -> dict[str, Any]:
 
 
 def _annotations(
-    agent: Agent, policy: SecurityPolicy | None, effective: Effective, way_out: WayOut | None, sidecar: Sidecar | None
+    agent: Agent, effective: Effective, way_out: WayOut | None, sidecar: Sidecar | None, *, made_from: str
 ) -> dict[str, str]:
     return {
         **agent.spec.pod_metadata.annotations,
         **(dict.fromkeys(labels.BANDWIDTH, effective.bandwidth.value) if effective.bandwidth else {}),
         **volumes.file_annotations(agent),
-        labels.SPEC_HASH: pod_hash(agent, policy),
+        labels.SPEC_HASH: made_from,
         **({labels.GATEWAY_ADDRESS: way_out.address} if way_out else {}),
         **({labels.SIDECAR_HASH: sidecar.hash} if sidecar else {}),
     }
@@ -142,13 +152,16 @@ def build_pod(
     way_out: WayOut | None = None,
     sidecar: Sidecar | None = None,
     quotas: Sequence[str] = (),
+    made_from: str = "",
+    template: str = "",
 ) -> dict[str, Any]:
     """Return the pod that runs `agent`, confined as `effective` says.
 
     `way_out` is its policy's port set on the egress gateway, or the cluster's DNS. `cluster_policy` names the default
     SecurityPolicy where the agent names none. `seconds_left` is what remains of the agent's execution time; the kubelet
     ends the pod then, with the operator there or not. `sidecar` is there where the agent names connectors, or a quota
-    limits calls. `quotas` are those that it counts for while it runs.
+    limits calls. `quotas` are those that it counts for while it runs. Of an agent with the fields of a pool's template,
+    `made_from` is the digest of what itself says, and `template` the record of the other.
     """
     spec: dict[str, Any] = {
         "restartPolicy": restart_policy(agent),
@@ -161,8 +174,7 @@ def build_pod(
         **_scheduling(agent),
     }
     if effective.isolation.value is not Isolation.NONE:
-        # Without a port set no name server is open to the pod: let look-ups fail at once instead of after a timeout.
-        spec |= {"dnsPolicy": "None", "dnsConfig": (way_out or _NOWHERE).dns_config()}
+        spec |= {"dnsPolicy": "None", "dnsConfig": (way_out or NOWHERE).dns_config()}
     if effective.has_user_namespace.value:
         spec["hostUsers"] = False
     if effective.runtime_class:
@@ -188,7 +200,10 @@ def build_pod(
                 has_sidecar=sidecar is not None,
                 quotas=quotas,
             ),
-            "annotations": _annotations(agent, policy, effective, way_out, sidecar),
+            "annotations": _annotations(
+                agent, effective, way_out, sidecar, made_from=made_from or pod_hash(agent, policy)
+            )
+            | ({labels.TEMPLATE: template} if template else {}),
             "ownerReferences": [owner_reference(agent)],
         },
         "spec": spec,

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ringfence_operator.api.agent_status import AgentStatus, EffectiveValue, Source
-from ringfence_operator.resources.call_limits import is_call_limit
+from ringfence_operator.resources.deciding import is_deciding
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.share import RESIZABLE
@@ -17,11 +17,11 @@ def known_rows(status: AgentStatus, pod: Pod) -> dict[str, EffectiveValue]:
 def present_rows(status: AgentStatus, effective: Effective, pod: Pod) -> tuple[EffectiveValue, ...]:
     """Return what the pod has: what it was made with, but cores and memory as the kubelet says they are.
 
-    Limits on calls are no part of the pod: they hold at once.
+    Limits that others than the node keep are no part of the pod: they hold at once.
     """
     now = {row.name: row for row in effective.rows()}
-    known = {name: row for name, row in known_rows(status, pod).items() if not is_call_limit(row)}
-    rows = known | {row.name: row for row in effective.calls} if known else dict(now)
+    known = {name: row for name, row in known_rows(status, pod).items() if not is_deciding(row)}
+    rows = known | {row.name: row for row in effective.deciding} if known else dict(now)
     has = pod.actual_share or pod.share
     for name in RESIZABLE if has else ():
         value, row = has.limit(name) if has else "", rows.get(name)

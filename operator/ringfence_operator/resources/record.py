@@ -35,6 +35,8 @@ class AgentRecord:
     uid: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    pool: str = ""
+    """The AgentPool that its pod comes from, empty without one."""
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> "AgentRecord":
@@ -58,6 +60,7 @@ class AgentRecord:
             quota=intern(spec.get("quotaRef", {}).get("name", "")),
             labels=interned(meta.get("labels")),
             waits=any(each.get("reason") == "QuotaExceeded" for each in status.get("conditions", ())),
+            pool=intern(spec.get("poolRef", {}).get("name", "")),
             secrets=tuple(sorted({intern(name) for name in _secrets(spec)})),
         )
 

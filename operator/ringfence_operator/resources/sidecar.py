@@ -22,8 +22,8 @@ USER_ID = 65533
 """The sidecar's user: not the agent's."""
 TOKEN_SECONDS = 3607
 """How long a token is valid; the kubelet renews it after four fifths."""
-_TOKEN, _AUTHORITY = "/var/run/ringfence/token", "/var/run/ringfence/authority"
-_API_SERVER = "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)"
+TOKEN_PATH, AUTHORITY_PATH = "/var/run/ringfence/token", "/var/run/ringfence/authority"
+API_SERVER = "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)"
 """The kubelet puts in the address: the one server that every cluster has, and that no policy may open."""
 _SCRATCH = "/tmp"  # noqa: S108 - of the sidecar's own container
 
@@ -65,7 +65,6 @@ def build_sidecar(sidecar: Sidecar, looks: Sequence[dict[str, Any]] = ()) -> dic
 
     `looks` are the variables that tell it what to look at from inside (`looks_inside`).
     """
-    host = f"[{sidecar.control}]" if ip_address(sidecar.control).version == 6 else sidecar.control  # noqa: PLR2004
     probe = {"port": HEALTH_PORT, "scheme": "HTTP"}
     return {
         "name": "sidecar",
@@ -73,7 +72,7 @@ def build_sidecar(sidecar: Sidecar, looks: Sequence[dict[str, Any]] = ()) -> dic
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "env": [
-            {"name": "RINGFENCE_SIDECAR_CONTROL", "value": f"https://{host}:{CONTROL_PORT}"},
+            {"name": "RINGFENCE_SIDECAR_CONTROL", "value": control_url(sidecar.control)},
             {
                 "name": "RINGFENCE_SIDECAR_POD",
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
@@ -105,21 +104,32 @@ def build_sidecar(sidecar: Sidecar, looks: Sequence[dict[str, Any]] = ()) -> dic
         },
         "volumeMounts": _mounts(sidecar),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted(),
+    }
+
+
+def control_url(address: str) -> str:
+    """Return where the control server is, by its Service's address."""
+    host = f"[{address}]" if ip_address(address).version == 6 else address  # noqa: PLR2004
+    return f"https://{host}:{CONTROL_PORT}"
+
+
+def restricted() -> dict[str, Any]:
+    """Return the security context of a container of ours in an agent's pod."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
 def looks_inside(way_out: WayOut | None) -> list[dict[str, Any]]:
     """Return the variables for the sidecar of a pod that is confined: what it must not reach, and what it must."""
-    found = [{"name": "RINGFENCE_SIDECAR_CANARY", "value": _API_SERVER}]
+    found = [{"name": "RINGFENCE_SIDECAR_CANARY", "value": API_SERVER}]
     if way_out and way_out.has_proxy:
         found.append({"name": "RINGFENCE_SIDECAR_WAY_OUT", "value": way_out.proxy})
     return found
@@ -136,8 +146,8 @@ def _telemetry(sidecar: Sidecar) -> list[dict[str, Any]]:
 def _mounts(sidecar: Sidecar) -> list[dict[str, Any]]:
     mounts: list[dict[str, Any]] = [
         {"name": "sidecar-scratch", "mountPath": _SCRATCH},
-        {"name": "sidecar-token", "mountPath": _TOKEN, "readOnly": True},
-        {"name": "sidecar-authority", "mountPath": _AUTHORITY, "readOnly": True},
+        {"name": "sidecar-token", "mountPath": TOKEN_PATH, "readOnly": True},
+        {"name": "sidecar-authority", "mountPath": AUTHORITY_PATH, "readOnly": True},
     ]
     for index, connector in enumerate(sidecar.connectors):
         name = connector.metadata.name
@@ -152,7 +162,7 @@ def build_sidecar_volumes(sidecar: Sidecar, *, mode: int) -> list[dict[str, Any]
     """Return the volumes that the sidecar mounts, and nobody else; `mode` is that of their files."""
     volumes: list[dict[str, Any]] = [
         {"name": "sidecar-scratch", "emptyDir": {"sizeLimit": "64Mi"}},
-        _token("sidecar-token", AUDIENCE, mode),
+        token_volume("sidecar-token", AUDIENCE, mode),
         {"name": "sidecar-authority", "configMap": {"name": labels.AUTHORITY, "defaultMode": mode}},
     ]
     for index, connector in enumerate(sidecar.connectors):
@@ -160,7 +170,7 @@ def build_sidecar_volumes(sidecar: Sidecar, *, mode: int) -> list[dict[str, Any]
             secret = {"secretName": connector.secret, "defaultMode": mode}
             volumes.append({"name": f"connector-{index}", "secret": secret})
         if audience := _audience(connector):
-            volumes.append(_token(f"identity-{index}", audience, mode))
+            volumes.append(token_volume(f"identity-{index}", audience, mode))
     return volumes
 
 
@@ -169,7 +179,8 @@ def file_mode(*, has_group: bool) -> int:
     return _READ_ONLY if has_group else _READ_ONLY_BY_ALL
 
 
-def _token(name: str, audience: str, mode: int) -> dict[str, Any]:
+def token_volume(name: str, audience: str, mode: int) -> dict[str, Any]:
+    """Return a volume with a token that only this audience takes."""
     source = {"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_FILE}
     return {"name": name, "projected": {"defaultMode": mode, "sources": [{"serviceAccountToken": source}]}}
 

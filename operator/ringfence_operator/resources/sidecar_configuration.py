@@ -72,11 +72,12 @@ def build_sidecar_configuration(
     redis: Mapping[str, Any] | None = None,
     telemetry: Mapping[str, Any] | None = None,
     limits: Sequence[Mapping[str, Any]] = (),
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what the sidecar of `agent` is to have; `redis` is the namespace's shared cache, with its credentials.
 
     `telemetry` says where audit lines and traces go, and what is shown there; `limits` are those of the quotas that
-    hold (`sidecar_limits`).
+    hold and that the sidecar keeps, `others` those that it only tells of (`sidecar_limits`).
     An endpoint that cannot be reached, since its Service or its way out is not there, is left out. `version` tells one
     content from another.
     """
@@ -87,8 +88,16 @@ def build_sidecar_configuration(
         **({"redis": dict(redis)} if redis else {}),
         **(_cache_of(policy) if policy else {}),
         **(telemetry or {}),
-        **({"limits": [dict(each) for each in limits]} if limits else {}),
+        **({"others": [dict(each) for each in others]} if others else {}),
     }
+    return with_limits(found, limits)
+
+
+def with_limits(configuration: Mapping[str, Any], limits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the configuration with these limits in place of those that it has."""
+    found = {name: value for name, value in configuration.items() if name not in ("limits", "version")}
+    if limits:
+        found["limits"] = [dict(each) for each in limits]
     return found | {"version": digest(found)}
 
 

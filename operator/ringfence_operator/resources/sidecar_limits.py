@@ -12,10 +12,10 @@ _OF_EVERYTHING = (Resource.API_CALLS, Resource.MESSAGES_RECEIVED, Resource.ROWS)
 
 
 def build_limits(held: Iterable[tuple[Quota, int]], *, missing: str | None = None) -> list[dict[str, Any]]:
-    """Return the limits of these quotas, each given with how many agents share it, by quota, resource and window.
+    """Return those that the sidecar keeps, of quotas each given with how many agents share it.
 
-    `missing` is a quota that the agent names and that does not exist: nobody knows how much it would permit, so no call
-    is.
+    They are in order of quota, resource and window. `missing` is a quota that the agent names and that does not exist:
+    nobody knows how much it would permit, so no call is.
     """
     found = [
         _limit(quota, limit, agents)
@@ -25,7 +25,22 @@ def build_limits(held: Iterable[tuple[Quota, int]], *, missing: str | None = Non
     ]
     if missing is not None:
         found += [_nothing(missing, resource) for resource in _OF_EVERYTHING]
-    return sorted(found, key=lambda it: (it["quota"], it["resource"], it["window"], it["shared"]))
+    return sorted(found, key=_order)
+
+
+def build_others(quotas: Iterable[Quota]) -> list[dict[str, Any]]:
+    """Return the limits of these quotas that node, operator and gateway keep, for the agent to read, in that order."""
+    found = [
+        _limit(quota, limit, 1)
+        for quota in quotas
+        for limit in quota.spec.limits
+        if MATRIX[limit.resource].enforcer is not Enforcer.SIDECAR
+    ]
+    return sorted(found, key=_order)
+
+
+def _order(wire: dict[str, Any]) -> tuple[str, str, str, bool]:
+    return wire["quota"], wire["resource"], wire["window"], wire["shared"]
 
 
 def _limit(quota: Quota, limit: Limit, agents: int) -> dict[str, Any]:

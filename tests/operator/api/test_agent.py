@@ -41,7 +41,7 @@ def test_camel_case_arrives_as_snake_case_in_units_of_its_own() -> None:
 
 
 def test_unknown_fields_of_a_newer_version_are_dropped() -> None:
-    assert agent({"poolRef": {"name": "p"}}, status={"poolName": "p"}) == agent()
+    assert agent({"warpDrive": {"name": "p"}}, status={"warpName": "p"}) == agent()
 
 
 @pytest.mark.parametrize(

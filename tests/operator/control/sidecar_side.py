@@ -93,9 +93,14 @@ class Line:
         self.begin(bearer, **body)
         return await self.hear()
 
-    def begin(self, bearer: str, **body: Any) -> None:
+    async def standing(self, bearer: str) -> Reply:
+        """Ask what is used of the limits that the sidecar does not keep."""
+        self.begin(bearer, path="/v1/sidecar/standing")
+        return await self.hear()
+
+    def begin(self, bearer: str, *, path: str = "/v1/sidecar/poll", **body: Any) -> None:
         content = orjson.dumps(body)
-        head = f"POST /v1/sidecar/poll HTTP/1.1\r\nAuthorization: Bearer {bearer}\r\nContent-Length: {len(content)}"
+        head = f"POST {path} HTTP/1.1\r\nAuthorization: Bearer {bearer}\r\nContent-Length: {len(content)}"
         self.writer.write(head.encode() + b"\r\n\r\n" + content)
 
     async def is_closed(self) -> bool:
@@ -119,11 +124,17 @@ class Door:
     vouch: Callable[[str], str | None] = lambda _: POD
     reviews: list[str] = field(default_factory=list)
     """Tokens that the operator was asked about."""
+    standings: dict[str, Any] = field(default_factory=dict)
+    """By the pod's UID, what the operator says is used of limits that no sidecar keeps."""
     reports: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     lines: list[Line] = field(default_factory=list)
 
     def publish(self, pod: str = POD, address: str = HERE, **more: Any) -> None:
         self.operator.say("sidecar", uid=pod, address=address, configuration=configuration(**more))
+
+    def order(self, order: dict[str, Any] | None, pod: str = POD, address: str = HERE) -> None:
+        """Say what the pod's starter is to be told; None lets it ask only."""
+        self.operator.say("starter", uid=pod, address=address, order=order)
 
     async def line(self, address: str = HERE) -> Line:
         """Connect from this address. Raises OSError if that is refused."""
@@ -164,7 +175,9 @@ class Door:
             if message["kind"] == "review":
                 self.reviews.append(message["token"])
                 self.operator.say("reviewed", id=message["id"], podUid=self.vouch(message["token"]))
-            elif message["kind"] == "sidecarSeen":
+            elif message["kind"] == "standingAsked":
+                self.operator.say("standing", id=message["id"], standing=self.standings.get(message["uid"]))
+            elif message["kind"] in ("sidecarSeen", "starterSeen"):
                 self.reports.put_nowait(message)
 
 

@@ -336,6 +336,39 @@ async def test_how_a_sidecar_finds_its_network_is_told_and_again_when_it_is_othe
     assert second["inside"] == {"closed": True, "wayOut": True}
 
 
+async def test_when_something_of_a_limit_is_free_again_is_told_where_a_sidecar_says_it(at: Door) -> None:
+    at.publish()
+    line = await at.line()
+    use = {"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": 3}
+
+    await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "resetsAt": 1.8e9}, use])
+    seen = await at.seen()
+    replies = [
+        await (await at.line()).poll(token(), version="v1", waitSeconds=0, uses=[{**use, "resetsAt": wrong}])
+        for wrong in ("soon", -1, 1e12)
+    ]
+
+    assert [each.get("resetsAt") for each in seen["uses"]] == [1.8e9, None]
+    assert [each.status for each in replies] == [400, 400, 400]
+
+
+async def test_what_no_status_could_say_is_refused_or_cut_to_what_it_can(at: Door) -> None:
+    at.publish()
+    line = await at.line()
+    use = {"quotaUid": "q", "resource": "apiCalls", "window": "Hour", "shared": False, "used": 3}
+    health = {"connector": "c", "endpoint": "e", "generation": 1, "healthy": True, "latencyMs": 1e15}
+
+    replies = [
+        await (await at.line()).poll(token(), version="v1", waitSeconds=0, uses=[{**use, wrong: 1e12}])
+        for wrong in ("refusedAt", "warnedAt")
+    ]
+    await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "refusals": 2**40}], health=[health])
+    seen = await at.seen()
+
+    assert [each.status for each in replies] == [400, 400]
+    assert seen["uses"][0]["refusals"] == seen["health"][0]["latencyMs"] == 2**31 - 1
+
+
 async def test_what_sidecars_used_of_limits_is_told(at: Door) -> None:
     at.publish()
     line = await at.line()
@@ -346,8 +379,9 @@ async def test_what_sidecars_used_of_limits_is_told(at: Door) -> None:
     await line.poll(token(), version="v1", waitSeconds=0, uses=[{**use, "used": 4}])
     second = await at.seen()
 
-    assert first["uses"] == [{**use, "used": 3.0, "refusedAt": 5.5}]
-    assert second["uses"] == [{**use, "used": 4.0, "refusedAt": 0.0}]
+    never = {"refusedAt": 0.0, "warned": 0.0, "warnedAt": 0.0}
+    assert first["uses"] == [{**use, **never, "used": 3.0, "refusedAt": 5.5}]
+    assert second["uses"] == [{**use, **never, "used": 4.0}]
 
 
 @pytest.mark.parametrize(
@@ -402,6 +436,37 @@ async def test_a_certificate_that_is_renewed_serves_new_connections_and_cuts_non
     reply = await line.poll(token(), version="v1", waitSeconds=0)
 
     assert reply.status == 204
+
+
+async def test_a_sidecar_is_told_what_is_used_of_the_limits_that_others_keep_and_of_its_own_pod_alone(at: Door) -> None:
+    at.publish()
+    at.standings = {POD: {"used": [{"resource": "memory"}]}, "another": {"used": [{"resource": "agents"}]}}
+    line = await at.line()
+
+    reply = await line.standing(token())
+    polled = await line.poll(token(), waitSeconds=0)
+
+    assert (reply.status, orjson.loads(reply.body)) == (200, {"used": [{"resource": "memory"}]})
+    assert polled.status == 200
+
+
+@pytest.mark.parametrize(("address", "vouched", "status"), [(OTHER, POD, 403), (HERE, "", 401)])
+async def test_whoever_may_not_poll_is_not_told_what_is_used(at: Door, address: str, vouched: str, status: int) -> None:
+    at.publish()
+    at.vouch = lambda _: vouched
+    at.standings = {POD: {"used": []}}
+
+    reply = await (await at.line(address)).standing(token())
+
+    assert reply.status == status
+
+
+async def test_an_operator_that_does_not_know_what_is_used_makes_it_try_again(at: Door) -> None:
+    at.publish()
+
+    reply = await (await at.line()).standing(token())
+
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
 
 
 async def _outcome(at: Door, address: str) -> str:

@@ -186,3 +186,21 @@ async def test_a_replica_that_leads_anew_says_nothing_of_its_first_time(ends: En
 
     said = await ends.control.hear(1)
     assert (said[0]["kind"], said[0]["version"]) == ("portSet", "v2")
+
+
+async def test_what_is_used_is_told_of_the_agent_whose_pod_is_asked_about(ends: Ends) -> None:
+    ends.feed.limit_standing = lambda agent: {"used": ["/".join(agent)]}
+    ends.feed.sidecars.publish("p-1", "10.0.0.1", {"agent": {"namespace": "team", "name": "a"}, "version": "1"})
+    await ends.control.start()
+    ends.run()
+    await ends.control.accept()
+    await ends.control.hear(1)
+
+    ends.control.say("standingAsked", id=1, uid="p-1")
+    ends.control.say("standingAsked", id=2, uid="p-2")
+
+    found = await ends.control.hear(2)
+    assert [(each["kind"], each["id"], each["standing"]) for each in found] == [
+        ("standing", 1, {"used": ["team/a"]}),
+        ("standing", 2, None),
+    ]

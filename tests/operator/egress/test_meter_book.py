@@ -1,5 +1,8 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Limit, Quota
@@ -318,6 +321,23 @@ def test_what_an_agent_used_is_not_known_to_an_operator_that_begins_before_all_h
     assert found == [(False, False), (False, False), (False, True), (True, True)]
 
 
+def test_until_all_meters_have_told_nobody_knows_what_is_used() -> None:
+    made = Book()
+    made.book.reset()
+    made.book.publish(metered(limit()))
+
+    def awaited() -> bool:
+        return made.book.uses(quota(limit()))[limit().id].is_awaited
+
+    before = awaited()
+    made.book.look()
+    made.used.clear()
+    made.now += timedelta(seconds=REPEAT_SECONDS)
+    made.book.look()
+
+    assert (before, awaited(), made.used) == (True, False, ["quota-1"])
+
+
 def test_after_a_while_what_nobody_has_told_is_not_waited_for() -> None:
     made = Book()
     made.book.reset()
@@ -326,6 +346,10 @@ def test_after_a_while_what_nobody_has_told_is_not_waited_for() -> None:
     made.now += timedelta(seconds=REPEAT_SECONDS)
 
     assert made.book.is_known("one")
+    made.book.look()
+    made.used.clear()
+    made.book.look()
+    assert made.used == [], "its quota has been told that"
 
 
 def test_refusals_that_meters_tell_an_operator_that_begins_are_no_new_ones() -> None:
@@ -396,3 +420,101 @@ def test_the_quota_says_so_while_a_kubelet_does_not_tell_what_a_pod_moves() -> N
     assert silent[0] is Reason.NOT_SUPPORTED
     assert "agent one" in silent[1]
     assert told is None
+
+
+def test_the_quota_says_that_connections_past_the_gateway_are_not_counted() -> None:
+    few = limit(20, resource="networkConnections", window="None")
+    made = Book()
+    made.book.publish(metered(few))
+    through = made.book.uses(quota(few))[few.id]
+    made.book.publish(metered(few, is_direct=True))
+    past = made.book.uses(quota(few))[few.id]
+
+    made.used.clear()
+    made.book.look()
+
+    assert (through.caveat, past.trouble) == ("", None)
+    assert "agent one" in past.caveat
+    assert made.used == ["quota-1"]
+    # Of connections no kubelet says anything.
+    assert made.book.direct() == {}
+
+
+def test_an_agent_that_was_made_anew_is_told_of_by_what_it_used_itself_unless_all_share_the_limit() -> None:
+    own, shared = limit(most=MEGA), limit(most=MEGA, scope="Shared")
+    at = Book()
+    at.book.publish(metered(own, agent="zero"))
+    at.hear(700, agent="zero")
+    at.book.withdraw("pod-zero")
+    fresh = metered(own, agent="one")
+    at.book.publish(replace(fresh, agent=("team", "zero")))
+    at.hear(20, agent="one")
+
+    uses = at.book.uses(quota(own, shared))
+
+    assert uses[own.id].per_agent == {"zero": 20.0}
+    assert uses[shared.id].per_agent == {"zero": 720.0}
+
+
+@pytest.mark.parametrize("alignment", ["Sliding", "Calendar"])
+def test_an_agent_that_a_shared_quota_lets_go_counts_for_what_it_used_until_then(alignment: str) -> None:
+    window = "Minute" if alignment == "Sliding" else "Minute/Calendar"
+    shared, at = limit(scope="Shared", alignment=alignment), Book()
+    present = minute(0) if alignment == "Sliding" else str(int(NOW.timestamp()) // 60)
+
+    def hear(agent: str, total: int) -> None:
+        at.book.hear(report(agent=agent, total=total, slots={window: {present: total}}))
+        at.book.look()
+
+    at.book.publish(metered(shared, agent="one"))
+    at.book.publish(metered(shared, agent="two"))
+    hear("one", 300)
+    hear("two", 50)
+    at.book.publish(metered(agent="one"))
+    hear("one", 900_000)
+
+    use = at.book.uses(quota(shared))[shared.id]
+    left = at.book.allowed("two")
+    assert (use.used, use.per_agent) == (350, {"one": 300.0, "two": 50.0})
+    assert left is not None
+    assert left.bytes == MEGA - 350
+    assert at.book.allowed("one") is None
+
+
+def test_an_agent_that_a_shared_quota_has_back_counts_for_all_that_it_used() -> None:
+    shared, at = limit(scope="Shared"), Book()
+    at.book.publish(metered(shared))
+    at.hear(300)
+    at.book.publish(metered())
+    at.hear(500)
+
+    at.book.publish(metered(shared))
+
+    assert at.book.uses(quota(shared))[shared.id].used == 500
+
+
+def test_what_an_agent_used_that_a_quota_let_go_is_forgotten_when_it_counts_no_more() -> None:
+    shared, at = limit(scope="Shared"), Book()
+    at.book.publish(metered(shared))
+    at.hear(300)
+    at.book.publish(metered())
+
+    at.now = NOW + timedelta(minutes=3)
+    for _ in range(TOLD_TURNS):
+        at.book.look()
+
+    assert at.book.uses(quota(shared))[shared.id] == Use(used=0)
+    assert not at.book._pods.parted
+    assert not at.book._pods.members
+
+
+def test_a_new_pod_of_an_agent_without_the_quota_is_nothing_to_it() -> None:
+    shared, at = limit(scope="Shared"), Book()
+    at.book.publish(metered(shared))
+    at.hear(300)
+    at.book.withdraw("pod-one")
+
+    at.book.publish(metered(pod_uid="pod-2"))
+    at.hear(800)
+
+    assert at.book.uses(quota(shared))[shared.id].used == 300

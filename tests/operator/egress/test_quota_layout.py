@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.egress.derived import Derived
@@ -17,6 +18,7 @@ from ringfence_operator.egress.redis_place import RedisPlace
 from ringfence_operator.egress.redis_users import RedisUsers
 from ringfence_operator.reconcile.quota_use import Use
 from ringfence_operator.resources.sidecar_limits import build_limits
+from ringfence_sidecar.cache.room import Room
 from ringfence_sidecar.configuration import Agent, Limit, Redis
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quotas.quota import Quotas
@@ -25,14 +27,16 @@ from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redi
 from tests.backends.waiting import eventually
 from tests.operator.reconcile.tables import view_of
 from tests.operator.resources.objects import agent_body, quota_body
-from tests.sidecar.quotas.pods import ask, use
+from tests.sidecar.quotas.pods import ask, crash, use
 
 pytestmark = pytest.mark.backend
 Raw = dict[str, Any]
 SHARED: Raw = {"resource": "queries", "max": 10, "window": "Hour", "scope": "Shared"}
 OWN: Raw = {"resource": "rows", "max": 100, "window": "Day", "alignment": "Calendar"}
+CACHE: Raw = {"resource": "cacheBytes", "max": 100}
 HELD: Raw = {"resource": "concurrentCalls", "max": 3, "scope": "Shared"}
 TIMES = Times(patience=3.0, lease=1.5, beat=0.3)
+PODS_KEY, EPOCH_KEY = "rf:{team}:quota:pods", "rf:{team}:quota:epoch"
 
 
 @pytest.fixture
@@ -46,15 +50,26 @@ class Ends:
 
     def __init__(self, store: QuotaStore, quota: Quota) -> None:
         self._store = store
-        self._quota = quota
+        self.quota = quota
         self.pods: dict[str, Quotas] = {}
 
     def read(self, limit: str) -> Use:
-        return self._store.uses(self._quota)[limit]
+        return self._store.uses(self.quota)[limit]
 
     async def until_read(self, limit: str, used: float) -> Use:
         await eventually(lambda: self.read(limit).used == used, what=f"{used} of {limit} are read")
         return self.read(limit)
+
+
+def long_ago(server: RedisServer, *pods: str) -> None:
+    """Let the last words of pods, of all if none is named, have been said long ago."""
+    with server.client() as client:
+        client.zadd(PODS_KEY, dict.fromkeys(pods or client.zrange(PODS_KEY, 0, -1), 1), xx=True)
+
+
+def looks(client: "redis.Redis") -> int:
+    found: Any = client.info("commandstats")
+    return int(found.get("cmdstat_eval", {"calls": 0})["calls"])
 
 
 @asynccontextmanager
@@ -114,6 +129,70 @@ async def test_a_refusal_is_read_with_whom_it_met(server: RedisServer, tmp_path:
     assert abs(found.refused_at.timestamp() - time.time()) < 60
 
 
+async def test_a_refusal_that_no_counter_decided_is_read_with_whom_it_met(server: RedisServer, tmp_path: Path) -> None:
+    async with both_ends(server, tmp_path, CACHE) as ends:
+        room = Room(ends.pods["y"])
+        room.apply(msgspec.convert(build_limits([(ends.quota, 2)]), tuple[Limit, ...]))
+        with pytest.raises(LimitedError):
+            room.put("a", 101, expires=time.time() + 60, tags=())
+        await eventually(lambda: ends.read("cacheBytes/None/PerAgent").refusals == 1, what="the refusal is read")
+        found = ends.read("cacheBytes/None/PerAgent")
+        await room.close()
+
+    assert (found.refused_agent, found.seen_refusals) == ("y", 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "resource"),
+    [
+        ({"resource": "queries", "max": 4, "window": "Second", "scope": "Shared"}, "queries"),
+        ({"resource": "connectorConnections", "max": 2, "scope": "Shared"}, "connectorConnections"),
+    ],
+)
+async def test_a_warning_is_read_however_short_the_time_that_use_was_there(
+    server: RedisServer, tmp_path: Path, limit: Raw, resource: str
+) -> None:
+    async with both_ends(server, tmp_path, {**limit, "warnAt": [50, 100]}) as ends:
+        pod = ends.pods["y"]
+        if resource == "queries":
+            await use(pod, queries=2)
+        else:
+            held = await pod.hold(resource, 1)
+            assert [each.code for each in held.warnings] == ["QuotaWarning"]
+            await held.release(1)
+        row = f"{resource}/{limit.get('window', 'None')}/Shared"
+        await eventually(lambda: ends.read(row).warned is not None, what="the warning is read")
+        await ends.until_read(row, 0.0)
+        warned = ends.read(row).warned
+
+    assert warned is not None
+    assert (warned.percent, warned.agent) == (50, "y")
+    assert abs(warned.time.timestamp() - time.time()) < 60
+
+
+async def test_an_agent_that_calls_after_another_has_used_a_shared_limit_is_warned_too(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with both_ends(server, tmp_path, {**SHARED, "warnAt": [80]}) as ends:
+        x, y = ends.pods["x"], ends.pods["y"]
+        await use(x, queries=7)
+        first = await x.reserve(ask(queries=1))
+        told = [*first.warnings, *await first.settle({"queries": 1.0})]
+        late = await y.reserve(ask(queries=1))
+        told_late = [*late.warnings, *await late.settle({"queries": 1.0})]
+        again = (await y.reserve(ask(queries=1))).warnings
+        row = "queries/Hour/Shared"
+        await eventually(
+            lambda: (found := ends.read(row).warned) is not None and found.agent == "y", what="both warnings are read"
+        )
+
+    assert ([each.code for each in told], [each.code for each in told_late], again) == (
+        ["QuotaWarning"],
+        ["QuotaWarning"],
+        (),
+    )
+
+
 async def test_of_each_agents_own_limit_the_one_that_used_most_is_read(server: RedisServer, tmp_path: Path) -> None:
     async with both_ends(server, tmp_path, OWN) as ends:
         await use(ends.pods["x"], rows=30)
@@ -128,10 +207,66 @@ async def test_of_each_agents_own_limit_the_one_that_used_most_is_read(server: R
 async def test_what_is_held_is_read_while_it_is_and_given_back_by_who_died(server: RedisServer, tmp_path: Path) -> None:
     async with both_ends(server, tmp_path, HELD) as ends:
         reservation = await ends.pods["x"].reserve(ask(concurrentCalls=2))
-        await ends.until_read("concurrentCalls/None/Shared", 2.0)
+        other = await ends.pods["y"].reserve(ask(concurrentCalls=1))
+        await ends.until_read("concurrentCalls/None/Shared", 3.0)
+        held = {"x": 2.0, "y": 1.0}
+        await eventually(
+            lambda: ends.read("concurrentCalls/None/Shared").per_agent == held, what="who holds it is read"
+        )
         await reservation.settle({})
+        await ends.until_read("concurrentCalls/None/Shared", 1.0)
+        await eventually(lambda: ends.read("concurrentCalls/None/Shared").per_agent == {"y": 1.0}, what="that, too")
+        await other.settle({})
 
         await ends.until_read("concurrentCalls/None/Shared", 0.0)
+
+
+async def test_what_the_dead_held_is_given_back_although_nobody_is_left_to_call(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with both_ends(server, tmp_path, HELD, SHARED) as ends:
+        await use(ends.pods["y"], queries=1)
+        await ends.pods["x"].reserve(ask(concurrentCalls=2, queries=4))
+        await ends.until_read("concurrentCalls/None/Shared", 2.0)
+        for pod in ends.pods.values():
+            crash(pod)
+        long_ago(server)
+
+        await ends.until_read("concurrentCalls/None/Shared", 0.0)
+        await ends.until_read("queries/Hour/Shared", 1.0)
+
+
+async def test_who_lives_keeps_what_it_holds_and_who_holds_nothing_is_left_alone(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with both_ends(server, tmp_path, HELD) as ends:
+        await ends.pods["x"].reserve(ask(concurrentCalls=2))
+        await ends.until_read("concurrentCalls/None/Shared", 2.0)
+        quiet = ends.pods["y"]._pod
+        long_ago(server, quiet)
+        await ends.pods["x"].reserve(ask(concurrentCalls=1))
+        await ends.until_read("concurrentCalls/None/Shared", 3.0)
+
+        with server.client() as client:
+            assert client.zscore(PODS_KEY, quiet) is not None
+
+
+@pytest.mark.parametrize("state", [{"state": "recovering"}, {"run": "another"}])
+async def test_nobody_is_taken_for_dead_while_the_store_has_yet_to_hear_who_was_there(
+    server: RedisServer, tmp_path: Path, state: dict[str, str]
+) -> None:
+    async with both_ends(server, tmp_path, HELD) as ends:
+        await ends.pods["x"].reserve(ask(concurrentCalls=2))
+        await ends.until_read("concurrentCalls/None/Shared", 2.0)
+        for pod in ends.pods.values():
+            crash(pod)
+        with server.client() as client:
+            client.hset(EPOCH_KEY, mapping=state)
+            long_ago(server)
+            before = looks(client)
+            await eventually(lambda: looks(client) > before + 2, what="it looks for the dead")
+
+        assert ends.read("concurrentCalls/None/Shared").used == 2
 
 
 async def test_of_a_quota_that_does_not_exist_no_call_is_served(server: RedisServer, tmp_path: Path) -> None:

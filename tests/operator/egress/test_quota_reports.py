@@ -1,9 +1,10 @@
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.egress.quota_reports import NoSidecars, QuotaReports
-from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quota_use import Use, Warned
 from tests.operator.reconcile.tables import view_of
 from tests.operator.resources.objects import NOW, agent_body, make_quota, pod_body
 
@@ -14,7 +15,7 @@ SHARED: Raw = {"resource": "queries", "max": 10, "window": "Hour", "scope": "Sha
 
 def said(resource: str, used: float, *, shared: bool = False, quota: str = "q-uid", **more: Any) -> Raw:
     base = {"quotaUid": quota, "resource": resource, "window": "Hour", "shared": shared, "used": used}
-    return {**base, "refusals": 0, "refusedAt": 0.0, **more}
+    return {**base, "refusals": 0, "refusedAt": 0.0, "warned": 0.0, "warnedAt": 0.0, **more}
 
 
 def source_of(reports: Mapping[str, list[Raw]]) -> QuotaReports:
@@ -46,6 +47,16 @@ def test_of_a_limit_of_each_agents_own_the_one_that_used_most_is_told() -> None:
     }
 
 
+def test_who_was_warned_last_is_told() -> None:
+    (use,) = uses_of(
+        CALLS,
+        x=[said("apiCalls", 3.0, warned=50, warnedAt=NOW.timestamp() - 60)],
+        y=[said("apiCalls", 7.0, warned=80, warnedAt=NOW.timestamp())],
+    ).values()
+
+    assert use.warned == Warned(80, "y", NOW)
+
+
 def test_a_sidecar_that_begins_anew_adds_to_what_the_one_before_refused() -> None:
     reports: dict[str, list[Raw]] = {}
     source, limited = source_of(reports), make_quota("q", CALLS, selector={})
@@ -68,10 +79,31 @@ def test_a_limit_that_agents_share_is_added_up_and_said_not_to_be_kept() -> None
     assert "RINGFENCE_OPERATOR_REDIS_URL" in use.trouble[1]
 
 
+def test_when_something_is_free_again_is_told_of_the_agent_that_used_most() -> None:
+    soon, later = NOW.timestamp() + 60, NOW.timestamp() + 600
+    own, shared = uses_of(
+        CALLS,
+        SHARED,
+        x=[said("apiCalls", 3.0, resetsAt=soon), said("queries", 1.0, shared=True, resetsAt=later)],
+        y=[said("apiCalls", 7.0, resetsAt=later), said("queries", 2.0, shared=True, resetsAt=soon)],
+        silent=[],
+    ).values()
+
+    assert own.resets_at == NOW + timedelta(seconds=600)
+    assert shared.resets_at == NOW + timedelta(seconds=60)
+
+
 def test_what_is_said_of_another_quota_or_limit_is_not_counted() -> None:
     others = [said("apiCalls", 5.0, quota="other"), said("toolCalls", 5.0), said("apiCalls", 5.0, shared=True)]
 
-    assert uses_of(CALLS, x=others) == {"apiCalls/Hour/PerAgent": Use(used=0.0)}
+    assert uses_of(CALLS, x=others) == {"apiCalls/Hour/PerAgent": Use(used=0.0, is_awaited=True)}
+
+
+def test_what_no_sidecar_has_said_yet_is_not_known_and_where_there_is_none_nothing_is_used() -> None:
+    nobody = QuotaReports(view_of(agents=[agent_body("x")]), lambda _: ())
+
+    assert uses_of(CALLS)["apiCalls/Hour/PerAgent"].is_awaited
+    assert not nobody.uses(make_quota("q", CALLS, selector={}))["apiCalls/Hour/PerAgent"].is_awaited
 
 
 def test_what_sidecars_do_not_keep_is_for_others_to_tell() -> None:

@@ -99,6 +99,17 @@ async def test_what_was_there_before_is_read_at_once(server: RedisServer, tmp_pa
     assert (use.refusals, use.refused_at, use.trouble) == (0, None, None)
 
 
+async def test_what_was_not_read_yet_is_not_known_and_nobody_having_used_anything_is_told(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    async with reading(server, tmp_path, QUERIES) as bed:
+        before = bed.use("queries/Hour/Shared")
+        await bed.until(lambda: bed.told == [("team", "q")], "it is told")
+        after = bed.use("queries/Hour/Shared")
+
+    assert (before.is_awaited, after.is_awaited, after.used) == (True, False, 0.0)
+
+
 async def test_what_is_touched_is_read_and_told_and_nothing_else(server: RedisServer, tmp_path: Path) -> None:
     async with reading(server, tmp_path) as bed:
         await bed.until(lambda: bed.client.info("stats")["total_commands_processed"] > 50, "it has looked")
@@ -108,7 +119,8 @@ async def test_what_is_touched_is_read_and_told_and_nothing_else(server: RedisSe
         await bed.until(lambda: bed.use("queries/Hour/Shared").used == 80, "80 are used")
         use = bed.use("queries/Hour/Shared")
 
-        assert (quiet, bed.told) == ([], [("team", "q")])
+        # At first, that it is known; and then, of what was touched.
+        assert (quiet, bed.told) == ([("team", "q")], [("team", "q")] * 2)
         assert bed.client.exists(f"{PREFIX}quota:touched") == 0
     assert (use.refusals, use.refused_agent) == (3, "y")
     assert use.refused_at is not None
@@ -258,7 +270,7 @@ async def test_a_server_that_throws_keys_away_is_told_of_until_it_does_no_more(
     assert trouble is not None
     assert trouble[0] is Reason.NOT_SUPPORTED
     assert "write maxmemory-policy noeviction in place of allkeys-lru" in trouble[1]
-    assert told == [("team", "q")]
+    assert told == [("team", "q")] * 2, "that it is known, and what is the matter"
 
 
 async def test_many_buckets_are_taken_in_one_look(server: RedisServer, tmp_path: Path) -> None:
@@ -267,5 +279,30 @@ async def test_many_buckets_are_taken_in_one_look(server: RedisServer, tmp_path:
         bed.client.sadd(f"{PREFIX}quota:touched", *names)
 
         await bed.until(lambda: not bed.client.exists(f"{PREFIX}quota:touched"), "all are taken")
-        await bed.until(lambda: bed.use("apiCalls/Hour/PerAgent").used == 0, "it goes on")
-        assert bed.told == []
+        await bed.until(lambda: not bed.use("apiCalls/Hour/PerAgent").is_awaited, "it goes on")
+        assert bed.told == [("team", "q")]
+
+
+async def test_what_was_touched_is_not_taken_by_who_leads_no_more(server: RedisServer, tmp_path: Path) -> None:
+    leads = [True]
+    view = view_of(agents=[agent_body("x")], quotas=[quota_body("q", QUERIES, selector={})])
+    former = QuotaStore(
+        view,
+        place(tmp_path, server),
+        on_use=lambda _: None,
+        clock=time.time,
+        look_seconds=0.001,
+        is_leading=lambda: leads[0],
+    )
+    async with reading(server, tmp_path, QUERIES) as bed:
+        quota = view.quotas.get("team", "q")
+        assert quota is not None
+        running = asyncio.create_task(former.run())
+        bed.write(SHARED_KEY, {f"s:{bed.slot()}": "1"})
+        await bed.until(lambda: former.uses(quota)["queries/Hour/Shared"].used == 1, "the former leader has read")
+        leads[0] = False
+        for used in range(2, 30):
+            bed.write(SHARED_KEY, {f"s:{bed.slot()}": str(used)})
+            await bed.until(lambda used=used: bed.use("queries/Hour/Shared").used == used, "who leads is told")  # type: ignore[misc]
+        running.cancel()
+        await asyncio.wait({running})

@@ -2,8 +2,9 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ringfence_operator.egress.derived import Derived
-from ringfence_operator.egress.redis_place import RedisPlace, with_addresses
+from ringfence_operator.egress.redis_place import RedisPlace, master_of, with_addresses
 from ringfence_operator.egress.redis_users import RedisUsers
+from tests.backends import redis_sentinel
 from tests.backends.certificates import issue
+from tests.backends.redis_sentinel import running_sentinel
 from tests.backends.redis_server import ADMINISTRATOR, RedisServer, running_redis
-from tests.backends.waiting import until
+from tests.backends.waiting import eventually
 from tests.ports import free_port
 
 pytestmark = pytest.mark.backend
@@ -36,10 +39,12 @@ def place(folder: Path, url: str, *, administrator: str = ADMINISTRATOR, authori
 
 
 @asynccontextmanager
-async def users(where: RedisPlace, *, seed: str = "s" * 64) -> AsyncIterator[RedisUsers]:
+async def users(
+    where: RedisPlace, *, seed: str = "s" * 64, on_change: Callable[[], None] = lambda: None
+) -> AsyncIterator[RedisUsers]:
     derived = Derived()
     derived.know(seed)
-    found = RedisUsers(where, derived.redis)
+    found = RedisUsers(where, derived.redis, on_change=on_change)
     running = asyncio.create_task(found.run())
     try:
         yield found
@@ -292,24 +297,42 @@ async def test_every_node_of_a_cluster_has_the_users(tmp_path: Path) -> None:
                 await there(told, node.port)
 
 
-async def test_a_sentinels_master_has_the_users(server: RedisServer, tmp_path: Path) -> None:
-    port = free_port()
-    configuration = tmp_path / "sentinel.conf"
-    configuration.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n"
-        f"sentinel monitor main 127.0.0.1 {server.port} 1\nsentinel auth-pass main {ADMINISTRATOR}\n"
-    )
-    process = subprocess.Popen(["redis-server", configuration, "--sentinel"], stdout=subprocess.DEVNULL)  # noqa: ASYNC220
-    try:
-        with redis.Redis(port=port) as client:
-            await asyncio.to_thread(until, lambda: can(client, "PING"), what="the sentinel answers")
-        async with users(place(tmp_path, f"redis+sentinel://127.0.0.1:{port}/main/0")) as them:
-            told = them.configuration("team")
+@pytest.fixture
+def sentinel(server: RedisServer, tmp_path: Path) -> Iterator[RedisPlace]:
+    with running_sentinel(tmp_path, server) as port:
+        file = tmp_path / "sentinel"
+        file.write_text(f"{redis_sentinel.USER}:{redis_sentinel.PASSWORD}\n")
+        yield replace(place(tmp_path, f"redis+sentinel://127.0.0.1:{port}/main/0"), sentinel=file)
 
-            await there(told, server.port)
-    finally:
-        process.kill()
-        process.wait(10)
+
+async def test_a_sentinels_master_has_the_users(server: RedisServer, sentinel: RedisPlace) -> None:
+    async with users(sentinel) as them:
+        told = them.configuration("team")
+
+        await there(told, server.port)
+
+    assert told is not None
+    assert (told["sentinelUsername"], told["sentinelPassword"]) == (redis_sentinel.USER, redis_sentinel.PASSWORD)
+
+
+async def test_quotas_are_read_where_the_sentinel_says(server: RedisServer, sentinel: RedisPlace) -> None:
+    assert await master_of(sentinel) == ("127.0.0.1", server.port)
+
+
+async def test_until_it_is_known_who_may_ask_the_sentinel_no_sidecar_is_told_of_it(sentinel: RedisPlace) -> None:
+    assert sentinel.sentinel is not None
+    known = sentinel.sentinel.read_text()
+    sentinel.sentinel.unlink()
+    changes: list[None] = []
+
+    async with users(sentinel, on_change=lambda: changes.append(None)) as them:
+        before = them.configuration("team")
+        sentinel.sentinel.write_text(known)
+        await eventually(lambda: bool(changes), what="the credential is seen")
+        after = them.configuration("team")
+
+    assert before is None
+    assert after is not None
 
 
 def test_without_a_credential_a_namespace_has_no_redis(tmp_path: Path) -> None:

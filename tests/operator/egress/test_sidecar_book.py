@@ -31,11 +31,25 @@ class Book:
         *health: Raw,
         version: str = "v1",
         reachable: bool | None = None,
+        evicts: str = "",
         inside: Raw | None = None,
         uses: tuple[Raw, ...] = (),
     ) -> None:
-        said = {"version": version, "cacheReachable": reachable, "health": health, "inside": inside, "uses": list(uses)}
-        self.it.hear({"kind": "sidecarSeen", "uid": uid, **said})
+        said = {"version": version, "cacheReachable": reachable, "cacheEvicts": evicts, "health": health}
+        self.it.hear({"kind": "sidecarSeen", "uid": uid, **said, "inside": inside, "uses": list(uses)})
+
+
+def test_other_limits_are_served_with_all_else_as_it_was(book: Book) -> None:
+    book.publish("p")
+
+    for limits in ([{"max": 7.0}], [{"max": 7.0}], []):
+        book.it.limit("p", limits)
+    book.it.limit("unknown", [{"max": 7.0}])
+
+    served = [each["configuration"] for each in book.sent]
+    assert [each.get("limits") for each in served] == [None, [{"max": 7.0}], None]
+    assert [each["agent"] for each in served] == [served[0]["agent"]] * 3
+    assert len({each["version"] for each in served}) == 3
 
 
 @pytest.fixture

@@ -261,3 +261,49 @@ async def test_an_informer_that_fails_is_not_stalled() -> None:
     follower.clock.advance(50.0)
 
     await follower.run_until_idle()
+
+
+def by_owner(raw: Raw) -> tuple[str, str]:
+    return "ns", raw.get("owner", raw["metadata"]["name"])
+
+
+async def test_an_object_is_kept_under_the_key_that_it_is_given_and_goes_from_there() -> None:
+    listing: list[Raw | Exception] = [body("x1", 1, owner="a"), body("x2", 2, owner="b")]
+    follower = Follower(FakeSource([(10, listing)], [[event("DELETED", body("x2", 11))]]), key=by_owner)
+
+    await follower.run_until_idle()
+
+    assert follower.contents == {"a": "x1"}
+    assert follower.names == ["a", "b", "b"]
+
+
+async def test_an_object_with_another_key_than_before_leaves_the_former_one() -> None:
+    watch: list[Raw | Exception] = [
+        event("MODIFIED", body("x1", 11, owner="b")),
+        event("MODIFIED", body("x1", 12)),
+    ]
+    follower = Follower(FakeSource([(10, [body("x1", 1, owner="a")])], [watch]), key=by_owner)
+
+    await follower.run_until_idle()
+
+    assert follower.contents == {"x1": "x1"}
+    assert follower.names == ["a", "a", "b", "b", "x1"]
+
+
+async def test_an_object_that_moved_is_not_brought_back_by_what_is_older() -> None:
+    source = FakeSource([(10, [])], [[event("ADDED", body("x1", 11, owner="a"))]])
+    follower = Follower(source, key=by_owner)
+    follower.informer.store(body("x1", 15, owner="b"))
+
+    await follower.run_until_idle()
+
+    assert follower.contents == {"b": "x1"}
+
+
+async def test_the_end_of_another_object_with_the_same_key_is_not_this_ones() -> None:
+    listing: list[Raw | Exception] = [body("x1", 1, owner="a"), body("x2", 2, owner="a")]
+    follower = Follower(FakeSource([(10, listing)], [[event("DELETED", body("x1", 11, owner="a"))]]), key=by_owner)
+
+    await follower.run_until_idle()
+
+    assert follower.contents == {"a": "x2"}

@@ -1,3 +1,4 @@
+import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -154,3 +155,24 @@ async def test_nobody_there_is_an_error_as_well(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError):
         await asking.memory("127.0.0.1", 1)
     await asking.close()
+
+
+async def test_kubelets_that_do_not_answer_keep_nobody_waiting_who_does(kubelet: FakeKubelet) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    client = Kubelet(credentials(kubelet.certificate))
+    waiting = [asyncio.create_task(client.memory("127.0.0.1", port)) for _ in range(64)]
+    await asyncio.wait(waiting, timeout=0)
+
+    found = await client.memory("127.0.0.1", kubelet.port)
+
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    await client.close()
+    silent.close()
+    assert found == {"pod-1": 1234}

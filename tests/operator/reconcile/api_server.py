@@ -82,7 +82,7 @@ class FakeApiServer:
         grace_seconds: int | None = None,
     ) -> Raw:
         place = place_of(path)
-        if resource_version is not None and self.objects[place]["metadata"]["resourceVersion"] != resource_version:
+        if resource_version is not None and self._find(place)["metadata"]["resourceVersion"] != resource_version:
             raise ConflictError(f"{place[2]} has changed")
         return self._write(f"delete {place[0]}", lambda: self.remove(place, uid=uid, grace_seconds=grace_seconds))
 
@@ -187,11 +187,17 @@ class FakeApiServer:
         return self.change(place, edit)
 
     def _merge(self, place: Place, body: Raw) -> Raw:
-        if body["metadata"].get("uid", self._find(place)["metadata"]["uid"]) != self._find(place)["metadata"]["uid"]:
-            raise ConflictError("uid does not match")
+        have = self._find(place)["metadata"]
+        identity = ("uid", "resourceVersion")
+        for field in identity:
+            if body["metadata"].get(field, have[field]) != have[field]:
+                raise ConflictError(f"{field} does not match")
 
         def edit(raw: Raw) -> None:
+            raw["spec"].update(body.get("spec", {}))
             for field, value in body["metadata"].items():
+                if field in identity:
+                    continue
                 merged = (raw["metadata"].get(field, {}) | value) if isinstance(value, dict) else value
                 kept = {k: v for k, v in merged.items() if v is not None} if isinstance(merged, dict) else merged
                 raw["metadata"][field] = kept

@@ -1,6 +1,6 @@
 """Sidecars and ways out in memory: what was told, and what they report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ringfence_operator.api.connector import Connector
@@ -8,7 +8,7 @@ from ringfence_operator.reconcile.gateway import Force, Standing
 from ringfence_operator.reconcile.port_set import PortSetsFullError
 from ringfence_operator.reconcile.sidecars import ConnectorHealth, Inside
 from ringfence_operator.resources.observed import Service
-from ringfence_operator.resources.sidecar_configuration import Proxy, Way
+from ringfence_operator.resources.sidecar_configuration import Proxy, Way, with_limits
 
 
 class FakeSidecars:
@@ -22,6 +22,10 @@ class FakeSidecars:
 
     def publish(self, pod_uid: str, address: str, configuration: dict[str, Any]) -> None:
         self.served[pod_uid] = address, configuration
+
+    def limit(self, pod_uid: str, limits: Sequence[Mapping[str, Any]]) -> None:
+        address, configuration = self.served[pod_uid]
+        self.served[pod_uid] = address, with_limits(configuration, limits)
 
     def withdraw(self, pod_uid: str) -> None:
         self.served.pop(pod_uid, None)
@@ -60,6 +64,10 @@ class FakeWays:
 
     async def restore(self, service: Service) -> bool:
         return tuple(service.connector.split("/", 1)) in self.held
+
+    def block(self, connector: Connector) -> int | None:
+        found = self.held.get(connector.key)
+        return found.block if found else None
 
     def way(self, connector: Connector) -> Way | None:
         return self.held.get(connector.key)

@@ -6,9 +6,10 @@ from typing import Any
 
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.reconcile import quota_admission
-from ringfence_operator.reconcile.agent import Tools, reconcile_agent
+from ringfence_operator.reconcile.agent import reconcile_agent
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
+from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.tables import build_tables, build_view
 from tests.operator.reconcile.test_network import SlowServer

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
+from ringfence_operator import labels
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.reconcile import connector_index, meters, pod_index, quota_index, view
+from ringfence_operator.reconcile import connector_index, meters, pod_index, pool_index, quota_index, view
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources import observed
 from ringfence_operator.resources.authority import observe_authority
 from ringfence_operator.resources.cilium_network_policy import observe_cilium_policy
 from ringfence_operator.resources.network_probe import observe_probe_pod
-from ringfence_operator.resources.observed_pod import observe_pod
+from ringfence_operator.resources.observed_pod import key_of_agent, observe_pod
 from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.settings import Settings
 from tests.operator.resources.objects import SETTINGS
@@ -35,11 +37,15 @@ class FakeTable(Generic[T]):
         slim: Callable[[Raw], T],
         on_change: Callable[[], None],
         index: dict[str, Callable[[T], Iterable[Hashable]]],
+        key: Callable[[Raw], Key] = key_of,
+        selects: Callable[[Raw], bool] = lambda _: True,
     ) -> None:
         self.cache: dict[Key, T] = {}
         self._slim = slim
         self._on_change = on_change
         self._index = index
+        self._key = key
+        self._selects = selects
         self._versions: dict[Key, int] = {}
         self._reached = 0
 
@@ -55,8 +61,8 @@ class FakeTable(Generic[T]):
 
     def follow(self, kind: str, raw: Raw) -> None:
         """Take over an event of the watch."""
-        version, key = int(raw["metadata"]["resourceVersion"]), key_of(raw)
-        if kind != "DELETED":
+        version, key = int(raw["metadata"]["resourceVersion"]), self._key(raw)
+        if kind != "DELETED" and self._selects(raw):
             self._keep(raw)
         elif key in self.cache and self._versions[key] <= version:
             del self.cache[key]
@@ -64,7 +70,7 @@ class FakeTable(Generic[T]):
         self._reached = version
 
     def _keep(self, raw: Raw, *, wakes: bool = True) -> None:
-        version, key = int(raw["metadata"]["resourceVersion"]), key_of(raw)
+        version, key = int(raw["metadata"]["resourceVersion"]), self._key(raw)
         if key in self.cache and version <= self._versions[key]:
             return
         old, new = self.cache.get(key), self._slim(raw)
@@ -76,6 +82,8 @@ class FakeTable(Generic[T]):
 
 SLIM: dict[str, Callable[[Raw], Any]] = {
     "agents": AgentRecord.of,
+    "agentpools": AgentPool.from_body,
+    "warmpods": observe_pod,
     "securitypolicies": SecurityPolicy.from_body,
     "connectors": Connector.from_body,
     "quotas": Quota.from_body,
@@ -101,6 +109,7 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         connector_index.BY_SECRET: connector_index.index_by_named_secret,
         quota_index.BY_QUOTA: quota_index.index_by_quota,
         quota_index.BY_LABEL: quota_index.index_by_label,
+        pool_index.BY_POOL: pool_index.index_by_pool_ref,
     },
     "connectors": {
         view.BY_SERVICE: connector_index.index_by_backend,
@@ -117,7 +126,9 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
         view.BY_NODE: view.index_by_node,
         view.BY_POD_POLICY: view.index_by_pod_policy,
         pod_index.BY_POD_QUOTA: pod_index.index_by_pod_quota,
+        pool_index.BY_POOL: pool_index.index_by_pool,
     },
+    "warmpods": {view.BY_NODE: view.index_by_node, pool_index.BY_POOL: pool_index.index_by_pool},
     "networkpolicies": {view.FOREIGN: view.index_foreign},
     "nodes": {view.LACKING: view.index_lacking},
 }
@@ -125,7 +136,18 @@ _INDEX: dict[str, dict[str, Callable[[Any], Iterable[Hashable]]]] = {
 
 def build_tables(on_change: Callable[[], None] = lambda: None) -> dict[str, FakeTable[Any]]:
     """Return an empty cache for each resource, by its plural."""
-    return {plural: FakeTable(slim, on_change, _INDEX.get(plural, {})) for plural, slim in SLIM.items()}
+    tables: dict[str, FakeTable[Any]] = {
+        plural: FakeTable(slim, on_change, _INDEX.get(plural, {})) for plural, slim in SLIM.items()
+    }
+    tables["pods"] = FakeTable(observe_pod, on_change, _INDEX["pods"], key_of_agent, lambda raw: not is_warm(raw))
+    tables["warmpods"] = FakeTable(observe_pod, on_change, _INDEX["warmpods"], selects=is_warm)
+    return tables
+
+
+def is_warm(raw: Raw) -> bool:
+    """Return True of a pool's pod that no agent has."""
+    found = raw["metadata"].get("labels", {})
+    return labels.POOL in found and labels.AGENT not in found
 
 
 def build_view(tables: dict[str, FakeTable[Any]], settings: Settings, *, missing: str = "") -> View:
@@ -137,6 +159,8 @@ def build_view(tables: dict[str, FakeTable[Any]], settings: Settings, *, missing
         quotas=tables["quotas"],
         authorities=tables["configmaps"],
         pods=tables["pods"],
+        pools=tables["agentpools"],
+        warm=tables["warmpods"],
         network_policies=tables["networkpolicies"],
         services=tables["services"],
         claims=tables["persistentvolumeclaims"],

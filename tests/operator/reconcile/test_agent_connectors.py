@@ -295,6 +295,21 @@ def test_without_the_authority_the_agent_waits() -> None:
     assert world.ready == ("True", "Running")
 
 
+def test_a_leader_that_does_not_know_credentials_yet_tells_no_sidecar_of_less() -> None:
+    world = Connected()
+    world.run()
+    world.told.served.clear()
+    world.view.control.authority = ""
+
+    world.reconcile()
+    before = dict(world.told.served)
+    world.view.control.authority = "PEM"
+    world.reconcile()
+
+    assert before == {}
+    assert len(world.told.served) == 1
+
+
 def test_another_authority_reaches_the_namespace() -> None:
     world = Connected()
     world.run()

@@ -124,6 +124,15 @@ def test_a_limit_that_changes_is_told_at_once_and_writes_nothing() -> None:
     assert found.api.writes == []
 
 
+def test_limits_that_others_keep_are_told_to_the_agent_that_has_a_sidecar() -> None:
+    found = world(NAMES, CALLS, MEMORY)
+
+    found.run()
+
+    others = found.configuration["others"]
+    assert [(each["quota"], each["resource"], each["max"]) for each in others] == [("q", "memory", 2.0**30)]
+
+
 def test_a_quota_that_goes_takes_its_limits_and_not_the_sidecar() -> None:
     found = world(PLAIN, CALLS, selector={})
     found.run()

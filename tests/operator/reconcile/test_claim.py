@@ -1,7 +1,8 @@
 import asyncio
 
-from ringfence_operator.reconcile.agent import Tools, reconcile_agent
+from ringfence_operator.reconcile.agent import reconcile_agent
 from ringfence_operator.reconcile.locks import Locks
+from ringfence_operator.reconcile.tools import Tools
 from tests.operator.reconcile.test_network import Cluster
 from tests.operator.resources.objects import NOW, agent_body
 

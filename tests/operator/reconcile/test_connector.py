@@ -56,8 +56,10 @@ class Connected(Cluster):
         assert found is not None
         return found
 
-    def report(self, cache: bool | None = None, **endpoints: EndpointHealth) -> None:
-        self.sidecars.reports["team", "c"] = ConnectorHealth(endpoints=endpoints, cache_reachable=cache)
+    def report(self, cache: bool | None = None, evicts: str = "", **endpoints: EndpointHealth) -> None:
+        self.sidecars.reports["team", "c"] = ConnectorHealth(
+            endpoints=endpoints, cache_reachable=cache, cache_evicts=evicts
+        )
 
     async def reconcile(self) -> float | None:
         return await reconcile_connector(self.connector(), self.tools, now=self.now)
@@ -169,6 +171,65 @@ async def test_an_endpoint_that_no_sidecar_reaches_is_told_with_why(cluster: Con
     ]
 
 
+async def test_a_connector_that_stays_out_of_reach_is_waited_for_no_longer_than_a_deployment(
+    cluster: Connected,
+) -> None:
+    cluster.have_connector()
+    cluster.report(main=ILL)
+
+    again = await cluster.reconcile()
+    at_first = kstatus(1, cluster.status)
+    cluster.now += timedelta(minutes=4)
+    sooner = await cluster.reconcile()
+    cluster.now += timedelta(minutes=6)
+    await cluster.reconcile()
+    writes = len(cluster.api.writes)
+    after = await cluster.reconcile()
+
+    assert (again, sooner, after) == (600, 360, None)
+    assert (at_first, kstatus(1, cluster.status)) == ("InProgress", "Failed")
+    assert cluster.condition() == cluster.condition("Ready") == ("False", "EndpointsUnhealthy")
+    assert cluster.condition("Stalled") == ("True", "EndpointsUnhealthy")
+    assert cluster.condition("Reconciling") is None
+    assert len(cluster.api.writes) == writes
+
+
+async def test_a_connector_that_is_reached_again_is_current_and_has_its_time_anew(cluster: Connected) -> None:
+    cluster.have_connector()
+    cluster.report(main=ILL)
+    await cluster.reconcile()
+    cluster.now += timedelta(minutes=11)
+    await cluster.reconcile()
+
+    cluster.report(main=WELL)
+    await cluster.reconcile()
+    back = kstatus(1, cluster.status)
+    cluster.report(main=ILL)
+    await cluster.reconcile()
+
+    assert (back, kstatus(1, cluster.status)) == ("Current", "InProgress")
+
+
+async def test_a_connector_out_of_reach_stays_failed_under_another_leader_and_has_its_time_for_another_spec(
+    cluster: Connected,
+) -> None:
+    cluster.have_connector()
+    cluster.report(main=ILL)
+    await cluster.reconcile()
+    cluster.now += timedelta(minutes=11)
+    await cluster.reconcile()
+
+    cluster.tools = ConnectorTools(cluster.view, cluster.api, cluster.networks, Issuer(cluster.api), cluster.sidecars)
+    writes = len(cluster.api.writes)
+    await cluster.reconcile()
+    under_another = len(cluster.api.writes) - writes
+    cluster.change("connectors", "c", agentSelector={"matchLabels": {}})
+    await cluster.reconcile()
+
+    assert under_another == 0
+    assert kstatus(2, cluster.status) == "InProgress"
+
+
 async def test_one_of_two_endpoints_is_enough_to_be_ready(cluster: Connected) -> None:
     second = {"name": "second", "service": {"name": "rabbit", "namespace": "data", "port": 5671}}
     main = {"name": "main", "service": {"name": "rabbit", "namespace": "data", "port": 5671}}
@@ -208,7 +269,7 @@ async def test_a_backends_other_wording_of_the_same_is_no_news(cluster: Connecte
 
     cluster.report(main=EndpointHealth(unhealthy=3, reason="BackendLost", message="refused after 1.2 s"))
 
-    assert await cluster.reconcile() is None
+    await cluster.reconcile()
     assert cluster.api.writes == before
 
 
@@ -226,6 +287,21 @@ async def test_a_redis_that_a_sidecar_does_not_reach_is_told(cluster: Connected)
     assert away == ("False", "RedisUnreachable")
     assert back == ("True", "RedisReached")
     assert cluster.condition("CacheReachable") is None
+
+
+@pytest.mark.parametrize(
+    ("reachable", "told"), [(True, ("True", "RedisEvicts")), (False, ("False", "RedisUnreachable"))]
+)
+async def test_a_redis_that_may_throw_counters_away_is_told_with_what_to_set(
+    cluster: Connected, reachable: bool, told: tuple[str, str]
+) -> None:
+    cluster.have_connector()
+    cluster.report(cache=reachable, evicts="allkeys-lru", main=WELL)
+
+    await cluster.reconcile()
+
+    assert cluster.condition("CacheReachable") == told
+    assert not reachable or "maxmemory-policy is allkeys-lru; set volatile-lru" in str(cluster.status["conditions"])
 
 
 @pytest.mark.parametrize(

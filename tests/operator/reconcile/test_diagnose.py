@@ -138,6 +138,69 @@ def test_the_last_words_are_short() -> None:
     assert len(diagnosis(crashed(1, message="x" * 500)).message) < 300
 
 
+HOOK = (
+    'Exec lifecycle hook ([/app/bin/python -m ringfence_sidecar.wait]) for Container "sidecar" in Pod "a" failed - '
+    "error: command '/app/bin/python -m ringfence_sidecar.wait' exited with 1: , message: "
+)
+AGAIN = "back-off 10s restarting failed container=sidecar pod=a_team(a-uid)"
+IMAGE = "have whoever installed the operator check RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+SLOW = "its node may have more to do than it can; see the log of container sidecar"
+SIDECARS = [
+    ("no image", "ImagePullBackOff", "why", {}, f"the sidecar cannot be started: why; {IMAGE}"),
+    (
+        "late",
+        "PostStartHookError",
+        f'{HOOK}"the sidecar did not answer within 60 s of its start\\n"',
+        terminated(137),
+        f"the sidecar did not answer within 60 s of its start, and is started anew: {SLOW}",
+    ),
+    (
+        "late, and waits",
+        "CrashLoopBackOff",
+        AGAIN,
+        terminated(137),
+        "the sidecar was ended and is started anew, as the kubelet does with one that does not answer in time: " + SLOW,
+    ),
+    (
+        "crash",
+        "CrashLoopBackOff",
+        AGAIN,
+        terminated(1, message="RINGFENCE_SIDECAR_CONTROL:\n no such scheme"),
+        "the sidecar ended with exit code 1, and is started anew: RINGFENCE_SIDECAR_CONTROL: no such scheme; "
+        "see the log of container sidecar",
+    ),
+    (
+        "out of memory",
+        "CrashLoopBackOff",
+        AGAIN,
+        terminated(137, reason="OOMKilled"),
+        "the kernel killed the sidecar for passing its memory limit, and it is started anew; "
+        "see the log of container sidecar",
+    ),
+    (
+        "another image",
+        "CrashLoopBackOff",
+        AGAIN,
+        terminated(128, reason="StartError", message="exec: no such file"),
+        f"the sidecar cannot be started: {AGAIN}; {IMAGE}",
+    ),
+    ("another hook", "PostStartHookError", f'{HOOK}"no"', {}, f'the sidecar cannot be started: {HOOK}"no"; {IMAGE}'),
+]
+
+
+@pytest.mark.parametrize(
+    ("why", "message", "last", "sentence"), [each[1:] for each in SIDECARS], ids=[each[0] for each in SIDECARS]
+)
+def test_only_a_sidecar_that_never_ran_is_put_down_to_its_image(
+    why: str, message: str, last: Raw, sentence: str
+) -> None:
+    status = {"name": "sidecar", "state": {"waiting": {"reason": why, "message": message}}, "lastState": last}
+
+    found = diagnosis(pod_body(node="n1", initContainerStatuses=[status]))
+
+    assert (found.state, found.reason, found.message) == ("Pending", "SidecarFailed", sentence)
+
+
 FAILED: list[tuple[str, Raw, str, str, bool]] = [
     ("exit code", ended_pod(3), "Crashed", "the command ended with exit code 3", False),
     (

@@ -1,5 +1,6 @@
 """A quota says so while one of its limits does not hold for the pod of an agent that runs."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.errors import ForbiddenError
-from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota
+from ringfence_operator.reconcile.quota import LOOKED_SECONDS, QuotaTools, reconcile_quota
 from ringfence_operator.reconcile.quota_admission import agent_gone
 from ringfence_operator.reconcile.quota_sources import NodeLimits
 from ringfence_operator.settings import Settings
@@ -97,6 +98,35 @@ async def test_what_only_a_new_pod_gets_is_told_until_there_is_one(fleet: Fleet)
     assert (await say(fleet))[:2] == ("True", "Enforced")
 
 
+async def test_a_changed_quota_is_not_said_to_be_kept_before_the_pass_of_an_agent_that_runs(fleet: Fleet) -> None:
+    limit(fleet, DISK)
+    tools = QuotaTools(fleet.view, fleet.api, (NodeLimits(fleet.view),))
+    quota = fleet.view.quotas.get("team", "q")
+    assert isinstance(quota, Quota)
+
+    again = await reconcile_quota(quota, tools, now=fleet.now)
+    unsaid = fleet.api.objects["quotas", "team", "q"].get("status")
+    await fleet.look("a")
+    fleet.deliver()
+
+    assert unsaid is None
+    assert again is not None
+    assert again <= 1
+    assert (await say(fleet))[:2] == ("False", "NeedsNewPod")
+
+
+async def test_a_changed_quota_does_not_wait_for_ever_for_an_agents_pass(fleet: Fleet) -> None:
+    limit(fleet, SMALL)
+    tools = QuotaTools(fleet.view, fleet.api, (NodeLimits(fleet.view),))
+    quota = fleet.view.quotas.get("team", "q")
+    assert isinstance(quota, Quota)
+
+    await reconcile_quota(quota, tools, now=fleet.now)
+    await reconcile_quota(quota, tools, now=fleet.now + timedelta(seconds=LOOKED_SECONDS))
+
+    assert fleet.api.objects["quotas", "team", "q"]["status"]["observedGeneration"] == 1
+
+
 async def test_nothing_counts_the_network_of_an_agent_that_nothing_confines() -> None:
     fleet = Fleet(Settings(minimum_isolation=Isolation.NONE))
     await start(fleet, isolation="None")
@@ -134,6 +164,6 @@ async def test_an_agent_that_is_gone_is_not_told_of(fleet: Fleet) -> None:
     limit(fleet, DISK)
     await fleet.look("a")
 
-    agent_gone(("team", "a"), fleet.view)
+    agent_gone(("team", "a"), "agent-uid", fleet.view)
 
     assert fleet.view.lags.by_agent == {}

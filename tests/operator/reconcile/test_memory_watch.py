@@ -1,11 +1,15 @@
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ringfence_operator.api.quota import Limit, Quota
+from ringfence_operator.api.quota_matrix import Resource
 from ringfence_operator.errors import UnavailableError
-from ringfence_operator.reconcile.memory_use import Kill, told_percent
+from ringfence_operator.reconcile.memory_use import told_percent
 from ringfence_operator.reconcile.memory_watch import MemoryWatch
+from ringfence_operator.reconcile.node_kills import Kill
 from ringfence_operator.reconcile.quota_figures import limit_status
 from ringfence_operator.reconcile.quota_sources import NodeLimits
 from ringfence_operator.reconcile.quota_use import Use
@@ -14,6 +18,7 @@ from tests.operator.resources.objects import node_body
 
 Raw = dict[str, Any]
 MEBI = 2**20
+SECONDS = 20
 
 
 class FakeKubelets:
@@ -21,9 +26,14 @@ class FakeKubelets:
         self.asked: list[tuple[str, int]] = []
         self.working: dict[str, int] = {}
         self.trouble = ""
+        self.hangs: dict[str, asyncio.Event] = {}
+        """Those that say nothing, until then."""
 
     async def memory(self, address: str, port: int) -> dict[str, int]:
         self.asked.append((address, port))
+        if address in self.hangs:
+            await self.hangs[address].wait()
+            raise UnavailableError("no answer")
         if self.trouble:
             raise UnavailableError(self.trouble)
         return self.working
@@ -36,7 +46,12 @@ class Watched:
         self.fleet = Fleet()
         self.kubelets = FakeKubelets()
         self.told: list[tuple[str, str]] = []
-        self.watch = MemoryWatch(self.fleet.view, self.kubelets, on_use=self.told.append)
+        self.on_told: Callable[[], None] = lambda: None
+        self.watch = MemoryWatch(self.fleet.view, self.kubelets, on_use=self._hear)
+
+    def _hear(self, quota: tuple[str, str]) -> None:
+        self.told.append(quota)
+        self.on_told()
 
     def node(self, name: str, address: str) -> None:
         self.fleet.api.add("nodes", node_body(name, addresses=[{"type": "InternalIP", "address": address}]))
@@ -107,6 +122,51 @@ async def test_a_kubelet_that_does_not_answer_is_trouble_only_where_somebody_is_
     await watched.watch.look()
 
     assert (watched.use().is_measured, watched.use().trouble) == (False, None)
+
+
+async def test_before_kubelets_were_asked_nobody_knows_what_is_used(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    await watched.agent("a", "n1")
+    before = watched.use()
+
+    await watched.watch.look()
+
+    assert before.is_awaited
+    assert not watched.use().is_awaited
+    assert watched.told == [("team", "q")]
+
+
+async def test_what_an_agent_uses_on_a_node_that_cannot_be_asked_is_not_known(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    await watched.watch.look()
+    nobody = watched.use()
+    await watched.agent("a", "nowhere")
+
+    await watched.watch.look()
+
+    row = limit_status(_limit(watched), watched.use(), None, now=watched.fleet.now)
+    assert (nobody.is_measured, nobody.used) == (True, 0)
+    assert (row.used, row.percent) == (None, None)
+
+
+async def test_who_answers_is_told_of_while_another_kubelet_does_not(watched: Watched) -> None:
+    watched.fleet.quota(memory())
+    await watched.agent("a", "n1")
+    await watched.agent("b", "n2")
+    watched.uses("a", 87 * MEBI)
+    over, told = asyncio.Event(), asyncio.Event()
+    watched.kubelets.hangs["10.0.0.2"] = over
+    watched.on_told = told.set
+
+    looking = asyncio.create_task(watched.watch.look())
+    async with asyncio.timeout(SECONDS):
+        await told.wait()
+        meanwhile = watched.use().per_agent
+        over.set()
+        await looking
+
+    assert meanwhile == {"a": 85 * MEBI}
+    assert watched.use().trouble is not None
 
 
 async def test_the_use_of_each_agent_is_told_and_the_most_is_the_quotas(watched: Watched) -> None:
@@ -206,7 +266,8 @@ async def test_agents_under_a_limit_on_bandwidth_run_only_where_it_is_kept() -> 
 
 def test_a_kill_is_told_though_nobody_was_to_be_warned(watched: Watched) -> None:
     watched.fleet.quota(memory(warnAt=[]))
-    watched.fleet.view.memory.killed(("team", "q"), "uid-a", Kill("a", "2026-11-23T12:30:00Z"), is_new=True)
+    kill = Kill("a", "2026-11-23T12:30:00Z", id="1")
+    watched.fleet.view.node_kills.note(("team", "q"), Resource.MEMORY, "uid-a", kill, is_new=True)
 
     found = watched.use()
     row = limit_status(_limit(watched), found, None, now=watched.fleet.now)

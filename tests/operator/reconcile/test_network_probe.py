@@ -121,6 +121,18 @@ def test_a_probe_takes_three_writes_and_leaves_the_record_of_its_verdict(cluster
     assert cluster.api.objects[PROBER]["spec"]["containers"][0]["args"] == ["prober", "18800", "10.0.0.5"]
 
 
+def test_the_prober_tries_each_port_that_a_kubelet_of_the_cluster_has(cluster: Cluster) -> None:
+    for name, port in (("a", 10250), ("b", 10255), ("c", 10255)):
+        meta = {"name": name, "uid": name, "resourceVersion": "1", "creationTimestamp": "2026-11-23T12:00:00Z"}
+        status = {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
+        cluster.tables["nodes"].follow("ADDED", {"metadata": meta, "spec": {}, "status": status})
+
+    cluster.settle()
+
+    env = {each["name"]: each for each in cluster.api.objects[PROBER]["spec"]["containers"][0]["env"]}
+    assert env["KUBELET_PORTS"]["value"] == "10250,10255"
+
+
 def test_nothing_is_written_until_the_next_probe_is_due(cluster: Cluster) -> None:
     cluster.settle()
 

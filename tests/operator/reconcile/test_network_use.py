@@ -6,6 +6,8 @@ import pytest
 from ringfence_operator.api.quota import Limit
 from ringfence_operator.api.quota_matrix import Resource
 from ringfence_operator.reconcile import network_use
+from ringfence_operator.reconcile.network_quota import Held
+from ringfence_operator.reconcile.network_sums import CountedUse
 from ringfence_operator.reconcile.network_use import NetworkUse, first_slot, free_at
 
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)
@@ -18,6 +20,10 @@ def limit(window: str = "Minute", **more: Any) -> Limit:
 def report(meter: str = "gateway-0/a", agent: str = "one", **more: Any) -> dict[str, Any]:
     entry = {"agent": agent, "total": 0, "open": 0, "refused": 0, "cut": 0, "slots": {}, **more}
     return {"kind": "metered", "replica": meter.partition("/")[0], "meter": meter, "agents": [entry]}
+
+
+def frees_at(use: NetworkUse, of: Limit) -> datetime | None:
+    return CountedUse(use, {}, {}).frees_at(Held("team", "net", "quota-1", of), "one", now=NOW)
 
 
 def minute(seconds: float) -> str:
@@ -49,7 +55,7 @@ def test_what_has_left_the_window_counts_no_more_and_never_too_early() -> None:
     use = NetworkUse()
     use.hear(report(slots={"Minute": {minute(0): 5}}), now=NOW)
 
-    freed = use.frees_at(["one"], limit(), now=NOW)
+    freed = frees_at(use, limit())
 
     assert freed is not None
     assert timedelta(seconds=60) <= freed - NOW <= timedelta(seconds=63)
@@ -71,7 +77,7 @@ def test_a_window_of_the_calendar_ends_with_it(window: str, ends: str) -> None:
     use = NetworkUse()
     use.hear(report(slots={f"{window}/Calendar": {str(first_slot(calendar, NOW)): 5}}), now=NOW)
 
-    freed = use.frees_at(["one"], calendar, now=NOW)
+    freed = frees_at(use, calendar)
 
     assert freed == datetime.fromisoformat(ends).replace(tzinfo=UTC)
     assert use.used(["one"], calendar, now=NOW) == 5
@@ -95,6 +101,42 @@ def test_a_meter_that_began_anew_adds_to_what_the_one_before_had_counted() -> No
     assert use.totals("one") == {"gateway-0/a": 5, "gateway-0/b": 3}
 
 
+def test_what_a_meter_had_open_is_closed_once_another_one_has_its_place() -> None:
+    use = NetworkUse()
+    use.hear(report("gateway-0/a", open=3), now=NOW)
+
+    use.hear(report("gateway-0/b", agent="two", open=1), now=NOW)
+
+    assert use.open("one", ["gateway-0"]) == 0
+    assert use.open("two", ["gateway-0"]) == 1
+
+
+def test_what_a_replica_had_open_is_closed_though_nobody_heard_it_go() -> None:
+    use = NetworkUse()
+    use.hear(report("gateway-0/a", open=3), now=NOW)
+    use.hear(report("gateway-1/b", open=2), now=NOW)
+
+    use.nobody_is_there()
+    while_away = use.open("one", ["gateway-0", "gateway-1"])
+    use.hear(report("gateway-1/b", open=2), now=NOW)
+
+    assert while_away == 5
+    assert use.open("one", ["gateway-1", "gateway-2"]) == 2
+
+
+def test_a_refusal_that_others_repeat_before_the_meter_itself_does_is_no_news() -> None:
+    told: list[int] = []
+    use = NetworkUse(on_refused=lambda _agent, _resource, count: told.append(count))
+    use.hear(report("gateway-0/a", total=5, refused=2) | {"isPast": True}, now=NOW, is_old=True)
+
+    use.hear(report("gateway-0/a", total=9, refused=4), now=NOW, is_old=True)
+    at_first = list(told)
+    use.hear(report("gateway-0/a", total=9, refused=5), now=NOW, is_old=True)
+
+    assert at_first == []
+    assert told == [1]
+
+
 def test_a_replica_that_is_gone_has_nothing_open_and_what_was_used_through_it_is_used() -> None:
     use = NetworkUse()
     use.hear(report("gateway-0/a", open=3, slots={"Minute": {minute(0): 5}}), now=NOW)
@@ -103,7 +145,7 @@ def test_a_replica_that_is_gone_has_nothing_open_and_what_was_used_through_it_is
     touched = use.left("gateway-0")
 
     assert touched == ["one"]
-    assert use.open("one") == 1
+    assert use.open("one", ["gateway-0", "gateway-1"]) == 1
     assert use.used(["one"], limit(), now=NOW) == 5
 
 

@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 
+from ringfence_operator import labels
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Quota
-from ringfence_operator.errors import ConflictError, ForbiddenError
+from ringfence_operator.errors import ConflictError, ForbiddenError, UnavailableError
 from ringfence_operator.reconcile.quota import WRITE_SECONDS, QuotaTools, reconcile_quota, remove_quota
-from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quota_use import Use, Warned
+from ringfence_operator.resources.sidecar_configuration import build_sidecar_configuration
+from tests.operator.reconcile.contexts import ago, running_pod
+from tests.operator.reconcile.fake_sidecars import FakeSidecars
 from tests.operator.reconcile.kstatus import kstatus
 from tests.operator.reconcile.test_network import Cluster
-from tests.operator.resources.objects import NOW, agent_body, quota_body
+from tests.operator.resources.objects import NOW, agent_body, make_agent, pod_body, quota_body
 
 Raw = dict[str, Any]
 QUERIES = "queries/Hour/Shared"
@@ -87,6 +91,17 @@ async def test_a_status_says_how_many_agents_and_where_each_limit_stands() -> No
     assert [each["used"] for each in status["limits"]] == ["80"]
     assert limited.condition("Ready") == ("True", "Enforced")
     assert kstatus(1, limited.raw["status"]) == "Current"
+
+
+async def test_what_of_a_limit_is_not_counted_is_said_though_it_is_enforced() -> None:
+    limited = Limited()
+    limited.use(0.0, caveat="some of it is not counted")
+
+    await limited.run()
+
+    [ready] = [each for each in limited.raw["status"]["conditions"] if each["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("True", "Enforced")
+    assert ready["message"] == "every limit is kept; queries: some of it is not counted"
 
 
 async def test_a_quota_that_holds_for_nobody_is_ready_and_says_so() -> None:
@@ -187,6 +202,48 @@ async def test_use_that_comes_to_a_percentage_is_told_once_for_each_however_it_g
     ]
 
 
+async def test_what_a_call_was_told_is_told_though_the_window_is_over_and_of_each_agents_own_limit_each_agent() -> None:
+    own: Raw = {"resource": "toolCalls", "max": 5, "window": "Second", "warnAt": [80]}
+    limited = Limited(own)
+    for seconds, agent in ((1, "a0"), (2, "a0"), (3, "a1")):
+        limited.use(0.0, "toolCalls/Second/PerAgent", warned=Warned(80, agent, NOW + timedelta(seconds=seconds)))
+        await limited.run(after=10)
+
+    assert [message for _, _, message in limited.events] == [
+        f"toolCalls 0/5 per Second: 80 % is reached by agent {agent}" for agent in ("a0", "a1")
+    ]
+    assert list(limited.view.quota_knowledge.series()) == [
+        (("team", "q", "toolCalls", "Second", "PerAgent"), 0.0, 2, 0),
+    ]
+
+
+async def test_of_several_percentages_that_are_passed_at_once_each_is_told() -> None:
+    limited = Limited({**LIMIT, "warnAt": [50, 80, 100]})
+    for used in (10.0, 85.0):
+        limited.use(used)
+        await limited.run(after=10)
+
+    assert [message for _, _, message in limited.events] == [
+        "queries 85/100 per Hour: 50 % is reached",
+        "queries 85/100 per Hour: 80 % is reached",
+    ]
+    assert [warnings for _, _, warnings, _ in limited.view.quota_knowledge.series()] == [2]
+
+
+async def test_each_percentage_that_one_call_passed_is_told_of_its_agent() -> None:
+    own: Raw = {"resource": "toolCalls", "max": 5, "window": "Second", "warnAt": [50, 80, 100]}
+    limited = Limited(own)
+    for seconds, agent in ((1, "a0"), (2, "a1")):
+        limited.use(0.0, "toolCalls/Second/PerAgent", warned=Warned(80, agent, NOW + timedelta(seconds=seconds)))
+        await limited.run(after=10)
+
+    assert [message for _, _, message in limited.events] == [
+        f"toolCalls 0/5 per Second: {percent} % is reached by agent {agent}"
+        for agent in ("a0", "a1")
+        for percent in (50, 80)
+    ]
+
+
 async def test_it_is_told_again_in_another_window() -> None:
     limited = Limited()
     for after, used in ((0, 50.0), (10, 0.0), (3_600, 60.0)):
@@ -242,6 +299,36 @@ async def test_a_limit_that_only_warns_refuses_nobody() -> None:
     assert limited.events == []
 
 
+async def test_an_event_that_cannot_be_written_now_is_written_by_the_next_pass() -> None:
+    limited = Limited()
+    limited.api.refuse["create events"] = UnavailableError("later")
+    limited.use(50.0)
+    again = await limited.run()
+    limited.api.refuse.clear()
+
+    for _ in range(2):
+        await limited.run(after=10)
+
+    assert again == WRITE_SECONDS
+    assert [message for _, _, message in limited.events] == ["queries 50/100 per Hour: 50 % is reached"]
+    assert [warnings for _, _, warnings, _ in limited.view.quota_knowledge.series()] == [1]
+
+
+async def test_an_event_is_told_before_the_status_says_so_and_once() -> None:
+    limited = Limited()
+    limited.api.refuse[STATUS] = ConflictError("somebody wrote first")
+    limited.use(50.0)
+    with pytest.raises(ConflictError):
+        await limited.run()
+    first = list(limited.events)
+    limited.api.refuse.clear()
+
+    await limited.run(after=10)
+
+    assert limited.events == first
+    assert [message for _, _, message in first] == ["queries 50/100 per Hour: 50 % is reached"]
+
+
 async def test_an_event_that_cannot_be_written_is_no_reason_to_stop() -> None:
     limited = Limited()
     limited.api.refuse["create events"] = ForbiddenError("no")
@@ -264,10 +351,60 @@ async def test_agents_are_told_among_how_many_a_quota_is_shared_out_when_that_ch
     assert limited.view.quota_knowledge.shares["team", "q"] == 3
 
 
+async def test_agents_without_a_pod_have_no_share() -> None:
+    limited = Limited(agents=2)
+    for name, state in (("suspended", "Suspended"), ("done", "Succeeded"), ("failed", "Failed")):
+        limited.have("agents", agent_body(name) | {"status": {"state": state}})
+    waits = {"type": "Ready", "status": "False", "reason": "QuotaExceeded", "message": "", "lastTransitionTime": ago(0)}
+    limited.have("agents", agent_body("waits") | {"status": {"state": "Pending", "conditions": [waits]}})
+    limited.have("agents", agent_body("going") | {"status": {"state": "Suspended"}})
+    limited.have("pods", running_pod() | {"metadata": {"name": "going", "namespace": "team", "uid": "p"}})
+
+    await limited.run()
+
+    assert limited.view.quota_knowledge.shares["team", "q"] == 3
+
+
+async def test_what_a_pod_that_is_gone_may_have_used_while_redis_was_away_is_nobody_elses() -> None:
+    limited = Limited(agents=3)
+    away: Raw = {"trouble": (Reason.STORE_UNAVAILABLE, "Redis does not answer")}
+    limited.use(10.0)
+    await limited.run()
+    limited.api.remove(("agents", "team", "a2"))
+    limited.have("agents", agent_body("a2") | {"status": {"state": "Succeeded"}})
+    found: list[int] = []
+    for after, is_away in ((10, False), (10, True), (30, True), (10, False), (20, False), (10, False)):
+        limited.use(10.0, **(away if is_away else {}))
+        await limited.run(after=after)
+        found.append(limited.view.quota_knowledge.shares["team", "q"])
+
+    assert found == [3, 3, 3, 3, 3, 2]
+    assert sorted(limited.woken) == [("team", f"a{number}") for number in range(3)]
+
+
+async def test_a_changed_limit_is_told_to_all_sidecars_by_the_one_pass_of_its_quota() -> None:
+    limited = Limited(agents=300)
+    sidecars = FakeSidecars()
+    limited.tools = QuotaTools(limited.view, limited.api, (limited.source,), sidecars=sidecars)
+    for number in range(300):
+        name = f"a{number}"
+        pod = pod_body(name, uid=f"pod-{name}")
+        pod["metadata"]["annotations"][labels.SIDECAR_HASH] = "made"
+        limited.have("pods", pod)
+        sidecars.publish(f"pod-{name}", "10.0.0.1", build_sidecar_configuration(make_agent(name), ()))
+    await limited.run()
+    limited.change("quotas", "q", limits=[{**LIMIT, "max": 7}])
+
+    await limited.run(after=1)
+
+    served = [configuration["limits"] for _, configuration in sidecars.served.values()]
+    assert [[each["max"] for each in limits] for limits in served] == [[7.0]] * 300
+
+
 async def test_nothing_is_written_of_a_quota_that_is_going_or_gone() -> None:
     limited = Limited()
     await limited.run()
-    limited.use(99.0)
+    limited.use(49.0)
     going = limited.quota
     raw = limited.raw
     limited.api.remove(("quotas", "team", "q"))

@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from ringfence_operator.api.quota import Limit, LimitStatus
+from ringfence_operator.api.quota import Limit
 from ringfence_operator.api.quota_matrix import Window
+from ringfence_operator.api.quota_status import LastWarning, LimitStatus
 from ringfence_operator.reconcile.quota_figures import calendar_window, describe, limit_status, ratio_of, tightest_of
-from ringfence_operator.reconcile.quota_use import Use
+from ringfence_operator.reconcile.quota_use import Use, Warned
 from tests.operator.resources.objects import NOW
 
 Raw = dict[str, Any]
@@ -45,6 +46,7 @@ def test_a_row_says_what_is_used_and_left_when_it_is_free_again_and_who_used_it(
         "resetsAt": "2026-11-23T12:00:30Z",
         "refusals": 3,
         "lastRefusal": {"agent": "b", "time": "2026-11-23T12:00:00Z"},
+        "lastWarning": {"percent": 75, "agent": "b", "time": "2026-11-23T12:00:00Z"},
         "topAgents": [{"name": "b", "used": "50"}, {"name": "a", "used": "30"}],
     }
 
@@ -67,6 +69,26 @@ def test_never_less_is_said_to_be_used_or_more_to_be_left_than_there_is(
     found = row(Use(used=used), resource=resource, max=most)
 
     assert (found.used, found.remaining, found.percent) == expected
+
+
+def test_a_warning_that_a_call_was_told_is_kept_though_use_is_less_by_now() -> None:
+    told = Use(used=0.0, warned=Warned(90, "b", NOW - timedelta(seconds=4)))
+
+    found = row(told, window="Second", warnAt=[90])
+    kept = row(Use(used=0.0, warned=Warned(50, "a", NOW - timedelta(seconds=9))), found, window="Second")
+
+    assert (found.used, found.warned) == ("0", 0)
+    assert found.last_warning == LastWarning(percent=90, agent="b", time=NOW - timedelta(seconds=4))
+    assert kept.last_warning == found.last_warning
+
+
+def test_what_is_not_known_yet_is_what_the_status_says_and_nothing_where_it_says_nothing() -> None:
+    awaited = Use(used=0.0, is_awaited=True)
+    before = row(Use(used=80.0, refusals=2))
+
+    assert row(awaited, before) == before
+    assert row(awaited).used is None
+    assert row(awaited, before, max=50).used is None
 
 
 def test_what_nobody_measures_has_no_figures() -> None:

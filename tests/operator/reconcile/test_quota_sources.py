@@ -86,6 +86,40 @@ async def test_seconds_that_are_shared_are_told_together(fleet: Fleet) -> None:
     assert found.resets_at is not None
 
 
+async def test_of_seconds_that_are_shared_it_is_told_whose_they_are(fleet: Fleet) -> None:
+    fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour", scope="Shared"))
+    await run_for(fleet, 100, "a", "b")
+    pod = fleet.view.pods.get("team", "a")
+    assert pod is not None
+    fleet.view.run_times.pod_gone(pod, fleet.now)
+    fleet.api.remove(("pods", "team", "a"), grace_seconds=0)
+    fleet.deliver()
+    fleet.now += timedelta(seconds=50)
+
+    told = use(fleet, "podSeconds/Hour/Shared").per_agent
+    fleet.now += timedelta(seconds=9)
+    within_a_step = use(fleet, "podSeconds/Hour/Shared").per_agent
+    fleet.now += timedelta(seconds=2)
+    beyond = use(fleet, "podSeconds/Hour/Shared").per_agent
+
+    assert told == within_a_step == {"a": 100.0, "b": 150.0}
+    assert beyond == {"a": 100.0, "b": 161.0}
+
+
+async def test_what_a_pod_ran_before_the_quota_is_nobodys_use(fleet: Fleet) -> None:
+    fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour", scope="Shared"))
+    await fleet.look(fleet.agent("a"))
+    fleet.run_pod("a", fleet.now - timedelta(seconds=100))
+    fleet.now += timedelta(seconds=50)
+
+    found = use(fleet, "podSeconds/Hour/Shared")
+
+    quota = fleet.view.quotas.get("team", "q")
+    assert quota is not None
+    assert quota.metadata.creation_timestamp is not None
+    assert found.per_agent == {"a": (fleet.now - quota.metadata.creation_timestamp).total_seconds()}
+
+
 async def test_what_is_used_is_never_told_to_be_less_than_it_is_by_a_hundredth_of_the_limit(fleet: Fleet) -> None:
     fleet.quota(quota_body(resource="podSeconds", max=1000, window="Hour"))
     await run_for(fleet, 129, "a")

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from ringfence_operator.api.quota_matrix import Resource
 from ringfence_operator.errors import ForbiddenError, InvalidError, KubeError, NotFoundError
 from ringfence_operator.reconcile.agent import reconcile_agent
 from ringfence_operator.reconcile.resize import RETRY_SECONDS
@@ -291,8 +292,8 @@ async def test_after_the_kernel_has_killed_it_the_agent_says_whose_limit_that_wa
     message = fleet.condition("a", "Ready")["message"]
     assert "memory limit of 256Mi (Quota small)" in message
     assert "raise it there" in message
-    assert fleet.view.memory.counts["team", "small"] == 1
-    assert fleet.view.memory.seen["team", "small"] == 1
+    kills = fleet.view.node_kills.of(("team", "small"), Resource.MEMORY)
+    assert (kills.count, kills.seen) == (1, 1)
 
 
 async def test_a_kill_that_the_status_tells_already_is_no_new_one_to_an_operator_that_begins(fleet: Fleet) -> None:
@@ -312,7 +313,8 @@ async def test_a_kill_that_the_status_tells_already_is_no_new_one_to_an_operator
     fleet.deliver()
     await fleet.look("a")
 
-    assert (fleet.view.memory.counts["team", "small"], fleet.view.memory.seen["team", "small"]) == (1, 0)
+    kills = fleet.view.node_kills.of(("team", "small"), Resource.MEMORY)
+    assert (kills.count, kills.seen) == (1, 0)
 
 
 async def test_who_was_killed_at_the_agents_own_limit_is_not_told_of_a_quota(fleet: Fleet) -> None:
@@ -327,4 +329,4 @@ async def test_who_was_killed_at_the_agents_own_limit_is_not_told_of_a_quota(fle
 
     killed = fleet.status("a")["lastExit"]["memoryLimit"]
     assert (killed["value"], killed["source"]) == ("512Mi", "Default")
-    assert fleet.view.memory.counts == {}
+    assert fleet.view.node_kills.found == {}

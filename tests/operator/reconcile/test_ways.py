@@ -287,6 +287,18 @@ async def test_the_gateways_end_comes_back_when_somebody_deletes_it(cluster: Wor
     assert cluster.admission()["ingress"]
 
 
+async def test_a_leader_that_does_not_know_credentials_yet_takes_no_way_back(cluster: World) -> None:
+    connector = cluster.connector()
+    await cluster.ways.keep(connector)
+    cluster.credential = None
+    cluster.lead()
+
+    is_held = await cluster.ways.restore(cluster.view.port_sets()[0])
+
+    assert is_held
+    assert (cluster.ways.block(connector), cluster.ways.way(connector)) == (0, None)
+
+
 async def test_of_a_connector_that_is_gone_the_gateways_end_does_not_come_back(cluster: World) -> None:
     await cluster.ways.keep(cluster.connector())
     cluster.lose("connectors", "c", "team")

@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.errors import KubeError
-from ringfence_operator.reconcile.agent import Tools, reconcile_agent
+from ringfence_operator.reconcile.agent import reconcile_agent
 from ringfence_operator.reconcile.gateway import Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.sidecars import Sidecars
+from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import CrashError, FakeApiServer, Place, Raw
 from tests.operator.reconcile.tables import build_tables, build_view

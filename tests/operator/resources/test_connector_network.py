@@ -12,7 +12,7 @@ from tests.operator.resources.connectors import broker_service, make_connector, 
 Raw = dict[str, Any]
 BROKER = observe_service(broker_service())
 SERVICES = {("data", "rabbit"): BROKER}
-NOWHERE = Redis(None, (), 6379)
+NOWHERE = Redis(None, (), (6379,))
 
 
 def policy_of(spec: Raw, *, block: int | None = None) -> Raw:
@@ -88,13 +88,13 @@ def test_metrics_are_open_to_the_namespaces_that_scrape() -> None:
 
 
 def test_redis_is_open_as_a_service_or_by_its_addresses() -> None:
-    behind = sidecars(Redis(BROKER, (), 6379))["spec"]["egress"][1]
-    outside = sidecars(Redis(None, ("10.9.0.0/24",), 6380))["spec"]["egress"][1]
+    behind = sidecars(Redis(BROKER, (), (6379,)))["spec"]["egress"][1]
+    outside = sidecars(Redis(None, ("10.9.0.0/24",), (6380, 26379)))["spec"]["egress"][1]
 
     assert behind["to"][0]["podSelector"] == {"matchLabels": {"app": "rabbit"}}
     assert outside == {
         "to": [{"ipBlock": {"cidr": "10.9.0.0/24"}}],
-        "ports": [{"port": 6380, "protocol": "TCP"}],
+        "ports": [{"port": 6380, "protocol": "TCP"}, {"port": 26379, "protocol": "TCP"}],
     }
 
 

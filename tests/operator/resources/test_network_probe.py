@@ -28,7 +28,9 @@ def ended(message: str, *, phase: str = "Succeeded", **state: Any) -> Raw:
 
 
 def test_the_two_pods_are_as_they_were_last_looked_at() -> None:
-    assert_snapshot("network-probe", [build_target("sys", LIKE), build_prober("sys", LIKE, ["10.0.0.5", "fd00::5"])])
+    assert_snapshot(
+        "network-probe", [build_target("sys", LIKE), build_prober("sys", LIKE, ["10.0.0.5", "fd00::5"], [10250])]
+    )
 
 
 def test_they_are_made_like_the_operators_own_pod() -> None:

@@ -8,7 +8,7 @@ import pytest
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
 from ringfence_operator.resources.sidecar_configuration import build_sidecar_configuration
-from ringfence_operator.resources.sidecar_limits import build_limits
+from ringfence_operator.resources.sidecar_limits import build_limits, build_others
 from ringfence_sidecar.configuration import Limit, decode
 from tests.operator.resources.objects import make_agent, make_quota
 
@@ -93,6 +93,25 @@ def test_only_what_sidecars_keep_is_told_and_in_one_order() -> None:
     kept = [each.value for each, row in MATRIX.items() if row.enforcer is Enforcer.SIDECAR]
     assert [each.resource for each in found[1:]] == sorted(kept)
     assert Resource.MEMORY.value not in kept
+
+
+def test_the_limits_that_others_keep_are_told_beside_them() -> None:
+    every = [
+        {"resource": resource.value, "max": 5, "window": row.windows[-1].value, "scope": row.scopes[-1].value}
+        for resource, row in MATRIX.items()
+        if row.windows
+    ]
+    quota = make_quota("q", *every)
+
+    wire = build_sidecar_configuration(
+        make_agent(), (), limits=build_limits([(quota, 9)]), others=build_others([quota])
+    )
+
+    found = decode(orjson.dumps(wire))
+    kept = {each.value for each, row in MATRIX.items() if row.enforcer is not Enforcer.SIDECAR and row.windows}
+    assert [each.resource for each in found.others] == sorted(kept)
+    assert {(each.quota, each.max, each.agents) for each in found.others} == {("q", 5.0, 1)}
+    assert not kept & {each.resource for each in found.limits}
 
 
 def test_of_a_quota_that_does_not_exist_nothing_may_be_used() -> None:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from ringfence_operator.api.quota import Quota
-from ringfence_operator.resources.call_limits import deciding
+from ringfence_operator.resources.deciding import deciding
 from tests.operator.resources.objects import make_quota
 
 Raw = dict[str, Any]
@@ -41,7 +43,22 @@ def test_what_only_warns_decides_nothing() -> None:
     assert rows(make_quota("a", limit(most=1, enforcement="Warn")), make_quota("b", limit())) == []
 
 
-def test_what_others_than_sidecars_keep_is_told_elsewhere() -> None:
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"resource": "networkBytes", "window": "Day"}, "networkBytes/Day/PerAgent"),
+        ({"resource": "networkConnections"}, "networkConnections/None/PerAgent"),
+        ({"resource": "agents", "scope": "Shared"}, "agents/None/Shared"),
+        ({"resource": "podSeconds", "window": "Day", "scope": "Shared"}, "podSeconds/Day/Shared"),
+    ],
+)
+def test_so_it_is_with_what_gateway_and_operator_keep(given: Raw, name: str) -> None:
+    found = rows(make_quota("wide", {**given, "max": 200}), make_quota("strict", {**given, "max": 100}))
+
+    assert found == [(name, "100", "strict")]
+
+
+def test_of_what_the_node_keeps_the_value_in_force_says_whose_it_is() -> None:
     held = {"resource": "memory", "max": "1Gi"}
 
-    assert rows(make_quota("a", held, limit("networkBytes")), make_quota("b", held, limit("networkBytes"))) == []
+    assert rows(make_quota("a", held), make_quota("b", held)) == []

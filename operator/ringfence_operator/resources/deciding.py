@@ -1,4 +1,4 @@
-"""Which quota decides how much an agent may call, where several limit the same."""
+"""Which quota decides where several limit the same; of what the node keeps, `quota_caps` says it."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ def deciding(quotas: Iterable[Quota]) -> tuple[EffectiveValue, ...]:
     found: defaultdict[str, list[tuple[Limit, str]]] = defaultdict(list)
     for quota in quotas:
         for limit in quota.spec.limits:
-            if MATRIX[limit.resource].enforcer is Enforcer.SIDECAR and limit.enforcement is not Enforcement.WARN:
+            if MATRIX[limit.resource].enforcer is not Enforcer.NODE and limit.enforcement is not Enforcement.WARN:
                 found[limit.id].append((limit, quota.metadata.name))
     rows = []
     for name, limits in sorted(found.items()):
@@ -31,6 +31,6 @@ def deciding(quotas: Iterable[Quota]) -> tuple[EffectiveValue, ...]:
     return tuple(rows[:MOST_ROWS])
 
 
-def is_call_limit(row: EffectiveValue) -> bool:
+def is_deciding(row: EffectiveValue) -> bool:
     """Return True for a row of `deciding`."""
     return "/" in row.name

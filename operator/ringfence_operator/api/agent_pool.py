@@ -1,0 +1,129 @@
+"""AgentPool: pods that have started and run nothing yet, for agents that claim one."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from ringfence_operator.api.agent import ImagePullSecret, Isolation, SecurityPolicyRef
+from ringfence_operator.api.agent_status import Conditions, Count
+from ringfence_operator.api.compute import Resources
+from ringfence_operator.api.custom_resource import Column, CustomResource, Scale
+from ringfence_operator.api.environment import EnvVar
+from ringfence_operator.api.model import Items, Model
+from ringfence_operator.api.names import DNS_LABEL, Image
+from ringfence_operator.api.rule import ListMap, Rule
+from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration
+
+
+class PoolTemplate(Model):
+    """What a pool's pods are made from: those fields of an Agent that cannot be given to a pod that has started."""
+
+    image: Image
+    """Image of the agents' container."""
+
+    image_pull_secrets: Annotated[Items[ImagePullSecret], Field(max_length=8), ListMap(("name",))] = ()
+    """Secrets for the image's registry."""
+
+    env: Annotated[Items[EnvVar], Field(max_length=128), ListMap(("name",))] = ()
+    """Environment variables; what an agent says itself wins."""
+
+    resources: Resources = Resources()
+    """Cores, memory and disk of each pod, warm or claimed."""
+
+    isolation: Annotated[
+        Isolation, Rule("self != 'None'", "a pool's pods are always confined: write Basic or a stricter level")
+    ] = Isolation.CONTAINER
+    """How far the agents are confined; the cluster may ask for more, never for less."""
+
+    security_policy_ref: SecurityPolicyRef | None = None
+    """What the agents may touch; an agent that claims a pod names the same."""
+
+    node_selector: Annotated[LabelMap, Field(max_length=32)] = Field(default_factory=dict)
+    """Labels that a node must have."""
+
+    tolerations: Annotated[Items[Toleration], Field(max_length=32)] = ()
+    """Taints that the pods put up with."""
+
+    pod_metadata: PodMetadata = PodMetadata()
+    """Labels and annotations for the pods; what an agent says itself wins."""
+
+
+class AgentPoolSpec(Model):
+    """What warm pods are made from, and how many there are."""
+
+    template: PoolTemplate
+    """What the pods are made from; a change replaces the warm ones step by step and leaves claimed ones alone."""
+
+    size: Annotated[int, Field(ge=0, le=10_000)] = 1
+    """How many pods wait for an agent, or are starting to; claimed ones do not count."""
+
+
+class AgentPoolStatus(Model):
+    """What the operator saw when it last looked at the pool."""
+
+    observed_generation: Annotated[int, Field(ge=-1)] = -1
+    """Generation of the spec that this status is about; -1 before the operator has looked."""
+
+    conditions: Conditions = ()
+    """What holds and what does not, in the form that kubectl wait, Argo CD and Flux read."""
+
+    warm: Count = 0
+    """Pods that an agent can claim now."""
+
+    starting: Count = 0
+    """Pods that are on the way there."""
+
+    claimed: Count = 0
+    """Pods that agents have claimed and still have."""
+
+    failed: Count = 0
+    """Pods that have failed, or that cannot start as they are, and are not counted as starting."""
+
+    hits: Annotated[int, Field(ge=0)] = 0
+    """Agents that found a warm pod at once. What the last second before a crash of the operator had is lost."""
+
+    misses: Annotated[int, Field(ge=0)] = 0
+    """Agents that found none."""
+
+    replicas: Count = 0
+    """Pods that wait for an agent or are starting to, for the scale subresource."""
+
+    selector: Annotated[str, Field(max_length=253)] = ""
+    """Selects those pods, for the scale subresource."""
+
+
+class AgentPool(CustomResource):
+    """Warm pods: an Agent with poolRef claims one, and runs at once."""
+
+    kind: ClassVar[str] = "AgentPool"
+    plural: ClassVar[str] = "agentpools"
+    short_name: ClassVar[str] = "rfpool"
+    scale: ClassVar[Scale | None] = Scale(".spec.size", ".status.replicas", ".status.selector")
+    selectable_fields: ClassVar[tuple[str, ...]] = (".spec.template.securityPolicyRef.name",)
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("Size", ".spec.size", "Pods that are to wait.", type="integer"),
+        Column("Warm", ".status.warm", "Pods that an agent can claim now.", type="integer"),
+        Column("Starting", ".status.starting", "Pods that are on the way there.", type="integer"),
+        Column("Claimed", ".status.claimed", "Pods that agents have.", type="integer"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether as many are warm as asked for."),
+        Column("Age", ".metadata.creationTimestamp", "Time since the AgentPool was created.", type="date"),
+        Column("Failed", ".status.failed", "Pods that failed, or cannot start.", type="integer", wide=True),
+        Column("Hits", ".status.hits", "Agents that found a warm pod at once.", type="integer", wide=True),
+        Column("Misses", ".status.misses", "Agents that found none.", type="integer", wide=True),
+        Column("Policy", ".spec.template.securityPolicyRef.name", "SecurityPolicy that its agents name.", wide=True),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is or is not ready.", wide=True),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The reason as a sentence.", wide=True),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.metadata.name.matches('{DNS_LABEL}') && size(self.metadata.name) <= 57",
+            "the pool's pods carry its name and six characters more: write metadata.name with at most 57 lower-case"
+            " letters, digits and -",
+        ),
+    )
+
+    spec: AgentPoolSpec
+    """What warm pods are made from, and how many there are."""
+
+    status: AgentPoolStatus = AgentPoolStatus()
+    """What the operator saw."""

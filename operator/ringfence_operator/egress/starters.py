@@ -1,0 +1,86 @@
+"""What the starters in pools' pods are to be told, and what they say: bookkeeping without a socket."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ringfence_operator.reconcile.sidecars import Inside
+from ringfence_operator.reconcile.starters import Heard
+
+Message = dict[str, Any]
+AgentKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    address: str
+    agent: AgentKey | None = None
+    order: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def message(self, uid: str) -> Message:
+        return {"kind": "starter", "uid": uid, "address": self.address, "order": self.order}
+
+
+class StarterBook:
+    """A `reconcile.starters.Starters`; `send` takes messages to the control process, while there is one.
+
+    `on_heard` hears of each agent of whose pod's starter there is news.
+    """
+
+    def __init__(self, *, send: Callable[[Message], None], on_heard: Callable[[AgentKey], None]) -> None:
+        self._send: Final = send
+        self._on_heard: Final = on_heard
+        self._told: dict[str, _Told] = {}
+        self._heard: dict[str, Heard] = {}
+
+    def reset(self) -> None:
+        """Forget everything: another replica may have led meanwhile."""
+        self._told.clear()
+        self._heard.clear()
+
+    def admit(self, pod_uid: str, address: str) -> None:
+        """Let the starter of this pod ask, from this address; it is told nothing yet."""
+        self._tell(pod_uid, _Told(address))
+
+    def order(self, pod_uid: str, address: str, agent: AgentKey, order: dict[str, Any]) -> None:
+        """Have the starter of this pod told what to run, for the agent of this namespace and name."""
+        self._tell(pod_uid, _Told(address, agent, order))
+
+    def withdraw(self, pod_uid: str) -> None:
+        """Have this pod's starter told nothing any more."""
+        if self._told.pop(pod_uid, None) is not None:
+            self._send({"kind": "starterGone", "uid": pod_uid})
+        self._heard.pop(pod_uid, None)
+
+    def heard(self, pod_uid: str) -> Heard | None:
+        """Return what the pod's starter said last since this replica leads; None if it has not asked."""
+        return self._heard.get(pod_uid)
+
+    def messages(self) -> Iterator[Message]:
+        """Yield what a control process has to be told that knows nothing yet."""
+        for uid, told in self._told.items():
+            yield told.message(uid)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Take what a pod's starter says. Raises KeyError."""
+        uid = str(message["uid"])
+        told = self._told.get(uid)
+        if told is None:
+            return
+        wire = message["inside"]
+        heard = Heard(
+            agent_uid=str(message["agentUid"]),
+            started=bool(message["started"]),
+            refused=str(message["refused"]),
+            inside=Inside(closed=bool(wire["closed"]), way_out=wire["wayOut"]) if wire else None,
+        )
+        if self._heard.get(uid) == heard:
+            return
+        self._heard[uid] = heard
+        if told.agent is not None:
+            self._on_heard(told.agent)
+
+    def _tell(self, uid: str, told: _Told) -> None:
+        if self._told.get(uid) != told:
+            self._told[uid] = told
+            self._send(told.message(uid))

@@ -1,0 +1,122 @@
+"""What is to become of a pool's warm pods: a pure function of what is seen of them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ringfence_operator.reconcile.diagnose import is_disrupted
+from ringfence_operator.reconcile.pool_claim import is_claimable, is_whole
+from ringfence_operator.resources.observed_pod import Pod
+
+FAILED_SECONDS = 10.0
+"""A pod that fails sooner after it was made is replaced after this: the next may fail as well."""
+UNREADY_SECONDS = 30.0
+"""How long one that runs may not be ready."""
+_HINDERED = {
+    *("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CrashLoopBackOff"),
+    *("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "PostStartHookError"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a pool's pods are to be: how many, and of which template."""
+
+    size: int
+    template_hash: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """The pods as they are, and what is to be done."""
+
+    warm: list[Pod] = field(default_factory=list)
+    starting: list[Pod] = field(default_factory=list)
+    hindered: list[Pod] = field(default_factory=list)
+    """Those that cannot start as they are; they are not replaced, for another would fare no better."""
+    failed: list[Pod] = field(default_factory=list)
+    """Those that have failed; each is replaced, and holds its place until then."""
+    outdated: list[Pod] = field(default_factory=list)
+    """Those of another template."""
+    delete: list[Pod] = field(default_factory=list)
+    forget: list[Pod] = field(default_factory=list)
+    """Pods whose node is gone: nobody else confirms their end."""
+    create: int = 0
+    look_again: float | None = None
+    """Seconds after which time alone changes something."""
+
+    @property
+    def live(self) -> list[Pod]:
+        """Those that are warm, or may come to be."""
+        return [*self.warm, *self.starting, *self.hindered]
+
+    def wait(self, seconds: float) -> None:
+        """Have the pool looked at again in so long."""
+        self.look_again = seconds if self.look_again is None else min(seconds, self.look_again)
+
+
+def plan_pool(
+    pods: Iterable[Pod],
+    wanted: Wanted,
+    *,
+    is_handed_out: Callable[[Pod], bool],
+    is_lost: Callable[[Pod], bool],
+    now: datetime,
+) -> Plan:
+    """Return the plan. A pod that is being claimed is in none."""
+    plan = Plan()
+    for pod in sorted(pods, key=lambda each: (each.created, each.meta.name)):
+        if is_handed_out(pod):
+            continue
+        if is_lost(pod):
+            plan.forget.append(pod)
+        elif not pod.deleting_since:
+            _sort(pod, plan, wanted, now)
+    _replace(plan, wanted)
+    return plan
+
+
+def _sort(pod: Pod, plan: Plan, wanted: Wanted, now: datetime) -> None:
+    if pod.phase in ("Failed", "Succeeded") or pod.disrupted:
+        left = FAILED_SECONDS - (now - datetime.fromisoformat(pod.created)).total_seconds()
+        if left > 0 and not is_disrupted(pod):
+            plan.failed.append(pod)
+            plan.wait(left)
+        else:
+            plan.delete.append(pod)
+    elif pod.template_hash != wanted.template_hash:
+        plan.outdated.append(pod)
+    elif not is_whole(pod) or _is_stuck(pod, plan, now):
+        plan.delete.append(pod)
+    elif is_claimable(pod, wanted.template_hash):
+        plan.warm.append(pod)
+    elif pod.waiting in _HINDERED or pod.sidecar_waiting in _HINDERED or pod.unschedulable:
+        plan.hindered.append(pod)
+    else:
+        plan.starting.append(pod)
+
+
+def _is_stuck(pod: Pod, plan: Plan, now: datetime) -> bool:
+    """Return True if the pod has run, and has not been ready for long."""
+    if not pod.running_since or not pod.unready_since:
+        return False
+    left = UNREADY_SECONDS - (now - datetime.fromisoformat(pod.unready_since)).total_seconds()
+    if left > 0:
+        plan.wait(left)
+    return left <= 0
+
+
+def _replace(plan: Plan, wanted: Wanted) -> None:
+    """Say how many pods are to be made, and which have to go."""
+    missing = wanted.size - len(plan.live) - len(plan.failed)
+    if missing < 0:
+        # Those that are farthest from being warm go first, and of warm ones the youngest.
+        spare = [*plan.failed, *reversed(plan.hindered), *reversed(plan.starting), *reversed(plan.warm)]
+        plan.delete += spare[:-missing]
+    plan.create = max(0, missing)
+    if plan.outdated:
+        # A few at a time, so that a change of the template does not start all of them at once.
+        at_once = max(1, wanted.size // 10) - len(plan.starting) - len(plan.hindered)
+        plan.create = max(0, min(missing, at_once))
+        surplus = len(plan.live) + len(plan.failed) + plan.create + len(plan.outdated) - wanted.size
+        plan.delete += plan.outdated[: max(0, surplus)]

@@ -1,0 +1,58 @@
+"""What a pool's template says, by itself and together with what an agent says that claims a pod of it."""
+
+import functools
+from typing import Any
+
+from ringfence_operator.api.agent import Agent, AgentSpec
+from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
+from ringfence_operator.api.metadata import Metadata
+from ringfence_operator.api.scheduling import PodMetadata
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.observed import digest
+from ringfence_operator.resources.pod import policy_fields
+
+# A pod's annotations hold 256 KiB in all: what may be large, and is not needed any more, stays out.
+_NOT_RECORDED: Any = {"env": {"__all__": {"value"}}, "pod_metadata": {"annotations"}}
+
+
+def template_hash(pool: AgentPool, policy: SecurityPolicy | None) -> str:
+    """Return the digest of every user's field that the pool's pods are made from: the template's, and its policy's."""
+    return digest([pool.spec.template.model_dump(mode="json", exclude_defaults=True), policy_fields(policy)])
+
+
+def record_template(template: PoolTemplate) -> str:
+    """Return what a pod says of the template that it was made from; the values of variables are not in it."""
+    return template.model_dump_json(by_alias=True, exclude_defaults=True, exclude=_NOT_RECORDED)
+
+
+@functools.lru_cache(maxsize=256)
+def recorded_template(text: str) -> PoolTemplate:
+    """Return the template that a pod was made from, but for the values of variables. Raises ValueError."""
+    return PoolTemplate.model_validate_json(text)
+
+
+def with_template(agent: Agent, template: PoolTemplate) -> Agent:
+    """Return `agent` with what the template gives it; of variables, labels and annotations the agent's own win."""
+    spec, own = agent.spec, {each.name for each in agent.spec.env}
+    shared, given = template.pod_metadata, agent.spec.pod_metadata
+    metadata = PodMetadata(
+        labels={**shared.labels, **given.labels}, annotations={**shared.annotations, **given.annotations}
+    )
+    fields = {
+        "image": template.image,
+        "image_pull_secrets": template.image_pull_secrets,
+        "resources": template.resources,
+        "isolation": template.isolation,
+        "security_policy_ref": template.security_policy_ref,
+        "node_selector": template.node_selector,
+        "tolerations": template.tolerations,
+        "env": (*(each for each in template.env if each.name not in own), *spec.env),
+        "pod_metadata": metadata,
+    }
+    return agent.model_copy(update={"spec": spec.model_copy(update=fields)})
+
+
+def member(pool: AgentPool, name: str = "") -> Agent:
+    """Return the agent that runs nothing whose pod each warm one is."""
+    meta = Metadata(name=name or pool.metadata.name, namespace=pool.metadata.namespace)
+    return with_template(Agent(metadata=meta, spec=AgentSpec()), pool.spec.template)

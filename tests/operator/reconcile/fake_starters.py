@@ -1,0 +1,40 @@
+"""Starters in memory: what they were told, and what they say."""
+
+from typing import Any
+
+from ringfence_operator.reconcile.sidecars import Inside
+from ringfence_operator.reconcile.starters import Heard
+
+Key = tuple[str, str]
+
+
+class FakeStarters:
+    """Implements the port `Starters`. Nobody says anything by itself: on some nodes nobody ever does."""
+
+    def __init__(self) -> None:
+        self.admitted: dict[str, str] = {}
+        self.orders: dict[str, tuple[str, Key, dict[str, Any]]] = {}
+        self.said: dict[str, Heard] = {}
+
+    def admit(self, pod_uid: str, address: str) -> None:
+        self.admitted[pod_uid] = address
+
+    def order(self, pod_uid: str, address: str, agent: Key, order: dict[str, Any]) -> None:
+        self.orders[pod_uid] = address, agent, order
+
+    def withdraw(self, pod_uid: str) -> None:
+        self.admitted.pop(pod_uid, None)
+        self.orders.pop(pod_uid, None)
+        self.said.pop(pod_uid, None)
+
+    def heard(self, pod_uid: str) -> Heard | None:
+        return self.said.get(pod_uid)
+
+    def ask(self, pod_uid: str) -> None:
+        """The pod's starter asks, and has not been told of any agent."""
+        self.said[pod_uid] = Heard()
+
+    def carry_out(self, pod_uid: str) -> None:
+        """The pod's starter does what it was told."""
+        uid = self.orders[pod_uid][2]["agent"]["uid"]
+        self.said[pod_uid] = Heard(agent_uid=uid, started=True, inside=Inside(closed=True))
