@@ -1,0 +1,1 @@
+"""`ringfence doctor`: facts are gathered (`gather`), judged without I/O (`checks`), and told (`commands.doctor`)."""
