@@ -8,15 +8,15 @@ from pathlib import Path
 
 from devcluster import kind
 from devcluster.backends import ensure_backends
-from devcluster.binaries import build
+from devcluster.binaries import STARTER, STARTERS, build
 from devcluster.cluster import cluster_name
-from devcluster.containerd import import_archive
+from devcluster.containerd import import_archive, name_image
 from devcluster.down import down
 from devcluster.errors import DevclusterError
 from devcluster.images import Image, backends, build_image, clients, coredns, pause, python
 from devcluster.kwok import ensure_fake_nodes
 from devcluster.netpol_e2e import run_suite
-from devcluster.product_images import KIND, extended_sidecar, gateway, operator, sidecar
+from devcluster.product_images import KIND, extended_sidecar, gateway, operator, sidecar, starter
 from devcluster.status import existing, show_environment, show_status
 from devcluster.step import Progress
 from devcluster.up import load_images, up
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add_build.add_argument(
         "image", nargs="*", metavar="IMAGE", help=f"{', '.join(sorted(_IMAGES))} (default: operator)"
     )
+    add_build.add_argument("--tag", help="give them this tag on the node besides, such as a release's")
     add_load = commands.add_parser("load", help="load image archives (OCI or Docker) onto the node")
     add_load.add_argument("archive", nargs="+")
     commands.add_parser(
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_PRODUCT = {"operator": operator, "gateway": gateway, "sidecar": sidecar}
+_PRODUCT = {"operator": operator, "gateway": gateway, "sidecar": sidecar, "starter": starter}
 _CLUSTERS = {"python": python, "coredns": coredns, "pause": pause, "clients": clients, "backends": backends}
 _IMAGES = {**_PRODUCT, **_CLUSTERS, "sidecar-kv": extended_sidecar}
 
@@ -114,6 +115,8 @@ def _build(name: str, options: argparse.Namespace) -> bool:
     cluster = existing(name)
     if "clients" in options.image:
         build(["fetch"], Progress(f"cluster {name}: a client in Go"))
+    if "starter" in options.image:
+        build([*STARTERS], Progress(f"cluster {name}: the starter's programs"))
     if "backends" in options.image:
         ensure_backends(Progress(f"cluster {name}: back ends for tests"))
     if "sidecar-kv" in options.image:
@@ -121,6 +124,8 @@ def _build(name: str, options: argparse.Namespace) -> bool:
     images = _images(options)
     references = [image.reference for image in images]
     load_images(cluster, Progress(f"cluster {name}: build {' '.join(references)}"), images)
+    for reference in references if options.tag else []:
+        name_image(cluster, reference, _retagged(reference, options.tag))
     print(*references, sep="\n")
     return True
 
@@ -170,14 +175,20 @@ def _kind_env(name: str, _: argparse.Namespace) -> bool:
 def _kind_build(name: str, options: argparse.Namespace) -> bool:
     for image in _images(options):
         if image.name in _PRODUCT:
-            kind.build_image(image.name, image.reference)
+            kind.build_image(image.name, image.reference, STARTER if image.name == "starter" else None)
             kind.load(name, [image.reference])
         elif image.name == "sidecar-kv":
             kind.build_image("sidecar", sidecar().reference)
             kind.extend_image(sidecar().reference, image.reference, KIND)
             kind.load(name, [image.reference])
+        if options.tag and image.name in _PRODUCT:
+            kind.name_image(name, image.reference, _retagged(image.reference, options.tag))
         print(image.reference)
     return True
+
+
+def _retagged(reference: str, tag: str) -> str:
+    return f"{reference.rpartition(':')[0]}:{tag}"
 
 
 def _kind_load(name: str, options: argparse.Namespace) -> bool:

@@ -4,6 +4,7 @@ import http.client
 import json
 import ssl
 import threading
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from devcluster.cluster import Cluster
 from devcluster.errors import ApiError, ApiUnavailableError
 
 FIELD_MANAGER = "devcluster"
+IDLE_SECONDS = 60.0
+"""A connection that was idle for longer is opened anew: the server ends it after 90 s, and a request would fail."""
 
 
 class Api:
@@ -74,6 +77,9 @@ class Api:
             host, port = str(self._address.hostname), self._address.port
             connection = http.client.HTTPSConnection(host, port, context=self._tls, timeout=self._timeout)
             self._local.connection = connection
+        elif time.monotonic() - self._local.used > IDLE_SECONDS:
+            connection.close()  # the next request opens it again
+        self._local.used = time.monotonic()
         return connection
 
     @staticmethod

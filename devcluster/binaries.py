@@ -1,4 +1,4 @@
-"""The programs of the cluster, Helm and Prometheus, built from the Go modules beside us, kept under content hashes."""
+"""The programs of the cluster, and of tests, from the Go modules beside us, kept under content hashes."""
 
 import re
 import shutil
@@ -18,6 +18,12 @@ HELM = REPOSITORY / "devcluster/helm"
 """A module of its own: what Helm asks of other modules must not change what the cluster is built from."""
 PROMETHEUS = REPOSITORY / "devcluster/prometheus"
 """For the same reason."""
+JUDGE = REPOSITORY / "devcluster/judge"
+"""Likewise."""
+STARTER = REPOSITORY / "starter"
+"""What makes a pool's warm pod an agent's."""
+ACTIONLINT = REPOSITORY / "devcluster/actionlint"
+"""What reads the workflows of .github; likewise."""
 ONLY_KUBERNETES = "remove_all_sd,enable_kubernetes_sd"
 """Prometheus without the clients of clouds that it could find targets in: most of what it is built from."""
 CONTAINERD = "github.com/containerd/containerd/v2/cmd"
@@ -59,7 +65,12 @@ class Binary:
 
 
 PROMETHEUS_COMMANDS = "github.com/prometheus/prometheus/cmd"
-ASKED_FOR = ("kwok", "fetch", "netpol-e2e", "agnhost", "helm", "prometheus", "promtool")
+STARTERS = ("ringfence-starter", "ringfence-wait")
+"""The programs of the starter's image."""
+ASKED_FOR = (
+    *("kwok", "fetch", "netpol-e2e", "agnhost", "helm", "judge", "prometheus", "promtool", "actionlint"),
+    *STARTERS,
+)
 AGENT_SOURCES = ("internal/attachment", "internal/netpol", "internal/provisioner")
 BINARIES = {
     binary.name: binary
@@ -79,7 +90,10 @@ BINARIES = {
         Binary("netpol-e2e", "./cmd/netpol-e2e", ("cmd/netpol-e2e",), tags="providerless"),
         Binary("agnhost", "k8s.io/kubernetes/test/images/agnhost", tags="providerless"),
         Binary("helm", "helm.sh/helm/v3/cmd/helm", module=HELM),
+        Binary("judge", ".", ("main.go", "kstatus.go", "script.go"), module=JUDGE),
+        *(Binary(name, f"./cmd/{name}", ("cmd", "internal"), module=STARTER) for name in STARTERS),
         Binary("prometheus", f"{PROMETHEUS_COMMANDS}/prometheus", tags=ONLY_KUBERNETES, module=PROMETHEUS),
+        Binary("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", module=ACTIONLINT),
         Binary("promtool", f"{PROMETHEUS_COMMANDS}/promtool", tags=ONLY_KUBERNETES, module=PROMETHEUS),
     )
 }

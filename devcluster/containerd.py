@@ -143,6 +143,11 @@ def import_archive(cluster: Cluster, archive: Path) -> None:
     ctr(cluster, "images", "import", "--local", "--snapshotter", "overlayfs", str(archive.resolve()))
 
 
+def name_image(cluster: Cluster, reference: str, other: str) -> None:
+    """Give an image that the node has another name besides, whatever had it before."""
+    ctr(cluster, "images", "tag", "--force", reference, other)
+
+
 def forget_containers(cluster: Cluster) -> None:
     """Make containerd forget the containers of a former life; they must not run, images stay."""
     if containers := ctr(cluster, "containers", "list", "--quiet").split():

@@ -1,6 +1,7 @@
 """The same commands where Docker runs: kind makes the cluster. See the README for what has been tried."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ from devcluster.step import Progress
 
 VERSION = "v0.33.0"
 KUBELET = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "podPidsLimit": 512}
+NODE_IMAGE = "RINGFENCE_KIND_NODE_IMAGE"
+"""Environment variable: the node's image, and with it the version of Kubernetes; kind's own choice without it."""
 CONFIG = {
     "kind": "Cluster",
     "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -30,8 +33,10 @@ def up(name: str, progress: Progress) -> None:
     """Create the cluster unless it exists."""
     if _name(name) not in _kind("get", "clusters").split():
         with progress.step("create kind cluster", announce=True):
+            image = ["--image", os.environ[NODE_IMAGE]] if os.environ.get(NODE_IMAGE) else []
             _kind(
-                "create", "cluster", "--name", _name(name), "--wait", "120s", "--config", "-", stdin=json.dumps(CONFIG)
+                *("create", "cluster", "--name", _name(name), "--wait", "120s", *image, "--config", "-"),
+                stdin=json.dumps(CONFIG),
             )
     _kind("export", "kubeconfig", "--name", _name(name), "--kubeconfig", str(kubeconfig(name)))
 
@@ -56,14 +61,20 @@ def load(name: str, images: list[str]) -> None:
         _kind("load", kind, image, "--name", _name(name))
 
 
-def build_image(target: str, reference: str) -> None:
-    """Build a target of the Dockerfile with Docker."""
-    run(["docker", "build", "--target", target, "--tag", reference, str(REPOSITORY)], timeout=1200)
+def build_image(target: str, reference: str, context: Path | None = None) -> None:
+    """Build a target of the Dockerfile, or of the one in `context`, with Docker."""
+    run(["docker", "build", "--target", target, "--tag", reference, str(context or REPOSITORY)], timeout=1200)
 
 
 def extend_image(base: str, reference: str, context: Path) -> None:
     """Build the Dockerfile in `context`, which adds something to the sidecar's image `base`, with Docker."""
     run(["docker", "build", "--build-arg", f"SIDECAR={base}", "--tag", reference, str(context)], timeout=1200)
+
+
+def name_image(name: str, reference: str, other: str) -> None:
+    """Give an image that Docker has another name besides, on the node, too."""
+    run(["docker", "tag", reference, other])
+    load(name, [other])
 
 
 def kubeconfig(name: str) -> Path:

@@ -17,6 +17,8 @@ RESOLVERS = ("203.0.113.53", "2001:db8::53", "198.51.100.53")
 PRIVATE = ("169.254.169.254", "fd00:ec2::254", "10.66.0.1", "192.168.66.1", "100.64.66.1", "fd66::1")
 ADDRESSES = (*PUBLIC, *RESOLVERS, *PRIVATE)
 
+GULLIBLE = "198.51.100.13"
+"""Where a server answers plain HTTP that takes for a request whatever some server could take for one."""
 TCP_PORTS = (80, 443, 853, 8080, 8443)
 UDP_PORTS = (443, 8080)
 TTL = 60
@@ -57,6 +59,7 @@ def outside(cluster: Cluster) -> Process:
         "resolvers": RESOLVERS,
         "tcpPorts": TCP_PORTS,
         "udpPorts": UDP_PORTS,
+        "gullible": [GULLIBLE],
         "sites": {host: str(directory) for host, directory in sites.items()},
         "certificate": str(cluster.outside_ca),
         "key": str(cluster.outside_ca.with_suffix(".key")),
@@ -82,6 +85,8 @@ def _public() -> dict[str, Name]:
         "web.example": _at("198.51.100.12"),
         "shop.cdn.test": _at("203.0.113.20"),
         "neighbour.cdn.test": _at("203.0.113.20"),
+        "shop.odd.test": _at(GULLIBLE),
+        "neighbour.odd.test": _at(GULLIBLE),
         "wild.test": _at("203.0.113.13"),
         "*.wild.test": _at("203.0.113.13"),
         "many.test": _at("203.0.113.14", "203.0.113.15", "198.51.100.14"),

@@ -1,6 +1,7 @@
 """The images of the operator, the gateway and the sidecar, from the very Dockerfile that a user of Docker builds.
 
-And one that tests need: a sidecar that was given a third party's kind of connector, as its user would do it.
+The starter's has two programs and nothing else: its Dockerfile wants an image of Go, so here it is put together without
+one. And one that tests need: a sidecar that was given a third party's kind of connector, as its user would do it.
 """
 
 import os
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from devcluster.binaries import STARTER, STARTERS, binary
 from devcluster.cluster import REPOSITORY, cache_home
 from devcluster.command import run
 from devcluster.content import content_hash
@@ -38,6 +40,22 @@ def gateway() -> Image:
 def sidecar() -> Image:
     """Return the image of agents' sidecars."""
     return _image("sidecar")
+
+
+def starter() -> Image:
+    """Return the image of what makes a pool's warm pod an agent's; it wants its programs built (`STARTERS`)."""
+    programs = {name: binary(name) for name in STARTERS}
+    # A program lies in a directory whose name is the hash of what it was made from.
+    digest = content_hash([STARTER / "Dockerfile"], *(path.parent.name for path in programs.values()))
+    reference = f"docker.io/ringfence/starter:{digest}"
+
+    def make(archive: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="ringfence-") as scratch:
+            layer = Path(scratch) / "layer.tar"
+            write_layer(layer, programs, {})
+            write_image(archive, reference, layer, {"Entrypoint": [f"/{STARTERS[0]}"], "User": "65532:65532"})
+
+    return Image("starter", reference, lambda: digest, make)
 
 
 def extended_sidecar() -> Image:

@@ -4,6 +4,7 @@
 # ruff: noqa: E501
 # fmt: off
 
+from tests.cluster.bad_pools import FROM_A_POOL
 from tests.cluster.rows import Bad, Body
 
 DURATION = "write a duration above zero in hours, minutes and seconds, such as 90s, 15m or 1h30m"
@@ -57,7 +58,7 @@ def _port(name: str = "http", port: object = 80, **more: object) -> Body:
 
 
 LIFE = (
-    Bad("no image", {}, "spec.image", "Required value", without="image"),
+    Bad("no image", {}, "spec.image", "write an image, or poolRef", without="image"),
     Bad("empty image", {"image": ""}, "spec.image", "should be at least 1 chars long"),
     Bad("image with a space", {"image": "busybox latest"}, "spec.image", "write an image without spaces"),
     Bad("image too long", {"image": "a" * 1025}, "spec.image", "may not be more than 1024"),
@@ -212,4 +213,4 @@ CONNECTED = (
     Bad("a connector's label on the pod", _label("connector.ringfence.dev/c", "true"), "spec.podMetadata.labels", RESERVED_KEY),
 )
 
-BAD_AGENTS = (*LIFE, *INPUT, *MEANS, *OUTSIDE, *CONNECTED)
+BAD_AGENTS = (*LIFE, *INPUT, *MEANS, *OUTSIDE, *CONNECTED, *FROM_A_POOL)

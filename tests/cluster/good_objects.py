@@ -13,9 +13,36 @@ VALUES: Body = {"enabled": True, "maxSize": "1Mi", "maxTtl": "24h"}
 KEPT: Body = {"cache": {"eviction": "LRU", "localSize": "16Mi", "values": VALUES}}
 POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}, **KEPT}
 
+FROM_POOL: Body = {"poolRef": {"name": "p"}, "command": ["run"]}
+POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container"}}
+
+GOOD_POOLS = (
+    Good("the least", {}, POOL),
+    Good("none at all", {"size": 0}, {**POOL, "size": 0}),
+    Good("as many as may be", {"size": 1000}, {**POOL, "size": 1000}, name="a" * 57),
+    Good("a whole template", {"template": {
+        "image": "i:1",
+        "isolation": "Secure",
+        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+        "imagePullSecrets": [{"name": "r"}],
+        "resources": {"limits": {"cpu": "1"}},
+        "securityPolicyRef": {"name": "web"},
+        "nodeSelector": {"a": "b"},
+        "podMetadata": {"labels": {"a": "b"}},
+    }}, {"size": 1}),
+)
+
 GOOD_AGENTS = (
     Good("the least", {}, AGENT),
     Good("a name that starts with a digit", {}, AGENT, name="1st"),
+    Good("a pod of a pool", {"image": None, **FROM_POOL}, AGENT),
+    Good("a pod of a pool, with all that may be said", {
+        "image": None, **FROM_POOL, "onMiss": "Cold", "args": ["-u"], "workingDir": "/srv",
+        "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}],
+        "securityPolicyRef": {"name": "web"}, "quotaRef": {"name": "q"}, "maxExecutionTime": "1h", "restartPolicy": "Always",
+        "podMetadata": {"labels": {"a": "b"}}, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "connectors": [],
+    }, AGENT),
+    Good("a pod of a weaker pool", {"image": None, **FROM_POOL, "isolation": "Basic"}, {**AGENT, "isolation": "Basic"}),
     Good("a name as long as may be", {}, AGENT, name="a" * 63),
     Good("a task", {"mode": "Task", "restartPolicy": "OnFailure", "ttlAfterFinished": "0s", "maxExecutionTime": "1h30m"}, AGENT),
     Good("a service that expires", {"maxExecutionTime": "90s", "ttlAfterFinished": "1h", "restartPolicy": "Always"}, AGENT),

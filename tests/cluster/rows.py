@@ -30,13 +30,19 @@ class Good:
 
 
 def agent(namespace: str, spec: Body, *, name: str = "sample") -> Body:
-    """Return an Agent that is complete apart from what `spec` overrides."""
-    return _object("Agent", namespace, name, {"image": "busybox", **spec})
+    """Return an Agent that is complete apart from what `spec` overrides, or takes away by None."""
+    given = {"image": "busybox", **spec}
+    return _object("Agent", namespace, name, {key: value for key, value in given.items() if value is not None})
 
 
 def policy(namespace: str, spec: Body, *, name: str = "sample") -> Body:
     """Return a SecurityPolicy."""
     return _object("SecurityPolicy", namespace, name, spec)
+
+
+def pool(namespace: str, spec: Body, *, name: str = "sample") -> Body:
+    """Return an AgentPool that is complete apart from what `spec` overrides."""
+    return _object("AgentPool", namespace, name, {"template": {"image": "busybox"}, **spec})
 
 
 def connector(namespace: str, spec: Body, *, name: str = "sample") -> Body:

@@ -3,6 +3,7 @@
 import pytest
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
@@ -10,11 +11,12 @@ from tests.cluster.api_server import ApiServer
 from tests.cluster.bad_agents import BAD_AGENTS
 from tests.cluster.bad_connectors import BAD_CONNECTORS
 from tests.cluster.bad_policies import BAD_POLICIES
+from tests.cluster.bad_pools import BAD_POOLS
 from tests.cluster.bad_quotas import BAD_QUOTAS
 from tests.cluster.good_connectors import GOOD_CONNECTORS
-from tests.cluster.good_objects import GOOD_AGENTS, GOOD_POLICIES
+from tests.cluster.good_objects import GOOD_AGENTS, GOOD_POLICIES, GOOD_POOLS
 from tests.cluster.good_quotas import GOOD_QUOTAS
-from tests.cluster.rows import Bad, Body, Good, agent, connector, policy, quota
+from tests.cluster.rows import Bad, Body, Good, agent, connector, policy, pool, quota
 
 pytestmark = pytest.mark.cluster
 
@@ -30,6 +32,24 @@ def test_agent_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
 @pytest.mark.parametrize("row", BAD_POLICIES, ids=lambda row: row.title)
 def test_policy_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
     assert_refused(crds, policy(namespace, row.spec, name=row.name), row)
+
+
+@pytest.mark.parametrize("row", BAD_POOLS, ids=lambda row: row.title)
+def test_pool_is_refused(crds: ApiServer, namespace: str, row: Bad) -> None:
+    body = pool(namespace, row.spec, name=row.name)
+    body["spec"].pop(row.without, None)
+
+    assert_refused(crds, body, row)
+
+
+@pytest.mark.parametrize("row", GOOD_POOLS, ids=lambda row: row.title)
+def test_pool_is_accepted_with_its_defaults(crds: ApiServer, namespace: str, row: Good) -> None:
+    body = pool(namespace, row.spec, name=row.name)
+
+    stored = crds.create(body, dry_run=True).expect()
+
+    assert stored["spec"] == merged(body["spec"], row.adds)
+    assert AgentPool.from_body(body).spec == AgentPool.from_body(stored).spec, "the model's defaults are not the CRD's"
 
 
 @pytest.mark.parametrize("row", BAD_CONNECTORS, ids=lambda row: row.title)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.api_server import MERGE, TABLE, Answer, ApiServer, collection
-from tests.cluster.rows import Body, agent, policy, quota
+from tests.cluster.rows import Body, agent, policy, pool, quota
 
 pytestmark = pytest.mark.cluster
 
@@ -53,12 +53,17 @@ def test_agents_are_found_by_field(crds: ApiServer, make: Make, namespace: str, 
         (
             agent("default", {}),
             ["Name", "State", "Reason", "Restarts", "Age"],
-            ["Pod", "Node", "Isolation", "Policy", "Quota", "Mode", "Message"],
+            ["Pod", "Node", "Isolation", "Policy", "Quota", "Pool", "Mode", "Message"],
         ),
         (policy("default", {}), ["Name", "Ready", "Agents", "Mode", "Network", "Age"], []),
+        (
+            pool("default", {}),
+            ["Name", "Size", "Warm", "Starting", "Claimed", "Ready", "Age"],
+            ["Failed", "Hits", "Misses", "Policy", "Reason", "Message"],
+        ),
         (quota("default", {}), ["Name", "Tightest", "Ready", "Reason", "Agents", "Age"], ["Message"]),
     ],
-    ids=["Agent", "SecurityPolicy", "Quota"],
+    ids=["Agent", "SecurityPolicy", "AgentPool", "Quota"],
 )
 def test_columns_are_those_that_people_look_for(
     crds: ApiServer, body: Body, narrow: list[str], wide: list[str]
@@ -82,7 +87,8 @@ def test_columns_show_what_the_agent_says(crds: ApiServer, make: Make, namespace
 
 
 @pytest.mark.parametrize(
-    ("plural", "short"), [("agents", "rfagent"), ("quotas", "rfquota"), ("securitypolicies", "rfpolicy")]
+    ("plural", "short"),
+    [("agents", "rfagent"), ("agentpools", "rfpool"), ("quotas", "rfquota"), ("securitypolicies", "rfpolicy")],
 )
 def test_kind_has_its_short_name_and_category(crds: ApiServer, plural: str, short: str) -> None:
     resources = crds.request("GET", "/apis/ringfence.dev/v1alpha1").expect()["resources"]
@@ -92,6 +98,19 @@ def test_kind_has_its_short_name_and_category(crds: ApiServer, plural: str, shor
     assert by_name[plural]["shortNames"] == [short]
     assert by_name[plural]["categories"] == ["ringfence"]
     assert f"{plural}/status" in by_name
+
+
+def test_a_pool_is_scaled_like_a_deployment(crds: ApiServer, namespace: str) -> None:
+    stored = crds.create(pool(namespace, {"size": 3}, name="scaled")).expect()
+    path = f"{collection(stored)}/scaled/scale"
+
+    found = crds.request("GET", path).expect()
+    crds.request("PATCH", path, {"spec": {"replicas": 5}}, content_type=MERGE).expect()
+    after = crds.request("GET", f"{collection(stored)}/scaled").expect()
+    crds.delete(stored).expect()
+
+    assert found["spec"]["replicas"] == 3
+    assert after["spec"]["size"] == 5
 
 
 def test_status_says_that_nobody_has_looked_yet(crds: ApiServer, make: Make) -> None:

@@ -23,7 +23,9 @@ from tests.e2e.replica import ROOT, SYSTEM_NAMESPACE
 from tests.e2e.together import HERE, MakeWorld, Together, runs_together
 from tests.e2e.world import World, is_true, namespace_body
 
-GUARD = address("ValidatingAdmissionPolicyBinding", name="ringfence-guard")
+GUARDS = tuple(
+    address("ValidatingAdmissionPolicyBinding", name=name) for name in ("ringfence-guard", "ringfence-labels")
+)
 INSTALLATIONS = ("installed", "extended")
 """Fixtures: what is installed for the session, and what a folder makes of it for its own tests."""
 TOGETHER = pytest.StashKey[Together]()
@@ -83,11 +85,11 @@ def kube(kubeconfig: Path) -> Iterator[Kube]:
 
 @pytest.fixture(scope="session")
 def without_deployed_operator(kube: Kube) -> Iterator[None]:
-    """One that is installed in the cluster rests while the one from source works, which its guard does not know."""
+    """One that is installed in the cluster rests while the one from source works, which its guards do not know."""
     there = {path: found for path in DEPLOYMENTS.values() if (found := kube.get(path))}
-    guard = kube.get(GUARD)
-    if guard is not None:
-        kube.delete(GUARD)
+    guards = [found for path in GUARDS if (found := kube.get(path))]
+    for path in GUARDS:
+        kube.delete(path)
     for path in there:
         kube.merge(path, {"spec": {"replicas": 0}})
     for path in there:
@@ -95,7 +97,7 @@ def without_deployed_operator(kube: Kube) -> Iterator[None]:
     yield
     for path, found in there.items():
         kube.merge(path, {"spec": {"replicas": found["spec"]["replicas"]}})
-    if guard is not None:
+    for guard in guards:
         kube.apply({**guard, "metadata": {"name": guard["metadata"]["name"]}})
 
 
@@ -119,11 +121,11 @@ def operator_slot(kubeconfig: Path, without_deployed_operator: None) -> Iterator
 def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator[Installation]:
     """Two replicas of operator and gateway from this tree's manifests, instead of the operator from source.
 
-    Their sidecars are of this tree, too.
+    Their sidecars and starters are of this tree, too.
     """
     operator_slot.stop()
     was_there = kube.get(DEPLOYMENTS[OPERATOR]) is not None
-    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar")}
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar", "starter")}
     found = Installation(kube, [REDIS_SECRET, *manifests(images, **REDIS)])
     found.apply()
     yield found

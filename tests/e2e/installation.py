@@ -15,6 +15,8 @@ from tests.e2e.world import PodHandle, is_pod_ready
 
 OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
 DEPLOYMENTS = {name: address("Deployment", SYSTEM_NAMESPACE, name) for name in (OPERATOR, GATEWAY)}
+OPERATOR_USER = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}"
+"""As whom tests get past the guards, to see what stands behind them."""
 LEASE = address("Lease", SYSTEM_NAMESPACE, OPERATOR)
 _REPOSITORY = "docker.io/ringfence/"
 BACKENDS = ROOT / "demo/manifests/backends.yaml"
@@ -50,7 +52,10 @@ def built_image(kubeconfig: Path, name: str) -> str:
 
 
 def manifests(images: dict[str, str], **settings: str) -> list[Body]:
-    """Return all of deploy/, with these images (`operator`, `gateway`, `sidecar`) and settings of the operator."""
+    """Return all of deploy/, with settings of the operator and images, by name.
+
+    Named are `operator` and `gateway`, and `sidecar` and `starter` where pods have them.
+    """
     bodies = [
         body for path in sorted((ROOT / "deploy").glob("*.yaml")) for body in yaml.safe_load_all(path.read_text())
     ]
@@ -61,8 +66,9 @@ def manifests(images: dict[str, str], **settings: str) -> list[Body]:
                 container["image"] = images[name]
                 if container["name"] == "operator":
                     for each in container["env"]:
-                        if each["name"] == f"{PREFIX}SIDECAR_IMAGE":
-                            each["value"] = images["sidecar"]
+                        for image in images.keys() & {"sidecar", "starter"}:
+                            if each["name"] == f"{PREFIX}{image.upper()}_IMAGE":
+                                each["value"] = images[image]
                     container["env"] += [
                         {"name": PREFIX + key.upper(), "value": text} for key, text in settings.items()
                     ]

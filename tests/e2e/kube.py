@@ -1,11 +1,14 @@
 """The API server for many threads at once: requests, waits that watch, and commands inside containers."""
 
+import copy
 import http.client
 import json
+import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,13 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 WATCH_SECONDS = 5
+LONGEST_WATCH_SECONDS = 300
 
 PLURALS = {
     "Agent": "/apis/ringfence.dev/v1alpha1/agents",
     "Connector": "/apis/ringfence.dev/v1alpha1/connectors",
     "Quota": "/apis/ringfence.dev/v1alpha1/quotas",
+    "AgentPool": "/apis/ringfence.dev/v1alpha1/agentpools",
     "SecurityPolicy": "/apis/ringfence.dev/v1alpha1/securitypolicies",
     "Pod": "/api/v1/pods",
     "Namespace": "/api/v1/namespaces",
@@ -99,6 +104,12 @@ class Kube:
         self._idle: deque[http.client.HTTPSConnection] = deque()
         self._is_closed = False
 
+    def as_user(self, name: str) -> "Kube":
+        """Return the same as that user, whose rights hold then."""
+        other = copy.copy(self)
+        other._headers = {**self._headers, "Impersonate-User": name}
+        return other
+
     def request(self, method: str, path: str, body: Body | None = None, **query: str) -> Body:
         """Return the answer's body. Raises RefusedError."""
         types = {"Accept": query.pop("accept", JSON), "Content-Type": query.pop("content_type", JSON)}
@@ -168,6 +179,19 @@ class Kube:
             seen = self.get(path)
         return seen
 
+    @contextmanager
+    def watching(self, path: str, version: str) -> Iterator[Iterator[Body]]:
+        """Give the events of a collection after `version`, for another thread; they end when the context does."""
+        connection = self._connection(timeout=LONGEST_WATCH_SECONDS)
+        query = urlencode({"watch": "1", "resourceVersion": version})
+        connection.request("GET", f"{path}?{query}", headers={**self._headers, "Accept": JSON})
+        answer, stream = connection.getresponse(), connection.sock
+        try:
+            yield _events(connection, answer)
+        finally:
+            with suppress(OSError):  # its reader has closed it already
+                stream.shutdown(socket.SHUT_RDWR)
+
     def exec(self, namespace: str, pod: str, argv: list[str], *, seconds: float = 20, container: str = "") -> Ran:
         """Run a command in the pod's container."""
         query = [("command", word) for word in argv] + [("stdout", "true"), ("stderr", "true")]
@@ -230,6 +254,16 @@ class Kube:
             return
         finally:
             connection.close()
+
+
+def _events(connection: http.client.HTTPSConnection, answer: http.client.HTTPResponse) -> Iterator[Body]:
+    try:
+        while line := answer.readline():
+            yield json.loads(line)
+    except (OSError, ValueError, http.client.HTTPException):
+        return  # shut down while we read
+    finally:
+        connection.close()
 
 
 def summary(body: Body | None) -> str:

@@ -11,6 +11,7 @@ from tests.e2e.installation import (
     GATEWAY,
     LEASE,
     OPERATOR,
+    OPERATOR_USER,
     Installation,
     built_image,
     holder_of,
@@ -30,7 +31,7 @@ def installed(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iter
     """Operator and gateway from the manifests, instead of the operator from source."""
     operator_slot.stop()
     was_there = kube.get(DEPLOYMENT) is not None
-    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar")}
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "sidecar", "starter")}
     found = Installation(kube, manifests(images))
     found.apply()
     yield found
@@ -65,7 +66,8 @@ def test_the_installed_operators_rights_are_enough_for_everything_it_does(
     worker.until_reason("Suspended")
     server.change(ports=[])
     served.kube.until(address("Service", server.namespace, server.name), lambda it: it is None)
-    served.kube.merge(server.pod.path, {"metadata": {"labels": {"ringfence.dev/confined": None}}})
+    past_the_guard = served.kube.as_user(OPERATOR_USER)
+    past_the_guard.merge(server.pod.path, {"metadata": {"labels": {"ringfence.dev/confined": None}}})
     server.pod.until(lambda it: bool(it and "ringfence.dev/confined" in it["metadata"]["labels"]))
     served.kube.delete(address("SecurityPolicy", served.namespace, policy))
     served.kube.until(address("NetworkPolicy", served.namespace, f"ringfence-policy-{policy}"), lambda it: it is None)

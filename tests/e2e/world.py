@@ -48,6 +48,10 @@ class World:
         self._cleanup.callback(self.kube.delete, address_of(made))
         return made
 
+    def on_exit(self, path: str) -> None:
+        """Delete the object at `path`, which the test made itself, when the test ends."""
+        self._cleanup.callback(self.kube.delete, path)
+
     def named(self, kind: str, name: str, *, namespace: str = "", api: str = "v1", **rest: Any) -> Body:
         """Create an object of the test's own namespace, or another one; `rest` are its top-level fields."""
         meta = {"name": f"{name}-{self.tag}", "namespace": namespace or self.namespace, **rest.pop("metadata", {})}

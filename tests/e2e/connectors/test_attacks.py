@@ -1,20 +1,27 @@
 """From the seat of an agent that wants more than it was given: each door is there, and each stays shut."""
 
+import json
+
 from tests.e2e.connectors.amqp import HELLO, TUNE, knock, method_of, start_ok
-from tests.e2e.connectors.backend import until, using
+from tests.e2e.connectors.backend import backend, connector, until, using
+from tests.e2e.connectors.backend import rabbitmq as silent
 from tests.e2e.connectors.calls import (
     BROKER_PASSWORD,
     address_of_service,
     ask,
     do,
+    filled,
     queue_with_a_message,
     rabbitmq,
+    secret,
     snowflake,
 )
 from tests.e2e.kube import address
-from tests.e2e.world import World
+from tests.e2e.world import SCRIPTS, World
 
 SYSTEM = "ringfence-system"
+PLACES = ["/var/run", "/run", "/etc", "/tmp", "/dev/shm", "/home", "/workspace"]
+"""Where a file might be that was meant for the sidecar."""
 
 
 def test_redis_is_in_reach_and_says_nothing_without_the_namespaces_password(world: World) -> None:
@@ -87,6 +94,43 @@ def test_another_agents_handles_and_values_are_unknown(world: World) -> None:
     assert stolen["status"] != "ok"
     assert read[0] == 404
     assert kept["status"] == "ok"
+
+
+def test_a_page_of_another_agents_answer_is_unknown(world: World) -> None:
+    name = snowflake(world)
+    one, other = (using(world, name, agent=agent) for agent in ("one", "other"))
+    for agent in (one, other):
+        agent.until_ready()
+    filled(one, name)
+    first = do(one, name, "query", {"sql": "SELECT id FROM orders ORDER BY id", "limit": 1, "paged": True})
+    handle = {"handle": first["metadata"]["details"]["page"]["handle"]}
+
+    stolen = do(other, name, "query", handle)
+    kept = do(one, name, "query", handle)
+
+    assert stolen["status"] == "notFound"
+    assert "rows" not in (stolen.get("data") or {})
+    assert kept["data"]["rows"][0] == [2]
+
+
+def test_the_agents_container_reads_neither_environment_nor_memory_nor_files_of_its_sidecars_processes(
+    world: World,
+) -> None:
+    password = f"not-for-agents-{world.tag}"
+    name = connector(world, silent(backend(world)["metadata"]["name"], secret(world, "marked", password)))
+    agent = using(world, name)
+    agent.until_ready()
+    # By then its sidecar has read the password, and has it in its memory.
+    until(world, "Connector", name, "EndpointsUnhealthy")
+    source = (SCRIPTS / "pry.py").read_text()
+    look = ["-c", source, json.dumps(password), json.dumps(PLACES)]
+
+    seen = json.loads(agent.pod.output("python3", *look, container="agent", seconds=60))
+    own = json.loads(agent.pod.output("/app/bin/python", *look, container="sidecar", seconds=60))
+
+    assert seen["found"] == []
+    assert not [each for each in seen["processes"] if "ringfence_sidecar" in each]
+    assert f"/var/run/ringfence/connectors/{name}/password" in own["found"], "else, nothing above says anything"
 
 
 def test_a_page_in_the_agents_browser_cannot_speak_for_it(world: World) -> None:

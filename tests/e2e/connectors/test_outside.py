@@ -1,6 +1,7 @@
 """Back ends outside of the cluster: by the gateway, for sidecars alone."""
 
 import base64
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 from devcluster.cluster import Cluster, cluster_name, find_cluster
 from tests.backends.rabbitmq_server import PASSWORD, USER, VIRTUAL_HOST
 from tests.e2e.connectors.backend import connector, until, using
-from tests.e2e.connectors.calls import PERMISSIONS, do, filled, queue_with_a_message
+from tests.e2e.connectors.callers import publishing
+from tests.e2e.connectors.calls import PERMISSIONS, do, filled, queue_with_a_message, rabbitmq
 from tests.e2e.connectors.outside import Place, rabbitmq_outside, snowflake_outside
+from tests.e2e.installation import DEPLOYMENTS, LEASE, OPERATOR, Installation, holder_of, is_rolled_out
 from tests.e2e.kube import address
+from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.world import AgentHandle, World
 
 PROXY = 3128
@@ -41,6 +45,18 @@ def gateway_of(world: World, name: str) -> str:
     found = world.kube.get(address("Connector", world.namespace, name))
     assert found is not None
     return str(found["status"]["gateway"]["address"])
+
+
+def policies_of(world: World, name: str) -> list[tuple[str, str]]:
+    """Return UID and version of the NetworkPolicies that open the connector's way out, at both of its ends."""
+    found = world.kube.get(address("Connector", world.namespace, name))
+    assert found is not None
+    ends = {
+        world.namespace: f"ringfence-connector-{name}",
+        SYSTEM_NAMESPACE: f"ringfence-gateway-{found['status']['gateway']['service']}",
+    }
+    bodies = [world.kube.get(address("NetworkPolicy", *end)) for end in ends.items()]
+    return [(each["metadata"]["uid"], each["metadata"]["resourceVersion"]) for each in bodies if each]
 
 
 def connect(agent: AgentHandle, proxy: str, target: str, credential: str = "") -> str:
@@ -80,6 +96,29 @@ def test_a_warehouse_outside_is_reached_by_the_sidecar_and_not_by_its_agent(
     assert answered["data"]["rows"] == [[3]]
     assert {each.split(" ")[1] for each in knocked} == {"407"}, knocked
     assert direct in {"ConnectionRefusedError", "TimeoutError", "OSError"}
+
+
+def test_another_leader_takes_no_way_out_back(
+    installed: Installation, alone: World, cluster: Cluster, tmp_path: Path
+) -> None:
+    with rabbitmq_outside(cluster, tmp_path) as place:
+        auth = {"secretName": credential(alone, place, PASSWORD), "password": {"user": USER}, "authority": "ca.crt"}
+        name = rabbitmq(alone, endpoints=[endpoint(place, virtualHost=VIRTUAL_HOST)], auth=auth)
+        (caller,) = publishing(alone, name, 1, every=0.1)
+        before, began = policies_of(alone, name), time.time()
+
+        (leader,) = installed.leaders()
+        leader.delete()
+        leader.until_gone()
+        alone.kube.until(LEASE, lambda it: holder_of(it) not in ("", leader.name))
+        alone.kube.until(DEPLOYMENTS[OPERATOR], is_rolled_out)
+        # The one that leads has looked at everything, and has told the gateway and the sidecar, when this is served.
+        caller.until_served(since=time.time() + 5)
+        after, calls = policies_of(alone, name), caller.calls(since=began)
+
+    assert len(before) == 2
+    assert after == before
+    assert [call for call in calls if call.has_failed] == []
 
 
 def test_a_broker_outside_is_reached_by_the_sidecar(alone: World, cluster: Cluster, tmp_path: Path) -> None:

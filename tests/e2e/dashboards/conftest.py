@@ -1,5 +1,6 @@
 """For tests of dashboards: a real run of what is installed, and a real Prometheus that scrapes it."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from tests.e2e.world import World
 __all__ = ["backends"]
 HERE = Path(__file__).parent
 TEST_SECONDS = 120
-TURNS = 4
+TURNS = int(os.environ.get("RINGFENCE_TEST_TURNS") or 4)
+DATA = os.environ.get("RINGFENCE_TEST_METRICS")
+"""A folder that keeps what Prometheus scraped, of which `python -m tools.pictures` makes pictures."""
 JOBS = {"ringfence", "ringfence-sidecars"}
 
 
@@ -44,7 +47,8 @@ def prometheus(
 ) -> Iterator[Prometheus]:
     """Prometheus, which scrapes what is installed."""
     build(["prometheus"], Progress("Prometheus"))
-    with running(binary("prometheus"), kubeconfig, tmp_path_factory.mktemp("prometheus")) as found:
+    folder = Path(DATA) if DATA else tmp_path_factory.mktemp("prometheus")
+    with running(binary("prometheus"), kubeconfig, folder) as found:
         yield found
 
 
@@ -56,4 +60,6 @@ def watched(kube: Kube, namespace: str, backends: None, prometheus: Prometheus) 
         for turn in range(TURNS):
             deeds.again(turn)
             prometheus.until_scraped(after=time.time(), jobs=JOBS)
+        if DATA:
+            (Path(DATA) / "end").write_text(str(time.time()))
         yield Watched(deeds, prometheus)

@@ -10,10 +10,10 @@ from tests.e2e.dashboards.conftest import Watched
 from tests.e2e.dashboards.prometheus import SCRAPE_SECONDS, Series
 from tests.e2e.world import AgentHandle
 from tests.monitoring.case import rules
-from tests.monitoring.exposed import exposed
 from tests.monitoring.promql import filled_in
 from tools.dashboards import DASHBOARDS
 from tools.dashboards.panel import Dashboard, Kind, Panel, Query, Variable
+from tools.exposed import exposed
 
 SHOWN_SECONDS = 600
 RATE = f"{SCRAPE_SECONDS * 60}s"

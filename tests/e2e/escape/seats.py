@@ -13,6 +13,7 @@ from tests.e2e.world import PodHandle, World
 ALLOWED = [
     {"name": "api.test"},
     {"name": "shop.cdn.test"},
+    {"name": "shop.odd.test"},
     {"name": "files.test", "ports": [443, 8443]},
     {"name": "*.wild.test"},
 ]

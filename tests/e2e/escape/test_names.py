@@ -49,6 +49,8 @@ HELLOS = {
     "no ASCII": {"name": "\xff\xfe.wild.test"},
     "an address": {"name": "198.51.100.12"},
 }
+REFUSED_OUTSIDE = {"secret.wild.test.", "\xff\xfe.wild.test"}
+"""What the server outside does not take as a name either (RFC 6066): of these only the refusal is shown."""
 
 
 def ways_to(name: str) -> list[Way]:
@@ -115,10 +117,13 @@ def test_a_hello_is_judged_by_what_it_says_however_it_is_written(
     plain = {**hello, "name": "api.test"}
 
     shown, refused = seats.narrow.script("hello", server["address"], 443, [plain, hello], seconds=60)
+    visited = outside.visited("198.51.100.12", "203.0.113.13")
+    (direct,) = seats.free.script("hello", "198.51.100.12", 443, [hello], seconds=60)
 
     assert shown == "answered"
+    assert direct == ("closed" if hello["name"] in REFUSED_OUTSIDE else "answered")
     assert refused in {"closed", "ConnectionResetError"}
-    assert outside.visited("198.51.100.12", "203.0.113.13") == []
+    assert visited == []
 
 
 def test_without_a_name_nothing_passes(seats: Seats, outside: Outside) -> None:

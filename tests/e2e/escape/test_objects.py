@@ -9,7 +9,7 @@ from tests.e2e.escape.gateway import Place
 from tests.e2e.escape.hammer import Hammer
 from tests.e2e.escape.seats import fetched
 from tests.e2e.escape.ways import tls
-from tests.e2e.installation import GATEWAY, Installation
+from tests.e2e.installation import GATEWAY, OPERATOR_USER, Installation
 from tests.e2e.kube import Body, RefusedError, address_of
 from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.world import AgentHandle, PodHandle, World, condition, is_pod_ready
@@ -142,12 +142,16 @@ def test_forged_labels_open_nothing_from_another_namespace(world: World) -> None
         "ringfence.dev/cluster-policy": victim.policy,
         "app.kubernetes.io/managed-by": "ringfence",
     }
-    forger = world.pod("forger", namespace=elsewhere, labels=labels)
+    with pytest.raises(RefusedError, match=r"ringfence\.dev/ are the operator's: leave ringfence\.dev/"):
+        world.pod("forger", namespace=elsewhere, labels=labels)
+    with World(world.kube.as_user(OPERATOR_USER), elsewhere) as past_the_guard:
+        forger = PodHandle(world.kube, elsewhere, past_the_guard.pod("forger", labels=labels).name)
 
-    reached, by_victim = opened(forger, victim.doors), opened(victim.agent.pod, victim.doors)
+        reached, by_victim = opened(forger, victim.doors), opened(victim.agent.pod, victim.doors)
+        shown = knocks(forger, victim.doors)
 
     assert by_victim == set(victim.doors)
-    assert reached == set(), knocks(forger, victim.doors)
+    assert reached == set(), shown
 
 
 def test_the_gateways_label_makes_no_gateway_of_a_tenants_pod(world: World) -> None:
@@ -180,11 +184,18 @@ def test_an_agents_own_labels_cannot_be_ours(world: World) -> None:
     assert "ringfence.dev/" in refused.value.message
 
 
-def test_a_pod_relabelled_to_another_policy_is_put_back(world: World) -> None:
+def test_a_pod_cannot_be_relabelled_to_another_policy_and_is_put_back_if_it_was(world: World) -> None:
     victim, attacker = Victim(world), attacking_agent(world)
     before = attacker.pod.get()["metadata"]["labels"]["ringfence.dev/policy"]
+    relabelled = {"metadata": {"labels": {"ringfence.dev/policy": victim.policy}}}
 
-    world.kube.merge(attacker.pod.path, {"metadata": {"labels": {"ringfence.dev/policy": victim.policy}}})
+    for path in (attacker.pod.path, f"{attacker.pod.path}/status"):
+        with pytest.raises(RefusedError, match=r"leave ringfence\.dev/policy as"):
+            world.kube.merge(path, relabelled)
+    with pytest.raises(RefusedError, match=r"leave ringfence\.dev/confined as"):
+        world.kube.merge(attacker.pod.path, {"metadata": {"labels": {"ringfence.dev/confined": None}}})
+    world.kube.merge(attacker.pod.path, {"metadata": {"labels": {"team": "theirs"}}})
+    world.kube.as_user(OPERATOR_USER).merge(attacker.pod.path, relabelled)
     attacker.pod.until(lambda it: bool(it and it["metadata"]["labels"]["ringfence.dev/policy"] == before))
     reached = opened(attacker.pod, victim.doors)
 

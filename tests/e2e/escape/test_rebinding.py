@@ -33,6 +33,8 @@ MIXED = ("public-first", "private-first", "public-first6", "private-first6", "fa
 PUBLIC = {"203.0.113.19", "2001:db8::19"}
 LOOK_UPS = 4
 """How often a name that changes with each look-up is asked for."""
+RETRIES = 3
+"""How often what has to be reachable is tried again: a node learns of new gateways a moment after they are ready."""
 
 
 def ways_to(name: str) -> dict[str, Way]:
@@ -144,13 +146,17 @@ def astray(kube: Kube, namespace: str, installed: Installation) -> Iterator[Agen
 def test_without_any_of_the_layers_names_lead_inside(layers: Layers, astray: AgentHandle) -> None:
     layers.leave(())
     astray.until_ready()
+    ways = {way: each for name in SERVED for way, each in ways_to(f"{name}.inside.test").items()}
 
-    reached = servers_of(astray, {way: each for name in SERVED for way, each in ways_to(f"{name}.inside.test").items()})
+    reached = servers_of(astray, ways)
+    for _ in range(RETRIES):
+        if missing := {title: way for title, way in ways.items() if title not in reached}:
+            reached |= servers_of(astray, missing)
 
     answered = servers_of(astray, {each: all_ways(*CLUSTER_PORTS)[each] for each in ANSWERING})
 
+    assert reached.keys() == ways.keys()
     assert set(reached.values()) == set(PRIVATE)
-    assert len(reached) == 4 * len(SERVED)
     assert answered.keys() == ANSWERING
 
 

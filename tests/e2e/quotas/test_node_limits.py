@@ -151,6 +151,9 @@ def test_an_agent_that_passes_its_quotas_disk_is_evicted_and_says_why(world: Wor
     found = agent.until_reason("BackoffLimitExceeded", seconds=140)
 
     assert "32Mi" in message_of(found)
+    said = quota.until(lambda body: "lastRefusal" in limit_row(body, "ephemeralStorage"))
+    told = limit_row(said, "ephemeralStorage")
+    assert (told["refusals"], told["lastRefusal"]["agent"]) == (1, agent.name)
 
 
 def test_use_near_the_limit_is_told_before_the_kernel_kills(world: World) -> None:

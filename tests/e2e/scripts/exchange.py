@@ -40,6 +40,7 @@ def exchanged(host: str, port: int, pieces: list[str]) -> dict[str, Any]:
     return {
         "statuses": [int(each) for each in re.findall(r"HTTP/1\.[01] (\d{3})", text)],
         "hosts": re.findall(r'"host": ?"([^"]*)"', text),
+        "texts": re.findall(r'"text": ?"(.*?)"}', text),
         "paths": re.findall(r'"path": ?"([^"]*)"', text),
     }
 

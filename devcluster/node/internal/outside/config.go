@@ -20,6 +20,8 @@ type Config struct {
 	TCPPorts []uint16 `json:"tcpPorts"`
 	// UDPPorts send back what they get.
 	UDPPorts []uint16 `json:"udpPorts"`
+	// Gullible are the addresses whose plain HTTP is taken for whatever it could be read as.
+	Gullible []netip.Addr `json:"gullible"`
 	// Sites maps a host to a directory of files.
 	Sites map[string]string `json:"sites"`
 	// Certificate and Key are the files of the authority.

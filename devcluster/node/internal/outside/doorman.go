@@ -36,10 +36,11 @@ type connection struct {
 
 // doorman sends each connection to who speaks its language, whatever its port.
 type doorman struct {
-	tls  *tls.Config
-	http *queue
-	dns  *queue
-	log  *journal
+	tls      *tls.Config
+	http     *queue
+	dns      *queue
+	log      *journal
+	gullible gullible
 }
 
 func (d *doorman) serve(listener net.Listener) error {
@@ -84,7 +85,11 @@ func (d *doorman) sort(v *visitor) {
 	}
 	if speaksHTTP(v.reader) {
 		d.note(v, httpKind)
-		d.http.put(v)
+		if d.gullible.isAt(v) {
+			d.gullible.serve(v)
+		} else {
+			d.http.put(v)
+		}
 		return
 	}
 	d.note(v, plainKind)

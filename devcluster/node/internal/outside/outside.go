@@ -27,7 +27,9 @@ func Run(ctx context.Context, config Config) error {
 	}
 	stopped := ctx.Done()
 	resolver := &resolver{names, queries}
-	door := &doorman{tls: mint.config(), http: newQueue(), dns: newQueue(), log: connections}
+	door := &doorman{
+		tls: mint.config(), http: newQueue(), dns: newQueue(), log: connections, gullible: config.Gullible,
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, server := range resolver.servers(config.Resolvers, door.dns) {
 		group.Go(func() error {

@@ -39,7 +39,7 @@ def extended(
     kube: Kube, kubeconfig: Path, installed: Installation, backends: None, sinks: Sinks
 ) -> Iterator[Installation]:
     """The session's installation with more settings; afterwards it is as it was."""
-    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway")}
+    images = {name: built_image(kubeconfig, name) for name in ("operator", "gateway", "starter")}
     images["sidecar"] = built_image(kubeconfig, "sidecar-kv")
     found = Installation(kube, [REDIS_SECRET, SECRET, *manifests(images, **REDIS, **sinks.settings)])
     try:

@@ -111,3 +111,25 @@ def test_the_calls_of_an_agent_whose_quota_is_gone_are_refused(world: World) -> 
         time.sleep(0.1)
 
     assert (served // 100, code) == (2, 429)
+
+
+def test_an_agent_reads_what_is_used_of_the_limits_that_its_node_and_the_operator_keep(world: World) -> None:
+    quota = world.quota(
+        OWN, {"resource": "memory", "max": "256Mi"}, {"resource": "agents", "max": 5, "scope": "Shared"}
+    )
+    (agent,) = under(world, quota, "agent")
+
+    end = time.monotonic() + 60
+    while (rows := _rows(agent)).get("memory", {}).get("used") is None:
+        assert time.monotonic() < end, rows
+        time.sleep(0.5)
+
+    memory = rows["memory"]
+    assert (memory["quota"], memory["limit"]) == (quota.name, 256 * 2**20)
+    assert 0 <= memory["used"] <= memory["limit"]
+    assert memory["asOf"]
+    assert (rows["agents"]["used"], rows["agents"]["remaining"]) == (1, 4)
+
+
+def _rows(agent: AgentHandle) -> dict[str, Body]:
+    return {each["resource"]: each for each in ask(agent, "quota")[1].get("limits", [])}

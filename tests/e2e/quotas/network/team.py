@@ -82,6 +82,17 @@ def until_open(agent: AgentHandle, *, seconds: float = 100, host: str = "api.tes
         assert time.monotonic() < deadline, f"still closed: {found}"
 
 
+def use_up(agent: AgentHandle, *, seconds: float = 60) -> None:
+    """Move more than a limit of less than 20 MB leaves, until it is cut.
+
+    A gateway refuses a pod that it has not been told of yet, which uses nothing: it is tried again, then.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := download(agent, 20 * MEGA))["ended"] == "refused":
+        assert time.monotonic() < deadline, "still refused"
+    assert found["ended"] == "cut", found
+
+
 def until_closed(agent: AgentHandle) -> Body:
     """Return the agent once it says that its network is closed."""
     return agent.until(lambda it: is_true(it, "NetworkClosed"), seconds=60)

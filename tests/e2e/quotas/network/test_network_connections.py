@@ -32,10 +32,10 @@ def test_another_limit_holds_without_another_pod(world: World) -> None:
     until_open(one)
     before = held(one)
 
-    team.change(on_connections(10))
-    team.row("networkConnections", lambda it: it["max"] == "10")
+    team.change(on_connections(8))
+    team.row("networkConnections", lambda it: it["max"] == "8")
 
-    assert (before, held(one)) == (4, 10)
+    assert (before, held(one)) == (4, 8)
 
 
 def test_warn_closes_nothing(world: World) -> None:

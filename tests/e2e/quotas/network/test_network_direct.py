@@ -1,6 +1,6 @@
 """What an agent moves past the gateway, to addresses that its policy opens."""
 
-from tests.e2e.quotas.network.team import MEGA, Team, download, on_bytes, until_closed, until_open
+from tests.e2e.quotas.network.team import MEGA, Team, download, on_bytes, until_closed, until_open, use_up
 from tests.e2e.world import World, reason_of
 
 OUTSIDE = "203.0.113.11"
@@ -11,7 +11,7 @@ def test_what_is_used_up_at_the_gateway_closes_the_ways_past_it_as_well(world: W
     one, other = team.agent("one"), team.agent("other")
     before = download(one, 1_000, host=OUTSIDE)
 
-    download(one, 20 * MEGA)
+    use_up(one)
     until_closed(one)
     closed, goes_on = download(one, 1_000, host=OUTSIDE), download(other, 1_000, host=OUTSIDE)
     team.change(on_bytes(100 * MEGA))

@@ -1,0 +1,3 @@
+from tests.cli.conftest import cluster
+
+__all__ = ["cluster"]
