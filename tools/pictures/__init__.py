@@ -1,0 +1,1 @@
+"""Pictures of the dashboards, as a real run looks in them."""
