@@ -95,7 +95,6 @@ class Bed(Measured):
     def namespace(self) -> str:
         """Make a namespace that enforces Pod Security `restricted`."""
         name = f"bench-{next(self._numbers)}"
-        self.reconnect()
         self.api.apply(f"/api/v1/namespaces/{name}", _namespace(name))
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         self.eventually(lambda: self.api.get(account) is not None, f"namespace {name} has its service account")
@@ -118,10 +117,20 @@ class Bed(Measured):
         return finished(self.start_agents(namespace, prefix=prefix, count=count, rate=rate))
 
     def start_load(
-        self, collection: str, manifest: Raw, *, prefix: str, count: int, rate: float = 0, groups: int = 1
+        self,
+        collection: str,
+        manifest: Raw,
+        *,
+        prefix: str,
+        count: int,
+        rate: float = 0,
+        groups: int = 1,
+        condition: str = "Ready",
     ) -> Running:
-        """Begin to create objects, of so many groups by turns."""
-        run = self.generator.start(collection, manifest, prefix=prefix, count=count, rate=rate, groups=groups)
+        """Begin to create objects, of so many groups by turns, and to wait for a condition of each."""
+        run = self.generator.start(
+            collection, manifest, prefix=prefix, count=count, rate=rate, groups=groups, condition=condition
+        )
         self._runs.append(run)
         return run
 
@@ -133,7 +142,6 @@ class Bed(Measured):
 
     def drop(self, namespace: str) -> None:
         """Delete every agent and pod of a namespace and wait until they are gone."""
-        self.reconnect()
         for collection in (AGENTS.format(namespace), PODS.format(namespace)):
             while self.count(collection):
                 # Thousands may take the server longer than one request can last.
@@ -159,11 +167,6 @@ class Bed(Measured):
     def rest(self, seconds: float = 2.0) -> None:
         """Let the machine become quiet: what was just done must not be part of the next measurement."""
         time.sleep(seconds)
-        self.reconnect()
-
-    def reconnect(self) -> None:
-        """Have an open connection: the server ends those that were idle for long, and the next request would fail."""
-        self.eventually(self.api.is_ready, "the API server answers")
 
 
 def finished(run: Running) -> Load:

@@ -113,10 +113,12 @@ class Generator:
         count: int,
         rate: float = 0,
         groups: int = 1,
+        condition: str = "Ready",
     ) -> Running:
         """Begin to create `count` objects, `rate` a second or all at once, in the collection at this API path.
 
-        By turns they are of one of `groups` groups: {group} in the manifest is its number.
+        Awaited is `condition`, which samples call ready. By turns the objects are of one of `groups` groups: {group} in
+        the manifest is its number.
         """
         output = Path(tempfile.mkdtemp(dir=self._directory)) / f"{prefix}.json"
         template = output.with_suffix(".manifest")
@@ -133,6 +135,7 @@ class Generator:
             "count": count,
             "rate": rate,
             "groups": groups,
+            "condition": condition,
         }
         argv = [str(self._binary), *(f"-{flag}={value}" for flag, value in flags.items())]
         with output.open("wb") as out, output.with_suffix(".log").open("wb") as errors:

@@ -14,7 +14,7 @@ import (
 type options struct {
 	server, ca, cert, key string
 	collection, manifest  string
-	prefix                string
+	prefix, condition     string
 	count, groups         int
 	connections, inflight int
 	rate                  float64
@@ -49,6 +49,7 @@ func parse() options {
 	flag.StringVar(&o.collection, "collection", "", "path of the collection, such as /api/v1/namespaces/x/pods")
 	flag.StringVar(&o.manifest, "manifest", "", "JSON manifest; {name} is replaced, and {group} by the group's number")
 	flag.StringVar(&o.prefix, "prefix", "load", "prefix of the objects' names")
+	flag.StringVar(&o.condition, "condition", "Ready", "the condition whose being True is awaited")
 	flag.IntVar(&o.count, "count", 100, "how many objects")
 	flag.IntVar(&o.groups, "groups", 1, "how many groups they belong to by turns")
 	flag.IntVar(&o.connections, "connections", 20, "connections that the POSTs are spread over, opened beforehand")

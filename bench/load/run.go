@@ -121,7 +121,7 @@ func (l *load) create(ctx context.Context, c *client, s *sample, group int) {
 }
 
 func (l *load) saw(o *object, at time.Time) {
-	if !o.isReady() {
+	if !o.has(l.condition) {
 		return
 	}
 	l.mu.Lock()

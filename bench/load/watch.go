@@ -20,9 +20,9 @@ type object struct {
 	} `json:"status"`
 }
 
-func (o *object) isReady() bool {
+func (o *object) has(wanted string) bool {
 	for _, condition := range o.Status.Conditions {
-		if condition.Type == "Ready" {
+		if condition.Type == wanted {
 			return condition.Status == "True"
 		}
 	}

@@ -142,7 +142,6 @@ def _limit_seconds(fleet: Fleet) -> None:
     with fleet.bed.progress.step("every quota limits pods' seconds", announce=True):
         for number in range(fleet.quotas):
             fleet.merge_limits(number, *LIMITS, each if number % 2 else shared)
-        fleet.bed.reconnect()
         # Each agent under a limit of its own is told once when its run began, and then not until that ends.
         own = fleet.agents // 2
         fleet.bed.eventually(lambda: _told(fleet, mark) >= own, "agents know when they began", timeout=300, step=2)

@@ -1,4 +1,8 @@
-"""Measures the sidecar with real back ends on loopback: python -m bench.sidecar [--only ROW] [--quick] [--realtime]."""
+"""Measures the sidecar with real back ends on loopback: python -m bench.sidecar [--only ROW] [--quick] [--realtime].
+
+What needs a cluster is measured by `make bench-control`: reconcile beside a flood of connections and bad tokens, and
+how soon after a write to the API server an agent's call is judged by it.
+"""
 
 import sys
 

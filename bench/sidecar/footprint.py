@@ -2,17 +2,21 @@
 
 import asyncio
 import itertools
+import time
+from collections.abc import Sequence
 
 from bench.quantile import quantile
 from bench.row import Row, at_most, for_comparison
 from bench.sidecar.bed import Bed, configuration
 from bench.sidecar.client import Answer, Client
 from bench.sidecar.driver import READ, REPEATED, repeat_items
-from bench.sidecar.load import Call, Load
+from bench.sidecar.load import Attempt, Call, Load
 from bench.sidecar.memory import Memory
 from bench.usage import Use
 
 RATE = 100.0
+LEAST_SHARE = 0.95
+"""Of that rate, for the sidecar to have been busy with it."""
 SECONDS, QUICK_SECONDS = 30, 5
 SETTLE_SECONDS = 3.0
 QUEUE = "bench-work"
@@ -43,7 +47,7 @@ async def measure_footprint(bed: Bed) -> list[Row]:
 
 
 async def _busy(bed: Bed, client: Client, pid: int) -> list[Row]:
-    interval, before = bed.busy(), Use.of(pid).cpu
+    interval, before, began = bed.busy(), Use.of(pid).cpu, time.monotonic()
     load, seen = Load(work(client), rate=RATE), list[Memory]()
     load.begin()
     seconds = bed.count(SECONDS, QUICK_SECONDS)
@@ -51,15 +55,26 @@ async def _busy(bed: Bed, client: Client, pid: int) -> list[Row]:
         await asyncio.sleep(1.0)
         seen.append(Memory.of(pid))
     attempts = await load.end()
+    elapsed = time.monotonic() - began
     cpu = (Use.of(pid).cpu - before) / len(attempts) * 1000
-    failed = sum(bool(each.fault) for each in attempts)
     bed.keep("footprint", {"rss": [each.rss for each in seen], "private": [each.private for each in seen]})
     times = [each.seconds * 1000 for each in attempts]
-    said = f"{len(attempts):,} calls in {seconds} s, {failed} failed, p50 {quantile(times, 0.5):.1f} ms"
+    said = f"{len(attempts):,} calls in {elapsed:.1f} s, p50 {quantile(times, 0.5):.1f} ms"
     return [
         at_most("both busy at 100 calls/s, half of them queries", max(each.rss for each in seen), 128, "MiB", said),
+        *served(attempts, elapsed),
         for_comparison("  private part", max(each.private for each in seen), "MiB"),
         for_comparison("  CPU time of a call", round(cpu, 2), "ms", interval.note()),
+    ]
+
+
+def served(attempts: Sequence[Attempt], elapsed: float) -> list[Row]:
+    """Return the rows that say whether the sidecar was at work at all: what it refuses takes no memory."""
+    failed = sum(bool(each.fault) for each in attempts)
+    rate, least = round((len(attempts) - failed) / elapsed, 1), LEAST_SHARE * RATE
+    return [
+        Row("  calls that failed", "0", failed, "", failed == 0),
+        Row("  calls served", f">= {least:g}", rate, "1/s", rate >= least),
     ]
 
 

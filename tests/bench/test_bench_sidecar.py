@@ -2,7 +2,10 @@ import asyncio
 import random
 from collections import Counter
 
+from bench.sidecar.broker import BATCH, rows_of
 from bench.sidecar.client import Answer, Connection, is_tool_served
+from bench.sidecar.footprint import served
+from bench.sidecar.invalidation import round_trips
 from bench.sidecar.killed import around
 from bench.sidecar.load import Attempt, steady
 from bench.sidecar.memory import Memory
@@ -93,6 +96,39 @@ def test_around_a_death_are_the_calls_that_it_may_have_held_up() -> None:
     ]
 
     assert around(attempts, 10.0) == attempts[1:3]
+
+
+def test_the_brokers_rows_say_how_many_messages_a_call_has_and_take_the_usual_turn() -> None:
+    rates = {
+        "publish sidecar": [600, 500, 9000],
+        "publish driver": [1000, 1000, 1000],
+        "receive sidecar": [400, 400, 400],
+        "receive driver": [1000, 1000, 1000],
+        "single sidecar": [20, 20, 20],
+        "single driver": [100, 100, 100],
+    }
+
+    published, received, single = rows_of(rates, "quiet")
+
+    assert (published.measured, published.holds) == (0.6, True)
+    assert f"{BATCH} a call" in published.measure
+    assert (received.measured, received.holds) == (0.4, False)
+    assert (single.measured, single.holds) == (0.2, None)
+    assert "one a call" in single.measure
+
+
+def test_a_sidecar_is_busy_only_if_its_calls_are_served_and_nearly_as_fast_as_they_come() -> None:
+    good, bad = [attempt(0.0, 0.01)] * 960, [attempt(0.0, 0.01, fault="503")] * 40
+
+    assert [row.holds for row in served(good, 10.0)] == [True, True]
+    assert [row.holds for row in served([*good, *bad], 10.0)] == [False, True]
+    assert [row.holds for row in served(good, 11.0)] == [True, False]
+
+
+def test_a_round_trip_is_whatever_redis_has_read_but_the_look_itself() -> None:
+    before, after = {"total_reads_processed": 7}, {"total_reads_processed": 10, "total_commands_processed": 99}
+
+    assert round_trips(before, after) == 2
 
 
 async def test_calls_begin_at_their_times_whether_the_one_before_has_ended_or_not() -> None:

@@ -1,0 +1,1 @@
+"""Pools of warm pods: what a claim takes, costs and survives."""
