@@ -22,10 +22,18 @@ def uv_program() -> str:
     return str(program)
 
 
+LAST = "opentelemetry-proto"
+"""xds-protos has older copies of some of its modules: which of the two is there would be a matter of chance."""
+
+
 def main() -> int:
     """Bring .venv to what uv.lock says."""
     try:
-        return subprocess.run([uv_program(), "sync", "--frozen"], cwd=ROOT, check=False).returncode
+        uv = uv_program()
+        if code := subprocess.run([uv, "sync", "--frozen"], cwd=ROOT, check=False).returncode:
+            return code
+        again = [uv, "sync", "--frozen", "--quiet", "--reinstall-package", LAST]
+        return subprocess.run(again, cwd=ROOT, check=False).returncode
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"setup: {error}; install uv by hand and try again\n")
         return 1

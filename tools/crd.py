@@ -3,6 +3,7 @@
 from typing import Any
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.custom_resource import Column, CustomResource
 from ringfence_operator.api.metadata import GROUP, VERSION
@@ -11,7 +12,7 @@ from ringfence_operator.api.rule import RULES
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.schema import Schema, structural_schema
 
-KINDS: tuple[type[CustomResource], ...] = (Agent, Connector, Quota, SecurityPolicy)
+KINDS: tuple[type[CustomResource], ...] = (Agent, AgentPool, Connector, Quota, SecurityPolicy)
 STATUS_DEFAULT = {"observedGeneration": -1, "state": "Pending"}
 """Makes kstatus, and people, see that an object is new before the operator has written anything."""
 
@@ -30,7 +31,7 @@ def build_crd(kind: type[CustomResource]) -> dict[str, Any]:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        "subresources": _subresources(kind),
         "additionalPrinterColumns": [_column(each) for each in kind.columns],
         "schema": {"openAPIV3Schema": object_schema(kind)},
     }
@@ -65,6 +66,14 @@ def object_schema(kind: type[CustomResource]) -> Schema:
             "status": status,
         },
     }
+
+
+def _subresources(kind: type[CustomResource]) -> dict[str, Any]:
+    scale = kind.scale
+    if scale is None:
+        return {"status": {}}
+    paths = {"specReplicasPath": scale.spec, "statusReplicasPath": scale.status, "labelSelectorPath": scale.selector}
+    return {"status": {}, "scale": paths}
 
 
 def _column(column: Column) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Write everything that is made from the API models, values and dashboards: `python -m tools.generate [--check]`."""
+"""Write what is made from models, values, dashboards, metrics and operations: `python -m tools.generate [--check]`."""
 
 import argparse
 import functools
@@ -10,13 +10,17 @@ from typing import Any
 import yaml
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from tools.chart import chart_values, crd_template, schema_text, user_roles_template
 from tools.chart_page import chart_page
+from tools.cli_page import cli_page
 from tools.crd import KINDS, build_crd
 from tools.dashboards import dashboard_files
+from tools.metrics_page import metrics_page
+from tools.operations_page import openapi_document, operations_page
 from tools.rbac import build_user_roles
 from tools.reference import conditions_page, kind_page, matrix_section
 
@@ -55,7 +59,12 @@ def generated_files() -> Mapping[str, str]:
         "charts/ringfence/README.md": chart_page(chart_values()),
         **dashboard_files(),
         "docs/reference/agent.md": kind_page(Agent),
+        "docs/reference/agent-pool.md": kind_page(AgentPool),
+        "docs/reference/cli.md": cli_page(),
         "docs/reference/connector.md": kind_page(Connector),
+        "docs/reference/metrics.md": metrics_page(),
+        "docs/reference/openapi.json": openapi_document(),
+        "docs/reference/operations.md": operations_page(),
         "docs/reference/quota.md": kind_page(Quota, matrix_section()),
         "docs/reference/security-policy.md": kind_page(SecurityPolicy),
         "docs/reference/conditions.md": conditions_page(),

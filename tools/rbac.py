@@ -3,6 +3,7 @@
 from typing import Any
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.metadata import GROUP
 from tools.crd import KINDS
 
@@ -17,10 +18,11 @@ def build_user_roles() -> list[dict[str, Any]]:
     making would confine nothing.
     """
     kinds = [kind.plural for kind in KINDS]
-    policies = [kind.plural for kind in KINDS if kind is not Agent]
+    policies = [kind.plural for kind in KINDS if kind not in (Agent, AgentPool)]
+    scales = [f"{kind.plural}/scale" for kind in KINDS if kind.scale]
     return [
-        _role("view", _rule(kinds, READ), _rule([f"{kind}/status" for kind in kinds], ["get"])),
-        _role("edit", _rule([Agent.plural], WRITE)),
+        _role("view", _rule(kinds, READ), _rule([f"{kind}/status" for kind in kinds] + scales, ["get"])),
+        _role("edit", _rule([Agent.plural, AgentPool.plural], WRITE), _rule(scales, ["update", "patch"])),
         _role("admin", _rule(policies, WRITE)),
     ]
 

@@ -53,7 +53,8 @@ def conditions_page() -> str:
         " they are true, so `kubectl wait --for=condition=Ready`, Argo CD and Flux need no plug-in.\n",
         _table(("Type", "True means"), _meanings(ConditionType)),
         "## Reasons\n",
-        "Programs may rely on these words; messages are for people and may change.\n",
+        "Programs may rely on these words; messages are for people and may change. What to do about each is in"
+        " [troubleshooting](../operations/troubleshooting.md).\n",
         _table(("Reason", "Means"), _meanings(Reason)),
     ]
     return HEADER + "\n".join(parts)

@@ -24,7 +24,9 @@ TAIL_LINES = 60
 SAY_AGAIN_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 """How long a step may clean up after Ctrl-C."""
-IMAGES = ("operator", "gateway", "sidecar", "sidecar-kv", "backends")
+WITH_BACKENDS = ("tests/sidecar", "tests/client", "tests/conformance", "tests/operator/egress")
+"""Where tests are that need real back ends."""
+IMAGES = ("operator", "gateway", "sidecar", "sidecar-kv", "starter", "backends")
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 """Two workers, for tests that share nothing. A file's tests stay together."""
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
@@ -88,13 +90,17 @@ def steps(*, long: bool) -> list[Step]:
         ]
     setup, cluster, image = before
     unit = (
+        "tests/cli",
         "tests/operator",
         "tests/gateway",
         "tests/sidecar",
+        "tests/client",
+        "tests/kube",
         "tests/conformance",
         "tests/devcluster",
         "tests/tools",
         "tests/bench",
+        "tests/gitops",
     )
     return [
         setup,
@@ -106,21 +112,25 @@ def steps(*, long: bool) -> list[Step]:
         _pytest("unit", *unit, *SIDE_BY_SIDE, "-m", "not cluster and not long and not backend", needs=ready),
         _pytest("chart", "tests/chart", *SIDE_BY_SIDE, needs=ready),
         _pytest("monitoring", "tests/monitoring", *SIDE_BY_SIDE, needs=ready),
+        _pytest("docs", "tests/docs", needs=ready),
+        _pytest("release", "tests/release", needs=ready),
         Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),
-        _pytest(
-            "sidecar", "tests/sidecar", "tests/conformance", "-m", "backend and not long", needs=("setup", "backends")
-        ),
+        _pytest("sidecar", *WITH_BACKENDS, "-m", "backend and not long", needs=("setup", "backends")),
         Step(
             "go-vet",
             ("go", "vet", "./cmd/node-agent", "./cmd/outside", "./cmd/fetch", "./internal/..."),
             directory="devcluster/node",
         ),
         Step("go-vet-load", ("go", "vet", "./..."), directory="bench/load"),
+        Step("go-vet-judge", ("go", "vet", "./..."), directory="devcluster/judge"),
+        Step("go-vet-starter", ("go", "vet", "./..."), directory="starter"),
         Step("go-test", ("go", "test", "./internal/..."), directory="devcluster/node"),
+        Step("go-test-starter", ("go", "test", "./..."), directory="starter"),
         cluster,
         image,
         _pytest("cluster-test", "tests/cluster", "-m", "not long", needs=running),
         _pytest("e2e", "tests/e2e", "-m", "not long", needs=running),
+        _pytest("quickstart", "tests/quickstart", "-x", needs=running),
         Step("demo", (sys.executable, "-m", "demo"), needs=running),
     ]
 
