@@ -15,6 +15,7 @@ from devcluster.cluster import REPOSITORY
 
 SYSTEM = "ringfence-system"
 OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
+KINDS = ("agents", "agentpools", "connectors", "quotas", "securitypolicies")
 SIDECAR = "docker.io/ringfence/sidecar"
 IMAGES = {name: f"docker.io/ringfence/{name}" for name in ("operator", "gateway", "sidecar", "backends")}
 ADMINISTRATOR = "demo-administrator"
@@ -54,8 +55,7 @@ def install(kube: Kubectl, tags: dict[str, str], overlay: Path) -> None:
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}", namespace="")
     for name in (OPERATOR, GATEWAY):
         kube.run("rollout", "status", f"deployment/{name}", "--timeout=180s", namespace=SYSTEM, seconds=200)
-    kinds = ("agents", "connectors", "quotas", "securitypolicies")
-    kube.run("wait", "--for=condition=Established", *(f"crd/{kind}.ringfence.dev" for kind in kinds))
+    kube.run("wait", "--for=condition=Established", *(f"crd/{kind}.ringfence.dev" for kind in KINDS))
     _wait_for_leader(kube)
 
 
@@ -99,7 +99,9 @@ def clear(kube: Kubectl) -> None:
     """Remove what an earlier run left behind in the demo's namespace."""
     if kube.get("namespace", NAMESPACE) is None:
         return
-    kinds = ",".join(f"{kind}.ringfence.dev" for kind in ("agents", "connectors", "quotas", "securitypolicies"))
+    kinds = ",".join(
+        f"{kind}.ringfence.dev" for kind in ("agents", "agentpools", "connectors", "quotas", "securitypolicies")
+    )
     kube.run("delete", kinds, "--all", "--wait=true")
     kube.run("delete", "pods,persistentvolumeclaims", "--all", "--wait=true", seconds=90)
 

@@ -18,7 +18,8 @@ def play(stage: Stage) -> None:
     said = _read(stage, RESEARCHER, ALLOWED, BELOW, OTHER)
     stage.check(f"{ALLOWED}: 200" in said, "the name on the list answers")
     stage.check(f"{BELOW}: 200" in said, "so does one that its wildcard covers")
-    stage.check(f"{OTHER}: 403" in said, "another one is refused, and the refusal says which policy to change")
+    reason = f"{OTHER}: 403: Ringfence: SecurityPolicy ringfence-demo/{RESEARCHER} does not let web.example through"
+    stage.check(reason in said, "another one is refused, and the refusal says which policy to change")
     looked_up = stage.kube.run("exec", RESEARCHER, "--", "python3", "-c", _look_up("web.example"))
     stage.check("no such name" in looked_up, "and it does not even resolve")
     said = _read(stage, SURVEYOR, ALLOWED, OTHER)
