@@ -128,7 +128,7 @@ async def _complete(_: Asked) -> dict[str, Any]:
 
 
 def _resource(uri: str, kind: str, content: str | bytes) -> Resource:
-    async def read() -> str | bytes:
+    async def read(_: Asked) -> str | bytes:
         return content
 
     name = uri.removeprefix("test://")

@@ -2,38 +2,21 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import yaml
 
-from devcluster.cluster import cache_home
-from devcluster.content import content_hash
-from devcluster.lock import locked
+from devcluster.npm import npm_installed
 
 PINS = Path(__file__).resolve().parent / "suite"
-FILES = ("package.json", "package-lock.json")
-INSTALL_SECONDS = 300
 RUN_SECONDS = 300
 _RESULT = re.compile(r"server-(?P<scenario>.+)-\d{4}-\d{2}-\d{2}T[\d-]+Z")
 
 
 def installed() -> Path:
     """Return the directory with the suite and its Node.js, installed now if it is not there."""
-    home = cache_home() / f"conformance-{content_hash([PINS / name for name in FILES])}"
-    with locked(cache_home() / "conformance.lock"):
-        if not home.exists():
-            partial = home.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            for name in FILES:
-                shutil.copy(PINS / name, partial)
-            # Nothing of theirs runs here; that our own Node.js is older than what the suite wants does not matter.
-            argv = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-            subprocess.run(argv, cwd=partial, check=True, timeout=INSTALL_SECONDS, capture_output=True)
-            partial.replace(home)
-    return home
+    return npm_installed("conformance", PINS)
 
 
 def scored(home: Path, revision: str) -> set[str]:

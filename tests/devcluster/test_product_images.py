@@ -1,7 +1,15 @@
+import io
+import json
 import re
+import tarfile
+from pathlib import Path
 
+import pytest
+
+from devcluster import product_images
+from devcluster.binaries import STARTER, STARTERS
 from devcluster.cluster import REPOSITORY
-from devcluster.product_images import KIND, extended_sidecar, gateway, operator, sidecar
+from devcluster.product_images import KIND, extended_sidecar, gateway, operator, sidecar, starter
 
 
 def test_each_image_is_a_target_of_the_dockerfile_and_the_operator_is_the_default() -> None:
@@ -31,3 +39,27 @@ def test_the_extended_sidecar_is_another_image_for_each_sidecar_and_takes_the_pi
     assert own == pinned
     assert extended_sidecar().reference.startswith("docker.io/ringfence/sidecar-kv:")
     assert extended_sidecar().digest() != sidecar().digest()
+
+
+def test_the_starters_image_has_what_its_dockerfile_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in STARTERS:
+        (tmp_path / name).write_bytes(name.encode())
+    monkeypatch.setattr(product_images, "binary", lambda name: tmp_path / name)
+    dockerfile = (STARTER / "Dockerfile").read_text()
+
+    image = starter()
+    image.make(tmp_path / "image.tar")
+
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        blobs = [blob.read() for entry in archive if (blob := archive.extractfile(entry)) and "blobs/" in entry.name]
+    config = next(found["config"] for found in map(json.loads, filter(_is_json, blobs)) if "os" in found)
+    with tarfile.open(fileobj=io.BytesIO(next(blob for blob in blobs if not _is_json(blob)))) as layer:
+        files = {entry.name: entry.mode for entry in layer}
+    assert files == dict.fromkeys(STARTERS, 0o755)
+    assert f"USER {config['User']}\nENTRYPOINT {json.dumps(config['Entrypoint'])}\n" in dockerfile
+    assert {path.name for path in (STARTER / "cmd").iterdir()} == set(STARTERS)
+    assert image.reference == f"docker.io/ringfence/starter:{image.digest()}"
+
+
+def _is_json(blob: bytes) -> bool:
+    return blob.startswith(b"{")

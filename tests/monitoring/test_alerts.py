@@ -45,13 +45,25 @@ def test_alert_that_looks_at_one_moment_waits_for_more_of_them(name: str, rule: 
 
 @each_alert()
 def test_runbook_of_an_alert_is_where_it_says(name: str, rule: Body) -> None:
-    base = yaml.safe_load((CHART / "values.yaml").read_text())["prometheusRule"]["runbookUrl"]
+    address = yaml.safe_load((CHART / "values.yaml").read_text())["prometheusRule"]["runbookUrl"]
     page = (RUNBOOKS / f"{name}.md").read_text()
 
-    assert rule["annotations"]["runbook_url"] == f"{base}/{name}.md"
+    assert rule["annotations"]["runbook_url"] == address.replace("ALERT", name)
     assert page.startswith(f"# {name}\n")
     assert re.findall("^## .*$", page, re.MULTILINE) == HEADINGS
     assert "kubectl" in page
+
+
+@each_alert()
+def test_runbook_of_an_alert_is_a_page_of_the_site(name: str, rule: Body) -> None:
+    config = (ROOT / "mkdocs.yml").read_text()
+    base = re.findall("^site_url: (.+/)$", config, re.MULTILINE)[0]
+
+    path = rule["annotations"]["runbook_url"].removeprefix(base).removesuffix("/")
+
+    assert "use_directory_urls: true" in config
+    assert f"- {path}.md\n" in config
+    assert (ROOT / "docs" / f"{path}.md").is_file()
 
 
 def test_each_runbook_is_of_an_alert_and_the_page_leads_to_all() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
-from tests.monitoring.exposed import exposed
+from tools.exposed import exposed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("operator/ringfence_operator", "gateway/ringfence_gateway", "sidecar/ringfence_sidecar")
@@ -40,7 +40,7 @@ async def test_each_metric_that_the_code_makes_is_found() -> None:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             lost = {name for name in made_in(path) if not any(each.startswith(name) for each in known)}
-            assert not lost, f"{path}: add {lost} to tests/monitoring/exposed.py"
+            assert not lost, f"{path}: add {lost} to tools/exposed.py"
 
 
 async def test_of_each_process_something_is_found() -> None:

@@ -7,13 +7,13 @@ from itertools import combinations, pairwise
 import pytest
 
 from tests.monitoring.case import rules
-from tests.monitoring.exposed import exposed
 from tests.monitoring.promql import grouped_by, metrics_of, variables_of
 from tools.chart import CHART
 from tools.dashboards import DASHBOARDS
 from tools.dashboards.grafana import dashboard_body
 from tools.dashboards.panel import Dashboard, Kind, Panel, Unit
 from tools.dashboards.without_panel import WITHOUT_PANEL
+from tools.exposed import exposed
 
 PANELS = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]
 BY_UID = {dashboard.uid: dashboard for dashboard in DASHBOARDS}

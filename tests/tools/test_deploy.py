@@ -92,14 +92,17 @@ def test_operator_writes_no_more_of_our_kinds_than_statuses_and_ends() -> None:
 
     assert ours == {
         "agents": ["list", "watch", "delete"],
+        "agentpools": ["list", "watch"],
         "connectors": ["list", "watch"],
         "quotas": ["list", "watch"],
         "securitypolicies": ["list", "watch"],
         "agents/status": ["update"],
+        "agentpools/status": ["update"],
         "connectors/status": ["update"],
         "quotas/status": ["update"],
         "securitypolicies/status": ["update"],
         "agents/finalizers": ["update"],
+        "agentpools/finalizers": ["update"],
     }
 
 
@@ -113,7 +116,10 @@ def test_image_is_of_the_version_that_this_tree_has() -> None:
 def test_network_policy_closes_the_prober_and_not_its_target() -> None:
     probe = next(each for each in OBJECTS if each["metadata"]["name"] == labels.NETWORK_PROBE)
     like = Like("x")
-    target, prober = build_target("ringfence-system", like), build_prober("ringfence-system", like, ["10.0.0.5"])
+    target, prober = (
+        build_target("ringfence-system", like),
+        build_prober("ringfence-system", like, ["10.0.0.5"], [10250]),
+    )
     selector = probe["spec"]["podSelector"]["matchLabels"].items()
 
     assert probe["kind"] == "NetworkPolicy"

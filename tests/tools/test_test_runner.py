@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tools import test_runner
-from tools.test_runner import Runner, Step, Tally
+from tools.test_runner import WITH_BACKENDS, Runner, Step, Tally
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,21 @@ def test_pytest_that_exits_well_but_counts_a_failure_is_no_success() -> None:
     tally.count("1 failed, 2 passed in 1s")
 
     assert not tally.is_good
+
+
+def test_every_test_with_a_back_end_is_in_the_step_that_has_them() -> None:
+    tests = Path(__file__).resolve().parents[1]
+
+    marked = [path for path in tests.rglob("test_*.py") if "pytest.mark.backend" in path.read_text()]
+    elsewhere = [
+        str(path)
+        for path in marked
+        if path != Path(__file__).resolve()
+        and not any(path.is_relative_to(tests.parent / each) for each in WITH_BACKENDS)
+    ]
+
+    assert len(marked) > 10
+    assert elsewhere == []
 
 
 def test_every_need_is_a_step_that_comes_before() -> None:
