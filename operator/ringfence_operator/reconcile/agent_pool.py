@@ -63,6 +63,9 @@ async def reconcile_agent_pool(pool: AgentPool, tools: PoolTools, *, now: dateti
     """Have the pods that the pool asks for, then report. Safe to run at any time, any number of times."""
     if pool.metadata.deletion_timestamp is not None:
         return None
+    if pool.status.observed_generation >= 0 and not tools.view.control.authority:
+        # A new leader does not know the control server yet: what was told of the pool stays, and it is looked at then.
+        return None
     view, each = tools.view, member(pool)
     policy, _ = view.policy_of(each)
     holds = effective(each, policy, view.settings, view.surroundings(each))

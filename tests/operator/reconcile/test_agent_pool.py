@@ -66,6 +66,23 @@ async def test_nothing_is_written_in_steady_state_or_after_a_restart(world: Pool
     assert world.api.writes[before:] == []
 
 
+async def test_a_new_leader_says_nothing_before_it_knows_the_control_server(world: PoolWorld) -> None:
+    await world.warm(3)
+    before = len(world.api.writes)
+
+    world.start_operator()
+    world.view.control.authority = ""
+    await world.settle()
+    unknown = world.api.writes[before:]
+    world.view.control.authority = "PEM"
+    world.caches.changes.all_with_sidecars()
+    await world.settle()
+
+    assert unknown == []
+    assert world.api.writes[before:] == []
+    assert len(world.starters.admitted) == 3
+
+
 @pytest.mark.parametrize("has_started", [True, False])
 async def test_nothing_is_written_of_claimed_pods_either_where_a_starter_speaks_and_where_none_does(
     world: PoolWorld, has_started: bool
