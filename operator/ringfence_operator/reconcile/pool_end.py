@@ -44,7 +44,7 @@ async def end_pool(pool: AgentPool, view: View, kube: Kube) -> float | None:
             with suppress(NotFoundError, ConflictError):
                 await kube.delete(path(RINGFENCE, namespace, "agents", name), uid=uid)
                 log.info("agent.deleted", agent=name, pool=pool.metadata.name)
-        if found or view.pooling.handed_out(pool.key):
+        if found or view.pooling.is_claimed_from(pool.key):
             return 0.0 if len(found) > BATCH else AGAIN_SECONDS
     await _set_finalizers(pool, view, kube, is_held=False)
     return None

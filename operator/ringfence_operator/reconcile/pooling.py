@@ -154,6 +154,10 @@ class Pooling:
         """It is known whether the agent has that pod."""
         self._doubts.pop(agent_uid, None)
 
+    def is_claimed_from(self, pool: Key) -> bool:
+        """Return True while somebody claims a pod of the pool, or it is not known what has come of that."""
+        return any((pod.meta.namespace, pod.pool) == pool for pod in self._doubts.values())
+
     @property
     def is_claiming(self) -> bool:
         """True while a claim is on its way: what nobody waits for gives way."""

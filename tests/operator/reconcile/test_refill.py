@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator.reconcile.agent_pool import BATCH
+from ringfence_operator.resources.observed_pod import Pod
 from tests.operator.reconcile.pool_world import PoolWorld
 
 Raw = dict[str, Any]
@@ -108,7 +109,12 @@ async def test_a_claim_looks_at_few_pods_however_many_there_are(world: PoolWorld
     await claims(world, 1)
     looked: list[str] = []
     taken = world.view.pooling.is_handed_out
-    world.view.pooling.is_handed_out = lambda pod: bool(looked.append(pod.meta.name)) or taken(pod)  # type: ignore[method-assign]
+
+    def noting(pod: Pod) -> bool:
+        looked.append(pod.meta.name)
+        return taken(pod)
+
+    world.view.pooling.is_handed_out = noting  # type: ignore[method-assign]
 
     await claims(world, 5, first=1)
 
@@ -124,7 +130,7 @@ async def test_a_pool_makes_no_more_pods_in_a_second_than_its_rate(world: PoolWo
         made.append(len(world.pods))
 
     # What a second may have is there at the beginning.
-    assert made == [7, 11, 15, 19] or made == [8, 12, 16, 20]
+    assert made in ([7, 11, 15, 19], [8, 12, 16, 20])
 
 
 async def test_a_pool_without_a_rate_makes_its_pods_at_once(world: PoolWorld) -> None:
