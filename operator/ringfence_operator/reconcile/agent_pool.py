@@ -68,6 +68,9 @@ async def reconcile_agent_pool(pool: AgentPool, tools: PoolTools, *, now: dateti
         return await end_pool(pool, tools.view, tools.kube)
     if pool.status.observed_generation >= 0 and not tools.view.control.authority:
         # A new leader does not know the control server yet: what was told of the pool stays, and it is looked at then.
+        # What is warm can be claimed already.
+        _still_good(pool, tools.view)
+        serve_line(pool, tools.view)
         return None
     if await hold_pool(pool, tools.view, tools.kube):
         return 0.0

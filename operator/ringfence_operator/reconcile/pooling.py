@@ -116,6 +116,8 @@ class Pooling:
         found = self._handed.pop(pod_uid, None)
         if found is not None:
             self._handed_of[found[1]] -= 1
+            if not self._handed_of[found[1]]:
+                del self._handed_of[found[1]]
 
     def still_good(self, pool: Key, wanted: str) -> tuple[str, ...]:
         """Return the hashes of earlier templates whose pods can be handed out where `wanted` is the present one."""
@@ -238,7 +240,7 @@ class Pooling:
 
     def forget(self, pool: Key) -> None:
         """The pool is gone; who waits for it hears so from its own pass."""
-        for kept in (self._tallies, self._handed_of, self.hashes, self._good, self._claimed):
+        for kept in (self._tallies, self.hashes, self._good, self._claimed):
             kept.pop(pool, None)
         self.order.forget(pool)
         self.serve(pool, len(self._lines.get(pool, ())))

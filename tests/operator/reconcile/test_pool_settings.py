@@ -113,6 +113,21 @@ async def test_an_agent_runs_on_with_a_pod_of_an_earlier_template(world: PoolWor
     assert [each for each in world.api.writes[before:] if each in ("patch pods", "delete pods")] == []
 
 
+async def test_pods_of_an_earlier_template_are_handed_out_before_a_new_leader_knows_the_control_server(
+    world: PoolWorld,
+) -> None:
+    (pod,) = await world.warm(1, ON_CLAIM)
+    world.set_pool(image="agent:2")
+    await world.settle()
+    world.start_operator()
+    world.view.control.authority = ""
+    world.agent("a")
+
+    await world.settle()
+
+    assert world.pods_of("a") == [pod]
+
+
 @pytest.mark.parametrize(
     "template",
     [
