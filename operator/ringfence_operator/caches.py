@@ -26,7 +26,7 @@ from ringfence_operator.reconcile.connector_index import (
 from ringfence_operator.reconcile.meters import BY_METERED, index_by_metered
 from ringfence_operator.reconcile.network_verdict import NetworkKnowledge
 from ringfence_operator.reconcile.pod_index import BY_POD_QUOTA, index_by_pod_quota
-from ringfence_operator.reconcile.pool_index import BY_POOL, index_by_pool, index_by_pool_ref
+from ringfence_operator.reconcile.pool_index import BY_POOL, FREE, index_by_pool, index_by_pool_ref, index_free
 from ringfence_operator.reconcile.ports import CILIUM, CORE, NETWORKING, RINGFENCE, Task, path
 from ringfence_operator.reconcile.quota_index import (
     BY_LABEL,
@@ -172,7 +172,7 @@ class Caches:
                 observe_pod,
                 changes.warm_changed,
                 selector=f"{labels.POOL},!{labels.AGENT}",
-                index={BY_NODE: index_by_node, BY_POOL: index_by_pool},
+                index={BY_NODE: index_by_node, BY_POOL: index_by_pool, FREE: index_free},
             ),
             network_policies=self._informer(
                 "networkpolicies",

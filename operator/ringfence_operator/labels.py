@@ -28,6 +28,8 @@ TEMPLATE_HASH = f"{GROUP}/template-hash"
 """Annotation: digest of the user's fields that a pool's pod was made from."""
 CLAIMED_AT = f"{GROUP}/claimed-at"
 """Annotation: when an agent claimed the pod; its execution time counts from there."""
+CLAIMED_AGENTS = f"{GROUP}/claimed-agents"
+"""Finalizer of an AgentPool at whose end the agents that have a pod of it go, too."""
 CONNECTORS = f"connector.{GROUP}/"
 """Prefix: with a Connector's name, `true` on each pod whose sidecar may reach it."""
 BANDWIDTH = ("kubernetes.io/ingress-bandwidth", "kubernetes.io/egress-bandwidth")

@@ -7,7 +7,7 @@ from ringfence_operator.kube.informer import Change
 from ringfence_operator.priorities import LATER, NOW, SOON
 from ringfence_operator.reconcile.pool_claim import serve_line
 from ringfence_operator.reconcile.pool_index import BY_POOL
-from ringfence_operator.reconcile.pool_view import pools_in
+from ringfence_operator.reconcile.pool_view import pools_in, runs_low
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.view import BY_NODE, View
 from ringfence_operator.resources.observed_pod import Pod
@@ -15,6 +15,9 @@ from ringfence_operator.runtime.queue import WorkQueue
 
 TOGETHER_SECONDS = 0.1
 """What becomes of a pool's pods is taken together for so long; an agent that waits for one is not kept by that."""
+
+MOST_TOGETHER_SECONDS = 5.0
+"""However long the refill waits, a pod that has died meanwhile and the counts do not wait longer than this."""
 
 Key = tuple[str, str]
 
@@ -88,7 +91,18 @@ class PoolChanges:
         if is_urgent:
             self._queue.add(Task("AgentPool", *pool), NOW)
         else:
-            self._queue.add_after(Task("AgentPool", *pool), TOGETHER_SECONDS, LATER)
+            self._queue.add_after(Task("AgentPool", *pool), self._patience(pool), LATER)
+
+    def _patience(self, key: Key) -> float:
+        """Return how long what becomes of a pool's pods is taken together.
+
+        While claims come its refill waits for them to end: a look at each of its pods for each of them would be wasted.
+        """
+        view = self._view()
+        pool = view.pools.get(*key)
+        if pool is None or view.pooling.last_claim(key) is None or runs_low(pool, view):
+            return TOGETHER_SECONDS
+        return max(TOGETHER_SECONDS, min(pool.spec.refill.delay, MOST_TOGETHER_SECONDS))
 
     def serve(self, agent: Key) -> None:
         """Have an agent looked at for which there is a pod now."""

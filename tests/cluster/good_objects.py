@@ -14,7 +14,9 @@ KEPT: Body = {"cache": {"eviction": "LRU", "localSize": "16Mi", "values": VALUES
 POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}, **KEPT}
 
 FROM_POOL: Body = {"poolRef": {"name": "p"}, "command": ["run"]}
-POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container"}}
+SETTINGS: Body = {"updateStrategy": {"type": "Recreate"}, "refill": {"delay": "2s"}, "deletionPolicy": "Orphan"}
+POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container"}, **SETTINGS}
+SPREAD: Body = {"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
 
 GOOD_POOLS = (
     Good("the least", {}, POOL),
@@ -29,7 +31,13 @@ GOOD_POOLS = (
         "securityPolicyRef": {"name": "web"},
         "nodeSelector": {"a": "b"},
         "podMetadata": {"labels": {"a": "b"}},
-    }}, {"size": 1}),
+        "topologySpreadConstraints": [{**SPREAD, "maxSkew": 2}],
+    }}, {"size": 1, **SETTINGS}),
+    Good("every setting", {
+        "minWarm": 2, "maxSize": 2, "maxIdleTime": "1m", "deletionPolicy": "Delete", "updateStrategy": {"type": "OnClaim"},
+        "refill": {"delay": "10m", "rate": 1000, "priorityClassName": "low"},
+    }, {"size": 1, "template": POOL["template"]}),
+    Good("a refill that does not wait", {"refill": {"delay": "0s"}, "minWarm": 0, "maxSize": 0}, {"size": 1, "template": POOL["template"], **SETTINGS, "refill": {"delay": "0s"}}),
 )
 
 GOOD_AGENTS = (

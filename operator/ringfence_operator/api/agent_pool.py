@@ -1,5 +1,7 @@
 """AgentPool: pods that have started and run nothing yet, for agents that claim one."""
 
+from enum import StrEnum
+from math import ceil
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -8,11 +10,15 @@ from ringfence_operator.api.agent import ImagePullSecret, Isolation, SecurityPol
 from ringfence_operator.api.agent_status import Conditions, Count
 from ringfence_operator.api.compute import Resources
 from ringfence_operator.api.custom_resource import Column, CustomResource, Scale
+from ringfence_operator.api.duration import Duration, DurationOrZero
 from ringfence_operator.api.environment import EnvVar
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.names import DNS_LABEL, Image
+from ringfence_operator.api.names import DNS_LABEL, Image, ObjectName
 from ringfence_operator.api.rule import ListMap, Rule
-from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration
+from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration, TopologySpreadConstraint
+
+LOW = 4
+"""With fewer than one in so many warm a pool runs low, where it does not say when."""
 
 
 class PoolTemplate(Model):
@@ -44,18 +50,102 @@ class PoolTemplate(Model):
     tolerations: Annotated[Items[Toleration], Field(max_length=32)] = ()
     """Taints that the pods put up with."""
 
+    topology_spread_constraints: Annotated[
+        Items[TopologySpreadConstraint], Field(max_length=8), ListMap(("topologyKey", "whenUnsatisfiable"))
+    ] = ()
+    """How the warm pods spread over the cluster's nodes or zones; those that agents have claimed do not count."""
+
     pod_metadata: PodMetadata = PodMetadata()
     """Labels and annotations for the pods; what an agent says itself wins."""
 
 
+class UpdateStrategyType(StrEnum):
+    """What becomes of warm pods of another template."""
+
+    RECREATE = "Recreate"
+    ON_CLAIM = "OnClaim"
+
+
+class UpdateStrategy(Model):
+    """What becomes of warm pods when the template changes; claimed ones are never touched."""
+
+    type: UpdateStrategyType = UpdateStrategyType.RECREATE
+    """Recreate: they are replaced, some at a time, and not handed out any more. OnClaim: they stay until agents have
+    claimed them, or maxIdleTime is over, and only what is made anew has the new template. Where isolation,
+    securityPolicyRef, resources, labels, or what of the SecurityPolicy makes a pod are others, they are replaced all
+    the same."""
+
+
+class Refill(Model):
+    """How pods are made in the place of those that agents have claimed."""
+
+    delay: Annotated[DurationOrZero, Rule("duration(self) <= duration('10m')", "write a delay of at most 10m")] = 2
+    """How long after the last claim a refill begins, so that it does not slow claims down. A pool that runs low, or for
+    which an agent waits, does not wait."""
+
+    rate: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """The most pods that are made in a second, whatever for; without one there is no such bound."""
+
+    priority_class_name: ObjectName | None = None
+    """PriorityClass of the warm pods. A pod keeps it for life, so agents that claim one run with it, too."""
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of claimed agents when their pool is deleted."""
+
+    ORPHAN = "Orphan"
+    DELETE = "Delete"
+
+
 class AgentPoolSpec(Model):
     """What warm pods are made from, and how many there are."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.minWarm) || !has(self.maxSize) || self.minWarm <= self.maxSize",
+            "write a maxSize that is at least minWarm",
+            ".maxSize",
+        ),
+    )
 
     template: PoolTemplate
     """What the pods are made from; a change replaces the warm ones step by step and leaves claimed ones alone."""
 
     size: Annotated[int, Field(ge=0, le=10_000)] = 1
     """How many pods wait for an agent, or are starting to; claimed ones do not count."""
+
+    min_warm: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """With fewer warm the pool runs low, and refills at once; and the least that a size counts as, whoever scales.
+    Without it, a pool runs low below a quarter of its size."""
+
+    max_size: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """The most that a size counts as, whoever scales."""
+
+    max_idle_time: (
+        Annotated[Duration, Rule("duration(self) >= duration('1m')", "write a maxIdleTime of at least 1m")] | None
+    ) = None
+    """How old a warm pod may become. It is replaced then, some at a time, and goes when another is warm."""
+
+    update_strategy: UpdateStrategy = UpdateStrategy()
+    """What becomes of warm pods when the template changes."""
+
+    refill: Refill = Refill()
+    """How pods are made in the place of those that agents have claimed."""
+
+    deletion_policy: DeletionPolicy = DeletionPolicy.ORPHAN
+    """What becomes of claimed agents when the pool is deleted: Orphan leaves them running; Delete deletes the Agents
+    that have a pod of it, and what belongs to them."""
+
+    @property
+    def wanted_size(self) -> int:
+        """The size as far as minWarm and maxSize let it."""
+        most = self.size if self.max_size is None else min(self.size, self.max_size)
+        return max(most, self.min_warm or 0)
+
+    @property
+    def low_mark(self) -> int:
+        """With fewer warm pods than these the pool runs low."""
+        return ceil(self.wanted_size / LOW) if self.min_warm is None else self.min_warm
 
 
 class AgentPoolStatus(Model):

@@ -41,6 +41,7 @@ class ConditionType(Documented):
     )
     NETWORK_CLOSED = "NetworkClosed", "A Quota's networkBytes are used up, and nothing goes out; absent otherwise."
     LIMITS_OUTDATED = "LimitsOutdated", "A Quota's limit is not the running pod's yet; absent otherwise."
+    SCALING_LIMITED = "ScalingLimited", "The pool's size is outside minWarm and maxSize; absent otherwise."
     SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
     COMPLETE = "Complete", "The agent has come to its end: True if it succeeded, False if it failed; absent before."
 
@@ -163,6 +164,8 @@ class Reason(Documented):
     STARTER_REFUSED = "StarterRefused", "The starter does not hand over what the agent is to run; the message says why."
     POOL_WARM = "PoolWarm", "The pool has a warm pod for the next agent."
     POOL_EMPTY = "PoolEmpty", "The pool has no warm pod; the message says what its pods wait for."
+    TOO_MANY_REPLICAS = "TooManyReplicas", "The pool's size is above its maxSize, and counts as that."
+    TOO_FEW_REPLICAS = "TooFewReplicas", "The pool's size is below its minWarm, and counts as that."
     POOL_ROLLING = "PoolRolling", "Warm pods that were made from another template are being replaced."
     STARTER_UNAVAILABLE = "StarterUnavailable", "A pool's pods need a starter, and the operator can make none yet."
 

@@ -20,7 +20,7 @@ def is_empty(value: object) -> bool:
 
 def format_timestamp(moment: datetime) -> str:
     """Return `moment` as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def _whole_seconds(moment: datetime) -> datetime:

@@ -93,6 +93,26 @@ class Toleration(Model):
     """Seconds that the pod may stay after the taint appeared."""
 
 
+class UnsatisfiableAction(StrEnum):
+    """What becomes of a pod that cannot be placed as evenly as asked for."""
+
+    DO_NOT_SCHEDULE = "DoNotSchedule"
+    SCHEDULE_ANYWAY = "ScheduleAnyway"
+
+
+class TopologySpreadConstraint(Model):
+    """How evenly pods spread over the values of a node's label."""
+
+    topology_key: LabelKey
+    """The label, such as kubernetes.io/hostname or topology.kubernetes.io/zone."""
+
+    max_skew: Annotated[int, Field(ge=1, le=1000)] = 1
+    """By how many pods two values of the label may differ."""
+
+    when_unsatisfiable: UnsatisfiableAction = UnsatisfiableAction.SCHEDULE_ANYWAY
+    """Whether a pod that would make it uneven waits, or is placed all the same."""
+
+
 class PodMetadata(Model):
     """Labels and annotations for the agent's pod."""
 

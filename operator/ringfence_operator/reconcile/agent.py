@@ -192,8 +192,10 @@ async def _report(
         return decision.look_again
     with suppress(NotFoundError):
         answer = await report(agent, status, kube=tools.kube, now=context.now)
-        # An agent that runs needs no look at what has just been said; of all others, time or the next step may.
-        tools.view.agents.store(answer, wakes=not decision.is_ready or decision.is_finished)
+        # An agent that runs needs no look at what has just been said, nor one that has just claimed its pod, of which
+        # the starter speaks next; of all others, time or the next step may.
+        is_quiet = (decision.is_ready or decision.is_claimed) and not decision.is_finished
+        tools.view.agents.store(answer, wakes=not is_quiet)
         log.info("agent.status", state=status.state, reason=decision.reason)
     return decision.look_again
 

@@ -10,38 +10,40 @@ from datetime import datetime
 
 import structlog
 
-from ringfence_operator.api.agent_pool import AgentPool
+from ringfence_operator.api.agent_pool import AgentPool, UpdateStrategyType
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.errors import AlreadyExistsError, ConflictError, ForbiddenError, InvalidError, NotFoundError
-from ringfence_operator.reconcile.binding import control_address
+from ringfence_operator.reconcile.binding import control_address, reserved_secret
 from ringfence_operator.reconcile.context import NODE_SECONDS
 from ringfence_operator.reconcile.make_pod import RETRY_SECONDS, why_forbidden
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.pool_checks import refusal_of_pool
-from ringfence_operator.reconcile.pool_claim import pods_of, serve_line
+from ringfence_operator.reconcile.pool_claim import serve_line
+from ringfence_operator.reconcile.pool_end import end_pool, hold_pool
 from ringfence_operator.reconcile.pool_index import BY_POOL
 from ringfence_operator.reconcile.pool_plan import Plan, Wanted, plan_pool
 from ringfence_operator.reconcile.pool_status import pool_status
+from ringfence_operator.reconcile.pool_view import pods_of, wanted_hash
 from ringfence_operator.reconcile.pooling import Tally
-from ringfence_operator.reconcile.ports import CORE, Kube, path
+from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
+from ringfence_operator.reconcile.refill import Paces, seconds_to_refill
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.starters import Starters
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.observed_pod import Pod
-from ringfence_operator.resources.pool import member, template_hash
+from ringfence_operator.resources.pool import is_still_good, member, recorded_template
 from ringfence_operator.resources.pool_pod import build_pool_pod
+from ringfence_operator.resources.record import secrets_of
 from ringfence_operator.resources.starter import Starter
 
 BATCH = 25
 """So many writes follow each other in a pass, one at a time, before others have their turn."""
-YIELD_SECONDS = 0.05
+YIELD_SECONDS = 0.1
 """How soon it goes on that gave way to a claim."""
 STATUS_SECONDS = 1.0
 """How long counts may wait to be told: a burst of claims costs one write, not one each."""
-LOW = 4
-"""With fewer than one in so many warm, a pool fills up beside the claims, and not after them."""
 
 log = structlog.get_logger()
 
@@ -57,27 +59,38 @@ class PoolTools:
     starters: Starters | None = None
     told: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When a pool's counts were last told."""
+    paces: Paces = field(default_factory=Paces)
 
 
 async def reconcile_agent_pool(pool: AgentPool, tools: PoolTools, *, now: datetime) -> float | None:
     """Have the pods that the pool asks for, then report. Safe to run at any time, any number of times."""
     if pool.metadata.deletion_timestamp is not None:
+        return await end_pool(pool, tools.view, tools.kube)
+    if pool.status.observed_generation >= 0 and not tools.view.control.authority:
+        # A new leader does not know the control server yet: what was told of the pool stays, and it is looked at then.
+        # What is warm can be claimed already.
+        _still_good(pool, tools.view)
+        serve_line(pool, tools.view)
         return None
+    if await hold_pool(pool, tools.view, tools.kube):
+        return 0.0
     view, each = tools.view, member(pool)
     policy, _ = view.policy_of(each)
     holds = effective(each, policy, view.settings, view.surroundings(each))
     refusal = refusal_of_pool(pool, holds, view)
     _admit(pool, tools)
-    plan, again = _plan(pool, view, now), None
+    plan, again = _plan(pool, tools, now), None
     if refusal is None:
         try:
             again = await _work(pool, plan, holds, tools)
         except (ForbiddenError, InvalidError) as error:
             refusal, again = _refused(error), RETRY_SECONDS
+    # What has come to be free since the last time has its place in the order now.
+    view.pooling.order.forget(pool.key)
     serve_line(pool, view)
     told = _seconds_to_wait(pool, tools, now)
     if told is None:
-        plan = _plan(pool, view, now)
+        plan = _plan(pool, tools, now)
         await _report(pool, plan, holds, refusal, tools, now=now)
     return min((each for each in (again, plan.look_again, told) if each is not None), default=None)
 
@@ -85,6 +98,7 @@ async def reconcile_agent_pool(pool: AgentPool, tools: PoolTools, *, now: dateti
 def remove_agent_pool(namespace: str, name: str, tools: PoolTools) -> None:
     """Forget a pool that is gone. Its warm pods go with it; those that agents have are the agents'."""
     tools.told.pop((namespace, name), None)
+    tools.paces.forget((namespace, name))
     tools.view.pooling.forget((namespace, name))
 
 
@@ -96,14 +110,45 @@ def _admit(pool: AgentPool, tools: PoolTools) -> None:
             tools.starters.admit(pod.meta.uid, pod.address)
 
 
-def _plan(pool: AgentPool, view: View, now: datetime) -> Plan:
-    wanted = Wanted(pool.spec.size, template_hash(pool, view.policy_of(member(pool))[0]))
+def _plan(pool: AgentPool, tools: PoolTools, now: datetime) -> Plan:
+    view, spec = tools.view, pool.spec
+    held_back, most = seconds_to_refill(pool, view, now), tools.paces.allowed(pool, now)
+    wanted = Wanted(
+        size=spec.wanted_size,
+        template_hash=wanted_hash(pool, view),
+        still_good=_still_good(pool, view),
+        most=0 if held_back else most,
+        max_idle=spec.max_idle_time,
+    )
 
     def is_lost(pod: Pod) -> bool:
         is_known = not pod.node or view.nodes.get("", pod.node) is not None
         return not is_known and (now - datetime.fromisoformat(pod.created)).total_seconds() > NODE_SECONDS
 
-    return plan_pool(pods_of(pool, view), wanted, is_handed_out=view.pooling.is_handed_out, is_lost=is_lost, now=now)
+    plan = plan_pool(pods_of(pool, view), wanted, is_handed_out=view.pooling.is_handed_out, is_lost=is_lost, now=now)
+    if held_back:
+        plan.wait(held_back)
+    elif most is not None and plan.create == most:
+        plan.wait(tools.paces.seconds_to_next(pool))
+    return plan
+
+
+def _still_good(pool: AgentPool, view: View) -> frozenset[str]:
+    """Find the earlier templates whose pods stay, by the pool's update strategy, and have them handed out."""
+    wanted, found = wanted_hash(pool, view), set()
+    if pool.spec.update_strategy.type is UpdateStrategyType.ON_CLAIM:
+        earlier = {pod.template_hash: pod.template for pod in pods_of(pool, view) if pod.template_hash != wanted}
+        for hashed, recorded in earlier.items():
+            if is_still_good(recorded, hashed, pool, wanted) and not _names_reserved(pool, recorded, view):
+                found.add(hashed)
+    view.pooling.set_still_good(pool.key, wanted, tuple(sorted(found)))
+    return frozenset(found)
+
+
+def _names_reserved(pool: AgentPool, recorded: str, view: View) -> bool:
+    """Return True if pods of that template have a Secret that only sidecars may have."""
+    before = pool.model_copy(update={"spec": pool.spec.model_copy(update={"template": recorded_template(recorded)})})
+    return reserved_secret(pool.metadata.namespace, secrets_of(member(before)), view) is not None
 
 
 async def _work(pool: AgentPool, plan: Plan, holds: Effective, tools: PoolTools) -> float | None:
@@ -114,34 +159,39 @@ async def _work(pool: AgentPool, plan: Plan, holds: Effective, tools: PoolTools)
         *((_delete, pod, 0) for pod in plan.forget),
         *((_delete, pod, None) for pod in plan.delete),
     ]
+    body = _pod_of(pool, holds, tools.view) if plan.create else {}
     for done in range(len(steps) + plan.create):
         if done >= BATCH:
             return 0.0
-        if done and _gives_way(pool, plan, tools.view):
+        if done and _gives_way(pool, tools.view):
             return YIELD_SECONDS
         if done < len(steps):
             delete, pod, grace = steps[done]
             await delete(pod, tools, grace_seconds=grace)
         else:
-            await _create(pool, holds, tools)
+            tools.paces.made(pool)
+            await _create(pool, body, tools)
     # More follows where the plan holds something back: pods of another template go a few at a time.
     return 0.0 if steps and plan.outdated else None
 
 
-async def _create(pool: AgentPool, holds: Effective, tools: PoolTools) -> None:
-    view, name = tools.view, f"{pool.metadata.name}-{tools.suffix()}"
+def _pod_of(pool: AgentPool, holds: Effective, view: View) -> Raw:
     starter = Starter(view.settings.starter_image or "", control_address(view))
-    body = build_pool_pod(pool, view.policy_of(member(pool))[0], holds, starter, name=name)
+    return build_pool_pod(pool, view.policy_of(member(pool))[0], holds, starter, name=pool.metadata.name)
+
+
+async def _create(pool: AgentPool, body: Raw, tools: PoolTools) -> None:
+    name = f"{pool.metadata.name}-{tools.suffix()}"
     with suppress(AlreadyExistsError):
-        answer = await tools.kube.create(path(CORE, pool.metadata.namespace, "pods"), body)
-        view.warm.store(answer, wakes=False)
+        named = body | {"metadata": body["metadata"] | {"name": name}}
+        answer = await tools.kube.create(path(CORE, pool.metadata.namespace, "pods"), named)
+        tools.view.warm.store(answer, wakes=False)
         log.info("pool.pod_created", pod=name, uid=answer["metadata"]["uid"])
 
 
-def _gives_way(pool: AgentPool, plan: Plan, view: View) -> bool:
-    """Return True if what is on its way to an agent goes first: not while an agent waits, or few pods are warm."""
-    is_needed = len(plan.warm) * LOW < pool.spec.size or bool(view.pooling.line(pool.key))
-    return view.pooling.is_claiming and not is_needed
+def _gives_way(pool: AgentPool, view: View) -> bool:
+    """Return True if what is on its way to an agent goes first: not while an agent waits for what is made here."""
+    return view.pooling.is_claiming and not view.pooling.is_waited_for(pool.key)
 
 
 async def _delete(pod: Pod, tools: PoolTools, *, grace_seconds: int | None) -> None:

@@ -1,7 +1,5 @@
 """An agent takes a warm pod of its pool: one patch, of which the API server lets one win."""
 
-from collections.abc import Iterator
-
 import structlog
 
 from ringfence_operator import labels
@@ -14,13 +12,12 @@ from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.create import is_owned
 from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.pod import labels_of, see_again, way_out_of
-from ringfence_operator.reconcile.pool_index import BY_POOL
+from ringfence_operator.reconcile.pool_view import claimable
 from ringfence_operator.reconcile.pooling import Claimant
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.quota_admission import catch_up
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod, observe_pod
-from ringfence_operator.resources.pool import member, template_hash
 from ringfence_operator.resources.pool_claim import build_claim
 
 WAIT_SECONDS = 60.0
@@ -31,34 +28,10 @@ MOST_TRIES = 8
 log = structlog.get_logger()
 
 
-def is_claimable(pod: Pod, wanted: str) -> bool:
-    """Return True if an agent could have the pod: ready, closed, and made from the template that has the hash."""
-    return pod.ready and is_whole(pod) and not pod.deleting_since and not pod.disrupted and pod.template_hash == wanted
-
-
-def is_whole(pod: Pod) -> bool:
-    """Return True if the pod carries what closes it, and what lets its starter be told what to run."""
-    return labels.CONFINED in pod.labels and labels.STARTER in pod.labels
-
-
-def pods_of(pool: AgentPool, view: View) -> Iterator[Pod]:
-    """Yield the pods that the pool has made and no agent has; what else carries its label is none of its."""
-    for key in view.warm.keys_by(BY_POOL, pool.key):
-        pod = view.warm.cache[key]
-        if pod.owner_uid == pool.metadata.uid:
-            yield pod
-
-
-def claimable(pool: AgentPool, view: View) -> Iterator[Pod]:
-    """Return the pool's pods that agents can have now, those included that are being handed out."""
-    wanted = template_hash(pool, view.policy_of(member(pool))[0])
-    return (pod for pod in pods_of(pool, view) if is_claimable(pod, wanted))
-
-
 def serve_line(pool: AgentPool, view: View) -> None:
     """Have those looked at who wait for a pod of the pool, as far as there are pods for them."""
-    if view.pooling.line(pool.key):
-        free = sum(not view.pooling.is_handed_out(pod) for pod in claimable(pool, view))
+    if line := view.pooling.line(pool.key):
+        free = claimable(pool, view).count(view.pooling.is_handed_out, len(line))
         view.pooling.serve(pool.key, free)
 
 
@@ -84,6 +57,7 @@ async def claim_pod(context: Context, view: View, kube: Kube) -> bool:
             return False
         if await _claim(context, pod, view, kube):
             pooling.tally(pool.key).hits += not waited
+            pooling.claimed(pool.key, context.now)
             pooling.wake_pool(pool.key, False)
             return True
     raise ConflictError(f"{MOST_TRIES} pods of pool {pool.metadata.name} were changed by others first")

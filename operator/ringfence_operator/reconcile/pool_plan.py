@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.reconcile.diagnose import is_disrupted
-from ringfence_operator.reconcile.pool_claim import is_claimable, is_whole
+from ringfence_operator.reconcile.pool_index import is_claimable, is_whole
 from ringfence_operator.resources.observed_pod import Pod
 
 FAILED_SECONDS = 10.0
@@ -24,6 +25,16 @@ class Wanted:
 
     size: int
     template_hash: str
+    still_good: frozenset[str] = frozenset()
+    """Hashes of earlier templates whose pods stay until they are claimed, as long as they can be."""
+    most: int | None = None
+    """How many may be made now at most; None if it does not matter."""
+    max_idle: int | None = None
+    """How many seconds old a warm pod may become."""
+
+    def some(self) -> int:
+        """Return how many pods are replaced at a time, so that a change does not start all of them at once."""
+        return max(1, self.size // 10)
 
 
 @dataclass(slots=True)
@@ -37,7 +48,9 @@ class Plan:
     failed: list[Pod] = field(default_factory=list)
     """Those that have failed; each is replaced, and holds its place until then."""
     outdated: list[Pod] = field(default_factory=list)
-    """Those of another template."""
+    """Those of another template, that have to go."""
+    expired: list[Pod] = field(default_factory=list)
+    """Warm ones that have waited for too long."""
     delete: list[Pod] = field(default_factory=list)
     forget: list[Pod] = field(default_factory=list)
     """Pods whose node is gone: nobody else confirms their end."""
@@ -72,6 +85,7 @@ def plan_pool(
             plan.forget.append(pod)
         elif not pod.deleting_since:
             _sort(pod, plan, wanted, now)
+    _expire(plan, wanted, now)
     _replace(plan, wanted)
     return plan
 
@@ -84,16 +98,36 @@ def _sort(pod: Pod, plan: Plan, wanted: Wanted, now: datetime) -> None:
             plan.wait(left)
         else:
             plan.delete.append(pod)
-    elif pod.template_hash != wanted.template_hash:
+    elif pod.template_hash != wanted.template_hash and not _stays(pod, wanted):
         plan.outdated.append(pod)
     elif not is_whole(pod) or _is_stuck(pod, plan, now):
         plan.delete.append(pod)
-    elif is_claimable(pod, wanted.template_hash):
+    elif is_claimable(pod):
         plan.warm.append(pod)
-    elif pod.waiting in _HINDERED or pod.sidecar_waiting in _HINDERED or pod.unschedulable:
+    elif _is_hindered(pod):
         plan.hindered.append(pod)
     else:
         plan.starting.append(pod)
+
+
+def _stays(pod: Pod, wanted: Wanted) -> bool:
+    """Return True if a pod of another template may wait for its agent: not one that cannot start by that."""
+    return pod.template_hash in wanted.still_good and not _is_hindered(pod)
+
+
+def _is_hindered(pod: Pod) -> bool:
+    return pod.waiting in _HINDERED or pod.sidecar_waiting in _HINDERED or bool(pod.unschedulable)
+
+
+def _expire(plan: Plan, wanted: Wanted, now: datetime) -> None:
+    """Say which warm pods are too old; they stand in the order of their ages."""
+    if wanted.max_idle is None or not plan.warm:
+        return
+    end = format_timestamp(now - timedelta(seconds=wanted.max_idle))
+    plan.expired = [pod for pod in plan.warm if pod.created <= end]
+    if len(plan.expired) < len(plan.warm):
+        age = (now - datetime.fromisoformat(plan.warm[len(plan.expired)].created)).total_seconds()
+        plan.wait(max(1.0, wanted.max_idle - age))
 
 
 def _is_stuck(pod: Pod, plan: Plan, now: datetime) -> bool:
@@ -108,15 +142,31 @@ def _is_stuck(pod: Pod, plan: Plan, now: datetime) -> bool:
 
 def _replace(plan: Plan, wanted: Wanted) -> None:
     """Say how many pods are to be made, and which have to go."""
-    missing = wanted.size - len(plan.live) - len(plan.failed)
+    # In the place of those that are too old there are some more, until they are warm.
+    size = wanted.size + min(len(plan.expired), wanted.some())
+    missing = size - len(plan.live) - len(plan.failed)
     if missing < 0:
-        # Those that are farthest from being warm go first, and of warm ones the youngest.
-        spare = [*plan.failed, *reversed(plan.hindered), *reversed(plan.starting), *reversed(plan.warm)]
-        plan.delete += spare[:-missing]
-    plan.create = max(0, missing)
+        plan.delete += _spare(plan, wanted)[:-missing]
+    elif plan.expired:
+        plan.delete += plan.expired[: max(0, len(plan.warm) - wanted.size)]
+    plan.create = _most(missing, wanted)
     if plan.outdated:
-        # A few at a time, so that a change of the template does not start all of them at once.
-        at_once = max(1, wanted.size // 10) - len(plan.starting) - len(plan.hindered)
-        plan.create = max(0, min(missing, at_once))
-        surplus = len(plan.live) + len(plan.failed) + plan.create + len(plan.outdated) - wanted.size
+        at_once = wanted.some() - len(plan.starting) - len(plan.hindered)
+        plan.create = _most(min(missing, at_once), wanted)
+        surplus = len(plan.live) + len(plan.failed) + plan.create + len(plan.outdated) - size
         plan.delete += plan.outdated[: max(0, surplus)]
+
+
+def _most(number: int, wanted: Wanted) -> int:
+    return max(0, number if wanted.most is None else min(number, wanted.most))
+
+
+def _spare(plan: Plan, wanted: Wanted) -> list[Pod]:
+    """Return the pods in the order in which they can be spared.
+
+    Those that are farthest from being warm go first, then those of a former template, and of warm ones the youngest.
+    """
+    former = [pod for pod in plan.warm if pod.template_hash != wanted.template_hash]
+    present = [pod for pod in plan.warm if pod.template_hash == wanted.template_hash]
+    cold = [*plan.failed, *reversed(plan.hindered), *reversed(plan.starting)]
+    return [*cold, *former, *reversed(present)]

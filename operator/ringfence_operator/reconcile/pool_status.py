@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ringfence_operator.api.agent_pool import AgentPool, AgentPoolStatus
+from ringfence_operator.api.agent_pool import AgentPool, AgentPoolSpec, AgentPoolStatus
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
 from ringfence_operator.reconcile.diagnose import diagnose
 from ringfence_operator.reconcile.pool_plan import Plan
@@ -50,6 +50,7 @@ def _conditions(
         (ConditionType.READY, is_ready, reason, message),
         (ConditionType.RECONCILING, is_moving or None, *(rolling if is_ready else (reason, message))),
         (ConditionType.STALLED, is_stalled or None, reason, message),
+        (ConditionType.SCALING_LIMITED, *_scaling(pool.spec)),
     ):
         if status is None:
             conditions = remove_condition(conditions, kind)
@@ -60,13 +61,21 @@ def _conditions(
     return conditions
 
 
+def _scaling(spec: AgentPoolSpec) -> tuple[bool | None, Reason, str]:
+    """Say where size counts as another, as a HorizontalPodAutoscaler says it of itself."""
+    if spec.wanted_size < spec.size:
+        return True, Reason.TOO_MANY_REPLICAS, f"size {spec.size} is above maxSize, and counts as {spec.wanted_size}"
+    message = f"size {spec.size} is below minWarm, and counts as {spec.wanted_size}"
+    return True if spec.wanted_size > spec.size else None, Reason.TOO_FEW_REPLICAS, message
+
+
 def _verdict(pool: AgentPool, plan: Plan, effective: Effective, refusal: Refusal | None) -> tuple[bool, Reason, str]:
     """Say whether the next claim finds a warm pod. No count is in the words: each would be a write."""
     if refusal is not None:
         return False, refusal.reason, refusal.message
     if plan.warm:
         return True, Reason.POOL_WARM, "the next agent finds a warm pod"
-    if pool.spec.size == 0:
+    if pool.spec.wanted_size == 0:
         return True, Reason.POOL_EMPTY, "size is 0: an agent that names the pool finds no warm pod"
     if not plan.hindered:
         return False, Reason.POOL_EMPTY, "its pods are starting"

@@ -1,12 +1,16 @@
 """Questions about pools that are asked of the view."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
+from ringfence_operator.reconcile.pool_index import BY_POOL
+from ringfence_operator.reconcile.pool_order import Free
+from ringfence_operator.reconcile.pooling import KnownHash
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.observed_pod import Pod
-from ringfence_operator.resources.pool import recorded_template
+from ringfence_operator.resources.pool import recorded_template, template_hash
 
 
 def pools_in(namespace: str, view: View) -> list[AgentPool]:
@@ -29,3 +33,38 @@ def template_of(agent: Agent, pod: Pod | None, view: View) -> PoolTemplate | Non
             return recorded_template(pod.template)
     pool = pool_of(agent, view)
     return pool.spec.template if pool else None
+
+
+def pods_of(pool: AgentPool, view: View) -> Iterator[Pod]:
+    """Yield the pods that the pool has made and no agent has; what else carries its label is none of its."""
+    for key in view.warm.keys_by(BY_POOL, pool.key):
+        pod = view.warm.cache[key]
+        if pod.owner_uid == pool.metadata.uid:
+            yield pod
+
+
+def wanted_hash(pool: AgentPool, view: View) -> str:
+    """Return the hash of what the pool's pods are made from now; worked out once for each change of it."""
+    ref = pool.spec.template.security_policy_ref
+    policy = view.policies.get(pool.metadata.namespace, ref.name) if ref else view.cluster_policy()
+    known = view.pooling.hashes.get(pool.key)
+    if known is None or known.spec is not pool.spec or known.policy is not policy:
+        known = KnownHash(pool.spec, policy, template_hash(pool, policy))
+        view.pooling.hashes[pool.key] = known
+    return known.value
+
+
+def claimable(pool: AgentPool, view: View) -> Free:
+    """Return the pool's pods that agents can have now, those included that are being handed out.
+
+    Those of an earlier template that are still good for it are handed out first, so that they come to an end.
+    """
+    wanted = wanted_hash(pool, view)
+    hashes = (*view.pooling.still_good(pool.key, wanted), wanted)
+    groups = ((*pool.key, pool.metadata.uid, each) for each in hashes)
+    return Free(groups, view.warm, view.pooling.order)
+
+
+def runs_low(pool: AgentPool, view: View) -> bool:
+    """Return True if the pool has so few warm pods that more cannot wait."""
+    return len(claimable(pool, view)) - view.pooling.handed_out(pool.key) < pool.spec.low_mark

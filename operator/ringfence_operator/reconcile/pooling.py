@@ -4,13 +4,17 @@ What was decided is lost with the process, and need not be kept: whose a pod is,
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import AgentPoolSpec
+from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError, UnavailableError
+from ringfence_operator.reconcile.pool_order import Free, PoolOrder
 from ringfence_operator.resources.observed_pod import Pod
 
 Key = tuple[str, str]
@@ -39,6 +43,15 @@ class Tally:
     misses: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class KnownHash:
+    """The hash of what a pool's pods are made from, and of what it was worked out: the objects, not their like."""
+
+    spec: AgentPoolSpec
+    policy: SecurityPolicy | None
+    value: str
+
+
 class Pooling:
     """Hands warm pods out, each to one agent at a time. A leader's workers share it."""
 
@@ -49,8 +62,14 @@ class Pooling:
         """Has a pool looked at that has one pod less, or another line; at once if an agent waits for that."""
         self._lines: dict[Key, list[Claimant]] = {}
         self._waiting: dict[Key, Key] = {}
-        self._handed: dict[str, Claimant] = {}
-        """By the pod's UID, who claims it at this moment, or has claimed it."""
+        self._handed: dict[str, tuple[Claimant, Key]] = {}
+        """By the pod's UID, who claims it at this moment, or has claimed it, and from which pool."""
+        self._handed_of: Counter[Key] = Counter()
+        self.order = PoolOrder()
+        self.hashes: dict[Key, KnownHash] = {}
+        self._good: dict[Key, tuple[str, tuple[str, ...]]] = {}
+        self._claimed: dict[Key, datetime] = {}
+        """When the last claim from a pool was made, as long as its refill waits for that."""
         self._doubts: dict[str, Pod] = {}
         """By the agent's UID, the pod that it may have: the API server did not say whether it took the claim."""
         self._tallies: dict[Key, Tally] = {}
@@ -58,20 +77,24 @@ class Pooling:
 
     def begin(self) -> None:
         """Forget what an earlier time as leader left."""
-        for kept in (self._lines, self._waiting, self._handed, self._doubts, self._tallies):
+        for kept in (self._lines, self._waiting, self._handed, self._handed_of, self._doubts, self._tallies):
             kept.clear()
+        for known in (self.hashes, self._good, self._claimed):
+            known.clear()
+        self.order.forget()
 
     # --- pods ---
 
-    def pick(self, pool: Key, claimant: Claimant, pods: Iterable[Pod]) -> Pod | None:
-        """Hand the oldest of `pods`, which are those that could be claimed, to `claimant`; or have it wait its turn."""
-        free = [pod for pod in pods if pod.meta.uid not in self._handed]
-        line = self._lines.get(pool, ())
-        if len(free) <= bisect_left(line, claimant):
+    def pick(self, pool: Key, claimant: Claimant, free: Free) -> Pod | None:
+        """Hand the first of the pods that could be claimed to `claimant`; or have it wait its turn."""
+        place = bisect_left(self._lines.get(pool, ()), claimant)
+        is_its_turn = not place or free.count(self.is_handed_out, place + 1) > place
+        chosen = free.first(self.is_handed_out) if is_its_turn else None
+        if chosen is None:
             self._wait(pool, claimant)
             return None
-        chosen = min(free, key=lambda pod: (pod.created, pod.meta.name))
-        self._handed[chosen.meta.uid] = claimant
+        self._handed[chosen.meta.uid] = claimant, pool
+        self._handed_of[pool] += 1
         self._leave(claimant.key)
         return chosen
 
@@ -79,14 +102,31 @@ class Pooling:
         """Return True if somebody claims the pod, or has claimed it."""
         return pod.meta.uid in self._handed
 
+    def handed_out(self, pool: Key) -> int:
+        """Return how many of a pool's pods are being claimed, or are claimed and still seen as warm."""
+        return self._handed_of[pool]
+
     def claimant(self, pod_uid: str) -> Key | None:
         """Return whose claim of the pod is under way, or has been made."""
         found = self._handed.get(pod_uid)
-        return found.key if found else None
+        return found[0].key if found else None
 
     def release(self, pod_uid: str) -> None:
         """The pod was not claimed after all, or is no warm one any more."""
-        self._handed.pop(pod_uid, None)
+        found = self._handed.pop(pod_uid, None)
+        if found is not None:
+            self._handed_of[found[1]] -= 1
+            if not self._handed_of[found[1]]:
+                del self._handed_of[found[1]]
+
+    def still_good(self, pool: Key, wanted: str) -> tuple[str, ...]:
+        """Return the hashes of earlier templates whose pods can be handed out where `wanted` is the present one."""
+        known = self._good.get(pool)
+        return known[1] if known is not None and known[0] == wanted else ()
+
+    def set_still_good(self, pool: Key, wanted: str, hashes: tuple[str, ...]) -> None:
+        """Have pods of these earlier templates handed out as well, for as long as `wanted` is the present one."""
+        self._good[pool] = wanted, hashes
 
     @contextmanager
     def claiming(self, agent_uid: str, pod: Pod) -> Iterator[None]:
@@ -116,12 +156,34 @@ class Pooling:
         """It is known whether the agent has that pod."""
         self._doubts.pop(agent_uid, None)
 
+    def is_claimed_from(self, pool: Key) -> bool:
+        """Return True while somebody claims a pod of the pool, or it is not known what has come of that."""
+        return any((pod.meta.namespace, pod.pool) == pool for pod in self._doubts.values())
+
     @property
     def is_claiming(self) -> bool:
         """True while a claim is on its way: what nobody waits for gives way."""
         return self._claims > 0
 
+    # --- refill ---
+
+    def claimed(self, pool: Key, now: datetime) -> None:
+        """An agent has claimed a pod of the pool: what refills it waits for others that may follow."""
+        self._claimed[pool] = now
+
+    def last_claim(self, pool: Key) -> datetime | None:
+        """Return when the last claim was made, if the refill may have to wait for that."""
+        return self._claimed.get(pool)
+
+    def rests(self, pool: Key) -> None:
+        """No claim has followed the last one."""
+        self._claimed.pop(pool, None)
+
     # --- the line ---
+
+    def is_waited_for(self, pool: Key) -> bool:
+        """Return True if an agent waits for a pod of `pool`."""
+        return pool in self._lines
 
     def line(self, pool: Key) -> list[Key]:
         """Return who waits for a pod of `pool`, in the order in which they are served."""
@@ -178,5 +240,7 @@ class Pooling:
 
     def forget(self, pool: Key) -> None:
         """The pool is gone; who waits for it hears so from its own pass."""
-        self._tallies.pop(pool, None)
+        for kept in (self._tallies, self.hashes, self._good, self._claimed):
+            kept.pop(pool, None)
+        self.order.forget(pool)
         self.serve(pool, len(self._lines.get(pool, ())))

@@ -16,8 +16,26 @@ _NOT_RECORDED: Any = {"env": {"__all__": {"value"}}, "pod_metadata": {"annotatio
 
 
 def template_hash(pool: AgentPool, policy: SecurityPolicy | None) -> str:
-    """Return the digest of every user's field that the pool's pods are made from: the template's, and its policy's."""
-    return digest([pool.spec.template.model_dump(mode="json", exclude_defaults=True), policy_fields(policy)])
+    """Return the digest of every user's field that the pool's pods are made from: the pool's, a dot, its policy's."""
+    template = pool.spec.template.model_dump(mode="json", exclude_defaults=True)
+    return f"{digest([template, pool.spec.refill.priority_class_name])}.{digest(policy_fields(policy))}"
+
+
+def is_still_good(recorded: str, hashed: str, pool: AgentPool, wanted: str) -> bool:
+    """Return True if a pod of an earlier template may be an agent's that knows the present one only.
+
+    That is one that is confined alike, by the same policy with the same fields, which `hashed` and `wanted` say, counts
+    alike for quotas, and is selected alike by whatever selects pods.
+    """
+    if hashed.partition(".")[2] != wanted.partition(".")[2]:
+        return False
+    try:
+        before, now = recorded_template(recorded), pool.spec.template
+    except ValueError:
+        return False
+    return (before.isolation, before.security_policy_ref, before.resources, before.pod_metadata.labels) == (
+        *(now.isolation, now.security_policy_ref, now.resources, now.pod_metadata.labels),
+    )
 
 
 def record_template(template: PoolTemplate) -> str:

@@ -36,6 +36,10 @@ def build_pool_pod(
     spec["containers"] = [waiting(spec["containers"][0])]
     spec["initContainers"] = [build_starter(starter)]
     spec["volumes"] = [*spec["volumes"], *build_starter_volumes()]
+    if pool.spec.refill.priority_class_name:
+        spec["priorityClassName"] = pool.spec.refill.priority_class_name
+    if pool.spec.template.topology_spread_constraints:
+        spec["topologySpreadConstraints"] = _spread(pool)
     pod["metadata"] = {
         "name": name,
         "namespace": pool.metadata.namespace,
@@ -48,6 +52,15 @@ def build_pool_pod(
         "ownerReferences": [_owner(pool)],
     }
     return pod
+
+
+def _spread(pool: AgentPool) -> list[dict[str, Any]]:
+    """Have warm pods counted, and no claimed ones: where those are says nothing about the next claim."""
+    warm = [{"key": labels.POOL, "operator": "In", "values": [pool.metadata.name]}]
+    no_agent = [{"key": labels.AGENT, "operator": "DoesNotExist"}]
+    selector = {"matchExpressions": [*warm, *no_agent]}
+    given = pool.spec.template.topology_spread_constraints
+    return [{**each.to_body(), "labelSelector": selector} for each in given]
 
 
 def _owner(pool: AgentPool) -> dict[str, Any]:

@@ -83,13 +83,22 @@ def lines(got: Claimed, count: int = 1, *, seconds: float = 60) -> list[str]:
     return text.splitlines()[:count]
 
 
-def pool(world: World, size: int = 1, *, name: str = "pool", **template: Any) -> PoolHandle:
-    """Create a pool, and wait until it is warm."""
-    spec = {"size": size, "template": {"image": IMAGE, "resources": SMALL, **template}}
-    made = world.named("AgentPool", name, api="ringfence.dev/v1alpha1", spec=spec)
-    found = PoolHandle(world, made["metadata"]["name"])
+def pool(
+    world: World, size: int = 1, *, name: str = "pool", settings: Body | None = None, **template: Any
+) -> PoolHandle:
+    """Create a pool, and wait until it is warm; `settings` are fields beside its size and template."""
+    found = new_pool(world, size, name=name, settings=settings, **template)
     found.until_warm(size)
     return found
+
+
+def new_pool(
+    world: World, size: int = 1, *, name: str = "pool", settings: Body | None = None, **template: Any
+) -> PoolHandle:
+    """Create a pool, and wait for nothing."""
+    spec = {"size": size, "template": {"image": IMAGE, "resources": SMALL, **template}, **(settings or {})}
+    made = world.named("AgentPool", name, api="ringfence.dev/v1alpha1", spec=spec)
+    return PoolHandle(world, made["metadata"]["name"])
 
 
 def claimant(world: World, of: PoolHandle, script: str = "", name: str = "agent", **spec: Any) -> AgentHandle:

@@ -168,14 +168,15 @@ class PoolWorld:
 
     # --- users ---
 
-    def pool(self, size: int = 1, name: str = "p", **template: Any) -> None:
+    def pool(self, size: int = 1, name: str = "p", settings: Raw | None = None, **template: Any) -> None:
         body = {"metadata": {"name": name, "namespace": "team", "uid": f"{name}-uid"}}
-        spec = {"size": size, "template": {"image": "agent:1"} | template}
+        spec = {"size": size, "template": {"image": "agent:1"} | template, **(settings or {})}
         self.api.add("agentpools", {**body, "spec": spec}, "team")
         self.deliver()
 
-    def set_pool(self, name: str = "p", size: int | None = None, **template: Any) -> None:
+    def set_pool(self, name: str = "p", size: int | None = None, settings: Raw | None = None, **template: Any) -> None:
         def edit(raw: Raw) -> None:
+            raw["spec"].update(settings or {})
             raw["spec"]["size"] = raw["spec"]["size"] if size is None else size
             raw["spec"]["template"].update(template)
 
@@ -231,9 +232,9 @@ class PoolWorld:
 
     # --- what is there ---
 
-    async def warm(self, size: int = 1, **template: Any) -> list[str]:
+    async def warm(self, size: int = 1, settings: Raw | None = None, **template: Any) -> list[str]:
         """Have a pool of so many warm pods, and nothing left to do."""
-        self.pool(size, **template)
+        self.pool(size, settings=settings, **template)
         await self.settle()
         self.start_pods()
         await self.settle()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
-from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
+from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate, Refill
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.observed_pod import key_of_agent, observe_pod
 from ringfence_operator.resources.pool import member, record_template, recorded_template, template_hash, with_template
@@ -52,6 +52,11 @@ def test_a_pools_pod_is_as_last_looked_at(level: str) -> None:
     assert_snapshot(f"pod-pool-{level.lower()}", build(make_pool(isolation=level, **FULL)))
 
 
+WARM: list[tuple[int, str, Any]] = [
+    *((0, "key", labels.POOL), (0, "operator", "In"), (0, "values[0]", "p")),
+    *((1, "key", labels.AGENT), (1, "operator", "DoesNotExist")),
+]
+"""Selects the pods that no agent has."""
 FIELDS: list[tuple[str, Any, Raw]] = [
     ("image", "other:2", {f"{CONTAINER}.image": "other:2"}),
     ("imagePullSecrets", [{"name": "r"}], {"spec.imagePullSecrets[r].name": "r"}),
@@ -63,6 +68,19 @@ FIELDS: list[tuple[str, Any, Raw]] = [
         "tolerations",
         [{"key": "k", "operator": "Exists"}],
         {"spec.tolerations[0].key": "k", "spec.tolerations[0].operator": "Exists"},
+    ),
+    (
+        "topologySpreadConstraints",
+        [{"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        {
+            "spec.topologySpreadConstraints[0].topologyKey": "zone",
+            "spec.topologySpreadConstraints[0].maxSkew": 1,
+            "spec.topologySpreadConstraints[0].whenUnsatisfiable": "DoNotSchedule",
+            **{
+                f"spec.topologySpreadConstraints[0].labelSelector.matchExpressions[{at}].{key}": value
+                for at, key, value in WARM
+            },
+        },
     ),
     ("podMetadata", {"labels": {"team": "x"}}, {"metadata.labels.team": "x"}),
 ]
@@ -87,6 +105,18 @@ def test_the_table_has_every_field_of_a_template_but_isolation() -> None:
 
 def test_size_is_no_part_of_a_pod() -> None:
     assert build(make_pool(1)) == build(make_pool(7))
+
+
+def test_a_priority_class_is_the_warm_pods_and_rolls_them() -> None:
+    pool = make_pool()
+    ranked = pool.model_copy(
+        update={"spec": pool.spec.model_copy(update={"refill": Refill(priority_class_name="low")})}
+    )
+
+    changed = difference(build(pool), build(ranked))
+
+    assert changed.pop(HASH) is not None
+    assert changed == {"spec.priorityClassName": "low"}
 
 
 def test_what_a_policy_says_of_the_pod_rolls_it_and_of_the_network_does_not() -> None:
