@@ -14,7 +14,7 @@ KEPT: Body = {"cache": {"eviction": "LRU", "localSize": "16Mi", "values": VALUES
 POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}, **KEPT}
 
 FROM_POOL: Body = {"poolRef": {"name": "p"}, "command": ["run"]}
-POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container"}}
+POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container", "restartPolicy": "Always"}}
 
 GOOD_POOLS = (
     Good("the least", {}, POOL),
@@ -29,7 +29,9 @@ GOOD_POOLS = (
         "securityPolicyRef": {"name": "web"},
         "nodeSelector": {"a": "b"},
         "podMetadata": {"labels": {"a": "b"}},
+        "restartPolicy": "Never",
     }}, {"size": 1}),
+    Good("looser policies", {"allowedPolicies": ["open", "wide"]}, POOL),
 )
 
 GOOD_AGENTS = (
@@ -41,6 +43,12 @@ GOOD_AGENTS = (
         "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}],
         "securityPolicyRef": {"name": "web"}, "quotaRef": {"name": "q"}, "maxExecutionTime": "1h", "restartPolicy": "Always",
         "podMetadata": {"labels": {"a": "b"}}, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "connectors": [],
+    }, AGENT),
+    Good("a task from a pool", {"image": None, **FROM_POOL, "mode": "Task", "restartPolicy": "Never"}, {**AGENT, "mode": "Task"}),
+    Good("what only a pod of its own can have", {
+        "image": None, **FROM_POOL, "onMiss": "Cold", "priorityClassName": "low", "connectors": [{"name": "snow"}],
+        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}], "envFrom": [{"configMapRef": {"name": "c"}}],
+        "workspace": {"size": "1Gi"}, "probes": {"readiness": {"tcpSocket": {"port": 1}}},
     }, AGENT),
     Good("a pod of a weaker pool", {"image": None, **FROM_POOL, "isolation": "Basic"}, {**AGENT, "isolation": "Basic"}),
     Good("a name as long as may be", {}, AGENT, name="a" * 63),

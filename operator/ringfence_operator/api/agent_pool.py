@@ -4,13 +4,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ringfence_operator.api.agent import ImagePullSecret, Isolation, SecurityPolicyRef
+from ringfence_operator.api.agent import ImagePullSecret, Isolation, RestartPolicy, SecurityPolicyRef
 from ringfence_operator.api.agent_status import Conditions, Count
 from ringfence_operator.api.compute import Resources
 from ringfence_operator.api.custom_resource import Column, CustomResource, Scale
 from ringfence_operator.api.environment import EnvVar
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.names import DNS_LABEL, Image
+from ringfence_operator.api.names import DNS_LABEL, Image, Label
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration
 
@@ -36,7 +36,12 @@ class PoolTemplate(Model):
     """How far the agents are confined; the cluster may ask for more, never for less."""
 
     security_policy_ref: SecurityPolicyRef | None = None
-    """What the agents may touch; an agent that claims a pod names the same."""
+    """What the pods are made for. An agent names a policy of its own: the same, one that is as strict or stricter, or
+    one of spec.allowedPolicies."""
+
+    restart_policy: RestartPolicy = RestartPolicy.ALWAYS
+    """When the kubelet starts the agent's container again: Always for Services, Never for Tasks, whose failed pods are
+    replaced as a whole."""
 
     node_selector: Annotated[LabelMap, Field(max_length=32)] = Field(default_factory=dict)
     """Labels that a node must have."""
@@ -56,6 +61,10 @@ class AgentPoolSpec(Model):
 
     size: Annotated[int, Field(ge=0, le=10_000)] = 1
     """How many pods wait for an agent, or are starting to; claimed ones do not count."""
+
+    allowed_policies: Annotated[Items[Label], Field(max_length=64)] = ()
+    """SecurityPolicies that agents may name although they open more of the network, or for longer, than the
+    template's."""
 
 
 class AgentPoolStatus(Model):

@@ -21,6 +21,7 @@ from ringfence_operator.reconcile.network import Enforced, enforcement, settles_
 from ringfence_operator.reconcile.network_quota import Allowed
 from ringfence_operator.reconcile.pause import note_pause
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, delete_pod
+from ringfence_operator.reconcile.pool_checks import is_looser
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.quota_admission import leave_line
 from ringfence_operator.reconcile.report import report
@@ -104,6 +105,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
         case Step.KEEP:
             is_spent = network is not None and network.is_spent
             is_closed = is_spent and tools.meters is not None and tools.meters.is_direct(agent.metadata.uid)
+            is_closed = is_closed or is_looser(context)
             await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))

@@ -34,7 +34,7 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
     try:
         with view.places.held(agent.key):
             await tools.networks.prepare(context)
-            if agent.spec.pool_ref is not None:
+            if agent.spec.pool_ref is not None and not context.is_cold:
                 if await claim_pod(context, view, tools.kube):
                     return await _as_claimed(context, tools)
                 if agent.spec.on_miss not in (None, OnMiss.WAIT):
@@ -44,6 +44,7 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
                     view.places.give_back(agent.key)
                     wake_next(agent.metadata.namespace, view)
                     return context, missed(context)
+                context = build_context(context.given, view, now=context.now, is_missed=True)
             claim = claim_name(agent)
             if claim is None:
                 await create_pod(context, view, tools.kube)
@@ -70,7 +71,7 @@ async def _create_with_claim(context: Context, claim: str, tools: Tools) -> None
     agent = context.agent
     async with tools.claims.held((agent.metadata.namespace, claim)):
         # Another agent may have taken the claim while this one waited.
-        context = build_context(context.given, tools.view, now=context.now)
+        context = build_context(context.given, tools.view, now=context.now, is_missed=context.is_cold)
         if decide(context).step is Step.CREATE:
             await create_claim(context, tools.view, tools.kube)
             await create_pod(context, tools.view, tools.kube)

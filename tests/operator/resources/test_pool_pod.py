@@ -58,6 +58,7 @@ FIELDS: list[tuple[str, Any, Raw]] = [
     ("env", [{"name": "A", "value": "1"}], {f"{CONTAINER}.env[A].name": "A", f"{CONTAINER}.env[A].value": "1"}),
     ("resources", {"limits": {"cpu": "2"}}, {f"{CONTAINER}.resources.limits.cpu": "2"}),
     ("securityPolicyRef", {"name": "web"}, {}),
+    ("restartPolicy", "Never", {"spec.restartPolicy": "Never"}),
     ("nodeSelector", {"a": "b"}, {"spec.nodeSelector.a": "b"}),
     (
         "tolerations",
