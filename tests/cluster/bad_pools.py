@@ -31,7 +31,6 @@ FROM_A_POOL = (
     _from_pool("a request for disk", {"resources": {"requests": {"ephemeral-storage": "1Gi"}}}, "spec.resources", "write resources in spec.template"),
     _from_pool("a variable from a Secret", {"env": [{"name": "B", "value": "1"}, _VALUE_FROM]}, "spec.env", "write valueFrom in spec.template.env"),
     _from_pool("variables from a ConfigMap", {"envFrom": [{"configMapRef": {"name": "c"}}]}, "spec.envFrom", "write env, and leave envFrom out"),
-    _from_pool("a file from a ConfigMap", {"files": [{"path": "/tmp/x", "configMap": {"name": "c"}}]}, "spec.files", "are inline: write content"),
     _from_pool("a connector without a cold start", {"onMiss": "Wait", "connectors": [{"name": "c"}]}, "spec.connectors", "or write onMiss: Cold"),
     _from_pool("a cold start on a node of its own", {"onMiss": "Cold", "nodeSelector": {"a": "b"}}, "spec.nodeSelector", "write nodeSelector in spec.template"),
     _from_pool("a connector", {"connectors": [{"name": "c"}]}, "spec.connectors", "have no sidecar: leave connectors or poolRef out"),

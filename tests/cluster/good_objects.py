@@ -40,7 +40,7 @@ GOOD_AGENTS = (
     Good("a pod of a pool", {"image": None, **FROM_POOL}, AGENT),
     Good("a pod of a pool, with all that may be said", {
         "image": None, **FROM_POOL, "onMiss": "Cold", "args": ["-u"], "workingDir": "/srv",
-        "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}],
+        "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}, {"path": "/tmp/c", "configMap": {"name": "c"}}],
         "securityPolicyRef": {"name": "web"}, "quotaRef": {"name": "q"}, "maxExecutionTime": "1h", "restartPolicy": "Always",
         "podMetadata": {"labels": {"a": "b"}}, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "connectors": [],
     }, AGENT),

@@ -10,9 +10,11 @@ from ringfence_operator.reconcile.claim import create_claim
 from ringfence_operator.reconcile.context import Context, build_context
 from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
+from ringfence_operator.reconcile.given_files import config_maps_of, read_files
 from ringfence_operator.reconcile.pod import create_pod
 from ringfence_operator.reconcile.pool_claim import claim_pod, missed
 from ringfence_operator.reconcile.quota_admission import ask_for_place, wake_next
+from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.resize import resize_pod
 from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.resources.volumes import claim_name
@@ -35,7 +37,7 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
         with view.places.held(agent.key):
             await tools.networks.prepare(context)
             if agent.spec.pool_ref is not None and not context.is_cold:
-                if await claim_pod(context, view, tools.kube):
+                if await _has_files(context, tools) and await claim_pod(context, view, tools.kube):
                     return await _as_claimed(context, tools)
                 if agent.spec.on_miss not in (None, OnMiss.WAIT):
                     view.pooling.leave(agent.key)
@@ -58,6 +60,24 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
         return context, decide(context)
     context = build_context(context.given, view, now=context.now)
     return context, decide(context)
+
+
+async def _has_files(context: Context, tools: Tools) -> bool:
+    """Have the files read that are the agent's by ConfigMaps; False if it is to start cold instead.
+
+    Raises TakenError where it cannot have its files, so that it takes no pod either.
+    """
+    agent = context.given
+    if not config_maps_of(agent):
+        return True
+    found = await read_files(agent, tools.kube)
+    if not isinstance(found, Refusal):
+        tools.given.keep(agent, found, tools.view)
+        return True
+    tools.view.pooling.leave(agent.key)
+    if found.reason is Reason.NOT_GIVEN_WARM and agent.spec.on_miss is OnMiss.COLD:
+        return False
+    raise TakenError(found.reason, found.message)
 
 
 async def _as_claimed(context: Context, tools: Tools) -> tuple[Context, Decision]:

@@ -148,7 +148,7 @@ async def test_the_pools_end_takes_nothing_that_it_has_allowed(world: PoolWorld)
 
 
 async def test_what_a_policy_asks_of_the_pod_itself_the_pools_pods_have_or_it_is_a_reason(world: PoolWorld) -> None:
-    asked = {"fileSystem": {"writablePaths": [{"path": "/data", "size": "1Gi"}]}}
+    asked: Raw = {"fileSystem": {"writablePaths": [{"path": "/data", "size": "1Gi"}]}}
     world.api.add("securitypolicies", policy_body("data", **asked), "team")
     await world.warm(1, isolation="Basic")
     world.agent("a", isolation="Basic", **under("data"))
@@ -161,7 +161,7 @@ async def test_what_a_policy_asks_of_the_pod_itself_the_pools_pods_have_or_it_is
 
 
 async def test_what_holds_is_the_pools_pod_and_the_agents_own_time(world: PoolWorld) -> None:
-    paths = {"fileSystem": {"writablePaths": [{"path": "/work", "size": "1Gi"}]}}
+    paths: Raw = {"fileSystem": {"writablePaths": [{"path": "/work", "size": "1Gi"}]}}
     world.api.add("securitypolicies", policy_body("work", **paths), "team")
     world.api.add("securitypolicies", policy_body("short", maxExecutionTime="60s"), "team")
     await world.warm(1, **under("work"))
@@ -304,7 +304,7 @@ async def test_what_no_warm_pod_can_be_given_is_a_reason_otherwise(world: PoolWo
 
 
 async def test_a_cold_start_is_confined_as_the_agent_and_its_policy_ask(world: PoolWorld) -> None:
-    asked = {"fileSystem": {"writablePaths": [{"path": "/data", "size": "1Gi"}]}}
+    asked: Raw = {"fileSystem": {"writablePaths": [{"path": "/data", "size": "1Gi"}]}}
     world.api.add("securitypolicies", policy_body("data", **asked), "team")
     await world.warm(1, isolation="Basic")
     world.agent("a", onMiss="Cold", isolation="Container", **under("data"))
