@@ -39,6 +39,10 @@ def _policy(context: Context) -> Refusal | None:
     if context.pool is None and pod and pod.labels.get(labels.POLICY, "") == (ref.name if ref else ""):
         # Nobody says any more what the pool allowed: what it has been given it keeps.
         return None
+    named = context.template.security_policy_ref if context.template else None
+    if named is not None and context.template_policy is None:
+        message = f"SecurityPolicy {named.name}, which the pool's template names, does not exist: create it"
+        return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
     more = looser(own, context.template_policy)
     if not more:
         return None

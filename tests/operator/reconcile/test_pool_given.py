@@ -132,6 +132,18 @@ async def test_who_names_a_looser_policy_while_it_runs_is_never_under_it(world: 
     assert world.condition("Ready") == ("False", "PoolPolicyLooser")
 
 
+async def test_without_the_templates_policy_there_is_nothing_to_be_as_strict_as(world: PoolWorld) -> None:
+    await world.warm(1, **under("web"))
+    world.api.remove(("securitypolicies", "team", "web"))
+    world.agent("a", **under("less"))
+
+    world.wait(10)
+    await world.settle()
+
+    assert world.condition("Ready") == ("False", "PolicyNotFound")
+    assert world.pods_of("a") == []
+
+
 async def test_the_pools_end_takes_nothing_that_it_has_allowed(world: PoolWorld) -> None:
     await world.warm(1, **under("web"))
     allow(world, "more")
