@@ -40,8 +40,7 @@ class PoolTemplate(Model):
     one of spec.allowedPolicies."""
 
     restart_policy: RestartPolicy = RestartPolicy.ALWAYS
-    """When the kubelet starts the agent's container again: Always for Services, Never for Tasks, whose failed pods are
-    replaced as a whole."""
+    """When the kubelet starts the agents' containers again: Never for Tasks, whose failed pods are replaced whole."""
 
     node_selector: Annotated[LabelMap, Field(max_length=32)] = Field(default_factory=dict)
     """Labels that a node must have."""
@@ -63,8 +62,7 @@ class AgentPoolSpec(Model):
     """How many pods wait for an agent, or are starting to; claimed ones do not count."""
 
     allowed_policies: Annotated[Items[Label], Field(max_length=64)] = ()
-    """SecurityPolicies that agents may name although they open more of the network, or for longer, than the
-    template's."""
+    """SecurityPolicies that agents may name although they open more, or let run for longer, than the template's."""
 
 
 class AgentPoolStatus(Model):
