@@ -128,6 +128,7 @@ class Changes:
                 self.all_agents(None)
                 self.pools.all_pools(SOON)
             self.pools.all_pools(SOON, change.key.namespace)
+            self.pools.policy_changed(*change.key)
 
     def connector_changed(self, change: Change[Connector]) -> None:
         """A connector, the agents that name it, and those that name its Secret."""

@@ -44,11 +44,20 @@ class PoolChanges:
             for key in view.agents.keys_by(BY_POOL, pool.key):
                 self._queue.add(Task("Agent", *key), SOON)
 
+    def policy_changed(self, namespace: str, name: str) -> None:
+        """Agents from pools may be under another policy, which is held against the one of their pod's template."""
+        view = self._view()
+        for pool in pools_in(namespace, view):
+            for key in view.agents.keys_by(BY_POOL, pool.key):
+                record = view.agents.get(*key)
+                if record is not None and record.policy != name:
+                    self._queue.add(Task("Agent", *key), LATER)
+
     def pool_changed(self, change: Change[AgentPool]) -> None:
         """A pool, and the agents whose pods come from it, where it is new, gone, or has another template."""
         self._queue.add(Task("AgentPool", *change.key), SOON)
         old, new = change.old, change.new
-        if old is None or new is None or old.spec.template != new.spec.template:
+        if old is None or new is None or _says_otherwise(old, new):
             for key in self._view().agents.keys_by(BY_POOL, tuple(change.key)):
                 self._queue.add(Task("Agent", *key), LATER if old else SOON)
 
@@ -107,3 +116,8 @@ class PoolChanges:
     def serve(self, agent: Key) -> None:
         """Have an agent looked at for which there is a pod now."""
         self._queue.add(Task("Agent", *agent), NOW)
+
+
+def _says_otherwise(old: AgentPool, new: AgentPool) -> bool:
+    """Return True if an agent may have become another, or be refused, by the change of its pool."""
+    return old.spec.template != new.spec.template or old.spec.allowed_policies != new.spec.allowed_policies

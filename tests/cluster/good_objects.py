@@ -15,7 +15,7 @@ POLICY: Body = {"network": {"enabled": True, "mode": "Enforce"}, **KEPT}
 
 FROM_POOL: Body = {"poolRef": {"name": "p"}, "command": ["run"]}
 SETTINGS: Body = {"updateStrategy": {"type": "Recreate"}, "refill": {"delay": "2s"}, "deletionPolicy": "Orphan"}
-POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container"}, **SETTINGS}
+POOL: Body = {"size": 1, "template": {"image": "busybox", "isolation": "Container", "restartPolicy": "Always"}, **SETTINGS}
 SPREAD: Body = {"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
 
 GOOD_POOLS = (
@@ -32,12 +32,14 @@ GOOD_POOLS = (
         "nodeSelector": {"a": "b"},
         "podMetadata": {"labels": {"a": "b"}},
         "topologySpreadConstraints": [{**SPREAD, "maxSkew": 2}],
+        "restartPolicy": "Never",
     }}, {"size": 1, **SETTINGS}),
     Good("every setting", {
         "minWarm": 2, "maxSize": 2, "maxIdleTime": "1m", "deletionPolicy": "Delete", "updateStrategy": {"type": "OnClaim"},
         "refill": {"delay": "10m", "rate": 1000, "priorityClassName": "low"},
     }, {"size": 1, "template": POOL["template"]}),
     Good("a refill that does not wait", {"refill": {"delay": "0s"}, "minWarm": 0, "maxSize": 0}, {"size": 1, "template": POOL["template"], **SETTINGS, "refill": {"delay": "0s"}}),
+    Good("looser policies", {"allowedPolicies": ["open", "wide"]}, POOL),
 )
 
 GOOD_AGENTS = (
@@ -46,9 +48,15 @@ GOOD_AGENTS = (
     Good("a pod of a pool", {"image": None, **FROM_POOL}, AGENT),
     Good("a pod of a pool, with all that may be said", {
         "image": None, **FROM_POOL, "onMiss": "Cold", "args": ["-u"], "workingDir": "/srv",
-        "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}],
+        "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}, {"path": "/tmp/c", "configMap": {"name": "c"}}],
         "securityPolicyRef": {"name": "web"}, "quotaRef": {"name": "q"}, "maxExecutionTime": "1h", "restartPolicy": "Always",
         "podMetadata": {"labels": {"a": "b"}}, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "connectors": [],
+    }, AGENT),
+    Good("a task from a pool", {"image": None, **FROM_POOL, "mode": "Task", "restartPolicy": "Never"}, {**AGENT, "mode": "Task"}),
+    Good("what only a pod of its own can have", {
+        "image": None, **FROM_POOL, "onMiss": "Cold", "priorityClassName": "low", "connectors": [{"name": "snow"}],
+        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}], "envFrom": [{"configMapRef": {"name": "c"}}],
+        "workspace": {"size": "1Gi"}, "probes": {"readiness": {"tcpSocket": {"port": 1}}},
     }, AGENT),
     Good("a pod of a weaker pool", {"image": None, **FROM_POOL, "isolation": "Basic"}, {**AGENT, "isolation": "Basic"}),
     Good("a name as long as may be", {}, AGENT, name="a" * 63),

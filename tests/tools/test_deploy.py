@@ -45,10 +45,10 @@ def test_operator_reads_two_secrets_of_its_own_namespace_and_no_others() -> None
     ]
 
 
-def test_operator_reads_one_configmap_by_its_name_and_no_others() -> None:
+def test_operator_watches_one_configmap_by_its_name_and_lists_no_others() -> None:
     found = [(rule.get("resourceNames"), rule["verbs"]) for rule in RULES if "configmaps" in rule["resources"]]
 
-    assert found == [(None, ["create"]), (["ringfence-authority"], ["get", "list", "watch", "update"])]
+    assert found == [(None, ["get", "create"]), (["ringfence-authority"], ["get", "list", "watch", "update"])]
 
 
 def test_sidecars_are_admitted_to_the_port_of_the_control_service_alone() -> None:

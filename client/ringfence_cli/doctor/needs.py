@@ -81,7 +81,7 @@ _RIGHTS: tuple[tuple[Where, tuple[str, ...], str, tuple[str, ...], str], ...] = 
     (Where.AGENTS, _GCUD, _CORE, ("services",), ""),
     (Where.AGENTS, _GCUD, _NETWORK, ("networkpolicies",), ""),
     (Where.AGENTS, ("get", "create", "patch"), _CORE, ("persistentvolumeclaims",), ""),
-    (Where.AGENTS, ("create",), _CORE, ("configmaps",), ""),
+    (Where.AGENTS, ("get", "create"), _CORE, ("configmaps",), ""),
     (Where.AGENTS, ("get", "update"), _CORE, ("configmaps",), "ringfence-authority"),
     (Where.SYSTEM, ("create",), "coordination.k8s.io", ("leases",), ""),
     (Where.SYSTEM, ("get", "patch"), "coordination.k8s.io", ("leases",), "ringfence-operator"),

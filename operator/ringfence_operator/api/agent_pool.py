@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ringfence_operator.api.agent import ImagePullSecret, Isolation, SecurityPolicyRef
+from ringfence_operator.api.agent import ImagePullSecret, Isolation, RestartPolicy, SecurityPolicyRef
 from ringfence_operator.api.agent_status import Conditions, Count
 from ringfence_operator.api.compute import Resources
 from ringfence_operator.api.custom_resource import Column, CustomResource, Scale
 from ringfence_operator.api.duration import Duration, DurationOrZero
 from ringfence_operator.api.environment import EnvVar
 from ringfence_operator.api.model import Items, Model
-from ringfence_operator.api.names import DNS_LABEL, Image, ObjectName
+from ringfence_operator.api.names import DNS_LABEL, Image, Label, ObjectName
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration, TopologySpreadConstraint
 
@@ -42,7 +42,11 @@ class PoolTemplate(Model):
     """How far the agents are confined; the cluster may ask for more, never for less."""
 
     security_policy_ref: SecurityPolicyRef | None = None
-    """What the agents may touch; an agent that claims a pod names the same."""
+    """What the pods are made for. An agent names a policy of its own: the same, one that is as strict or stricter, or
+    one of spec.allowedPolicies."""
+
+    restart_policy: RestartPolicy = RestartPolicy.ALWAYS
+    """When the kubelet starts the agents' containers again: Never for Tasks, whose failed pods are replaced whole."""
 
     node_selector: Annotated[LabelMap, Field(max_length=32)] = Field(default_factory=dict)
     """Labels that a node must have."""
@@ -72,8 +76,8 @@ class UpdateStrategy(Model):
     type: UpdateStrategyType = UpdateStrategyType.RECREATE
     """Recreate: they are replaced, some at a time, and not handed out any more. OnClaim: they stay until agents have
     claimed them, or maxIdleTime is over, and only what is made anew has the new template. Where isolation,
-    securityPolicyRef, resources, labels, or what of the SecurityPolicy makes a pod are others, they are replaced all
-    the same."""
+    securityPolicyRef, restartPolicy, resources, labels, or what of the SecurityPolicy makes a pod are others, they are
+    replaced all the same."""
 
 
 class Refill(Model):
@@ -113,6 +117,9 @@ class AgentPoolSpec(Model):
 
     size: Annotated[int, Field(ge=0, le=10_000)] = 1
     """How many pods wait for an agent, or are starting to; claimed ones do not count."""
+
+    allowed_policies: Annotated[Items[Label], Field(max_length=64)] = ()
+    """SecurityPolicies that agents may name although they open more, or let run for longer, than the template's."""
 
     min_warm: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """With fewer warm the pool runs low, and refills at once; and the least that a size counts as, whoever scales.

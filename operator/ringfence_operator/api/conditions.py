@@ -156,8 +156,18 @@ class Reason(Documented):
     PENDING = "Pending", "Not yet in force."
 
     POOL_NOT_FOUND = "PoolNotFound", "The AgentPool that the agent names does not exist in its namespace."
-    POOL_POLICY_DIFFERS = "PoolPolicyDiffers", "The agent names another SecurityPolicy than its pool's template."
+    POOL_POLICY_LOOSER = (
+        "PoolPolicyLooser",
+        "The agent's SecurityPolicy opens more than its pool's, which does not allow it.",
+    )
     POOL_ISOLATION_WEAKER = "PoolIsolationWeaker", "The pool's template confines less than the agent asks for."
+    POOL_POD_WEAKER = "PoolPodWeaker", "The pool's pods do not keep what the agent's SecurityPolicy asks of a pod."
+    POOL_RESTARTS_OTHERWISE = (
+        "PoolRestartsOtherwise",
+        "The pool's pods have another restartPolicy than the agent needs.",
+    )
+    NOT_GIVEN_WARM = "NotGivenWarm", "The agent asks for what no pod that has started can be given."
+    STARTED_COLD = "StartedCold", "The agent has a pod of its own and none of its pool's; the message says why."
     FILE_NOT_WRITABLE = "FileNotWritable", "A file of an agent from a pool lies where its container cannot write."
     NO_WARM_POD = "NoWarmPod", "The agent's pool has no warm pod for it."
     STARTER_PENDING = "StarterPending", "The starter has not handed over yet what the agent is to run."

@@ -27,6 +27,15 @@ def _only(condition: str, message: str, path: str) -> Rule:
     return Rule(f"!has(self.poolRef) || {condition}", message, path)
 
 
+def _only_cold(condition: str, message: str, path: str) -> Rule:
+    """Return the rule that `condition` holds for an agent from a pool, unless it may start cold."""
+    return Rule(
+        f"!has(self.poolRef) || (has(self.onMiss) && self.onMiss == 'Cold') || {condition}",
+        f"{message}; or write onMiss: Cold, with which the agent gets a pod of its own",
+        path,
+    )
+
+
 def _empty(field: str) -> str:
     return f"!has(self.{field}) || size(self.{field}) == 0"
 
@@ -60,32 +69,21 @@ POOL_RULES = (
     _given_by_template("nodeSelector", _empty("nodeSelector")),
     _given_by_template("tolerations", _empty("tolerations")),
     _given_by_template("resources", f"!has(self.resources) || ({_AMOUNTS})"),
-    _only(
-        "(!has(self.env) || !self.env.exists(e, has(e.valueFrom)))",
+    _only_cold(
+        "!has(self.env) || !self.env.exists(e, has(e.valueFrom))",
         "variables of an agent from a pool have a value: write valueFrom in spec.template.env of the AgentPool",
         ".env",
     ),
-    _only(f"({_empty('envFrom')})", "a pool's pods have started already: write env, and leave envFrom out", ".envFrom"),
-    _only(
-        "(!has(self.files) || !self.files.exists(f, has(f.configMap)))",
-        "files of an agent from a pool are inline: write content",
-        ".files",
-    ),
-    _only(f"({_empty('connectors')})", "a pool's pods have no sidecar: leave connectors or poolRef out", ".connectors"),
-    _only("!has(self.workspace)", "a pool's pods have no workspace: leave workspace or poolRef out", ".workspace"),
-    _only(
-        "(self.mode == 'Service' && (!has(self.restartPolicy) || self.restartPolicy == 'Always'))",
-        "a pool's pods are kept running: write mode Service and leave restartPolicy out, or leave poolRef out",
-        ".mode",
-    ),
-    _only(
+    _only_cold(_empty("envFrom"), "a pool's pods have started already: write env, and leave envFrom out", ".envFrom"),
+    _only_cold(_empty("connectors"), "a pool's pods have no sidecar: leave connectors or poolRef out", ".connectors"),
+    _only_cold("!has(self.workspace)", "a pool's pods have no workspace: leave workspace or poolRef out", ".workspace"),
+    _only_cold(
         "!has(self.priorityClassName)",
         "a pool's pods are scheduled already: leave priorityClassName or poolRef out",
         ".priorityClassName",
     ),
-    _only(
-        "(!has(self.probes) || (!has(self.probes.startup) && !has(self.probes.readiness)"
-        " && !has(self.probes.liveness)))",
+    _only_cold(
+        "!has(self.probes) || (!has(self.probes.startup) && !has(self.probes.readiness) && !has(self.probes.liveness))",
         "a pool's pods have started already: leave probes or poolRef out",
         ".probes",
     ),

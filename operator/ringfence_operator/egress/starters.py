@@ -38,9 +38,9 @@ class StarterBook:
         self._told.clear()
         self._heard.clear()
 
-    def admit(self, pod_uid: str, address: str) -> None:
-        """Let the starter of this pod ask, from this address; it is told nothing yet."""
-        self._tell(pod_uid, _Told(address))
+    def admit(self, pod_uid: str, address: str, agent: AgentKey | None = None) -> None:
+        """Let the starter of this pod, which may be an agent's, ask from this address; it is told nothing yet."""
+        self._tell(pod_uid, _Told(address, agent))
 
     def order(self, pod_uid: str, address: str, agent: AgentKey, order: dict[str, Any]) -> None:
         """Have the starter of this pod told what to run, for the agent of this namespace and name."""

@@ -21,13 +21,14 @@ from ringfence_operator.reconcile.network import Enforced, enforcement, settles_
 from ringfence_operator.reconcile.network_quota import Allowed
 from ringfence_operator.reconcile.pause import note_pause
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, delete_pod
+from ringfence_operator.reconcile.pool_checks import is_looser
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.quota_admission import leave_line
 from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.resize import lagging, resize_again_in, resize_pod, unmetered
 from ringfence_operator.reconcile.service import apply_service
 from ringfence_operator.reconcile.sidecar import publish_sidecar
-from ringfence_operator.reconcile.starter import HANDOVER_SECONDS, is_handing_over, publish_order
+from ringfence_operator.reconcile.starter import HANDOVER_SECONDS, is_handing_over, publish_order, read_again
 from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.tools import Tools
 
@@ -104,10 +105,12 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
         case Step.KEEP:
             is_spent = network is not None and network.is_spent
             is_closed = is_spent and tools.meters is not None and tools.meters.is_direct(agent.metadata.uid)
+            is_closed = is_closed or is_looser(context)
             await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
             decision = await ask_why_stuck(context, decision, kube)
+    decision = await read_again(context, decision, tools)
     _publish(context, decision, tools)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
@@ -126,7 +129,7 @@ def _publish(context: Context, decision: Decision, tools: Tools) -> None:
     """Have the pod's sidecar, and the gateway's meters, told what holds for it now."""
     view, record = tools.view, tools.view.agents.get(*context.agent.key)
     if tools.starters:
-        publish_order(context, decision, tools.starters)
+        publish_order(context, decision, tools.starters, tools.given)
     if tools.sidecars and context.has_authority:
         # Before that, credentials are not known either: a sidecar would be told of ways, and of a Redis, that are gone.
         ways = tools.networks.sidecars.ways

@@ -1,25 +1,28 @@
 """What is known about one agent at the start of a pass; every later step is a pure function of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ringfence_operator.api.agent import Agent, Mode
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
 from ringfence_operator.api.agent_status import EffectiveValue
+from ringfence_operator.api.pool_ref import OnMiss
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
 from ringfence_operator.reconcile.pool_view import pool_of, template_of
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
+from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.view import View
+from ringfence_operator.reconcile.warm import Ask, why_not_warm
 from ringfence_operator.resources.deciding import deciding
 from ringfence_operator.resources.effective import Effective, effective
 from ringfence_operator.resources.network_probe import Verdict
 from ringfence_operator.resources.observed import Claim
 from ringfence_operator.resources.observed_pod import Pod
 from ringfence_operator.resources.pod import pod_hash, spec_hash
-from ringfence_operator.resources.pool import with_template
+from ringfence_operator.resources.pool import confined_at_least, with_template, with_template_policy
 from ringfence_operator.resources.present import memory_limit
 from ringfence_operator.resources.quota_caps import caps_of
 from ringfence_operator.resources.record import secrets_of
@@ -46,6 +49,12 @@ class Context:
     """What its pod was made from, or would be; None of an agent that names no pool, or one that is not there."""
     policy: SecurityPolicy | None
     missing_policy: str | None
+    template_policy: SecurityPolicy | None
+    """What the pool's pods are made for; the agent's own may be another."""
+    not_warm: Refusal | None
+    """Why no pod of its pool can be the agent's; None of an agent that names none."""
+    is_cold: bool
+    """True if the agent names a pool and has, or is to have, a pod that is made for it."""
     effective: Effective
     pod: Pod | None
     claim: Claim | None
@@ -172,8 +181,8 @@ class Context:
         return status.last_failure.time + timedelta(seconds=delay)
 
 
-def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
-    """Collect what is known about `agent`."""
+def build_context(agent: Agent, view: View, *, now: datetime, is_missed: bool = False) -> Context:
+    """Collect what is known about `agent`; `is_missed`: its pool has no warm pod, so that one is made for it."""
     given, (namespace, name) = agent, agent.key
     pod = view.pods.get(namespace, name)
     own = pod if pod is not None and pod.owner_uid == agent.metadata.uid else None
@@ -184,6 +193,23 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
     claim = claim_name(agent)
     found = bindings(agent, view) if agent.spec.connectors else Bindings()
     quotas = quotas_of(agent, view)
+    wants_sidecar = bool(agent.spec.connectors) or has_call_limits(quotas)
+    holds = effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
+    template_policy, not_warm, is_cold = policy, None, False
+    if template is not None:
+        template_policy = view.policy_of(with_template_policy(agent, template))[0]
+        warm = holds
+        if template_policy is not policy:
+            warm = effective(agent, template_policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
+        not_warm = why_not_warm(Ask(given, policy, template, warm, wants_sidecar))
+        wants_cold = is_missed or (given.spec.on_miss is OnMiss.COLD and not_warm is not None)
+        is_cold = not own.claimed if own else wants_cold
+        if is_cold:
+            agent = confined_at_least(agent, given.spec.isolation)
+            holds = effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
+        else:
+            # What the pod was made with is the pool's policy's; how long it may run, the agent's own says.
+            holds = replace(warm, deadline=holds.deadline)
     return Context(
         agent=agent,
         given=given,
@@ -191,7 +217,10 @@ def build_context(agent: Agent, view: View, *, now: datetime) -> Context:
         template=template,
         policy=policy,
         missing_policy=missing,
-        effective=effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas)),
+        template_policy=template_policy,
+        not_warm=not_warm,
+        is_cold=is_cold,
+        effective=holds,
         pod=pod,
         claim=view.claims.get(namespace, claim) if claim else None,
         is_node_known=pod is None or not pod.node or view.nodes.get("", pod.node) is not None,

@@ -30,14 +30,16 @@ _QUIET = {
     Reason.STARTER_PENDING,
     Reason.POOL_WARM,
     Reason.POOL_EMPTY,
+    Reason.POD_ASSIGNED,
+    Reason.NO_POD,
 }
-_NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING}
+_NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING, Reason.STARTED_COLD}
 
 
 def transitions(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> list[Condition]:
     """Return the conditions whose reason changed into one that is worth an Event."""
     found = []
-    for kind in ("Ready", "Suspended", "Enforced", "CacheReachable", "NetworkClosed"):
+    for kind in ("Ready", "Suspended", "Assigned", "Enforced", "CacheReachable", "NetworkClosed"):
         old, new = find_condition(before, kind), find_condition(after, kind)
         if new and new.reason not in _QUIET and (old is None or old.reason != new.reason):
             found.append(new)

@@ -10,9 +10,11 @@ from ringfence_operator.reconcile.claim import create_claim
 from ringfence_operator.reconcile.context import Context, build_context
 from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
+from ringfence_operator.reconcile.given_files import config_maps_of, read_files
 from ringfence_operator.reconcile.pod import create_pod
 from ringfence_operator.reconcile.pool_claim import claim_pod, missed
 from ringfence_operator.reconcile.quota_admission import ask_for_place, wake_next
+from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.resize import resize_pod
 from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.resources.volumes import claim_name
@@ -34,8 +36,8 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
     try:
         with view.places.held(agent.key):
             await tools.networks.prepare(context)
-            if agent.spec.pool_ref is not None:
-                if await claim_pod(context, view, tools.kube):
+            if agent.spec.pool_ref is not None and not context.is_cold:
+                if await _has_files(context, tools) and await claim_pod(context, view, tools.kube):
                     return await _as_claimed(context, tools)
                 if agent.spec.on_miss not in (None, OnMiss.WAIT):
                     view.pooling.leave(agent.key)
@@ -44,6 +46,7 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
                     view.places.give_back(agent.key)
                     wake_next(agent.metadata.namespace, view)
                     return context, missed(context)
+                context = build_context(context.given, view, now=context.now, is_missed=True)
             claim = claim_name(agent)
             if claim is None:
                 await create_pod(context, view, tools.kube)
@@ -59,6 +62,24 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
     return context, decide(context)
 
 
+async def _has_files(context: Context, tools: Tools) -> bool:
+    """Have the files read that are the agent's by ConfigMaps; False if it is to start cold instead.
+
+    Raises TakenError where it cannot have its files, so that it takes no pod either.
+    """
+    agent = context.given
+    if not config_maps_of(agent):
+        return True
+    found = await read_files(agent, tools.kube)
+    if not isinstance(found, Refusal):
+        tools.given.keep(agent, found, tools.view)
+        return True
+    tools.view.pooling.leave(agent.key)
+    if found.reason is Reason.NOT_GIVEN_WARM and agent.spec.on_miss is OnMiss.COLD:
+        return False
+    raise TakenError(found.reason, found.message)
+
+
 async def _as_claimed(context: Context, tools: Tools) -> tuple[Context, Decision]:
     """Look at the agent with the pod that it has now, which quotas may leave less than its pool gave it."""
     context = build_context(context.given, tools.view, now=context.now)
@@ -70,7 +91,7 @@ async def _create_with_claim(context: Context, claim: str, tools: Tools) -> None
     agent = context.agent
     async with tools.claims.held((agent.metadata.namespace, claim)):
         # Another agent may have taken the claim while this one waited.
-        context = build_context(context.given, tools.view, now=context.now)
+        context = build_context(context.given, tools.view, now=context.now, is_missed=context.is_cold)
         if decide(context).step is Step.CREATE:
             await create_claim(context, tools.view, tools.kube)
             await create_pod(context, tools.view, tools.kube)

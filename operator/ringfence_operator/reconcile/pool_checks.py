@@ -1,18 +1,16 @@
 """Why an agent may not have a pod of its pool, or a pool none at all."""
 
-from pathlib import PurePosixPath
-
 from ringfence_operator import labels
 from ringfence_operator.api.agent_pool import AgentPool
-from ringfence_operator.api.agent_status import Source
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.reconcile.binding import control_address, reserved_secret
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.view import View
-from ringfence_operator.resources.effective import Effective, at_least
+from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.pool import member
 from ringfence_operator.resources.record import secrets_of
+from ringfence_operator.resources.strictness import looser
 
 
 def pool_refusal(context: Context) -> Refusal | None:
@@ -23,53 +21,45 @@ def pool_refusal(context: Context) -> Refusal | None:
     if context.template is None or (context.pool is None and context.own_pod is None):
         message = f"AgentPool {ref.name} does not exist: create it, or name another one"
         return Refusal(Reason.POOL_NOT_FOUND, message, is_stalled=False)
-    # One that runs goes on: what the others ask for is the next pod's.
-    checks = (_policy,) if context.own_pod else (_policy, _isolation, _files, _quotas)
-    return next((found for check in checks if (found := check(context))), None)
+    if found := _policy(context):
+        return found
+    # One that runs goes on: what it asks for besides is the next pod's.
+    return None if context.own_pod or context.is_cold else context.not_warm
 
 
 def _policy(context: Context) -> Refusal | None:
-    own, shared = context.given.spec.security_policy_ref, context.agent.spec.security_policy_ref
-    if own == shared:
+    """The agent's policy is as strict as the one of the template, or stricter, or one that the pool allows by name."""
+    own, pod = context.policy, context.own_pod
+    if own is context.template_policy or context.missing_policy is not None:
         return None
-    wanted = f"write securityPolicyRef: {{name: {shared.name}}}" if shared else "leave securityPolicyRef out"
-    message = f"agents from a pool are under the SecurityPolicy of its template: {wanted}, or name another pool"
-    return Refusal(Reason.POOL_POLICY_DIFFERS, message)
-
-
-def _isolation(context: Context) -> Refusal | None:
-    wanted, has = context.given.spec.isolation, context.effective.isolation.value
-    if at_least(has, wanted):
+    name = own.metadata.name if own else ""
+    ref = context.given.spec.security_policy_ref
+    if ref and context.pool and ref.name in context.pool.spec.allowed_policies:
         return None
-    message = f"the pool's pods have isolation {has}, and the agent asks for {wanted}"
-    return Refusal(Reason.POOL_ISOLATION_WEAKER, f"{message}: write isolation: {has}, or name another pool")
-
-
-def _files(context: Context) -> Refusal | None:
-    """The starter writes them when the container runs: no volume can be given to a pod that has started."""
-    if not context.effective.is_root_read_only.value:
+    if context.pool is None and pod and pod.labels.get(labels.POLICY, "") == (ref.name if ref else ""):
+        # Nobody says any more what the pool allowed: what it has been given it keeps.
         return None
-    writable = [PurePosixPath(path) for path, _ in context.effective.writable_paths.value]
-    for file in context.given.spec.files:
-        if not any(PurePosixPath(file.path).is_relative_to(each) for each in writable):
-            message = f"file {file.path} is in none of the directories that a pod of the pool can write to"
-            places = ", ".join(map(str, writable)) or "none"
-            return Refusal(Reason.FILE_NOT_WRITABLE, f"{message} ({places}): write it below one of them")
-    return None
-
-
-def _quotas(context: Context) -> Refusal | None:
-    """What a quota limits and a pod cannot be given in place, no pod of a pool can have."""
-    disk, bandwidth = context.effective.limits["ephemeral-storage"], context.effective.bandwidth
-    if disk.source is Source.QUOTA:
-        what = f"Quota {disk.object} leaves less ephemeralStorage than the pool's pods have"
-    elif bandwidth is not None:
-        what = f"Quota {bandwidth.object} limits networkBandwidth, which a pod has from its start or not at all"
-    elif context.wants_sidecar:
-        what = "a Quota limits calls, which a sidecar counts, and the pool's pods have none"
-    else:
+    named = context.template.security_policy_ref if context.template else None
+    if named is not None and context.template_policy is None:
+        message = f"SecurityPolicy {named.name}, which the pool's template names, does not exist: create it"
+        return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
+    more = looser(own, context.template_policy)
+    if not more:
         return None
-    return Refusal(Reason.NOT_SUPPORTED, f"{what}: leave poolRef out, or have the Quota not hold for this agent")
+    than = context.template_policy
+    whose = (
+        f"SecurityPolicy {than.metadata.name} of the pool's template" if than else "the pool's template, without one,"
+    )
+    message = f"SecurityPolicy {name} is looser than {whose} allows" if own else f"{whose} is stricter than none"
+    return Refusal(
+        Reason.POOL_POLICY_LOOSER,
+        f"{message}: {more}; name a stricter one, or have spec.allowedPolicies of the AgentPool name it",
+    )
+
+
+def is_looser(context: Context) -> bool:
+    """Return True if the agent's pod runs and is to reach nothing meanwhile: its policy opens more than it may."""
+    return context.template is not None and context.own_pod is not None and _policy(context) is not None
 
 
 def refusal_of_pool(pool: AgentPool, effective: Effective, view: View) -> Refusal | None:

@@ -1,25 +1,64 @@
 """What the starter of a claimed pod is to hand over, told to the control process."""
 
+from dataclasses import replace
+
+from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision
+from ringfence_operator.reconcile.given_files import GivenFiles, config_maps_of, read_files
 from ringfence_operator.reconcile.pod import way_out_of
+from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.starters import Starters
+from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.resources.start_order import build_start_order, versioned
 
 HANDOVER_SECONDS = 0.25
 """How long the status of a claim waits for the starter's word, where one is waiting for its order."""
+READ_SECONDS = 15.0
+"""How soon a ConfigMap that was not there is looked for again."""
 
 
-def publish_order(context: Context, decision: Decision, starters: Starters) -> None:
+def publish_order(context: Context, decision: Decision, starters: Starters, given: GivenFiles) -> None:
     """Have the starter of the agent's pod told what to run; nothing, if it may have no pod at all."""
-    pod = context.own_pod
+    pod, agent = context.own_pod, context.given
     if pod is None or not pod.claimed or context.template is None or context.is_pod_of_old_run:
         return
     if decision.is_refused or pod.deleting_since:
+        given.forget(agent)
         starters.withdraw(pod.meta.uid)
     elif pod.address:
-        order = versioned(build_start_order(context.given, context.template, way_out_of(context)))
-        starters.order(pod.meta.uid, pod.address, context.agent.key, order)
+        heard = starters.heard(pod.meta.uid)
+        if heard is not None and heard.started and config_maps_of(agent):
+            # They may be large, and whoever has started takes no other order.
+            given.forget(agent)
+        files = given.of(agent)
+        if files is None:
+            starters.admit(pod.meta.uid, pod.address, agent.key)
+            return
+        order = versioned(build_start_order(agent, context.template, way_out_of(context), files))
+        starters.order(pod.meta.uid, pod.address, agent.key, order)
+
+
+async def read_again(context: Context, decision: Decision, tools: Tools) -> Decision:
+    """Read files for an agent whose pod another leader has claimed, where the pod's starter waits for them."""
+    pod, starters = context.own_pod, tools.starters
+    if pod is None or starters is None or not pod.claimed or pod.deleting_since or decision.is_refused:
+        return decision
+    heard = starters.heard(pod.meta.uid)
+    if heard is None or heard.started or decision.is_finished or tools.given.of(context.given) is not None:
+        return decision
+    found = await read_files(context.given, tools.kube)
+    if not isinstance(found, Refusal):
+        tools.given.keep(context.given, found, tools.view)
+        return decision
+    return replace(
+        decision,
+        is_ready=False,
+        state=AgentState.STARTING,
+        reason=found.reason,
+        message=found.message,
+        look_again=READ_SECONDS,
+    )
 
 
 def is_handing_over(context: Context, starters: Starters | None) -> bool:

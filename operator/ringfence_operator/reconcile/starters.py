@@ -23,8 +23,8 @@ class Heard:
 class Starters(Protocol):
     """The starters, through the control process. What has been said stays said when the control process restarts."""
 
-    def admit(self, pod_uid: str, address: str) -> None:
-        """Let the starter of this pod ask, from this address; it is told nothing yet.
+    def admit(self, pod_uid: str, address: str, agent: tuple[str, str] | None = None) -> None:
+        """Let the starter of this pod, which may be an agent's, ask from this address; it is told nothing yet.
 
         Said again on each pass: what does not differ must cost nothing.
         """

@@ -119,6 +119,11 @@ def _conditions(
     has_pod = context.own_pod is not None and decision.step is not Step.FORGET
     name = context.own_pod.meta.name if context.own_pod else ""
     assigned = (Reason.POD_ASSIGNED, f"pod {name}") if has_pod else (Reason.NO_POD, "")
+    if has_pod and context.is_cold:
+        why = (
+            context.not_warm.message if context.not_warm else "its AgentPool had no warm pod for it, and onMiss is Cold"
+        )
+        assigned = Reason.STARTED_COLD, f"pod {name} was made for the agent: {why}"
     say(ConditionType.ASSIGNED, has_pod, *assigned)
     say(ConditionType.ENFORCED, *(enforced if enforced and has_pod else (None, Reason.NO_POD, "")))
     return conditions

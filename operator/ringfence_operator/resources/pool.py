@@ -3,11 +3,12 @@
 import functools
 from typing import Any
 
-from ringfence_operator.api.agent import Agent, AgentSpec
+from ringfence_operator.api.agent import Agent, AgentSpec, Isolation
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
 from ringfence_operator.api.metadata import Metadata
 from ringfence_operator.api.scheduling import PodMetadata
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.effective import at_least
 from ringfence_operator.resources.observed import digest
 from ringfence_operator.resources.pod import policy_fields
 
@@ -33,8 +34,14 @@ def is_still_good(recorded: str, hashed: str, pool: AgentPool, wanted: str) -> b
         before, now = recorded_template(recorded), pool.spec.template
     except ValueError:
         return False
-    return (before.isolation, before.security_policy_ref, before.resources, before.pod_metadata.labels) == (
-        *(now.isolation, now.security_policy_ref, now.resources, now.pod_metadata.labels),
+    return _judged_by(before) == _judged_by(now)
+
+
+def _judged_by(template: PoolTemplate) -> tuple[object, ...]:
+    """Return what of a template decides whether an agent may have a pod of it."""
+    return (
+        *(template.isolation, template.security_policy_ref, template.restart_policy),
+        *(template.resources, template.pod_metadata.labels),
     )
 
 
@@ -61,16 +68,31 @@ def with_template(agent: Agent, template: PoolTemplate) -> Agent:
         "image_pull_secrets": template.image_pull_secrets,
         "resources": template.resources,
         "isolation": template.isolation,
-        "security_policy_ref": template.security_policy_ref,
         "node_selector": template.node_selector,
         "tolerations": template.tolerations,
         "env": (*(each for each in template.env if each.name not in own), *spec.env),
         "pod_metadata": metadata,
     }
-    return agent.model_copy(update={"spec": spec.model_copy(update=fields)})
+    return _with(agent, **fields)
+
+
+def with_template_policy(agent: Agent, template: PoolTemplate) -> Agent:
+    """Return `agent` under the policy that the template's pods are made for, whatever it names itself."""
+    return _with(agent, security_policy_ref=template.security_policy_ref)
+
+
+def confined_at_least(agent: Agent, level: Isolation) -> Agent:
+    """Return `agent` with the stricter of its isolation and `level`."""
+    return agent if at_least(agent.spec.isolation, level) else _with(agent, isolation=level)
+
+
+def _with(agent: Agent, **fields: Any) -> Agent:
+    return agent.model_copy(update={"spec": agent.spec.model_copy(update=fields)})
 
 
 def member(pool: AgentPool, name: str = "") -> Agent:
     """Return the agent that runs nothing whose pod each warm one is."""
     meta = Metadata(name=name or pool.metadata.name, namespace=pool.metadata.namespace)
-    return with_template(Agent(metadata=meta, spec=AgentSpec()), pool.spec.template)
+    template = pool.spec.template
+    bare = Agent(metadata=meta, spec=AgentSpec(restart_policy=template.restart_policy))
+    return with_template_policy(with_template(bare, template), template)

@@ -13,11 +13,15 @@ class FakeStarters:
 
     def __init__(self) -> None:
         self.admitted: dict[str, str] = {}
+        self.wakes: dict[str, Key | None] = {}
+        """By the pod's UID, the agent that hears what is said by a starter that has been told nothing."""
         self.orders: dict[str, tuple[str, Key, dict[str, Any]]] = {}
         self.said: dict[str, Heard] = {}
 
-    def admit(self, pod_uid: str, address: str) -> None:
+    def admit(self, pod_uid: str, address: str, agent: Key | None = None) -> None:
         self.admitted[pod_uid] = address
+        self.wakes[pod_uid] = agent
+        self.orders.pop(pod_uid, None)
 
     def order(self, pod_uid: str, address: str, agent: Key, order: dict[str, Any]) -> None:
         self.orders[pod_uid] = address, agent, order

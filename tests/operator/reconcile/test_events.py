@@ -41,7 +41,7 @@ def test_another_message_is_no_news() -> None:
     assert reasons([before], [after]) == []
 
 
-@pytest.mark.parametrize("kind", ["Reconciling", "Stalled", "Assigned", "Complete"])
+@pytest.mark.parametrize("kind", ["Reconciling", "Stalled", "Complete"])
 def test_conditions_that_repeat_another_are_not_told_twice(kind: str) -> None:
     assert reasons([], [condition(kind, "OutOfMemory")]) == []
 
@@ -79,3 +79,8 @@ def test_an_event_may_be_about_a_policy() -> None:
 
 def test_every_reason_is_short_enough_for_an_event() -> None:
     assert max(len(reason) for reason in Reason) <= 128
+
+
+@pytest.mark.parametrize(("reason", "told"), [("PodAssigned", []), ("NoPod", []), ("StartedCold", ["StartedCold"])])
+def test_of_where_a_pod_comes_from_a_cold_start_is_told(reason: str, told: list[str]) -> None:
+    assert reasons([], [condition("Assigned", reason)]) == told

@@ -399,8 +399,9 @@ async def test_a_label_that_somebody_takes_off_a_claimed_pod_comes_back(world: P
     ("template", "spec", "reason"),
     [
         ({}, {"poolRef": {"name": "none"}}, "PoolNotFound"),
-        ({}, {"securityPolicyRef": {"name": "web"}}, "PoolPolicyDiffers"),
-        ({"securityPolicyRef": {"name": "web"}}, {}, "PoolPolicyDiffers"),
+        ({}, {"mode": "Task"}, "PoolRestartsOtherwise"),
+        ({}, {"restartPolicy": "OnFailure"}, "PoolRestartsOtherwise"),
+        ({"restartPolicy": "Never"}, {}, "PoolRestartsOtherwise"),
         ({"isolation": "Basic"}, {}, "PoolIsolationWeaker"),
         ({}, {"files": [{"path": "/etc/x", "content": "y"}]}, "FileNotWritable"),
         ({}, {"quotaRef": {"name": "disk"}}, "NotSupported"),

@@ -63,6 +63,7 @@ FIELDS: list[tuple[str, Any, Raw]] = [
     ("env", [{"name": "A", "value": "1"}], {f"{CONTAINER}.env[A].name": "A", f"{CONTAINER}.env[A].value": "1"}),
     ("resources", {"limits": {"cpu": "2"}}, {f"{CONTAINER}.resources.limits.cpu": "2"}),
     ("securityPolicyRef", {"name": "web"}, {}),
+    ("restartPolicy", "Never", {"spec.restartPolicy": "Never"}),
     ("nodeSelector", {"a": "b"}, {"spec.nodeSelector.a": "b"}),
     (
         "tolerations",
@@ -219,7 +220,7 @@ def test_a_label_alone_puts_nobodys_pod_in_the_place_of_an_agents() -> None:
 
 def order(way_out: WayOut | None = WAY, template: Raw | None = None, **spec: Any) -> Raw:
     agent = make_agent(image=None, poolRef={"name": "p"}, **spec)
-    return build_start_order(agent, make_pool(**(template or {})).spec.template, way_out)
+    return build_start_order(agent, make_pool(**(template or {})).spec.template, way_out, {})
 
 
 def test_an_order_is_what_the_agent_says() -> None:

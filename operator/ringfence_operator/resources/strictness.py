@@ -1,0 +1,130 @@
+"""Whether one SecurityPolicy is as strict as another, and whether a pod is as strict as a policy asks.
+
+An agent that claims a warm pod may be under another policy than the one that the pod was made from. What of a policy
+acts on the network, and how long it lets run, comes with the claim: there the agent's must be as strict as the pool's.
+The rest is the pod's from its start: there the pod must be as strict as the agent's policy asks. Its cache is a
+sidecar's, which no pod of a pool has.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from ringfence_operator.api.duration import format_duration
+from ringfence_operator.api.network import Network, NetworkMode
+from ringfence_operator.api.quantity import parse_quantity
+from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.domains import allowed_domains, blocked_domains
+from ringfence_operator.resources.effective import Effective
+from ringfence_operator.resources.narrower import cidr_within, destination_within, ingress_within
+from ringfence_operator.resources.port_set import Domain
+
+CLOSED = Network(enabled=False)
+
+
+def looser(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> str:
+    """Return the first thing in which `policy` lets more through than the other one, or nothing.
+
+    No policy opens nothing. What cannot be told from the two alone counts as more: two that are neither stricter nor
+    looser than each other have to be allowed by name.
+    """
+    if policy is than:
+        return ""
+    return next(_more(policy, than), "")
+
+
+def _more(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> Iterator[str]:
+    if than and than.spec.max_execution_time is not None:
+        most = than.spec.max_execution_time
+        given = policy.spec.max_execution_time if policy else None
+        if given is None or given > most:
+            yield f"maxExecutionTime is not at most {format_duration(most)}"
+    if policy is None or not policy.spec.network.enabled:
+        return
+    pools = than.spec.network if than else CLOSED
+    if pools.mode is not NetworkMode.AUDIT:
+        if policy.spec.network.mode is NetworkMode.AUDIT:
+            yield "mode is Audit"
+        yield from _names(policy, than)
+    homes = policy.metadata.namespace, than.metadata.namespace if than else ""
+    yield from _addresses(policy.spec.network, pools, homes)
+
+
+def _addresses(network: Network, pools: Network, homes: tuple[str, str]) -> Iterator[str]:
+    for number, destination in enumerate(network.destinations):
+        if not any(destination_within(destination, other, homes=homes) for other in pools.destinations):
+            yield f"destinations[{number}] is open"
+    for block in network.cidrs:
+        if not any(cidr_within(block, other) for other in pools.cidrs):
+            yield f"cidr {block.cidr} is open"
+    for number, ingress in enumerate(network.ingress):
+        if not ingress_within(ingress, pools.ingress):
+            yield f"ingress[{number}] is open"
+
+
+def _names(policy: SecurityPolicy, than: SecurityPolicy | None) -> Iterator[str]:
+    """Names by ports: each has to be among the other's, and the other's blocks have to be kept where they matter."""
+    open_ = {each.name: each for each in allowed_domains(than)} if than else {}
+    blocked = {each.name: each for each in blocked_domains(policy)}
+    below: dict[str, list[Domain]] = {}
+    allowed = {each.name: each for each in allowed_domains(policy)}
+    for each in allowed.values():
+        for port in each.ports:
+            if not any(port in wide.ports for wide in _covering(each.name, open_)):
+                yield f"{each.name} is allowed on port {port}"
+        for wide in _names_above(each.name):
+            below.setdefault(wide, []).append(each)
+    for block in blocked_domains(than) if than else ():
+        for each in (*_covering(block.name, allowed), *below.get(block.name, ())):
+            kept = (*_covering(block.name, blocked), *_covering(each.name, blocked))
+            for port in each.ports:
+                is_meant = not block.ports or port in block.ports
+                if is_meant and not any(not other.ports or port in other.ports for other in kept):
+                    yield f"{block.name} is not blocked"
+
+
+def _covering(name: str, domains: dict[str, Domain]) -> Iterator[Domain]:
+    """Yield those of `domains` that cover `name`: itself, and the wildcards above it."""
+    return (domains[each] for each in (name, *_names_above(name)) if each in domains)
+
+
+def _names_above(name: str) -> Iterator[str]:
+    """Yield the wildcards that cover `name`, but for itself: `*.example.com` covers *.a.example.com."""
+    labels = name.removeprefix("*.").split(".")
+    return (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
+
+
+def pod_lacks(policy: SecurityPolicy | None, pod: Effective) -> str:
+    """Return the first thing that `policy` asks of its pods and that a pod made as `pod` says does not keep.
+
+    Of what the policy does not speak, the pool's holds.
+    """
+    return next(_lacking(policy, pod), "") if policy else ""
+
+
+def _lacking(policy: SecurityPolicy, pod: Effective) -> Iterator[str]:
+    spec, has_root = policy.spec, pod.is_root_read_only.value
+    if spec.file_system.read_only_root and not has_root:
+        yield "fileSystem.readOnlyRoot"
+    asked = tuple((each.path, each.size) for each in spec.file_system.writable_paths)
+    if asked and not _is_bounded(pod.writable_paths.value, asked, is_root_read_only=has_root):
+        yield "fileSystem.writablePaths"
+    if spec.runtime_class_name and (not pod.runtime_class or pod.runtime_class.value != spec.runtime_class_name):
+        yield f"runtimeClassName {spec.runtime_class_name}"
+    profile = spec.seccomp_profile
+    if profile and pod.seccomp.value != "/".join(each for each in (profile.type, profile.localhost_profile) if each):
+        yield "seccompProfile"
+
+
+def _is_bounded(pod: Iterable[tuple[str, str]], asked: Iterable[tuple[str, str]], *, is_root_read_only: bool) -> bool:
+    """Return True if what can be written in the pod lies in what is asked for, and is no more, place by place."""
+    left = {PurePosixPath(path): parse_quantity(size) for path, size in asked}
+    has = {PurePosixPath(path): parse_quantity(size) for path, size in pod}
+    if not is_root_read_only:
+        # Where nothing bounds the root, a directory is bounded only by being one of the pod's own.
+        return all(path in has and has[path] <= size for path, size in left.items())
+    for path, size in has.items():
+        place = next((each for each in (path, *path.parents) if each in left), None)
+        if place is None:
+            return False
+        left[place] -= size
+    return all(size >= 0 for size in left.values())
