@@ -20,9 +20,9 @@ QUICK = 10
 
 def measure_rate(bed: PoolBed) -> Iterator[Row]:
     """75 claims a second for ten seconds, from a pool of 1,050."""
-    size = _scaled(bed, POOL)
-    found = _run(bed, size=size, prefix="rate", count=int(RATE * SECONDS), rate=RATE)
-    what = f"pool of {size:,}, {RATE:g} claims/s for {SECONDS} s"
+    size, seconds = _scaled(bed, POOL), _scaled(bed, SECONDS)
+    found = _run(bed, size=size, prefix="rate", count=int(RATE * seconds), rate=RATE)
+    what = f"pool of {size:,}, {RATE:g} claims/s for {seconds} s"
     yield from _latency(found, what, 20, 80)
     yield at_most(
         "  API writes on a claim's path", round(len(found.on_path) / found.count, 2), 2, "", kinds(found.on_path)

@@ -41,7 +41,7 @@ def measure_kill(bed: PoolBed) -> Iterator[Row]:
                 _kill(bed, operator, with_server=_takes_server(number, kills))
             creating.join(LONGEST_SECONDS)
         with suppress(TimeoutError):
-            bed.eventually(lambda: not _lacking(bed, namespace, count), "all served", timeout=LONGEST_SECONDS, step=1)
+            bed.eventually(lambda: not _lacking(bed, namespace, count), "all served", timeout=LONGEST_SECONDS, step=3)
         took = time.monotonic() - began
         with suppress(TimeoutError):
             bed.until_warm(namespace, count)
