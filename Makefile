@@ -141,5 +141,5 @@ bench-client: setup ## Measure the client library; prints a table and keeps JSON
 bench-upgrade: setup ## Measure how a release comes, is upgraded under fifty agents, and goes; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.upgrade
 
-bench-pools: setup ## Measure claims of warm pods; prints a table and keeps JSON in bench/out
+bench-pools: setup ## Measure claims of warm pods, on fake nodes and on a real one; prints a table and keeps JSON in bench/out
 	$(BIN)/python -m bench.pools

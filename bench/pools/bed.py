@@ -3,19 +3,23 @@
 import json
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from bench.audit import Write
-from bench.bed import LOGS, Bed, finished
+from bench.bed import FAKE_NODES, LOGS, Bed, finished
 from bench.control.server import Ports, control_server
 from bench.generator import Load, Running
 from bench.manifests import AGENTS, PODS, Raw
+from bench.pools.account import AGENT, on_path
 from bench.pools.manifests import POOL, POOLS, claimant, pool
 from bench.replica import Replica
+from devcluster.errors import ApiError, ApiUnavailableError
+from devcluster.kwok import PODS_PER_NODE, ensure_fake_nodes
+from devcluster.step import Progress
 
 STARTER = "docker.io/ringfence/starter:bench"
 """Of pods that nobody runs."""
@@ -45,6 +49,28 @@ class Claims:
 
 class PoolBed(Bed):
     """A bed with one pool in a namespace."""
+
+    def __init__(self, name: str, progress: Progress, *, is_quick: bool = False) -> None:
+        super().__init__(name, progress, is_quick=is_quick)
+        self._spaces: list[str] = []
+
+    def namespace(self) -> str:
+        """Make a namespace, which `recover` empties if what was done in it fails."""
+        name = super().namespace()
+        self._spaces.append(name)
+        return name
+
+    def recover(self) -> None:
+        """After a failure, leave nothing that the next measurement would be disturbed by."""
+        self.end_processes()
+        for name in list(self._spaces):
+            # It is the failure that is told of, and not what is left of it.
+            with suppress(ApiError, ApiUnavailableError, TimeoutError):
+                self.clear(name)
+
+    def make_room(self, pods: int) -> None:
+        """Have fake nodes for so many pods."""
+        ensure_fake_nodes(self.cluster, max(FAKE_NODES, ceil(pods / PODS_PER_NODE)), self.progress)
 
     @contextmanager
     def operating(self, **settings: str) -> Iterator[Replica]:
@@ -76,11 +102,10 @@ class PoolBed(Bed):
         after, seconds = self.busy(operator), time.monotonic() - began
         writes = self.audit.by_operator(mark)
         claimed = {each.name for each in load.samples} | set(self.claimed_pods(namespace))
-        path = [each for each in writes if each.name in claimed and _is_on_path(each)]
         self.keep(prefix, [(each.sent, each.acked, each.ready) for each in load.samples])
         return Claims(
             load=load,
-            on_path=path,
+            on_path=on_path(writes, claimed),
             writes=writes,
             operator_cpu=operator.use().cpu - use.cpu,
             machine_cpu=after.machine - before.machine - load.cpu,
@@ -97,13 +122,15 @@ class PoolBed(Bed):
         """Delete the pool, its pods and all agents."""
         self.api.delete(f"{POOLS.format(namespace)}/{POOL}")
         self.drop(namespace)
+        with suppress(ValueError):
+            self._spaces.remove(namespace)
 
     def claimed_pods(self, namespace: str) -> dict[str, str]:
         """Return the pods that are an agent's, each with its agent."""
         return {
-            each["metadata"]["name"]: each["metadata"]["labels"]["ringfence.dev/agent"]
+            each["metadata"]["name"]: each["metadata"]["labels"][AGENT]
             for each in self.pods(namespace)
-            if "ringfence.dev/agent" in each["metadata"]["labels"]
+            if AGENT in each["metadata"]["labels"]
         }
 
     def pods(self, namespace: str) -> list[Raw]:
@@ -113,15 +140,6 @@ class PoolBed(Bed):
             raise RuntimeError(f"pods of {namespace}: {status}")
         found: list[Raw] = json.loads(text)["items"]
         return found
-
-
-def twice(pods: dict[str, str]) -> list[str]:
-    """Return the agents that have more than one of these pods."""
-    return [agent for agent, number in Counter(pods.values()).items() if number > 1]
-
-
-def _is_on_path(write: Write) -> bool:
-    return (write.verb, write.resource) in (("patch", "pods"), ("update", "agents/status"))
 
 
 def _warm(body: Raw | None) -> int:

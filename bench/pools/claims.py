@@ -1,7 +1,7 @@
 """How long a claim takes on fake nodes, alone and among many, and what it costs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bench.audit import kinds
 from bench.pools.bed import Claims, PoolBed
@@ -11,7 +11,7 @@ POOL, RATE, SECONDS = 1_050, 75.0, 10
 SERIAL, GAP_RATE = 50, 5.0
 BURST = 300
 LADDER = (120.0, 150.0, 180.0, 220.0)
-HELD_SECONDS, HELD_P99 = 30, 500.0
+HELD_SECONDS, QUICK_SECONDS, HELD_P99 = 30, 3, 500.0
 FLEET = 1_000
 IDLE_SECONDS = 30.0
 QUICK = 10
@@ -20,9 +20,9 @@ QUICK = 10
 
 def measure_rate(bed: PoolBed) -> Iterator[Row]:
     """75 claims a second for ten seconds, from a pool of 1,050."""
-    size = _scaled(bed, POOL)
-    found = _run(bed, size=size, prefix="rate", count=int(RATE * SECONDS), rate=RATE)
-    what = f"pool of {size:,}, {RATE:g} claims/s for {SECONDS} s"
+    size, seconds = _scaled(bed, POOL), _scaled(bed, SECONDS)
+    found = _run(bed, size=size, prefix="rate", count=int(RATE * seconds), rate=RATE)
+    what = f"pool of {size:,}, {RATE:g} claims/s for {seconds} s"
     yield from _latency(found, what, 20, 80)
     yield at_most(
         "  API writes on a claim's path", round(len(found.on_path) / found.count, 2), 2, "", kinds(found.on_path)
@@ -40,8 +40,9 @@ def measure_rate(bed: PoolBed) -> Iterator[Row]:
 
 def measure_serial(bed: PoolBed) -> Iterator[Row]:
     """One claim after the other."""
-    found = _run(bed, size=60, prefix="serial", count=SERIAL, rate=GAP_RATE)
-    yield from _latency(found, f"{SERIAL} claims, one after the other", 12, 25)
+    count = _scaled(bed, SERIAL)
+    found = _run(bed, size=count + 10, prefix="serial", count=count, rate=GAP_RATE)
+    yield from _latency(found, f"{count} claims, one after the other", 12, 25)
 
 
 def measure_burst(bed: PoolBed) -> Iterator[Row]:
@@ -53,18 +54,37 @@ def measure_burst(bed: PoolBed) -> Iterator[Row]:
 
 
 def measure_highest(bed: PoolBed) -> Iterator[Row]:
-    """The highest rate that is kept up for half a minute."""
-    best, notes = 0.0, []
+    """The highest rate that is kept up for half a minute; the pool has a pod for each claim."""
+    late: dict[float, float] = {}
+    seconds = QUICK_SECONDS if bed.is_quick else HELD_SECONDS
     for rate in LADDER[: 1 if bed.is_quick else None]:
-        count = int(rate * (3 if bed.is_quick else HELD_SECONDS))
-        found = _run(bed, size=count, prefix=f"held-{rate:.0f}", count=count, rate=rate)
-        late = found.load.ready(0.99)
-        notes.append(f"{rate:g}/s p99 {late:.0f} ms")
-        if late > HELD_P99:
+        late[rate] = _late(bed, rate, int(rate * seconds))
+        if late[rate] > HELD_P99:
             break
-        best = rate
-    name = f"highest rate for {HELD_SECONDS} s with p99 <= {HELD_P99:g} ms"
-    yield Row(name, ">= 120", best, "/s", best >= LADDER[0], "; ".join(notes))
+    notes = "; ".join(f"{rate:g}/s p99 {found:.0f} ms" for rate, found in late.items())
+    name = f"highest rate for {seconds} s with p99 <= {HELD_P99:g} ms"
+    best = highest(late)
+    yield Row(name, f">= {LADDER[0]:g}", best, "/s", best >= LADDER[0], notes)
+
+
+def highest(late: Mapping[float, float]) -> float:
+    """Return the highest rate at which claims were in time, by how late they were at each; 0 if at none."""
+    return max((rate for rate, found in late.items() if found <= HELD_P99), default=0.0)
+
+
+def _late(bed: PoolBed, rate: float, count: int) -> float:
+    """Return the p99 of claims at that rate; one that was never served counts as endless."""
+    # What is claimed stays, and the pool fills up beside it.
+    bed.make_room(2 * count)
+    namespace, prefix = bed.namespace(), f"held-{rate:.0f}"
+    with bed.operating() as operator:
+        bed.fill(namespace, count)
+        operator.wait_idle()
+        bed.rest()
+        load = bed.start_claims(namespace, prefix=prefix, count=count, rate=rate).result()
+        bed.keep(prefix, [(each.sent, each.acked, each.ready) for each in load.samples])
+        bed.clear(namespace)
+    return load.ready(0.99)
 
 
 def measure_steady(bed: PoolBed) -> Iterator[Row]:

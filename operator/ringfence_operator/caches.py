@@ -164,6 +164,7 @@ class Caches:
                     BY_POOL: index_by_pool,
                 },
                 key=key_of_agent,
+                is_leaving=lambda pod: bool(pod.deleting_since),
             ),
             pools=self._informer("agentpools", f"{RINGFENCE}/agentpools", _pool, changes.pool_changed),
             warm=self._informer(
@@ -251,9 +252,12 @@ class Caches:
         field: str | None = None,
         index: Any = None,
         key: KeyFunction = key_of,
+        is_leaving: Callable[[T], bool] = lambda _: False,
     ) -> Informer[T]:
         source = ApiSource(client=self._client, path=path, label_selector=selector, field_selector=field)
-        informer = Informer(source, slim=slim, on_change=on_change, name=name, index=index, key=key)
+        informer = Informer(
+            source, slim=slim, on_change=on_change, name=name, index=index, key=key, is_leaving=is_leaving
+        )
         self._informers.append(informer)
         return informer
 

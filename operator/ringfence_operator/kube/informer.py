@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import structlog
 
 from ringfence_operator.errors import ExpiredError, KubeError
+from ringfence_operator.kube.beside import Beside
 
 Obj = TypeVar("Obj")
 Raw = dict[str, Any]
@@ -62,7 +63,8 @@ class Informer(Generic[Obj]):
     """The objects of one resource by key, as `slim` made them; `on_change` hears of each difference.
 
     `key` says under which key an object is kept, if not under its own; one that comes to have another leaves the
-    former. Of two objects with one key the newer is kept, and an end of the other is none of this one's.
+    former. Of several objects that it brings under one key, one is shown: the first that `is_leaving` is not true of.
+    The others stand beside it (`beside`), and one of them follows when it goes, or `show` is asked for it.
 
     An object that equals (==) the cached one replaces it without a word, so what `slim` leaves out,
     or compares as equal (a `resource_version` with `field(compare=False)`), never wakes anybody.
@@ -80,6 +82,7 @@ class Informer(Generic[Obj]):
         name: str = "",
         index: Mapping[str, IndexFunction[Obj]] | None = None,
         key: KeyFunction = key_of,
+        is_leaving: Callable[[Obj], bool] = lambda _: False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -92,6 +95,7 @@ class Informer(Generic[Obj]):
         self._key = key
         self._moved: dict[str, Key] = {}
         """By UID, the keys of objects that are kept under another than their own."""
+        self._beside: Beside[Key, Obj] = Beside(is_leaving)
         self._on_change = on_change
         self._index = index or {}
         self._indexed: dict[str, dict[Hashable, set[Key]]] = {name: {} for name in self._index}
@@ -120,6 +124,16 @@ class Informer(Generic[Obj]):
     def keys_by(self, index: str, value: Hashable) -> Collection[Key]:
         """Return the keys of the objects for which the index function yields `value`. Not to be changed or kept."""
         return self._indexed[index].get(value, frozenset())
+
+    def beside(self, namespace: str, name: str) -> list[Obj]:
+        """Return the other objects of that key; only one that is given by `key` can have any."""
+        return self._beside.of(Key(namespace, name))
+
+    def show(self, namespace: str, name: str, uid: str) -> None:
+        """Of the objects of that key, have the one with this UID be what `get` returns, if it is one of them."""
+        key = Key(namespace, name)
+        if self._beside.number(key, uid) is not None:
+            self._exchange(key, uid)
 
     def store(self, raw: Raw, *, wakes: bool = True) -> None:
         """Put the answer to a write into the cache at once, unless the watch has come past it already.
@@ -156,17 +170,22 @@ class Informer(Generic[Obj]):
     async def _relist(self) -> None:
         """Replace the cache by what the server has; what has gone unseen is reported as deleted."""
         seen: set[Key] = set()
+        uids: set[str] = set()
         position = ""
         async with aclosing(self._source.pages()) as pages:
             async for page, version in pages:
                 position = version
                 self._heard = self._clock()
                 seen.update(self._keep(raw) for raw in page)
+                uids.update(raw["metadata"]["uid"] for raw in page)
                 page.clear()  # the next page is read while this one would still be held
         self._reach(position)
         # An object newer than the list was stored meanwhile: the watch will tell what became of it.
-        for key in [k for k, have in self._versions.items() if k not in seen and have.number <= self._reached]:
-            self._drop(key)
+        for key, have in [*self._versions.items()]:
+            if have.number <= self._reached and (key not in seen or (key in self._beside and have.uid not in uids)):
+                self._drop(key)
+        for key, uid in self._beside.unseen(uids):
+            self._leave(key, uid, self._reached)
         self.synced.set()
 
     async def _follow(self) -> None:
@@ -193,19 +212,54 @@ class Informer(Generic[Obj]):
         # Versions of one resource are ordered numbers (KEP-5504), across deletion and re-creation too.
         version = _Version(int(metadata["resourceVersion"]), metadata["uid"])
         have = self._versions.get(key)
-        if (have is not None and version.number <= have.number) or not self._move(raw, key):
+        is_beside = have is not None and have.uid != version.uid and self._brings_together(raw, key, have.uid)
+        number = self._beside.number(key, version.uid) if is_beside else have.number if have else None
+        if (number is not None and version.number <= number) or not self._move(raw, key):
             return key
         try:
             new = self._slim(raw)
         except (ValueError, KeyError, TypeError) as error:
             log.error("informer.unreadable", informer=self.name, key=key, error=str(error))  # noqa: TRY400
             return key
+        if is_beside:
+            self._put_beside(key, version, new)
+            return key
         old = self.cache.get(key)
         self.cache[key] = new
         self._versions[key] = version
         if have is None or have.uid != version.uid or old != new:
             self._changed(Change(key, old, new), wakes=wakes)
+        if key in self._beside:
+            self._give_way(key)
         return key
+
+    def _brings_together(self, raw: Raw, key: Key, shown: str) -> bool:
+        """Return True if two objects share the key because of `key`; of one name, the second follows the first."""
+        return shown in self._moved or key != key_of(raw)
+
+    def _put_beside(self, key: Key, version: _Version, new: Obj) -> None:
+        """Keep it, and tell of it in any case: who wrote it did not know that there is another."""
+        self._beside.put(key, version.uid, version.number, new)
+        if not self._give_way(key):
+            self._on_change(Change(key, self.cache[key], self.cache[key]))
+
+    def _give_way(self, key: Key) -> bool:
+        """Have what is leaving replaced by what is not, if there is such a thing."""
+        uid = self._beside.staying(key) if self._beside.is_leaving(self.cache[key]) else None
+        if uid is not None:
+            self._exchange(key, uid)
+        return uid is not None
+
+    def _exchange(self, key: Key, uid: str) -> None:
+        shown, old = self._versions[key], self.cache[key]
+        self._take(key, uid)
+        self._beside.put(key, shown.uid, shown.number, old)
+        self._changed(Change(key, old, self.cache[key]))
+
+    def _take(self, key: Key, uid: str) -> None:
+        """Have what stood beside another be what the key shows."""
+        number, self.cache[key] = self._beside.take(key, uid)
+        self._versions[key] = _Version(number, uid)
 
     def _move(self, raw: Raw, key: Key) -> bool:
         """Take an object away from under a former key; False if it is there in a newer version."""
@@ -228,10 +282,22 @@ class Informer(Generic[Obj]):
         # Its successor of the same name may have been stored from a write already.
         if have is not None and have.uid == metadata["uid"] and have.number <= int(metadata["resourceVersion"]):
             self._drop(key)
+        else:
+            self._leave(key, metadata["uid"], int(metadata["resourceVersion"]))
+
+    def _leave(self, key: Key, uid: str, number: int) -> None:
+        """Forget one that stood beside another, if it was not seen later."""
+        have = self._beside.number(key, uid)
+        if have is not None and have <= number:
+            self._moved.pop(uid, None)
+            self._beside.take(key, uid)
 
     def _drop(self, key: Key) -> None:
         self._moved.pop(self._versions.pop(key).uid, None)
-        self._changed(Change(key, self.cache.pop(key), None))
+        old = self.cache.pop(key)
+        if key in self._beside:
+            self._take(key, self._beside.first(key))
+        self._changed(Change(key, old, self.cache.get(key)))
 
     def _changed(self, change: Change[Obj], *, wakes: bool = True) -> None:
         for name, values_of in self._index.items():

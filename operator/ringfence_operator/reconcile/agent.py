@@ -22,6 +22,7 @@ from ringfence_operator.reconcile.network_quota import Allowed
 from ringfence_operator.reconcile.pause import note_pause
 from ringfence_operator.reconcile.pod import ask_why_stuck, confine_pod, delete_pod
 from ringfence_operator.reconcile.pool_checks import is_looser
+from ringfence_operator.reconcile.pool_double import undo_double
 from ringfence_operator.reconcile.ports import RINGFENCE, Kube, path
 from ringfence_operator.reconcile.quota_admission import leave_line
 from ringfence_operator.reconcile.report import report
@@ -84,13 +85,14 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
         return None
     view, kube = tools.view, tools.kube
     network = left_to(agent, tools.meters)
+    double = await undo_double(agent, view, kube)
     context = build_context(agent, view, now=now)
     decision = decide(context)
     if decision.spent is not None:
         note_pause(context, decision.spent, view)
     if decision.step is not Step.CREATE:
         leave_line(agent.key, view)
-        view.pooling.leave(agent.key)
+        view.pooling.withdraw(agent.key, agent.metadata.uid)
     match decision.step:
         case Step.WAIT:
             return ENDING_SECONDS
@@ -118,7 +120,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
     enforced = enforcement(context, view, tools.gateway, tools.sidecars, tools.starters)
     again = await _report(context, _while_in_force(decision, enforced), enforced, network, tools)
     waits = (
-        *(again, settles_in(context, view, tools.gateway), resize_again_in(context)),
+        *(again, double, settles_in(context, view, tools.gateway), resize_again_in(context)),
         None if context.is_node_known else NODE_SECONDS,
         SETTLE_SECONDS if network is not None and network.is_told_before else None,
     )

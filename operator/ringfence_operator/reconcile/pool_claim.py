@@ -7,7 +7,7 @@ from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.pool_ref import OnMiss
-from ringfence_operator.errors import ConflictError, NotFoundError
+from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.create import is_owned
 from ringfence_operator.reconcile.decide import Decision, Step
@@ -110,7 +110,12 @@ async def _claim(context: Context, pod: Pod, view: View, kube: Kube) -> bool:
     except NotFoundError:
         return False
     except ConflictError:
-        found = await _find(context, pod.meta.name, view, kube)
+        try:
+            found = await _find(context, pod.meta.name, view, kube)
+        except OperatorError:
+            # Nobody knows what it is now; who picks it next finds out.
+            view.pooling.release(pod.meta.uid)
+            raise
         if isinstance(found, bool):
             return found
         view.warm.store(found, wakes=False)

@@ -199,10 +199,20 @@ class Pooling:
         if pool is not None:
             self.wake_pool(pool, False)
 
-    def gone(self, agent: Key, uid: str) -> None:
-        """The agent is deleted; its pods go with it, and what it may have claimed is no other's."""
+    def withdraw(self, agent: Key, uid: str) -> None:
+        """The agent asks for no pod. One that it may have claimed can be another's: of two claims, one wins.
+
+        The second goes by the same version of the pod, so it does not matter whether the first still arrives.
+        """
         self.leave(agent)
-        self.settle(uid)
+        pod = self._doubts.pop(uid, None)
+        if pod is not None and self.claimant(pod.meta.uid) == agent:
+            self.release(pod.meta.uid)
+            self.wake_pool((pod.meta.namespace, pod.pool), False)
+
+    def gone(self, agent: Key, uid: str) -> None:
+        """The agent is deleted; its pods go with it."""
+        self.withdraw(agent, uid)
 
     def serve(self, pool: Key, pods: int) -> None:
         """Have as many of those who wait looked at as there are pods for, the first first."""

@@ -1,6 +1,6 @@
 """What the reconcilers need from the outside, as Protocols: an API server to write to and caches to read from."""
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
@@ -48,6 +48,12 @@ class Table(Protocol[T_co]):
 
     def keys_by(self, index: str, value: Hashable) -> Collection[tuple[str, str]]:
         """Return the keys of the objects that an index has under `value`."""
+
+    def beside(self, namespace: str, name: str) -> Sequence[T_co]:
+        """Return what else is there under the key of an object; only where objects are kept under others' names."""
+
+    def show(self, namespace: str, name: str, uid: str) -> None:
+        """Have `get` return the one with this UID, if it is among them."""
 
     def store(self, raw: Raw, *, wakes: bool = True) -> None:
         """Put the answer to a write in at once; `wakes` False spares the pass that it would cause."""

@@ -307,3 +307,43 @@ async def test_the_end_of_another_object_with_the_same_key_is_not_this_ones() ->
     await follower.run_until_idle()
 
     assert follower.contents == {"a": "x2"}
+
+
+async def test_of_two_objects_under_one_key_the_second_stands_beside_the_first_and_follows_it() -> None:
+    listing: list[Raw | Exception] = [body("x1", 1, owner="a"), body("x2", 2, owner="a")]
+    source = FakeSource([(10, listing)], [[], [event("DELETED", body("x1", 12, owner="a"))]])
+    follower = Follower(source, key=by_owner)
+    follower.informer.store(body("x1", 1, owner="a"))
+    follower.informer.store(body("x2", 2, owner="a"))
+    before = (follower.contents, follower.informer.beside("ns", "a"))
+
+    await follower.run_until_idle()
+
+    assert before == ({"a": "x1"}, ["x2"])
+    assert (follower.contents, follower.informer.beside("ns", "a")) == ({"a": "x2"}, [])
+
+
+async def test_an_object_that_leaves_gives_way_to_one_beside_it_and_another_is_shown_if_asked_for() -> None:
+    follower = Follower(FakeSource([(10, [])]), key=by_owner, is_leaving=lambda text: text == "leaves")
+    first, second = body("x1", 1, owner="a"), body("x2", 2, owner="a")
+    follower.informer.store(first)
+    follower.informer.store(second)
+
+    follower.informer.show("ns", "a", second["metadata"]["uid"])
+    asked = follower.contents
+    follower.informer.store({**body("x2", 3, owner="a"), "text": "leaves"})
+
+    assert asked == {"a": "x2"}
+    assert follower.contents == {"a": "x1"}
+    assert follower.informer.beside("ns", "a") == ["leaves"]
+
+
+async def test_what_stood_beside_another_and_went_unseen_is_gone_after_a_listing() -> None:
+    follower = Follower(FakeSource([(10, [body("x2", 2, owner="a")])]), key=by_owner)
+    for number, name in enumerate(("x1", "x2", "x3"), 1):
+        follower.informer.store(body(name, number, owner="a"))
+
+    await follower.run_until_idle()
+
+    assert follower.contents == {"a": "x2"}
+    assert follower.informer.beside("ns", "a") == []

@@ -1,8 +1,9 @@
 """Pools and agents of namespace `team`: the real caches and queue, and an API server that lets others pass."""
 
 import asyncio
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 from typing import Any, cast
@@ -25,6 +26,7 @@ from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import CrashError, FakeApiServer
 from tests.operator.reconcile.fake_starters import FakeStarters
+from tests.operator.reconcile.pool_wire import Call, Wire
 from tests.operator.reconcile.tables import is_warm
 from tests.operator.resources.objects import NOW, READY, RUNNING, SETTINGS, container_status, node_body
 from tests.operator.runtime.clock import FakeClock
@@ -67,13 +69,22 @@ class BusyServer(FakeApiServer):
 class PoolWorld:
     """One operator, which sees everything at once unless told otherwise."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self.now = NOW
+    now: datetime
+    api: BusyServer
+    names: Iterator[int]
+
+    def __init__(self, settings: Settings | None = None, *, beside: "PoolWorld | None" = None) -> None:
+        """`beside` gives the same world as a second operator sees it, which leads at the same time."""
         self.settings = settings or POOLING
+        self.now = beside.now if beside else NOW
+        self.in_flight: list[Call] = beside.in_flight if beside else []
+        """What was sent by operators that are gone, and has not arrived yet."""
+        self.names = beside.names if beside else count(10_000)
+        if beside:
+            # The caller starts it.
+            self.api = beside.api
+            return
         self.api = BusyServer(lambda: self.now)
-        self.names = count(10_000)
-        self.given: dict[str, set[str]] = {}
-        """By the pod's UID, the agents that ever owned it."""
         control = {"metadata": {"name": labels.CONTROL, "namespace": "ringfence-system"}, "spec": {"ports": []}}
         self.api.add("services", control, "ringfence-system")
         self.api.add("nodes", node_body())
@@ -84,22 +95,29 @@ class PoolWorld:
     def start_operator(self, *, late: int = 0) -> None:
         """Another replica begins to lead: it remembers nothing, and has seen everything but the last `late` events."""
         self.api.fuse = None
+        self.wire = wire = Wire(self.api, self.in_flight)
         self.clock = FakeClock()
         self.queue: WorkQueue[Task] = WorkQueue(clock=self.clock, call_later=self.clock.call_later)
-        self.caches = Caches(cast("Client", self.api), self.settings, self.queue)
+        self.caches = Caches(cast("Client", wire), self.settings, self.queue)
         self.view = self.caches.view
         self.view.control.authority = "PEM"
         self.starters = FakeStarters()
         self.view.pooling.wake = self.caches.changes.pools.serve
         self.view.pooling.wake_pool = self.caches.changes.pools.pool_stands_otherwise
-        networks = Networks(self.view, self.api)
-        self.tools = Tools(self.view, self.api, networks, Locks(), starters=self.starters)
+        networks = Networks(self.view, wire)
+        self.tools = Tools(self.view, wire, networks, Locks(), starters=self.starters)
         suffix = lambda: str(next(self.names))  # noqa: E731
-        self.pool_tools = PoolTools(self.view, self.api, networks, suffix, self.starters)
+        self.pool_tools = PoolTools(self.view, wire, networks, suffix, self.starters)
         self.seen = {each.name: 0 for each in self.caches.informers}
         self.deliver(events=max(0, len(self.api.log) - late))
         quota_admission.begin(self.view)
         self.caches.changes.mark_all()
+
+    async def land(self) -> None:
+        """Let what is under way arrive, the last first."""
+        while self.in_flight:
+            with suppress(KubeError):
+                await self.in_flight.pop()()
 
     def informer(self, name: str) -> Informer[Any]:
         return next(each for each in self.caches.informers if each.name == name)

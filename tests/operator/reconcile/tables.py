@@ -1,6 +1,6 @@
 """Caches without an API server: what was put in is what the operator sees."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ringfence_operator import labels
@@ -54,6 +54,12 @@ class FakeTable(Generic[T]):
 
     def keys_by(self, index: str, value: Hashable) -> Collection[Key]:
         return [key for key, obj in self.cache.items() if value in set(self._index[index](obj))]
+
+    def beside(self, *_: str) -> Sequence[T]:
+        return ()
+
+    def show(self, namespace: str, name: str, uid: str) -> None:
+        pass
 
     def store(self, raw: Raw, *, wakes: bool = True) -> None:
         if int(raw["metadata"]["resourceVersion"]) > self._reached:
