@@ -44,6 +44,12 @@ class FakeTable:
     def keys_by(self, index: str, value: Hashable) -> set[tuple[str, str]]:
         return {key for key, pod in self.cache.items() if index == "free" and value in [*index_free(pod)]}
 
+    def beside(self, namespace: str, name: str) -> tuple[Pod, ...]:
+        raise NotImplementedError
+
+    def show(self, namespace: str, name: str, uid: str) -> None:
+        raise NotImplementedError
+
     def store(self, raw: dict[str, Any], *, wakes: bool = True) -> None:
         raise NotImplementedError
 
