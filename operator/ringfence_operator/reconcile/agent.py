@@ -194,6 +194,8 @@ async def _report(
         answer = await report(agent, status, kube=tools.kube, now=context.now)
         # An agent that runs needs no look at what has just been said; of all others, time or the next step may.
         tools.view.agents.store(answer, wakes=not decision.is_ready or decision.is_finished)
+        is_claimed = bool(context.own_pod and context.own_pod.claimed)
+        tools.view.pooling.times.told(agent, status, is_claimed=is_claimed)
         log.info("agent.status", state=status.state, reason=decision.reason)
     return decision.look_again
 

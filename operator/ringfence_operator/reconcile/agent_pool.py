@@ -135,6 +135,7 @@ async def _create(pool: AgentPool, holds: Effective, tools: PoolTools) -> None:
     with suppress(AlreadyExistsError):
         answer = await tools.kube.create(path(CORE, pool.metadata.namespace, "pods"), body)
         view.warm.store(answer, wakes=False)
+        view.pooling.times.observer.pod_made(pool.key)
         log.info("pool.pod_created", pod=name, uid=answer["metadata"]["uid"])
 
 

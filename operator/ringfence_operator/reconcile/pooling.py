@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError, UnavailableError
+from ringfence_operator.reconcile.pool_times import PoolTimes
 from ringfence_operator.resources.observed_pod import Pod
 
 Key = tuple[str, str]
@@ -47,6 +48,7 @@ class Pooling:
         """Has an agent looked at for which there is a pod now."""
         self.wake_pool: Callable[[Key, bool], None] = lambda _, __: None
         """Has a pool looked at that has one pod less, or another line; at once if an agent waits for that."""
+        self.times = PoolTimes()
         self._lines: dict[Key, list[Claimant]] = {}
         self._waiting: dict[Key, Key] = {}
         self._handed: dict[str, Claimant] = {}
@@ -179,4 +181,5 @@ class Pooling:
     def forget(self, pool: Key) -> None:
         """The pool is gone; who waits for it hears so from its own pass."""
         self._tallies.pop(pool, None)
+        self.times.observer.forget(pool)
         self.serve(pool, len(self._lines.get(pool, ())))
