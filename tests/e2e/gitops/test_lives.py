@@ -140,16 +140,16 @@ def test_a_quota_that_a_running_pod_cannot_keep_and_that_is_mended(world: World)
 
 
 def test_a_pool_that_is_filled_broken_twice_and_mended(world: World) -> None:
+    sandboxed = world.policy("sandboxed", runtimeClassName=f"absent-{world.tag}")
     with History(world.kube, world.namespace) as history:
         warm = pool(world, 1)
         warm.change(template={"image": f"{NO_REGISTRY}/nothing:1"})
         until(world, "AgentPool", warm.name, "ImageNotFound")
         warm.change(template={"image": IMAGE})
         until(world, "AgentPool", warm.name, "PoolWarm")
-        # There is no sandboxed runtime here.
-        warm.change(template={"isolation": "Secure"})
+        warm.change(template={"securityPolicyRef": {"name": sandboxed}})
         until(world, "AgentPool", warm.name, "RuntimeClassNotFound")
-        warm.change(template={"isolation": "Container"})
+        warm.change(template={"securityPolicyRef": None})
         until(world, "AgentPool", warm.name, "PoolWarm")
         warm.change(size=0)
         until(world, "AgentPool", warm.name, "PoolEmpty")
