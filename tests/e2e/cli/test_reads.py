@@ -1,7 +1,6 @@
 """What is read on a real cluster: by `get`, `top`, `explain` and `logs`, and to complete a name."""
 
 from tests.e2e.cli.program import Program
-from tests.e2e.pools.pools import claimant, claimed, pool
 from tests.e2e.world import World
 
 
@@ -34,25 +33,6 @@ def test_get_and_top_show_how_much_of_a_limit_is_used(alone: World, ringfence: P
     assert (row["resource"], row["used"], row["percent"]) == ("agents", "1", 25)
     (line,) = [each for each in listed if each.startswith(agent.name)]
     assert "agents 1/4 (25%)" in line
-
-
-def test_an_agents_pool_is_told_and_what_keeps_another_from_a_pod(alone: World, ringfence: Program) -> None:
-    of = pool(alone, 1)
-    got = claimed(alone, of)
-    of.empty()
-    waiting = claimant(alone, of, name="waiting")
-    waiting.until_reason("NoWarmPod")
-
-    pod, *_ = ringfence.run("explain", got.agent.name, "-o", "json").document()["pool"]
-    (row,) = ringfence.run("top", "--pools", of.name, "-o", "json").document()
-    findings = ringfence.run("doctor", "-o", "json").document()
-
-    assert pod["source"] == f"Pod {got.pod.name}"
-    assert pod["value"].startswith(f"warm, from pool {of.name}, claimed at ")
-    assert (row["size"], row["warm"], row["claimed"]) == (0, 0, 1)
-    (told,) = [each for each in findings if each["check"] == "pools"]
-    assert told["sentence"] == f"AgentPool {alone.namespace}/{of.name} has size 0, and agents wait for a pod of it: 1"
-    assert told["fix"] == f"kubectl -n {alone.namespace} scale agentpool {of.name} --replicas=1"
 
 
 def test_top_goes_on_until_it_is_interrupted(alone: World, ringfence: Program) -> None:
