@@ -78,7 +78,7 @@ def _until_warm(stage: Stage, *, claimed: int) -> None:
         if (status.get("warm"), status.get("claimed", 0)) == (pool.get("spec", {}).get("size"), claimed):
             return
         if time.monotonic() > deadline:
-            said = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
+            said: Raw = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
             raise DemoError(f"the pool is not warm within {SECONDS} s: {said.get('reason')}, {said.get('message')}")
         time.sleep(POLL_SECONDS)
 

@@ -68,10 +68,12 @@ def top(
         raise click.UsageError("--watch is for people: leave it out, or --output")
     connection = context.connection()
     namespace = "" if everywhere else connection.namespace
-    if pools:
-        look = lambda: _pool_table(_look_at_pools(connection.api, namespace, names), everywhere)  # noqa: E731
-    else:
-        look = lambda: _table(_look(connection.api, namespace, names), everywhere)  # noqa: E731
+
+    def look() -> Text | None:
+        if pools:
+            return _pool_table(_look_at_pools(connection.api, namespace, names), everywhere)
+        return _table(_look(connection.api, namespace, names), everywhere)
+
     if watch:
         _watch(look, interval)
     elif form is Form.TABLE:
