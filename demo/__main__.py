@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from demo.errors import DemoError
 from demo.kubectl import NAMESPACE, Kubectl
-from demo.scenes import connectors, forks, healing, memory, names, network, policy, quota, task
+from demo.scenes import connectors, forks, healing, memory, names, network, policy, pools, quota, task
 from demo.screen import Screen
 from demo.setup import bring_up, clear, install, pids_limit, refusals
 from demo.stage import Stage
@@ -98,7 +98,7 @@ def _verdict(screen: Screen, results: list[Result], kubeconfig: str) -> int:
             screen.say(f"      {failure}")
     screen.title("What is running now")
     screen.say(f"the cluster, the operator, and in namespace {NAMESPACE} the agents library, vault,")
-    screen.say("explorer, researcher, surveyor, analyst and eager;")
+    screen.say("explorer, researcher, surveyor, analyst and eager, and the pool python with its warm pods;")
     screen.say("greedy and forker are suspended, read-report has ended")
     for command in LOOK:
         screen.command(command.format(kubeconfig=kubeconfig))
@@ -120,11 +120,13 @@ SCENES: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ("Agents that reach the outside by name", names.play),
     ("An agent that asks a warehouse and a broker", connectors.play),
     ("An agent that wants more than its quota", quota.play),
+    ("A cold and a warm start side by side", pools.play),
 )
 LOOK = (
     "export KUBECONFIG={kubeconfig} PATH=$PWD/.devcluster/bin:$PATH",
     "kubectl -n ringfence-demo get agents -o wide",
     "kubectl -n ringfence-demo describe agent greedy",
+    "kubectl -n ringfence-demo get agentpools -o wide",
     "kubectl -n ringfence-demo get networkpolicies,securitypolicies",
     "kubectl -n ringfence-demo describe quota.ringfence.dev eager",
     "kubectl -n ringfence-system logs deployment/ringfence-operator",

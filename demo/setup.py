@@ -16,8 +16,8 @@ from devcluster.cluster import REPOSITORY
 SYSTEM = "ringfence-system"
 OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
 KINDS = ("agents", "agentpools", "connectors", "quotas", "securitypolicies")
-SIDECAR = "docker.io/ringfence/sidecar"
-IMAGES = {name: f"docker.io/ringfence/{name}" for name in ("operator", "gateway", "sidecar", "backends")}
+SIDECAR, STARTER = "docker.io/ringfence/sidecar", "docker.io/ringfence/starter"
+IMAGES = {name: f"docker.io/ringfence/{name}" for name in ("operator", "gateway", "sidecar", "starter", "backends")}
 ADMINISTRATOR = "demo-administrator"
 REDIS = {
     "REDIS_URL": "redis://redis.ringfence-backends.svc:6379",
@@ -49,7 +49,7 @@ def install(kube: Kubectl, tags: dict[str, str], overlay: Path) -> None:
         "images": images,
         "secretGenerator": [secret],
         "generatorOptions": {"disableNameSuffixHash": True},
-        "patches": [{"patch": json.dumps(_patch(f"{SIDECAR}:{tags[SIDECAR]}"))}],
+        "patches": [{"patch": json.dumps(_patch(f"{SIDECAR}:{tags[SIDECAR]}", f"{STARTER}:{tags[STARTER]}"))}],
     }
     (overlay / "kustomization.yaml").write_text(json.dumps(body))
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}", namespace="")
@@ -59,9 +59,9 @@ def install(kube: Kubectl, tags: dict[str, str], overlay: Path) -> None:
     _wait_for_leader(kube)
 
 
-def _patch(sidecar: str) -> dict[str, Any]:
-    """Return what the operator is told of sidecars: their image, and the Redis that they share."""
-    settings = {"SIDECAR_IMAGE": sidecar, **REDIS}
+def _patch(sidecar: str, starter: str) -> dict[str, Any]:
+    """Return what the operator is told of sidecars and starters: their images, and the Redis that sidecars share."""
+    settings = {"SIDECAR_IMAGE": sidecar, "STARTER_IMAGE": starter, **REDIS}
     env = [{"name": f"RINGFENCE_OPERATOR_{name}", "value": value} for name, value in settings.items()]
     return {
         "apiVersion": "apps/v1",

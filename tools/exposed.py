@@ -28,6 +28,11 @@ class _NoQuotas:
         return iter(())
 
 
+class _NoPools:
+    def series(self) -> Iterator[tuple[tuple[str, str], dict[str, int], int | None]]:
+        return iter(())
+
+
 class _NoQueue:
     def __len__(self) -> int:
         return 0
@@ -75,6 +80,7 @@ def _operator() -> CollectorRegistry:
     metrics.expose_network(lambda: True)
     metrics.expose_agents(dict)
     metrics.expose_quotas(_NoQuotas())
+    metrics.expose_pools(_NoPools())
     return metrics.registry
 
 

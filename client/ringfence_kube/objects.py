@@ -9,6 +9,7 @@ Raw = dict[str, Any]
 GROUP = "/apis/ringfence.dev/v1alpha1"
 KINDS = {
     "agents": "Agent",
+    "agentpools": "AgentPool",
     "connectors": "Connector",
     "quotas": "Quota",
     "securitypolicies": "SecurityPolicy",

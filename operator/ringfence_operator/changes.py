@@ -89,6 +89,7 @@ class Changes:
     def agent_changed(self, change: Change[AgentRecord]) -> None:
         """An agent; those that share its claim wait for each other."""
         self._queue.add(Task("Agent", *change.key), NOW)
+        self.pools.agent_changed(change)
         old, new = change.old, change.new
         if new is None:
             agent_gone(change.key, old.uid if old else "", self.view)

@@ -1,16 +1,19 @@
 """What a change of a pool, or of its pods, makes the operator look at again."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.kube.informer import Change
 from ringfence_operator.priorities import LATER, NOW, SOON
+from ringfence_operator.reconcile.clock import utc_now
 from ringfence_operator.reconcile.pool_claim import serve_line
 from ringfence_operator.reconcile.pool_index import BY_POOL
 from ringfence_operator.reconcile.pool_view import pools_in, runs_low
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.view import BY_NODE, View
 from ringfence_operator.resources.observed_pod import Pod
+from ringfence_operator.resources.record import AgentRecord
 from ringfence_operator.runtime.queue import WorkQueue
 
 TOGETHER_SECONDS = 0.1
@@ -20,6 +23,7 @@ MOST_TOGETHER_SECONDS = 5.0
 """However long the refill waits, a pod that has died meanwhile and the counts do not wait longer than this."""
 
 Key = tuple[str, str]
+_ENDED = {"Succeeded", "Failed", "Suspended"}
 
 
 class PoolChanges:
@@ -61,6 +65,14 @@ class PoolChanges:
             for key in self._view().agents.keys_by(BY_POOL, tuple(change.key)):
                 self._queue.add(Task("Agent", *key), LATER if old else SOON)
 
+    def agent_changed(self, change: Change[AgentRecord]) -> None:
+        """An agent: from when it is here, how long it waits for a pod of its pool is measured."""
+        old, new, times = change.old, change.new, self._view().pooling.times
+        if old is not None and (new is None or new.uid != old.uid or new.state in _ENDED):
+            times.forget(old.uid)
+        if new is not None and new.pool and new.state == "Pending" and (old is None or old.uid != new.uid):
+            times.seen(new.uid)
+
     def warm_changed(self, change: Change[Pod]) -> None:
         """A pod that no agent has: ready, it is the next one's; gone from here, it is an agent's or no more."""
         old, new = change.old, change.new
@@ -70,6 +82,9 @@ class PoolChanges:
         if pod is None or not pod.pool:
             return
         key = (pod.meta.namespace, pod.pool)
+        if old and new and old.meta.uid == new.meta.uid and new.ready and not old.ready:
+            age = utc_now() - datetime.fromisoformat(new.created)
+            self._view().pooling.times.observer.pod_warm(key, max(0.0, age.total_seconds()))
         pool = self._view().pools.get(*key)
         if new is not None and new.ready and pool is not None:
             serve_line(pool, self._view())

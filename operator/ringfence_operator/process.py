@@ -29,6 +29,7 @@ from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.meters import NoMeters
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.network_probe import NetworkProbe
+from ringfence_operator.reconcile.pool_figures import PoolFigures
 from ringfence_operator.reconcile.port_set import PortSets
 from ringfence_operator.reconcile.ports import Task
 from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota, remove_quota
@@ -101,6 +102,7 @@ class Process:
             telemetry=telemetry,
         )
         view.pooling.wake = self._caches.changes.pools.serve
+        view.pooling.times.observer = self._metrics.pools
         view.pooling.wake_pool = self._caches.changes.pools.pool_stands_otherwise
         self._pool_tools = PoolTools(view, client, self._networks, _suffix, self._tools.starters)
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
@@ -148,6 +150,7 @@ class Process:
         self._metrics.expose_queue("ringfence", self._queue)
         self._metrics.expose_agents(self._states)
         self._metrics.expose_quotas(self._caches.view.quota_knowledge)
+        self._metrics.expose_pools(PoolFigures(self._caches.view, lambda: self._workers is not None))
         if self._settings.probe_image:
             self._metrics.expose_network(self._caches.view.network.enforced)
         self._metrics.expose_leader(LEASE, lambda: self._workers is not None)

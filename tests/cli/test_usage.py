@@ -146,4 +146,4 @@ def test_get_says_which_kinds_there_are(cluster: Cluster) -> None:
     result = cluster.run("get", "pods")
 
     assert result.exit_code == 2
-    assert "there is no kind pods: write agents, connectors, quotas, policies or all" in result.output
+    assert "there is no kind pods: write agents, pools, connectors, quotas, policies or all" in result.output

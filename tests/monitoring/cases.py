@@ -1,7 +1,7 @@
 """For each alert, a case in which it fires and one in which it does not."""
 
 from tests.monitoring.case import Case, fires, quiet
-from tests.monitoring.cases_of_agents import AGENTS, QUOTAS, SIDECARS
+from tests.monitoring.cases_of_agents import AGENTS, POOLS, QUOTAS, SIDECARS
 
 _LEADER = 'leader_election_master_status{name="ringfence-operator",instance="%s"}'
 _A, _B = _LEADER % "a", _LEADER % "b"
@@ -185,4 +185,4 @@ _EGRESS = (
     quiet("RingfenceNamesLeadInside", "long ago", 20, {_GATEWAY % "a": "5x20"}),
 )
 
-CASES: tuple[Case, ...] = (*_OPERATOR, *AGENTS, *_EGRESS, *SIDECARS, *QUOTAS)
+CASES: tuple[Case, ...] = (*_OPERATOR, *AGENTS, *POOLS, *_EGRESS, *SIDECARS, *QUOTAS)

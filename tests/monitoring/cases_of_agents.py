@@ -15,6 +15,9 @@ _LIMIT = {"namespace": "team", "quota": "base", "resource": "queries", "window":
 _SERIES = ",".join(f'{name}="{value}"' for name, value in _LIMIT.items())
 _USED = f'ringfence_quota_used_ratio{{{_SERIES},instance="%s"}}'
 _EACH_SECOND = _USED.replace("Day", "Second")
+_IN_POOL = 'ringfence_pool_pods{namespace="team",pool="python",state="%s",instance="%s"}'
+_WAITING = 'ringfence_pool_waiting_agents{namespace="team",pool="python",instance="%s"}'
+_OF_POOL = {"namespace": "team", "pool": "python"}
 _REFUSED = f"ringfence_quota_refusals_total{{{_SERIES}}}"
 
 AGENTS = (
@@ -55,6 +58,30 @@ AGENTS = (
         namespace="team",
     ),
     quiet("RingfenceAgentsFailed", "agents that ended well", 10, {_AGENTS % ("Succeeded", "a"): "5x10"}),
+)
+
+POOLS = (
+    fires(
+        "RingfencePoolEmpty",
+        10,
+        {_WAITING % "a": "3x10", _IN_POOL % ("warm", "a"): "0x10", _IN_POOL % ("warm", "b"): "0x10"},
+        "AgentPool team/python has had no warm pod for 5 minutes, and 3 agents wait for one.",
+        **_OF_POOL,
+    ),
+    quiet(
+        "RingfencePoolEmpty",
+        "a burst that the refill serves, and an empty pool for which nobody waits",
+        20,
+        {_WAITING % "a": "9 9 4 0x20", _IN_POOL % ("warm", "a"): "0x30"},
+    ),
+    fires(
+        "RingfencePoolPodsFailing",
+        15,
+        {_IN_POOL % ("failed", "a"): "2x20", _IN_POOL % ("failed", "b"): "2x20", _IN_POOL % ("warm", "a"): "5x20"},
+        "2 pods of AgentPool team/python have failed or cannot start.",
+        **_OF_POOL,
+    ),
+    quiet("RingfencePoolPodsFailing", "one that was replaced", 15, {_IN_POOL % ("failed", "a"): "1 1 1 0x20"}),
 )
 
 _MAIN = {"namespace": "team", "connector": "sales", "endpoint": "main"}

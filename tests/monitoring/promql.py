@@ -10,7 +10,14 @@ _LABELS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^
 _FUNCTION = re.compile(r"\b[a-z_]+\s*(?=\()")
 _WORD = re.compile(r"\b[a-zA-Z_:][a-zA-Z0-9_:]*\b")
 _OPERATORS = {"and", "or", "unless", "bool", "by", "without", "on", "ignoring", "offset"}
-ANY: Mapping[str, str] = {"namespace": ".*", "agent": "a", "connector": ".*", "quota": ".*", "policy": ".*"}
+ANY: Mapping[str, str] = {
+    "namespace": ".*",
+    "agent": "a",
+    "connector": ".*",
+    "quota": ".*",
+    "policy": ".*",
+    "pool": ".*",
+}
 
 
 def metrics_of(expr: str) -> set[str]:

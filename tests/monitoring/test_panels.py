@@ -17,7 +17,7 @@ from tools.exposed import exposed
 
 PANELS = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]
 BY_UID = {dashboard.uid: dashboard for dashboard in DASHBOARDS}
-GROWING = {"namespace", "agent", "pod", "instance", "policy", "quota", "connector"}
+GROWING = {"namespace", "agent", "pod", "instance", "policy", "quota", "connector", "pool"}
 """Labels that have as many values as somebody makes objects."""
 OUTERMOST = re.compile(
     r"(?:time\(\) - )?(?:histogram_quantile\([\d.]+, )?(?:sum|max|min|avg|count)(?: by \(([^)]*)\))? ?\("

@@ -1,6 +1,6 @@
 """The Grafana dashboards that the chart brings: made by `python -m tools.generate`."""
 
-from tools.dashboards import agent, connectors, egress, fleet, operator, quotas
+from tools.dashboards import agent, connectors, egress, fleet, operator, pools, quotas
 from tools.dashboards.grafana import dashboard_text
 
 DASHBOARDS = (
@@ -8,6 +8,7 @@ DASHBOARDS = (
     agent.DASHBOARD,
     connectors.DASHBOARD,
     quotas.DASHBOARD,
+    pools.DASHBOARD,
     egress.DASHBOARD,
     operator.DASHBOARD,
 )

@@ -13,7 +13,7 @@ from tools.dashboards.expressions import (
     total,
 )
 from tools.dashboards.panel import Colour, Dashboard, Row, Unit, Variable, bars, figure, graph
-from tools.dashboards.places import FLEET, TO_CONNECTORS, TO_EGRESS, TO_OPERATOR, TO_POLICY, TO_QUOTA
+from tools.dashboards.places import FLEET, TO_CONNECTORS, TO_EGRESS, TO_OPERATOR, TO_POLICY, TO_POOL, TO_QUOTA
 
 _HERE = 'namespace=~"$namespace"'
 _CALLS = "ringfence_sidecar_calls_total"
@@ -64,7 +64,6 @@ _AGENTS = (
         "Pending and Starting are to be short; Failed ones stay until they are deleted.",
         Unit.COUNT,
         (agents(_HERE, "state"), "{{state}}"),
-        width=12,
         is_stacked=True,
     ),
     graph(
@@ -72,7 +71,13 @@ _AGENTS = (
         "Whatever state they are in.",
         Unit.COUNT,
         (top(agents(_HERE, "namespace")), "{{namespace}}"),
-        width=12,
+    ),
+    graph(
+        "Agents that found no warm pod",
+        "Those from a pool; the pools that lack the most.",
+        Unit.PER_SECOND,
+        (top(largest(rate("ringfence_pool_misses_total", _HERE), "namespace", "pool")), "{{namespace}}/{{pool}}"),
+        link=TO_POOL,
     ),
 )
 

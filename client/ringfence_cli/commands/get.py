@@ -10,6 +10,7 @@ from ringfence_cli.options import Context, all_namespaces, cluster_options, outp
 from ringfence_cli.output.ages import age
 from ringfence_cli.output.document import Form, document
 from ringfence_cli.output.screen import err, out, table
+from ringfence_cli.standing import Standing
 from ringfence_cli.usage import Use, holding_for, of_agent, tightest, uses
 from ringfence_kube.api import Api
 from ringfence_kube.errors import ForbiddenError, NotFoundError
@@ -17,11 +18,12 @@ from ringfence_kube.objects import KINDS, Raw, collection, condition, name_of, n
 
 _WORDS = {
     **dict.fromkeys(("agents", "agent", "rfagent"), "agents"),
+    **dict.fromkeys(("pools", "pool", "agentpools", "agentpool", "rfpool"), "agentpools"),
     **dict.fromkeys(("connectors", "connector", "rfconn"), "connectors"),
     **dict.fromkeys(("quotas", "quota", "rfquota"), "quotas"),
     **dict.fromkeys(("policies", "policy", "securitypolicies", "securitypolicy", "rfpolicy"), "securitypolicies"),
 }
-_KINDS = ("agents", "connectors", "quotas", "policies", "all")
+_KINDS = ("agents", "pools", "connectors", "quotas", "policies", "all")
 
 
 def _kinds(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
@@ -33,17 +35,17 @@ def _names(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[c
     return names_of(resource)(ctx, parameter, begun) if resource else []
 
 
-@click.command(short_help="List agents, connectors, quotas and policies, with use against limits.")
+@click.command(short_help="List agents, pools, connectors, quotas and policies, with use against limits.")
 @click.argument("kind", default="all", shell_complete=_kinds)
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_names)
 @all_namespaces
 @output_option
 @cluster_options
 def get(context: Context, kind: str, names: tuple[str, ...], everywhere: bool, form: Form) -> None:
-    """List agents, connectors, quotas and policies, with how near each agent is to a limit.
+    """List agents, pools, connectors, quotas and policies, with how near each agent is to a limit.
 
-    KIND is agents, connectors, quotas, policies or all, which it is where it is not given; singular and kubectl's short
-    names do, too.
+    KIND is agents, pools, connectors, quotas, policies or all, which it is where it is not given; singular words and
+    kubectl's short names do, too.
 
     \b
       ringfence get                     # all kinds, in the context's namespace
@@ -80,8 +82,14 @@ def _bare(found: Raw) -> Raw:
 
 def _print(api: Api, namespace: str, found: dict[str, list[Raw]]) -> None:
     now = datetime.now(UTC)
+    from_pools = any(each["spec"].get("poolRef") for each in found.get("agents", ()))
+    pool = "POOL " if from_pools else ""
     rows = {
-        "agents": ("AGENT STATE REASON RESTARTS POLICY NEAREST-LIMIT AGE", _agent_row(api, namespace, found, now)),
+        "agents": (
+            f"AGENT STATE REASON RESTARTS POLICY {pool}NEAREST-LIMIT AGE",
+            _agent_row(api, namespace, found, now, with_pool=from_pools),
+        ),
+        "agentpools": ("POOL SIZE WARM STARTING CLAIMED HITS READY REASON AGE", _pool_row(now)),
         "connectors": ("CONNECTOR KIND READY REASON HEALTHY AGENTS AGE", _connector_row(now)),
         "quotas": ("QUOTA READY REASON NEAREST-LIMIT AGENTS AGE", _quota_row(now)),
         "securitypolicies": ("POLICY READY REASON MODE AGENTS ALLOWED DENIED AGE", _policy_row(now)),
@@ -110,7 +118,9 @@ def _ready(found: Raw) -> list[str]:
     return [str(said.get("status", "")), str(said.get("reason", ""))]
 
 
-def _agent_row(api: Api, namespace: str, found: dict[str, list[Raw]], now: datetime) -> _Row:
+def _agent_row(
+    api: Api, namespace: str, found: dict[str, list[Raw]], now: datetime, *, with_pool: bool = False
+) -> _Row:
     quotas = found.get("quotas")
     if quotas is None and found.get("agents"):
         try:
@@ -125,7 +135,18 @@ def _agent_row(api: Api, namespace: str, found: dict[str, list[Raw]], now: datet
         restarts = str(status.get("restarts", 0))
         created = agent["metadata"]["creationTimestamp"]
         state = str(status.get("state", ""))
-        return [name_of(agent), state, _ready(agent)[1], restarts, policy, _nearest(own), age(created, now)]
+        pool = [(agent["spec"].get("poolRef") or {}).get("name", "")] if with_pool else []
+        return [name_of(agent), state, _ready(agent)[1], restarts, policy, *pool, _nearest(own), age(created, now)]
+
+    return row
+
+
+def _pool_row(now: datetime) -> _Row:
+    def row(found: Raw) -> list[str]:
+        standing = Standing.of(found)
+        figures = [standing.size, standing.warm, standing.starting, standing.claimed]
+        created = found["metadata"]["creationTimestamp"]
+        return [name_of(found), *map(str, figures), standing.share_of_hits, *_ready(found), age(created, now)]
 
     return row
 

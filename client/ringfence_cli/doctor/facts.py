@@ -78,6 +78,7 @@ class Facts:
     has_redis_secret: Seen[bool]
     default_policy: Seen[Raw | None]
     agents: Seen[list[Raw]]
+    pools: Seen[list[Raw]]
     connectors: Seen[list[Raw]]
     quotas: Seen[list[Raw]]
     policies: Seen[list[Raw]]

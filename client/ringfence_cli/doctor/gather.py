@@ -58,6 +58,7 @@ def _questions(api: Api, system: str, namespace: str) -> dict[str, tuple[Callabl
         "runtime_classes": collection("runtimeclasses", group="/apis/node.k8s.io/v1"),
         "nodes": core("nodes"),
         "agents": collection("agents", namespace),
+        "pools": collection("agentpools", namespace),
         "connectors": collection("connectors", namespace),
         "quotas": collection("quotas", namespace),
         "policies": collection("securitypolicies", namespace),

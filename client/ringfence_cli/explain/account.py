@@ -7,6 +7,7 @@ from ringfence_cli.audit import Entry
 from ringfence_cli.explain.backend import permissions
 from ringfence_cli.explain.line import Line
 from ringfence_cli.explain.network import Rule, network_lines
+from ringfence_cli.explain.pool import pool_lines
 from ringfence_cli.usage import holding_for, of_agent, uses
 from ringfence_kube.objects import Raw, condition, full_name, is_selected, name_of, named, status_of
 
@@ -28,6 +29,9 @@ class Known:
     quotas: tuple[Raw, ...] = ()
     """All of the namespace."""
     connectors: tuple[Raw, ...] = ()
+    pod: Raw | None = None
+    pool: Raw | None = None
+    """The AgentPool that it names."""
     audit: tuple[Entry, ...] = ()
     """The last calls, the oldest first."""
     unseen: tuple[str, ...] = ()
@@ -50,6 +54,7 @@ def account(known: Known) -> Account:
     agent = known.agent
     ready = condition(agent, "Ready") or condition(agent, "Suspended") or {}
     sections = {
+        **({"pool": list(pool_lines(agent, known.pod, known.pool))} if agent["spec"].get("poolRef") else {}),
         "limits": list(_limits(agent)),
         "quotas": list(_quotas(known)),
         "network": list(network_lines(agent, known.rule, isolation=_isolation(agent))),

@@ -20,12 +20,16 @@ def gather(api: Api, namespace: str, name: str) -> Known:
     """Return what is known of an agent. Raises NotFoundError if there is no such agent."""
     agent = api.get(f"{collection('agents', namespace)}/{name}")
     look = _Look(api, namespace)
-    pod = look.allowed(lambda: api.find(f"{core('pods', namespace)}/{name}"), None, "its pod")
+    # A pod that was claimed from a pool has a name of its own.
+    pod_name = status_of(agent).get("podName") or name
+    pod = look.allowed(lambda: api.find(f"{core('pods', namespace)}/{pod_name}"), None, "its pod")
     rule = look.rule(agent, pod)
     has_connectors = bool(agent["spec"].get("connectors"))
     return Known(
         agent={"kind": "Agent", **agent},
         rule=rule,
+        pod=pod,
+        pool=look.pool(agent),
         quotas=tuple(look.allowed(lambda: api.items(collection("quotas", namespace)), [], "Quotas")),
         connectors=look.connectors() if has_connectors else (),
         audit=look.allowed(lambda: look.audit(agent), (), "what was refused by its sidecar") if pod else (),
@@ -64,6 +68,14 @@ class _Look:
         named: list[Raw] = self.allowed(lambda: self._api.items(every, **ask), [], f"SecurityPolicy {default}")
         only = named[0] if len(named) == 1 else None
         return Rule(default, only, is_unseen=only is None, is_default=True)
+
+    def pool(self, agent: Raw) -> Raw | None:
+        """Return the AgentPool that the agent names, if there is one."""
+        wanted = (agent["spec"].get("poolRef") or {}).get("name")
+        if not wanted:
+            return None
+        path = f"{collection('agentpools', self._namespace)}/{wanted}"
+        return self.allowed(lambda: self._api.find(path), None, f"AgentPool {wanted}")
 
     def connectors(self) -> tuple[Raw, ...]:
         """Return the namespace's connectors."""

@@ -201,6 +201,8 @@ async def _report(
         # the starter speaks next; of all others, time or the next step may.
         is_quiet = (decision.is_ready or decision.is_claimed) and not decision.is_finished
         tools.view.agents.store(answer, wakes=not is_quiet)
+        is_claimed = bool(context.own_pod and context.own_pod.claimed)
+        tools.view.pooling.times.told(agent, status, is_claimed=is_claimed)
         log.info("agent.status", state=status.state, reason=decision.reason)
     return decision.look_again
 

@@ -186,6 +186,7 @@ async def _create(pool: AgentPool, body: Raw, tools: PoolTools) -> None:
         named = body | {"metadata": body["metadata"] | {"name": name}}
         answer = await tools.kube.create(path(CORE, pool.metadata.namespace, "pods"), named)
         tools.view.warm.store(answer, wakes=False)
+        tools.view.pooling.times.observer.pod_made(pool.key)
         log.info("pool.pod_created", pod=name, uid=answer["metadata"]["uid"])
 
 

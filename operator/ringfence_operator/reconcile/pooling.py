@@ -15,6 +15,7 @@ from ringfence_operator.api.agent_pool import AgentPoolSpec
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError, UnavailableError
 from ringfence_operator.reconcile.pool_order import Free, PoolOrder
+from ringfence_operator.reconcile.pool_times import PoolTimes
 from ringfence_operator.resources.observed_pod import Pod
 
 Key = tuple[str, str]
@@ -60,6 +61,7 @@ class Pooling:
         """Has an agent looked at for which there is a pod now."""
         self.wake_pool: Callable[[Key, bool], None] = lambda _, __: None
         """Has a pool looked at that has one pod less, or another line; at once if an agent waits for that."""
+        self.times = PoolTimes()
         self._lines: dict[Key, list[Claimant]] = {}
         self._waiting: dict[Key, Key] = {}
         self._handed: dict[str, tuple[Claimant, Key]] = {}
@@ -253,4 +255,5 @@ class Pooling:
         for kept in (self._tallies, self.hashes, self._good, self._claimed):
             kept.pop(pool, None)
         self.order.forget(pool)
+        self.times.observer.forget(pool)
         self.serve(pool, len(self._lines.get(pool, ())))

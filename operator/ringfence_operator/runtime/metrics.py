@@ -10,6 +10,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from ringfence_operator.runtime.pool_metrics import PoolCollector, PoolMetrics, Pools
+
 _SECONDS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -83,6 +85,8 @@ class Metrics:
         self._requests = self._counter("rest_client_requests_total", "Requests to the API server", "method", "code")
         self._latency = self._seconds("rest_client_request_duration_seconds", "How long they took", "verb")
         self._leader = self._gauge("leader_election_master_status", "1 if this replica leads", "name")
+        self.pools = PoolMetrics(self.registry)
+        """Counts what happens in pools."""
 
     def queue(self, name: str) -> QueueMetrics:
         """Return the observer to make the queue `name` with."""
@@ -127,6 +131,10 @@ class Metrics:
     def expose_quotas(self, quotas: Quotas) -> None:
         """Publish where limits of quotas stand, whenever the metrics are read."""
         self.registry.register(_QuotaFigures(quotas))
+
+    def expose_pools(self, pools: Pools) -> None:
+        """Publish how pools stand, whenever the metrics are read."""
+        self.registry.register(PoolCollector(pools))
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

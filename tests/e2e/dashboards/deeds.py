@@ -1,4 +1,4 @@
-"""A run in which everything happens that a dashboard shows: calls, refusals, ways out, floods, failures."""
+"""A run in which everything happens that a dashboard shows: calls, claims, refusals, ways out, floods, failures."""
 
 import time
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from tests.e2e.connectors.backend import until, using
 from tests.e2e.connectors.calls import do, filled, queue_with_a_message, rabbitmq, snowflake
 from tests.e2e.escape.ways import look_up, tls
 from tests.e2e.kube import Body
+from tests.e2e.pools.pools import PoolHandle, claimant, pool
 from tests.e2e.world import AgentHandle, World
 
 LIMITS: tuple[Body, ...] = (
@@ -31,6 +32,9 @@ class Deeds:
     events: str
     away: str
     queue: str
+    world: World
+    pool: PoolHandle
+    """Of one warm pod: of two agents that come at once, one waits."""
 
     def again(self, turn: int) -> None:
         """Do all that is quick, so that each counter grows between two scrapes."""
@@ -43,6 +47,16 @@ class Deeds:
         assert lost["status"] in {"unavailable", "timeout"}, lost
         for agent in (self.traveller, self.auditor):
             agent.pod.script("fetch", [tls("api.test"), tls("files.test"), look_up("files.test")], seconds=60)
+        self.claim(turn)
+
+    def claim(self, turn: int) -> None:
+        """Have two agents come for the pool's one warm pod, and leave again."""
+        self.pool.until_warm(1)
+        found = [claimant(self.world, self.pool, name=f"claims-{turn}-{number}") for number in range(2)]
+        for each in found:
+            each.until_ready()
+        for each in found:
+            each.delete()
 
 
 def begun(world: World) -> Deeds:
@@ -62,7 +76,7 @@ def begun(world: World) -> Deeds:
     worker.change(quotaRef=world.quota(*LIMITS).ref)
     flood(traveller)
     failing.until_reason("BackoffLimitExceeded")
-    return Deeds(worker, traveller, auditor, sales, events, away, queue)
+    return Deeds(worker, traveller, auditor, sales, events, away, queue, world, pool(world, 1))
 
 
 def silent(world: World) -> str:

@@ -86,7 +86,8 @@ async def test_what_was_scraped_is_what_the_code_exposes(watched: Watched) -> No
 
 def test_no_alert_of_what_is_well_has_a_reason_to_fire(watched: Watched) -> None:
     well = ("RingfenceOperatorAbsent", "RingfenceNoLeader", "RingfenceTwoLeaders", "RingfenceReconcileStuck")
-    for name in (*well, "RingfenceGatewayAbsent", "RingfenceGatewayNotConnected", "RingfenceCacheAway"):
+    pools = ("RingfencePoolEmpty", "RingfencePoolPodsFailing")
+    for name in (*well, "RingfenceGatewayAbsent", "RingfenceGatewayNotConnected", "RingfenceCacheAway", *pools):
         assert watched.prometheus.at_once(rules()[name]["expr"]) == [], name
 
 

@@ -11,7 +11,7 @@ from tests.e2e.kube import Body, Kube, address
 from tests.e2e.world import is_current
 from tests.gitops.judge import SAME, Verdict, judged
 
-KINDS = ("Agent", "Connector", "Quota", "SecurityPolicy")
+KINDS = ("Agent", "AgentPool", "Connector", "Quota", "SecurityPolicy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from tests.gitops.judge import judged
 ROOT = Path(__file__).resolve().parents[3]
 OVERLAYS = ROOT / "examples/gitops/overlays"
 TENANT = ROOT / "examples/tenant"
+POOLS = ROOT / "examples/pools"
+ROOT_OF_TWO = "1.41421356237309504880168872420969807856967187537695"
 QUICKSTART = ROOT / "examples/quickstart"
 
 
@@ -66,8 +68,9 @@ def test_a_team_has_a_namespace_with_all_that_confines_it(kubectl: Kubectl, kube
         drift = kubectl.run("diff", "--server-side", "--field-manager=gitops", "-k", TENANT)
 
     issuer = kube.request("GET", "/.well-known/openid-configuration")["issuer"]
-    names = {body["metadata"]["name"] for body in found}
-    assert names == {"analyst", "closed", "everybody", "papers", "reader", "warehouse"}
+    names = sorted(body["metadata"]["name"] for body in found)
+    # A policy and a pool have the same name.
+    assert names == ["analyst", "closed", "everybody", "papers", "papers", "reader", "warehouse"]
     assert connector["status"]["workloadIdentity"]["createUser"] == (
         f"CREATE USER RESEARCH TYPE = SERVICE WORKLOAD_IDENTITY = (TYPE = OIDC ISSUER = '{issuer}' "
         "SUBJECT = 'system:serviceaccount:research:default' OIDC_AUDIENCE_LIST = ('acme.example/research'));"
@@ -77,10 +80,31 @@ def test_a_team_has_a_namespace_with_all_that_confines_it(kubectl: Kubectl, kube
     assert (drift.returncode, drift.stdout) == (0, ""), drift.stderr
 
 
+def test_an_agent_claims_from_a_pool_that_an_autoscaler_fits(kubectl: Kubectl, kube: Kube) -> None:
+    with applied(kubectl, kube, POOLS) as bodies:
+        pool = address("AgentPool", "sandboxes", "python")
+        path = address("Agent", "sandboxes", "calculator")
+        agent = kube.until(path, is_ready, seconds=120) or {}
+        # The pool says no size, so it begins with 1; without its metric, the autoscaler keeps to its least, 2.
+        scaled = kube.until(pool, lambda it: is_ready(it) and it is not None and it["status"]["warm"] == 2, seconds=120)
+        kubectl.until(ROOT_OF_TWO, "-n", "sandboxes", "logs", agent["status"]["podName"])
+        found = [kube.get(address_of(body)) or {} for body in ours(bodies)]
+        drift = kubectl.run("diff", "--server-side", "--field-manager=gitops", "-k", POOLS)
+
+    assert scaled is not None
+    assert scaled["spec"]["size"] == 2
+    assert agent["status"]["podName"].startswith("python-")
+    assert {(each.kstatus, each.argo) for each in judged(found)} == {("Current", "Healthy")}
+    assert (drift.returncode, drift.stdout) == (0, ""), drift.stderr
+
+
 def test_a_team_may_write_agents_and_nothing_that_confines_them(kubectl: Kubectl, kube: Kube) -> None:
     asked = {
         "create agents.ringfence.dev": "yes",
         "delete agents.ringfence.dev": "yes",
+        "create agentpools.ringfence.dev": "yes",
+        "patch agentpools.ringfence.dev --subresource=scale": "yes",
+        "patch agentpools.ringfence.dev --subresource=status": "no",
         "get securitypolicies.ringfence.dev": "yes",
         "get pods --subresource=log": "yes",
         "patch securitypolicies.ringfence.dev": "no",
@@ -148,3 +172,26 @@ def test_what_an_overlay_renames_is_renamed_wherever_we_refer_to_it(kubectl: Kub
         "quotaRef": {"name": "blue-everybody"},
         "connectors": [{"name": "blue-sales"}],
     }
+
+
+def test_a_pool_that_an_overlay_renames_is_renamed_for_its_agents_and_its_autoscaler(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    given = ["policy.yaml", "pool.yaml", "agent.yaml", "autoscaler.yaml"]
+    overlay = {
+        "namePrefix": "blue-",
+        "images": [{"name": "docker.io/library/python", "newTag": "3.13"}],
+        "resources": given,
+        "configurations": ["references.yaml"],
+    }
+    for name in given:
+        (tmp_path / name).write_text((POOLS / name).read_text())
+    (tmp_path / "references.yaml").write_text((ROOT / "examples/gitops/base/references.yaml").read_text())
+    (tmp_path / "Kustomization").write_text(yaml.safe_dump(overlay))
+
+    specs = {body["kind"]: body["spec"] for body in built(kubectl, tmp_path)}
+
+    assert specs["AgentPool"]["template"]["image"] == "docker.io/library/python:3.13"
+    assert specs["AgentPool"]["template"]["securityPolicyRef"] == {"name": "blue-closed"}
+    assert specs["Agent"]["poolRef"] == {"name": "blue-python"}
+    assert specs["HorizontalPodAutoscaler"]["scaleTargetRef"]["name"] == "blue-python"

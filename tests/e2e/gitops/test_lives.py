@@ -6,7 +6,8 @@ Objects are deleted in the foreground, as Argo CD does, so that there is a momen
 from tests.e2e.connectors.backend import rabbitmq, secret
 from tests.e2e.gitops.history import History, Life
 from tests.e2e.kube import Body, address
-from tests.e2e.world import World, is_ready, reason_of
+from tests.e2e.pools.pools import pool
+from tests.e2e.world import IMAGE, NO_REGISTRY, World, is_ready, reason_of
 
 BROKER = {
     "name": "main",
@@ -136,3 +137,26 @@ def test_a_quota_that_a_running_pod_cannot_keep_and_that_is_mended(world: World)
     assert life.mistakes() == []
     assert life.kstatus == ["InProgress", "Current", "InProgress", "Failed", "InProgress", "Current", "Terminating"]
     assert life.argo[3:] == ["Degraded", "Progressing", "Healthy", "Progressing"]
+
+
+def test_a_pool_that_is_filled_broken_twice_and_mended(world: World) -> None:
+    sandboxed = world.policy("sandboxed", runtimeClassName=f"absent-{world.tag}")
+    with History(world.kube, world.namespace) as history:
+        warm = pool(world, 1)
+        warm.change(template={"image": f"{NO_REGISTRY}/nothing:1"})
+        until(world, "AgentPool", warm.name, "ImageNotFound")
+        warm.change(template={"image": IMAGE})
+        until(world, "AgentPool", warm.name, "PoolWarm")
+        warm.change(template={"securityPolicyRef": {"name": sandboxed}})
+        until(world, "AgentPool", warm.name, "RuntimeClassNotFound")
+        warm.change(template={"securityPolicyRef": None})
+        until(world, "AgentPool", warm.name, "PoolWarm")
+        warm.change(size=0)
+        until(world, "AgentPool", warm.name, "PoolEmpty")
+        life = ended(world, history, "AgentPool", warm.name)
+
+    assert life.mistakes() == []
+    moving = ["InProgress", "Current"]
+    assert life.kstatus == [*moving, *moving, "InProgress", "Failed", *moving, *moving, "Terminating"]
+    health = ["Progressing", "Healthy"]
+    assert life.argo == [*health, *health, "Progressing", "Degraded", *health, *health, "Progressing"]

@@ -11,6 +11,7 @@ from ringfence_cli.doctor.checks import (
     network,
     objects,
     operator,
+    pools,
     rights,
     shared,
 )
@@ -40,6 +41,7 @@ CHECKS: Mapping[str, Callable[[Facts], Iterable[Finding]]] = {
     "policies": objects.check_policies,
     "connectors": objects.check_connectors,
     "quotas": objects.check_quotas,
+    "pools": pools.check_pools,
     "agents": objects.check_agents,
 }
 

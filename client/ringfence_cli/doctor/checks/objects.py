@@ -15,7 +15,7 @@ _UNSEEN = 30.0
 """Seconds in which the operator looks at what is new."""
 _BY_ITSELF = frozenset({"Failed", "Crashed", "OutOfMemory", "BackoffLimitExceeded", "DeadlineExceeded", "Evicted"})
 """What the agent's own program brought about: nothing of the installation is broken."""
-_PASSING = frozenset({"QuotaExceeded", "Unschedulable", "EndpointsUnhealthy", "SomeEndpointsUnhealthy"})
+_PASSING = frozenset({"QuotaExceeded", "Unschedulable", "EndpointsUnhealthy", "SomeEndpointsUnhealthy", "NoWarmPod"})
 """What may end by itself a moment later, although there is something that one can do."""
 _FIXES = {
     "PolicyNotFound": "create the SecurityPolicy, or name one that exists in spec.securityPolicyRef",
@@ -34,32 +34,36 @@ _FIXES = {
     "EndpointsUnhealthy": "see that the backend runs and the credential is good: status.endpoints says why",
     "SomeEndpointsUnhealthy": "see that the backend runs and the credential is good: status.endpoints says why",
     "Unschedulable": "make room on a node, or ask for less in spec.resources.requests",
+    "PoolNotFound": "create the AgentPool, or name one that exists in spec.poolRef",
+    "NoWarmPod": "see pools above; a larger spec.size of the AgentPool has a pod for it, and onMiss: Cold starts one",
+    "StarterRefused": "delete the agent's pod: the next one starts the command anew",
 }
 
 
 def check_agents(facts: Facts) -> Iterator[Finding]:
     """Agents run."""
-    return _check("Agent", facts.agents, facts.now, _agent)
+    return check_each("Agent", facts.agents, facts.now, _agent)
 
 
 def check_policies(facts: Facts) -> Iterator[Finding]:
     """SecurityPolicies are in force."""
-    return _check("SecurityPolicy", facts.policies, facts.now, _other)
+    return check_each("SecurityPolicy", facts.policies, facts.now, judge_ready)
 
 
 def check_connectors(facts: Facts) -> Iterator[Finding]:
     """Connectors reach what they stand for."""
-    return _check("Connector", facts.connectors, facts.now, _other)
+    return check_each("Connector", facts.connectors, facts.now, judge_ready)
 
 
 def check_quotas(facts: Facts) -> Iterator[Finding]:
     """Quotas are kept."""
-    return _check("Quota", facts.quotas, facts.now, _other)
+    return check_each("Quota", facts.quotas, facts.now, judge_ready)
 
 
-def _check(
+def check_each(
     kind: str, seen: Seen[list[Raw]], now: datetime, judge: Callable[[Raw, datetime], Finding | None]
 ) -> Iterator[Finding]:
+    """Yield what `judge` says of the objects of a kind, the worst first, or that all of them are well."""
     if not seen.is_known:
         yield unknown(f"what becomes of each {kind}", seen.hindrance)
         return
@@ -94,10 +98,11 @@ def _agent(found: Raw, now: datetime) -> Finding | None:
     closed = condition(found, "NetworkClosed")
     if closed and closed["status"] == "True":
         return _said(found, closed, Level.WARNING)
-    return _other(found, now)
+    return judge_ready(found, now)
 
 
-def _other(found: Raw, now: datetime) -> Finding | None:
+def judge_ready(found: Raw, now: datetime) -> Finding | None:
+    """Return what is to be said of an object that is not Ready; nothing for as long as that may end by itself."""
     ready = condition(found, "Ready")
     if ready is None or ready["status"] == "True":
         return None
