@@ -57,7 +57,10 @@ GOOD_AGENTS = (
         "image": None, **FROM_POOL, "onMiss": "Cold", "priorityClassName": "low", "connectors": [{"name": "snow"}],
         "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}], "envFrom": [{"configMapRef": {"name": "c"}}],
         "workspace": {"size": "1Gi"}, "probes": {"readiness": {"tcpSocket": {"port": 1}}},
-    }, AGENT),
+    }, {
+        **AGENT, "workspace": {"mountPath": "/workspace", "reclaimPolicy": "Delete"},
+        "probes": {"readiness": {**PROBE, "successThreshold": 1}},
+    }),
     Good("a pod of a weaker pool", {"image": None, **FROM_POOL, "isolation": "Basic"}, {**AGENT, "isolation": "Basic"}),
     Good("a name as long as may be", {}, AGENT, name="a" * 63),
     Good("a task", {"mode": "Task", "restartPolicy": "OnFailure", "ttlAfterFinished": "0s", "maxExecutionTime": "1h30m"}, AGENT),

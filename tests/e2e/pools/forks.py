@@ -47,7 +47,7 @@ class Forks:
             for pid in list(self._pids):
                 self.kill(pid)
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
 
     def start(self, environment: dict[str, str]) -> int:
         """Start an operator with these variables, and return its process's id."""

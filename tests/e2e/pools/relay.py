@@ -16,6 +16,7 @@ from yarl import URL
 from ringfence_operator.kube.credentials import BearerToken, Credentials
 
 LARGEST = 16 * 2**20
+CLOSED_SECONDS = 0.2
 PLURAL = 2
 """Of a path behind /namespaces/, so many parts at least: the namespace, and the plural of what is in it."""
 PASSED_ON = ("Content-Type", "Accept", "User-Agent")
@@ -70,18 +71,18 @@ class Relay:
     @contextmanager
     def running(self) -> Iterator["Relay"]:
         """Serve in a thread of its own until the block ends."""
-        loop, ready = asyncio.new_event_loop(), threading.Event()
-        stop = asyncio.Event()
-        thread = threading.Thread(target=loop.run_until_complete, args=(self._serve(ready, stop),), daemon=True)
+        ready = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
         thread.start()
         assert ready.wait(10), "the relay does not serve"
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(stop.set)
+            self._loop.call_soon_threadsafe(self._stop.set)
             thread.join(10)
 
-    async def _serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         connector = aiohttp.TCPConnector(ssl=self._credentials.ssl_context(), limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as self._session:
@@ -94,8 +95,10 @@ class Relay:
             await site.start()
             self.port = runner.addresses[0][1]
             ready.set()
-            await stop.wait()
+            await self._stop.wait()
             await runner.cleanup()
+        # The connections' ends are in the loop's next turns.
+        await asyncio.sleep(CLOSED_SECONDS)
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         strike = self._due(step_of(request.method, request.path))
@@ -105,8 +108,10 @@ class Relay:
         async with self._session.request(
             request.method,
             URL(f"{self._credentials.server}{request.raw_path}", encoded=True),
-            data=body,
+            data=body or None,
             headers=self._headers(request),
+            # Whoever asks for nothing has no type of it: the API server would refuse that of bytes.
+            skip_auto_headers=("Content-Type",),
         ) as answer:
             if request.query.get("watch"):
                 return await self._follow(request, answer)
@@ -126,7 +131,10 @@ class Relay:
         async for part in answer.content.iter_any():
             if self._lag:
                 await asyncio.sleep(self._lag)
-            await response.write(part)
+            try:
+                await response.write(part)
+            except ConnectionResetError:
+                break  # it was killed
         return response
 
     def _due(self, step: str) -> Strike | None:
