@@ -10,18 +10,20 @@ from tests.e2e.kube import Body, Kube, address, address_of
 from tests.e2e.replica import SYSTEM_NAMESPACE
 from tests.e2e.world import IMAGE, SMALL, WAITING, World, is_ready
 
-ORDERS = tuple(itertools.permutations(KINDS))[::3]
-"""A third of all orders, in which each kind goes first twice: as many agents as a small node starts at once."""
+ORDERS = tuple(itertools.permutations(KINDS))[::12]
+"""Ten of all orders, in which each kind goes first twice: as many agents as a small node starts at once."""
 API = "ringfence.dev/v1alpha1"
-KEPT = ("ringfence-default-deny", "ringfence-sidecars")
-"""NetworkPolicies of a namespace that has had agents: they hold for pods of agents alone, and go with the namespace."""
+KEPT = ("ringfence-default-deny", "ringfence-sidecars", "ringfence-starters")
+"""NetworkPolicies of a namespace that has had agents: they hold for their pods alone, and go with the namespace."""
 
 
 def family(namespace: str, name: str) -> dict[str, Body]:
     """Return one object of each kind; the agent uses the others, which each have their ports on the gateway."""
     account = {"name": "main", "account": "ACME", "host": "acme.snowflakecomputing.com", "warehouse": "WH"}
     snowflake = {"endpoints": [account], "auth": {"workloadIdentity": {"user": "AGENTS"}}, "database": "SALES"}
+    template = {"image": IMAGE, "resources": SMALL, "securityPolicyRef": {"name": name}}
     specs: dict[str, Body] = {
+        "AgentPool": {"size": 1, "template": template},
         "SecurityPolicy": {"network": {"allowedDomains": [{"name": "api.test"}]}},
         "Quota": {"limits": [{"resource": "memory", "max": "64Mi"}]},
         "Connector": {"agentSelector": {}, "snowflake": snowflake},
@@ -63,10 +65,10 @@ def test_whatever_goes_first_nothing_stays(alone: World) -> None:
     before = there(kube, namespace)
     families = [family(namespace, f"number-{number}") for number in range(len(ORDERS))]
     for each in families:
-        for kind in ("SecurityPolicy", "Quota", "Connector", "Agent"):
+        for kind in ("SecurityPolicy", "Quota", "Connector", "AgentPool", "Agent"):
             kube.create(each[kind])
-    for each in families:
-        kube.until(address_of(each["Agent"]), is_ready, seconds=150)
+    for each, kind in itertools.product(families, ("Agent", "AgentPool")):
+        kube.until(address_of(each[kind]), is_ready, seconds=150)
     running = there(kube, namespace) - before
 
     for each, order in zip(families, ORDERS, strict=True):
