@@ -75,6 +75,7 @@ _RIGHTS: tuple[tuple[Where, tuple[str, ...], str, tuple[str, ...], str], ...] = 
     (Where.EVERYWHERE, ("list", "create"), _CORE, ("events",), ""),
     (Where.EVERYWHERE, ("create",), "authentication.k8s.io", ("tokenreviews",), ""),
     (Where.AGENTS, ("delete",), _OURS, ("agents",), ""),
+    (Where.AGENTS, ("patch",), _OURS, ("agentpools",), ""),
     (Where.AGENTS, ("update",), _OURS, ("agents/finalizers", "agentpools/finalizers"), ""),
     (Where.AGENTS, ("get", "create", "patch", "delete"), _CORE, ("pods",), ""),
     (Where.AGENTS, ("patch",), _CORE, ("pods/resize",), ""),

@@ -122,8 +122,7 @@ class AgentPoolSpec(Model):
     """SecurityPolicies that agents may name although they open more, or let run for longer, than the template's."""
 
     min_warm: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    """With fewer warm the pool runs low, and refills at once; and the least that a size counts as, whoever scales.
-    Without it, a pool runs low below a quarter of its size."""
+    """With fewer warm (by default a quarter of size) the pool refills at once; and the least that a size counts as."""
 
     max_size: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """The most that a size counts as, whoever scales."""
@@ -140,8 +139,7 @@ class AgentPoolSpec(Model):
     """How pods are made in the place of those that agents have claimed."""
 
     deletion_policy: DeletionPolicy = DeletionPolicy.ORPHAN
-    """What becomes of claimed agents when the pool is deleted: Orphan leaves them running; Delete deletes the Agents
-    that have a pod of it, and what belongs to them."""
+    """Whether Agents that have a pod of the pool stay (Orphan) or are deleted, too (Delete), when the pool is deleted."""
 
     @property
     def wanted_size(self) -> int:
