@@ -131,7 +131,7 @@ def _publish(context: Context, decision: Decision, tools: Tools) -> None:
     """Have the pod's sidecar, and the gateway's meters, told what holds for it now."""
     view, record = tools.view, tools.view.agents.get(*context.agent.key)
     if tools.starters:
-        publish_order(context, decision, tools.starters, tools.given)
+        publish_order(context, decision, tools.starters, view.pooling.given)
     if tools.sidecars and context.has_authority:
         # Before that, credentials are not known either: a sidecar would be told of ways, and of a Redis, that are gone.
         ways = tools.networks.sidecars.ways

@@ -12,7 +12,7 @@ from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.given_files import config_maps_of, read_files
 from ringfence_operator.reconcile.pod import create_pod
-from ringfence_operator.reconcile.pool_claim import claim_pod, missed
+from ringfence_operator.reconcile.pool_claim import claim_pod, is_its_turn, missed
 from ringfence_operator.reconcile.quota_admission import ask_for_place, wake_next
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.resize import resize_pod
@@ -37,7 +37,7 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
         with view.places.held(agent.key):
             await tools.networks.prepare(context)
             if agent.spec.pool_ref is not None and not context.is_cold:
-                if await _has_files(context, tools) and await claim_pod(context, view, tools.kube):
+                if await _claim(context, tools):
                     return await _as_claimed(context, tools)
                 if agent.spec.on_miss not in (None, OnMiss.WAIT):
                     view.pooling.leave(agent.key)
@@ -62,19 +62,24 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
     return context, decide(context)
 
 
-async def _has_files(context: Context, tools: Tools) -> bool:
-    """Have the files read that are the agent's by ConfigMaps; False if it is to start cold instead.
+async def _claim(context: Context, tools: Tools) -> bool:
+    """Claim a warm pod for the agent; False if there is none for it, or it is to start cold instead.
 
-    Raises TakenError where it cannot have its files, so that it takes no pod either.
+    Its files by ConfigMaps are read before, but only when it is its turn, and are kept only if it has come to a pod:
+    who waits keeps nothing. Raises TakenError where it cannot have its files, so that it takes no pod either.
     """
-    agent = context.given
+    agent, view = context.given, tools.view
     if not config_maps_of(agent):
-        return True
+        return await claim_pod(context, view, tools.kube)
+    if not is_its_turn(context, view):
+        return await claim_pod(context, view, tools.kube, may_take=False)
     found = await read_files(agent, tools.kube)
     if not isinstance(found, Refusal):
-        tools.given.keep(agent, found, tools.view)
-        return True
-    tools.view.pooling.leave(agent.key)
+        is_claimed = await claim_pod(context, view, tools.kube)
+        if is_claimed:
+            view.pooling.given.keep(agent, found)
+        return is_claimed
+    view.pooling.leave(agent.key)
     if found.reason is Reason.NOT_GIVEN_WARM and agent.spec.on_miss is OnMiss.COLD:
         return False
     raise TakenError(found.reason, found.message)

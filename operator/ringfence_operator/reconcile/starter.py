@@ -5,7 +5,7 @@ from dataclasses import replace
 from ringfence_operator.api.agent_status import AgentState
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision
-from ringfence_operator.reconcile.given_files import GivenFiles, config_maps_of, read_files
+from ringfence_operator.reconcile.given_files import GivenFiles, read_files
 from ringfence_operator.reconcile.pod import way_out_of
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.starters import Starters
@@ -22,15 +22,16 @@ def publish_order(context: Context, decision: Decision, starters: Starters, give
     """Have the starter of the agent's pod told what to run; nothing, if it may have no pod at all."""
     pod, agent = context.own_pod, context.given
     if pod is None or not pod.claimed or context.template is None or context.is_pod_of_old_run:
+        given.forget(agent.metadata.uid)
         return
     if decision.is_refused or pod.deleting_since:
-        given.forget(agent)
+        given.forget(agent.metadata.uid)
         starters.withdraw(pod.meta.uid)
     elif pod.address:
         heard = starters.heard(pod.meta.uid)
-        if heard is not None and heard.started and config_maps_of(agent):
+        if decision.is_finished or (heard is not None and heard.started):
             # They may be large, and whoever has started takes no other order.
-            given.forget(agent)
+            given.forget(agent.metadata.uid)
         files = given.of(agent)
         if files is None:
             starters.admit(pod.meta.uid, pod.address, agent.key)
@@ -41,15 +42,15 @@ def publish_order(context: Context, decision: Decision, starters: Starters, give
 
 async def read_again(context: Context, decision: Decision, tools: Tools) -> Decision:
     """Read files for an agent whose pod another leader has claimed, where the pod's starter waits for them."""
-    pod, starters = context.own_pod, tools.starters
+    pod, starters, given = context.own_pod, tools.starters, tools.view.pooling.given
     if pod is None or starters is None or not pod.claimed or pod.deleting_since or decision.is_refused:
         return decision
     heard = starters.heard(pod.meta.uid)
-    if heard is None or heard.started or decision.is_finished or tools.given.of(context.given) is not None:
+    if heard is None or heard.started or decision.is_finished or given.of(context.given) is not None:
         return decision
     found = await read_files(context.given, tools.kube)
     if not isinstance(found, Refusal):
-        tools.given.keep(context.given, found, tools.view)
+        given.keep(context.given, found)
         return decision
     return replace(
         decision,
