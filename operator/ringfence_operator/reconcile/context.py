@@ -28,6 +28,7 @@ from ringfence_operator.resources.quota_caps import caps_of
 from ringfence_operator.resources.record import secrets_of
 from ringfence_operator.resources.share import RefusedShare
 from ringfence_operator.resources.sidecar import Sidecar
+from ringfence_operator.resources.strictness import filled
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
 
@@ -206,7 +207,10 @@ def build_context(agent: Agent, view: View, *, now: datetime, is_missed: bool = 
         is_cold = not own.claimed if own else wants_cold
         if is_cold:
             agent = confined_at_least(agent, given.spec.isolation)
-            holds = effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
+            holds = effective(agent, policy, view.settings, around)
+            has_root = warm.is_root_read_only.value or holds.is_root_read_only.value
+            asks = filled(policy, template_policy, is_root_read_only=has_root)
+            holds = effective(agent, asks, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
         else:
             # What the pod was made with is the pool's policy's; how long it may run, the agent's own says.
             holds = replace(warm, deadline=holds.deadline)

@@ -41,12 +41,16 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
                     return await _as_claimed(context, tools)
                 if agent.spec.on_miss not in (None, OnMiss.WAIT):
                     view.pooling.leave(agent.key)
-                if agent.spec.on_miss is not OnMiss.COLD:
+                decision = missed(context)
+                if agent.spec.on_miss is OnMiss.COLD:
+                    context = build_context(context.given, view, now=context.now, is_missed=True)
+                    # Of a pod of its own other things are asked than of the pool's.
+                    decision = replace(decide(context), look_again=RETRY_SECONDS)
+                if decision.step is not Step.CREATE:
                     # Its place under quotas goes back when this is left: others have it, as long as there is no pod.
                     view.places.give_back(agent.key)
                     wake_next(agent.metadata.namespace, view)
-                    return context, missed(context)
-                context = build_context(context.given, view, now=context.now, is_missed=True)
+                    return context, decision
             claim = claim_name(agent)
             if claim is None:
                 await create_pod(context, view, tools.kube)

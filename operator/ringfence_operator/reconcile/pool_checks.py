@@ -10,7 +10,7 @@ from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.pool import member
 from ringfence_operator.resources.record import secrets_of
-from ringfence_operator.resources.strictness import looser
+from ringfence_operator.resources.strictness import looser, pod_looser
 
 
 def pool_refusal(context: Context) -> Refusal | None:
@@ -34,19 +34,24 @@ def _policy(context: Context) -> Refusal | None:
         return None
     name = own.metadata.name if own else ""
     ref = context.given.spec.security_policy_ref
-    if ref and context.pool and ref.name in context.pool.spec.allowed_policies:
+    named = context.template.security_policy_ref if context.template else None
+    is_lost = named is not None and context.template_policy is None
+    makes_one = context.is_cold and pod is None
+    if ref and context.pool and ref.name in context.pool.spec.allowed_policies and not (is_lost and makes_one):
         return None
     if context.pool is None and pod and pod.labels.get(labels.POLICY, "") == (ref.name if ref else ""):
         # Nobody says any more what the pool allowed: what it has been given it keeps.
         return None
-    named = context.template.security_policy_ref if context.template else None
-    if named is not None and context.template_policy is None:
+    if named is not None and is_lost:
         message = f"SecurityPolicy {named.name}, which the pool's template names, does not exist: create it"
         return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
-    more = looser(own, context.template_policy)
+    than = context.template_policy
+    more = looser(own, than)
+    if context.is_cold and not more:
+        # A warm pod keeps what the pool's policy asks of it, or is none for the agent.
+        more = pod_looser(own, than, is_root_read_only=context.effective.is_root_read_only.value)
     if not more:
         return None
-    than = context.template_policy
     whose = (
         f"SecurityPolicy {than.metadata.name} of the pool's template" if than else "the pool's template, without one,"
     )

@@ -332,6 +332,93 @@ async def test_a_cold_start_is_confined_as_the_agent_and_its_policy_ask(world: P
     assert world.raw("a")["status"]["containerStatuses"] == container_status(RUNNING)
 
 
+STRICT: Raw = {
+    "runtimeClassName": "gvisor",
+    "seccompProfile": {"type": "Localhost", "localhostProfile": "strict.json"},
+    "fileSystem": {"readOnlyRoot": True, "writablePaths": [{"path": "/work", "size": "1Mi"}]},
+}
+
+
+def strict_pool(world: PoolWorld) -> None:
+    world.api.add("runtimeclasses", {"metadata": {"name": "gvisor"}, "handler": "runsc"})
+    world.api.add("securitypolicies", policy_body("strict", network=WEB, **STRICT), "team")
+    world.pool(0, isolation="Basic", **under("strict"))
+
+
+@pytest.mark.parametrize("given", [under("less"), {}])
+async def test_a_cold_start_keeps_of_the_pools_policy_what_the_agents_own_is_silent_about(
+    world: PoolWorld, given: Raw
+) -> None:
+    strict_pool(world)
+    world.agent("a", onMiss="Cold", isolation="Basic", **given)
+
+    await world.settle()
+
+    spec = world.raw("a")["spec"]
+    (container,) = spec["containers"]
+    context = container["securityContext"]
+    assert spec["runtimeClassName"] == "gvisor"
+    assert (context["readOnlyRootFilesystem"], spec["securityContext"]["seccompProfile"]) == (
+        True,
+        STRICT["seccompProfile"],
+    )
+    assert "/work" in {each["mountPath"] for each in container["volumeMounts"]}
+    assert label(world, "a") == given.get("securityPolicyRef", {}).get("name")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"runtimeClassName": "runc"}, "runtimeClassName is not gvisor"),
+        ({"seccompProfile": {"type": "RuntimeDefault"}}, "seccompProfile is another one"),
+        ({"fileSystem": {"writablePaths": [{"path": "/data", "size": "1Mi"}]}}, "fileSystem.writablePaths are others"),
+    ],
+)
+async def test_what_a_policy_asks_of_a_cold_pod_may_not_be_less_than_the_pools_does(
+    world: PoolWorld, asked: Raw, words: str
+) -> None:
+    strict_pool(world)
+    world.api.add("runtimeclasses", {"metadata": {"name": "runc"}, "handler": "runc"})
+    world.api.add("securitypolicies", policy_body("own", **asked), "team")
+    world.agent("a", onMiss="Cold", isolation="Basic", **under("own"))
+    await world.settle()
+    refused, said, pods = world.condition("Ready"), message(world), world.pods_of("a")
+
+    allow(world, "own")
+    await world.settle(20)
+
+    assert (refused, pods) == (("False", "PoolPolicyLooser"), [])
+    assert words in said
+    assert world.pods_of("a") == ["a"]
+
+
+async def test_of_what_may_be_written_a_cold_pod_has_the_less_as_a_warm_one_would(world: PoolWorld) -> None:
+    strict_pool(world)
+    own: Raw = {"fileSystem": {"writablePaths": [{"path": "/work", "size": "2Mi"}]}}
+    world.api.add("securitypolicies", policy_body("own", **own), "team")
+    world.agent("a", onMiss="Cold", isolation="Basic", **under("own"))
+
+    await world.settle()
+    world.start_pods("a")
+    await world.settle()
+
+    found = {each["name"]: each["value"] for each in world.status()["effective"]}
+    assert found["writablePaths"] == "/work=1Mi"
+
+
+async def test_no_cold_pod_is_made_while_the_pools_policy_is_not_there(world: PoolWorld) -> None:
+    strict_pool(world)
+    allow(world, "more")
+    world.api.remove(("securitypolicies", "team", "strict"))
+    world.agent("a", onMiss="Cold", isolation="Basic", **under("more"))
+
+    world.wait(10)
+    await world.settle()
+
+    assert world.condition("Ready") == ("False", "PolicyNotFound")
+    assert world.pods_of("a") == []
+
+
 async def test_an_agent_that_found_no_warm_pod_says_that_it_started_cold(world: PoolWorld) -> None:
     world.pool(0)
     world.agent("a", onMiss="Cold")
