@@ -13,7 +13,7 @@ from ringfence_operator.api.duration import format_duration
 from ringfence_operator.api.network import Network, NetworkMode
 from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.api.security_policy import FileSystem, SecurityPolicy, SecurityPolicySpec
-from ringfence_operator.resources.domains import allowed_domains, blocked_domains
+from ringfence_operator.resources.domains import allowed_domains, blocked_domains, further_ports
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.narrower import cidr_within, destination_within, ingress_within
 from ringfence_operator.resources.port_set import Domain
@@ -41,7 +41,11 @@ def _more(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> Iterato
     if policy is None or not policy.spec.network.enabled:
         return
     pools = than.spec.network if than else CLOSED
-    if pools.mode is not NetworkMode.AUDIT:
+    if than and pools.mode is NetworkMode.AUDIT:
+        # It opens every name, but not on every port: on the usual ones, and on those that its own entries name.
+        others = set(further_ports(allowed_domains(policy))) - set(further_ports(allowed_domains(than)))
+        yield from (f"names are allowed on port {port}" for port in sorted(others))
+    else:
         if policy.spec.network.mode is NetworkMode.AUDIT:
             yield "mode is Audit"
         yield from _names(policy, than)
