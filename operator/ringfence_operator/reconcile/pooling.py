@@ -47,10 +47,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class KnownHash:
-    """The hash of what a pool's pods are made from, and of what it was worked out: the objects, not their like."""
+    """The hash of what a pool's pods are made from, and of what it was worked out: of objects, not their like."""
 
     spec: AgentPoolSpec
     policy: SecurityPolicy | None
+    runtime_classes: frozenset[str]
     value: str
 
 
