@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ringfence_operator.api.agent_status import AgentState
+from ringfence_operator.reconcile.checks import refusal
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision
 from ringfence_operator.reconcile.given_files import GivenFiles, read_files
@@ -19,21 +20,25 @@ READ_SECONDS = 15.0
 
 
 def publish_order(context: Context, decision: Decision, starters: Starters, given: GivenFiles) -> None:
-    """Have the starter of the agent's pod told what to run; nothing, if it may have no pod at all."""
+    """Have the starter of the agent's pod told what to run; nothing, if it may have no pod at all.
+
+    Whatever keeps an agent from a pod keeps it from its first command, too: it may have come to be so since the claim.
+    """
     pod, agent = context.own_pod, context.given
-    if pod is None or not pod.claimed or context.template is None or context.is_pod_of_old_run:
+    if pod is None or not pod.claimed or context.template is None:
         given.forget(agent.metadata.uid)
         return
-    if decision.is_refused or pod.deleting_since:
+    if decision.is_refused or pod.deleting_since or context.is_pod_of_old_run:
         given.forget(agent.metadata.uid)
         starters.withdraw(pod.meta.uid)
     elif pod.address:
         heard = starters.heard(pod.meta.uid)
-        if decision.is_finished or (heard is not None and heard.started):
+        has_started = heard is not None and heard.started
+        if decision.is_finished or has_started:
             # They may be large, and whoever has started takes no other order.
             given.forget(agent.metadata.uid)
         files = given.of(agent)
-        if files is None:
+        if files is None or (not has_started and refusal(context) is not None):
             starters.admit(pod.meta.uid, pod.address, agent.key)
             return
         order = versioned(build_start_order(agent, context.template, way_out_of(context), files))

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
-from tests.operator.reconcile.pool_world import PoolWorld
+from ringfence_operator.reconcile.network_verdict import Known
+from ringfence_operator.resources.network_probe import Verdict
+from tests.operator.reconcile.pool_world import POOLING, PoolWorld
 from tests.operator.resources.objects import RUNNING, container_status, policy_body, terminated
 
 Raw = dict[str, Any]
@@ -184,6 +186,72 @@ async def test_what_holds_is_the_pools_pod_and_the_agents_own_time(world: PoolWo
     found = {each["name"]: each["value"] for each in world.status()["effective"]}
     assert (found["writablePaths"], found["maxExecutionTime"]) == ("/work=1Gi", "1m")
     assert "activeDeadlineSeconds" in world.raw(world.pods_of("a")[0])["spec"]
+
+
+async def lose_policy(world: PoolWorld) -> None:
+    world.api.remove(("securitypolicies", "team", "less"))
+
+
+async def loosen_policy(world: PoolWorld) -> None:
+    set_policy(world, "less", network=MORE)
+
+
+async def find_network_open(world: PoolWorld) -> None:
+    world.view.network.known = Known(Verdict(reached=("pod",)))
+    await world.look("a")
+
+
+@pytest.mark.parametrize("change", [lose_policy, loosen_policy, find_network_open])
+@pytest.mark.parametrize("has_started", [False, True])
+async def test_what_is_found_between_claim_and_start_keeps_the_command_from_starting(
+    change: Any, has_started: bool
+) -> None:
+    world = PoolWorld(POOLING.model_copy(update={"probe_image": "probe:1"}))
+    world.view.network.known = Known(Verdict(reached=()))
+    for name, network in (("web", WEB), ("less", LESS)):
+        world.api.add("securitypolicies", policy_body(name, network=network), "team")
+    await world.warm(1, **under("web"))
+    world.agent("a", **under("less"))
+    await world.settle()
+    (pod,) = world.pods_of("a")
+    before = world.uid(pod) in world.starters.orders
+    if has_started:
+        world.starters.carry_out(world.uid(pod))
+
+    await change(world)
+    await world.settle()
+
+    assert before
+    assert (world.uid(pod) in world.starters.orders) is has_started
+    assert world.condition("Ready")[0] == "False"
+
+
+async def test_an_order_comes_back_once_nothing_is_refused(world: PoolWorld) -> None:
+    await world.warm(1, **under("web"))
+    world.agent("a", **under("less"))
+    await world.settle()
+    (pod,) = world.pods_of("a")
+    await loosen_policy(world)
+    await world.settle()
+    before = world.uid(pod) in world.starters.orders
+
+    set_policy(world, "less", network=LESS)
+    await world.settle()
+
+    assert (before, world.uid(pod) in world.starters.orders) == (False, True)
+
+
+async def test_the_order_of_an_earlier_run_is_taken_back(world: PoolWorld) -> None:
+    await world.warm(1)
+    world.agent("a")
+    await world.settle()
+    (pod,) = world.pods_of("a")
+
+    world.set_agent(command=["another"])
+    await world.look("a")
+
+    assert world.uid(pod) not in world.starters.orders
+    assert world.uid(pod) not in world.starters.admitted
 
 
 # --- an end ---
