@@ -29,7 +29,13 @@ from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.resize import lagging, resize_again_in, resize_pod, unmetered
 from ringfence_operator.reconcile.service import apply_service
 from ringfence_operator.reconcile.sidecar import publish_sidecar
-from ringfence_operator.reconcile.starter import HANDOVER_SECONDS, is_handing_over, publish_order, read_again
+from ringfence_operator.reconcile.starter import (
+    HANDOVER_SECONDS,
+    is_handing_over,
+    publish_order,
+    read_again,
+    within_limits,
+)
 from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.tools import Tools
 
@@ -112,7 +118,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
             decision = await ask_why_stuck(context, decision, kube)
-    decision = await read_again(context, decision, tools)
+    decision = within_limits(context, await read_again(context, decision, tools), tools.starters)
     _publish(context, decision, tools)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):

@@ -93,6 +93,7 @@ async def _as_claimed(context: Context, tools: Tools) -> tuple[Context, Decision
     """Look at the agent with the pod that it has now, which quotas may leave less than its pool gave it."""
     context = build_context(context.given, tools.view, now=context.now)
     await resize_pod(context, tools.view, tools.kube)
+    context = replace(context, refused_share=tools.view.refused_shares.get(context.agent.key))
     return context, replace(decide(context), is_claimed=True)
 
 

@@ -9,6 +9,7 @@ from ringfence_operator.reconcile.decide import Decision
 from ringfence_operator.reconcile.given_files import GivenFiles, read_files
 from ringfence_operator.reconcile.pod import way_out_of
 from ringfence_operator.reconcile.refusal import Refusal
+from ringfence_operator.reconcile.resize import exceeds_quota, resize_lag
 from ringfence_operator.reconcile.starters import Starters
 from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.resources.start_order import build_start_order, versioned
@@ -23,6 +24,7 @@ def publish_order(context: Context, decision: Decision, starters: Starters, give
     """Have the starter of the agent's pod told what to run; nothing, if it may have no pod at all.
 
     Whatever keeps an agent from a pod keeps it from its first command, too: it may have come to be so since the claim.
+    So do cores and memory of its pool's that a quota does not leave it, until the node has taken them away.
     """
     pod, agent = context.own_pod, context.given
     if pod is None or not pod.claimed or context.template is None:
@@ -38,7 +40,7 @@ def publish_order(context: Context, decision: Decision, starters: Starters, give
             # They may be large, and whoever has started takes no other order.
             given.forget(agent.metadata.uid)
         files = given.of(agent)
-        if files is None or (not has_started and refusal(context) is not None):
+        if files is None or (not has_started and (refusal(context) is not None or exceeds_quota(context, pod))):
             starters.admit(pod.meta.uid, pod.address, agent.key)
             return
         order = versioned(build_start_order(agent, context.template, way_out_of(context), files))
@@ -65,6 +67,18 @@ async def read_again(context: Context, decision: Decision, tools: Tools) -> Deci
         message=found.message,
         look_again=READ_SECONDS,
     )
+
+
+def within_limits(context: Context, decision: Decision, starters: Starters | None) -> Decision:
+    """Return the decision for an agent whose command waits for a quota's limits: not ready, if the node has none."""
+    pod = context.own_pod
+    if pod is None or not pod.claimed or not decision.is_ready or not is_handing_over(context, starters):
+        return decision
+    lag = resize_lag(context, pod, context.refused_share) if exceeds_quota(context, pod) else None
+    if lag is None or decision.is_finished:
+        return decision
+    message = f"the command waits until a Quota's limits hold: {lag.message}"
+    return replace(decision, is_ready=False, state=AgentState.STARTING, reason=lag.reason, message=message)
 
 
 def is_handing_over(context: Context, starters: Starters | None) -> bool:
