@@ -11,7 +11,7 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
-from ringfence_operator.reconcile.pool_view import pool_of, template_of
+from ringfence_operator.reconcile.pool_view import is_unreadable, pool_of, template_of
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.view import View
@@ -141,6 +141,11 @@ class Context:
     def own_pod(self) -> Pod | None:
         """The pod, if it is this agent's and not a namesake's."""
         return self.pod if self.pod and self.pod.owner_uid == self.agent.metadata.uid else None
+
+    @property
+    def is_made_unreadably(self) -> bool:
+        """True if the agent's pod comes from a pool, and what it was made from cannot be told."""
+        return self.given.spec.pool_ref is not None and is_unreadable(self.own_pod)
 
     @property
     def memory_limit(self) -> EffectiveValue | None:

@@ -36,6 +36,17 @@ def template_of(agent: Agent, pod: Pod | None, view: View) -> PoolTemplate | Non
     return pool.spec.template if pool else None
 
 
+def is_unreadable(pod: Pod | None) -> bool:
+    """Return True if nobody can tell what the pod was made from, although it says so."""
+    if pod is None or not pod.template:
+        return False
+    try:
+        recorded_template(pod.template)
+    except ValueError:
+        return True
+    return False
+
+
 def pods_of(pool: AgentPool, view: View) -> Iterator[Pod]:
     """Yield the pods that the pool has made and no agent has; what else carries its label is none of its."""
     for key in view.warm.keys_by(BY_POOL, pool.key):

@@ -27,10 +27,10 @@ def publish_order(context: Context, decision: Decision, starters: Starters, give
     So do cores and memory of its pool's that a quota does not leave it, until the node has taken them away.
     """
     pod, agent = context.own_pod, context.given
-    if pod is None or not pod.claimed or context.template is None:
+    if pod is None or not pod.claimed:
         given.forget(agent.metadata.uid)
         return
-    if decision.is_refused or pod.deleting_since or context.is_pod_of_old_run:
+    if decision.is_refused or pod.deleting_since or context.is_pod_of_old_run or context.template is None:
         given.forget(agent.metadata.uid)
         starters.withdraw(pod.meta.uid)
     elif pod.address:

@@ -188,6 +188,24 @@ async def test_what_holds_is_the_pools_pod_and_the_agents_own_time(world: PoolWo
     assert "activeDeadlineSeconds" in world.raw(world.pods_of("a")[0])["spec"]
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_pod_that_does_not_tell_what_it_was_made_from_reaches_nothing(world: PoolWorld, is_gone: bool) -> None:
+    await world.warm(1, **under("web"))
+    world.agent("a", **under("web"))
+    await world.settle()
+    pod = await run(world)
+    before = label(world, pod)
+
+    if is_gone:
+        world.api.remove(("agentpools", "team", "p"))
+    unreadable = {labels.TEMPLATE: '{"isolation": "Unheard"}'}
+    world.api.change(("pods", "team", pod), lambda raw: raw["metadata"]["annotations"].update(unreadable))
+    await world.settle()
+
+    assert (before, label(world, pod)) == ("web", None)
+    assert world.condition("Ready") == ("False", "PoolNotFound" if is_gone else "PoolPolicyLooser")
+
+
 async def lose_policy(world: PoolWorld) -> None:
     world.api.remove(("securitypolicies", "team", "less"))
 
