@@ -204,7 +204,9 @@ class Caches:
                 changes.node_changed,
                 index={LACKING: index_lacking},
             ),
-            runtime_classes=self._informer("runtimeclasses", storage, observed.observe_name, changes.all_agents),
+            runtime_classes=self._informer(
+                "runtimeclasses", storage, observed.observe_name, changes.runtime_classes_changed
+            ),
             service_cidrs=self._informer(
                 "servicecidrs", f"{NETWORKING}/servicecidrs", observed.observe_service_cidr, changes.all_policies
             ),

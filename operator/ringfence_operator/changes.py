@@ -326,6 +326,11 @@ class Changes:
         for key in self.view.agents.cache:
             self._queue.add(Task("Agent", *key), priority)
 
+    def runtime_classes_changed(self, _: object) -> None:
+        """Have every agent looked at, and every pool: what Secure runs in may be another one."""
+        self.all_agents(None)
+        self.pools.all_pools(SOON)
+
     def _mark_gateway(self, priority: int) -> None:
         if self.view.feeds_control:
             self._queue.add(Task("Gateway", self.view.settings.namespace, labels.GATEWAY), priority)

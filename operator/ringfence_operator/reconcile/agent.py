@@ -29,7 +29,13 @@ from ringfence_operator.reconcile.report import report
 from ringfence_operator.reconcile.resize import lagging, resize_again_in, resize_pod, unmetered
 from ringfence_operator.reconcile.service import apply_service
 from ringfence_operator.reconcile.sidecar import publish_sidecar
-from ringfence_operator.reconcile.starter import HANDOVER_SECONDS, is_handing_over, publish_order, read_again
+from ringfence_operator.reconcile.starter import (
+    HANDOVER_SECONDS,
+    is_handing_over,
+    publish_order,
+    read_again,
+    within_limits,
+)
 from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.tools import Tools
 
@@ -112,7 +118,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
             decision = await ask_why_stuck(context, decision, kube)
-    decision = await read_again(context, decision, tools)
+    decision = within_limits(context, await read_again(context, decision, tools), tools.starters)
     _publish(context, decision, tools)
     await apply_reclaim_policy(context, view, kube)
     if not decision.is_refused and not await apply_service(context, view, kube):
@@ -131,7 +137,7 @@ def _publish(context: Context, decision: Decision, tools: Tools) -> None:
     """Have the pod's sidecar, and the gateway's meters, told what holds for it now."""
     view, record = tools.view, tools.view.agents.get(*context.agent.key)
     if tools.starters:
-        publish_order(context, decision, tools.starters, tools.given)
+        publish_order(context, decision, tools.starters, view.pooling.given)
     if tools.sidecars and context.has_authority:
         # Before that, credentials are not known either: a sidecar would be told of ways, and of a Redis, that are gone.
         ways = tools.networks.sidecars.ways

@@ -11,7 +11,7 @@ from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
-from ringfence_operator.reconcile.pool_view import pool_of, template_of
+from ringfence_operator.reconcile.pool_view import is_unreadable, pool_of, template_of
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.view import View
@@ -28,6 +28,7 @@ from ringfence_operator.resources.quota_caps import caps_of
 from ringfence_operator.resources.record import secrets_of
 from ringfence_operator.resources.share import RefusedShare
 from ringfence_operator.resources.sidecar import Sidecar
+from ringfence_operator.resources.strictness import filled
 from ringfence_operator.resources.volumes import claim_name
 from ringfence_operator.settings import Settings
 
@@ -142,6 +143,11 @@ class Context:
         return self.pod if self.pod and self.pod.owner_uid == self.agent.metadata.uid else None
 
     @property
+    def is_made_unreadably(self) -> bool:
+        """True if the agent's pod comes from a pool, and what it was made from cannot be told."""
+        return self.given.spec.pool_ref is not None and is_unreadable(self.own_pod)
+
+    @property
     def memory_limit(self) -> EffectiveValue | None:
         """The memory limit that the agent's pod has, and who set it; None without a pod."""
         return memory_limit(self.agent.status, self.effective, self.own_pod) if self.own_pod else None
@@ -206,7 +212,10 @@ def build_context(agent: Agent, view: View, *, now: datetime, is_missed: bool = 
         is_cold = not own.claimed if own else wants_cold
         if is_cold:
             agent = confined_at_least(agent, given.spec.isolation)
-            holds = effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
+            holds = effective(agent, policy, view.settings, around)
+            has_root = warm.is_root_read_only.value or holds.is_root_read_only.value
+            asks = filled(policy, template_policy, is_root_read_only=has_root)
+            holds = effective(agent, asks, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
         else:
             # What the pod was made with is the pool's policy's; how long it may run, the agent's own says.
             holds = replace(warm, deadline=holds.deadline)

@@ -12,7 +12,7 @@ from ringfence_operator.reconcile.create import TakenError
 from ringfence_operator.reconcile.decide import Decision, Step, decide
 from ringfence_operator.reconcile.given_files import config_maps_of, read_files
 from ringfence_operator.reconcile.pod import create_pod
-from ringfence_operator.reconcile.pool_claim import claim_pod, missed
+from ringfence_operator.reconcile.pool_claim import claim_pod, is_its_turn, missed
 from ringfence_operator.reconcile.quota_admission import ask_for_place, wake_next
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.resize import resize_pod
@@ -37,16 +37,20 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
         with view.places.held(agent.key):
             await tools.networks.prepare(context)
             if agent.spec.pool_ref is not None and not context.is_cold:
-                if await _has_files(context, tools) and await claim_pod(context, view, tools.kube):
+                if await _claim(context, tools):
                     return await _as_claimed(context, tools)
                 if agent.spec.on_miss not in (None, OnMiss.WAIT):
                     view.pooling.leave(agent.key)
-                if agent.spec.on_miss is not OnMiss.COLD:
+                decision = missed(context)
+                if agent.spec.on_miss is OnMiss.COLD:
+                    context = build_context(context.given, view, now=context.now, is_missed=True)
+                    # Of a pod of its own other things are asked than of the pool's.
+                    decision = replace(decide(context), look_again=RETRY_SECONDS)
+                if decision.step is not Step.CREATE:
                     # Its place under quotas goes back when this is left: others have it, as long as there is no pod.
                     view.places.give_back(agent.key)
                     wake_next(agent.metadata.namespace, view)
-                    return context, missed(context)
-                context = build_context(context.given, view, now=context.now, is_missed=True)
+                    return context, decision
             claim = claim_name(agent)
             if claim is None:
                 await create_pod(context, view, tools.kube)
@@ -62,19 +66,24 @@ async def make_pod(context: Context, tools: Tools) -> tuple[Context, Decision]:
     return context, decide(context)
 
 
-async def _has_files(context: Context, tools: Tools) -> bool:
-    """Have the files read that are the agent's by ConfigMaps; False if it is to start cold instead.
+async def _claim(context: Context, tools: Tools) -> bool:
+    """Claim a warm pod for the agent; False if there is none for it, or it is to start cold instead.
 
-    Raises TakenError where it cannot have its files, so that it takes no pod either.
+    Its files by ConfigMaps are read before, but only when it is its turn, and are kept only if it has come to a pod:
+    who waits keeps nothing. Raises TakenError where it cannot have its files, so that it takes no pod either.
     """
-    agent = context.given
+    agent, view = context.given, tools.view
     if not config_maps_of(agent):
-        return True
+        return await claim_pod(context, view, tools.kube)
+    if not is_its_turn(context, view):
+        return await claim_pod(context, view, tools.kube, may_take=False)
     found = await read_files(agent, tools.kube)
     if not isinstance(found, Refusal):
-        tools.given.keep(agent, found, tools.view)
-        return True
-    tools.view.pooling.leave(agent.key)
+        is_claimed = await claim_pod(context, view, tools.kube)
+        if is_claimed:
+            view.pooling.given.keep(agent, found)
+        return is_claimed
+    view.pooling.leave(agent.key)
     if found.reason is Reason.NOT_GIVEN_WARM and agent.spec.on_miss is OnMiss.COLD:
         return False
     raise TakenError(found.reason, found.message)
@@ -84,6 +93,7 @@ async def _as_claimed(context: Context, tools: Tools) -> tuple[Context, Decision
     """Look at the agent with the pod that it has now, which quotas may leave less than its pool gave it."""
     context = build_context(context.given, tools.view, now=context.now)
     await resize_pod(context, tools.view, tools.kube)
+    context = replace(context, refused_share=tools.view.refused_shares.get(context.agent.key))
     return context, replace(decide(context), is_claimed=True)
 
 

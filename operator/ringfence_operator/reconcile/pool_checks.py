@@ -10,7 +10,7 @@ from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.pool import member
 from ringfence_operator.resources.record import secrets_of
-from ringfence_operator.resources.strictness import looser
+from ringfence_operator.resources.strictness import looser, pod_looser
 
 
 def pool_refusal(context: Context) -> Refusal | None:
@@ -30,26 +30,39 @@ def pool_refusal(context: Context) -> Refusal | None:
 def _policy(context: Context) -> Refusal | None:
     """The agent's policy is as strict as the one of the template, or stricter, or one that the pool allows by name."""
     own, pod = context.policy, context.own_pod
-    if own is context.template_policy or context.missing_policy is not None:
+    is_told = not context.is_made_unreadably
+    if context.missing_policy is not None or (own is context.template_policy and is_told):
         return None
-    name = own.metadata.name if own else ""
     ref = context.given.spec.security_policy_ref
-    if ref and context.pool and ref.name in context.pool.spec.allowed_policies:
+    named = context.template.security_policy_ref if context.template else None
+    is_lost = named is not None and context.template_policy is None
+    makes_one = context.is_cold and pod is None
+    if ref and context.pool and ref.name in context.pool.spec.allowed_policies and not (is_lost and makes_one):
         return None
+    if not is_told:
+        message = "what the agent's pod was made from cannot be read, so its policy counts as looser: delete the pod"
+        return Refusal(Reason.POOL_POLICY_LOOSER, message)
     if context.pool is None and pod and pod.labels.get(labels.POLICY, "") == (ref.name if ref else ""):
         # Nobody says any more what the pool allowed: what it has been given it keeps.
         return None
-    named = context.template.security_policy_ref if context.template else None
-    if named is not None and context.template_policy is None:
+    if named is not None and is_lost:
         message = f"SecurityPolicy {named.name}, which the pool's template names, does not exist: create it"
         return Refusal(Reason.POLICY_NOT_FOUND, message, is_stalled=False)
-    more = looser(own, context.template_policy)
+    return _looser(context)
+
+
+def _looser(context: Context) -> Refusal | None:
+    own, than = context.policy, context.template_policy
+    more = looser(own, than)
+    if context.is_cold and not more:
+        # A warm pod keeps what the pool's policy asks of it, or is none for the agent.
+        more = pod_looser(own, than, is_root_read_only=context.effective.is_root_read_only.value)
     if not more:
         return None
-    than = context.template_policy
     whose = (
         f"SecurityPolicy {than.metadata.name} of the pool's template" if than else "the pool's template, without one,"
     )
+    name = own.metadata.name if own else ""
     message = f"SecurityPolicy {name} is looser than {whose} allows" if own else f"{whose} is stricter than none"
     return Refusal(
         Reason.POOL_POLICY_LOOSER,
@@ -59,7 +72,8 @@ def _policy(context: Context) -> Refusal | None:
 
 def is_looser(context: Context) -> bool:
     """Return True if the agent's pod runs and is to reach nothing meanwhile: its policy opens more than it may."""
-    return context.template is not None and context.own_pod is not None and _policy(context) is not None
+    comes_from_pool = context.template is not None or context.is_made_unreadably
+    return comes_from_pool and context.own_pod is not None and _policy(context) is not None
 
 
 def refusal_of_pool(pool: AgentPool, effective: Effective, view: View) -> Refusal | None:

@@ -12,6 +12,7 @@ from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.create import is_owned
 from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.pod import labels_of, see_again, way_out_of
+from ringfence_operator.reconcile.pool_order import Free
 from ringfence_operator.reconcile.pool_view import claimable
 from ringfence_operator.reconcile.pooling import Claimant
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
@@ -35,10 +36,19 @@ def serve_line(pool: AgentPool, view: View) -> None:
         view.pooling.serve(pool.key, free)
 
 
-async def claim_pod(context: Context, view: View, kube: Kube) -> bool:
+def is_its_turn(context: Context, view: View) -> bool:
+    """Return True if there is a warm pod that the agent would be given now."""
+    pool = context.pool
+    if pool is None or pool.metadata.deletion_timestamp is not None:
+        return False
+    return view.pooling.has_pod(pool.key, Claimant.of(context.agent), claimable(pool, view))
+
+
+async def claim_pod(context: Context, view: View, kube: Kube, *, may_take: bool = True) -> bool:
     """Give the agent a warm pod of its pool, which is in view then; False if there is none for it.
 
-    Safe to run again, whatever became of the last time: a pod that the agent has already is found first.
+    Safe to run again, whatever became of the last time: a pod that the agent has already is found first. Where it may
+    not take another one, it waits its turn.
     """
     agent, pooling = context.agent, view.pooling
     await catch_up(agent.metadata.namespace, view, kube)
@@ -50,7 +60,8 @@ async def claim_pod(context: Context, view: View, kube: Kube) -> bool:
         return False
     waited = pooling.is_waiting(agent.key)
     for _ in range(MOST_TRIES):
-        pod = pooling.pick(pool.key, Claimant.of(agent), claimable(pool, view))
+        free = claimable(pool, view) if may_take else Free((), view.warm, pooling.order)
+        pod = pooling.pick(pool.key, Claimant.of(agent), free)
         if pod is None:
             pooling.tally(pool.key).misses += not waited
             pooling.wake_pool(pool.key, True)

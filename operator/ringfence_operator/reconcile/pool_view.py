@@ -9,8 +9,9 @@ from ringfence_operator.reconcile.pool_index import BY_POOL
 from ringfence_operator.reconcile.pool_order import Free
 from ringfence_operator.reconcile.pooling import KnownHash
 from ringfence_operator.reconcile.view import View
+from ringfence_operator.resources.effective import Surroundings, effective
 from ringfence_operator.resources.observed_pod import Pod
-from ringfence_operator.resources.pool import recorded_template, template_hash
+from ringfence_operator.resources.pool import member, recorded_template, template_hash
 
 
 def pools_in(namespace: str, view: View) -> list[AgentPool]:
@@ -35,6 +36,17 @@ def template_of(agent: Agent, pod: Pod | None, view: View) -> PoolTemplate | Non
     return pool.spec.template if pool else None
 
 
+def is_unreadable(pod: Pod | None) -> bool:
+    """Return True if nobody can tell what the pod was made from, although it says so."""
+    if pod is None or not pod.template:
+        return False
+    try:
+        recorded_template(pod.template)
+    except ValueError:
+        return True
+    return False
+
+
 def pods_of(pool: AgentPool, view: View) -> Iterator[Pod]:
     """Yield the pods that the pool has made and no agent has; what else carries its label is none of its."""
     for key in view.warm.keys_by(BY_POOL, pool.key):
@@ -48,8 +60,15 @@ def wanted_hash(pool: AgentPool, view: View) -> str:
     ref = pool.spec.template.security_policy_ref
     policy = view.policies.get(pool.metadata.namespace, ref.name) if ref else view.cluster_policy()
     known = view.pooling.hashes.get(pool.key)
-    if known is None or known.spec is not pool.spec or known.policy is not policy:
-        known = KnownHash(pool.spec, policy, template_hash(pool, policy))
+    around = Surroundings(runtime_classes=frozenset(name for _, name in view.runtime_classes.cache))
+    if (
+        known is None
+        or known.spec is not pool.spec
+        or known.policy is not policy
+        or known.runtime_classes != around.runtime_classes
+    ):
+        hashed = template_hash(pool, policy, effective(member(pool), policy, view.settings, around))
+        known = KnownHash(pool.spec, policy, around.runtime_classes, hashed)
         view.pooling.hashes[pool.key] = known
     return known.value
 

@@ -14,6 +14,7 @@ from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_pool import AgentPoolSpec
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError, UnavailableError
+from ringfence_operator.reconcile.given_files import GivenFiles
 from ringfence_operator.reconcile.pool_order import Free, PoolOrder
 from ringfence_operator.reconcile.pool_times import PoolTimes
 from ringfence_operator.resources.observed_pod import Pod
@@ -46,10 +47,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class KnownHash:
-    """The hash of what a pool's pods are made from, and of what it was worked out: the objects, not their like."""
+    """The hash of what a pool's pods are made from, and of what it was worked out: of objects, not their like."""
 
     spec: AgentPoolSpec
     policy: SecurityPolicy | None
+    runtime_classes: frozenset[str]
     value: str
 
 
@@ -62,6 +64,7 @@ class Pooling:
         self.wake_pool: Callable[[Key, bool], None] = lambda _, __: None
         """Has a pool looked at that has one pod less, or another line; at once if an agent waits for that."""
         self.times = PoolTimes()
+        self.given = GivenFiles()
         self._lines: dict[Key, list[Claimant]] = {}
         self._waiting: dict[Key, Key] = {}
         self._handed: dict[str, tuple[Claimant, Key]] = {}
@@ -84,13 +87,14 @@ class Pooling:
         for known in (self.hashes, self._good, self._claimed):
             known.clear()
         self.order.forget()
+        self.given.clear()
 
     # --- pods ---
 
     def pick(self, pool: Key, claimant: Claimant, free: Free) -> Pod | None:
         """Hand the first of the pods that could be claimed to `claimant`; or have it wait its turn."""
         place = bisect_left(self._lines.get(pool, ()), claimant)
-        is_its_turn = not place or free.count(self.is_handed_out, place + 1) > place
+        is_its_turn = not place or self.has_pod(pool, claimant, free)
         chosen = free.first(self.is_handed_out) if is_its_turn else None
         if chosen is None:
             self._wait(pool, claimant)
@@ -99,6 +103,11 @@ class Pooling:
         self._handed_of[pool] += 1
         self._leave(claimant.key)
         return chosen
+
+    def has_pod(self, pool: Key, claimant: Claimant, free: Free) -> bool:
+        """Return True if `pick` would hand a pod to `claimant` now."""
+        place = bisect_left(self._lines.get(pool, ()), claimant)
+        return free.count(self.is_handed_out, place + 1) > place
 
     def is_handed_out(self, pod: Pod) -> bool:
         """Return True if somebody claims the pod, or has claimed it."""
@@ -215,6 +224,7 @@ class Pooling:
     def gone(self, agent: Key, uid: str) -> None:
         """The agent is deleted; its pods go with it."""
         self.withdraw(agent, uid)
+        self.given.forget(uid)
 
     def serve(self, pool: Key, pods: int) -> None:
         """Have as many of those who wait looked at as there are pods for, the first first."""

@@ -98,8 +98,18 @@ def lagging(context: Context, refused: RefusedShare | None) -> tuple[Lag, ...]:
     pod = _running(context)
     if pod is None:
         return ()
-    resize = _resize_lag(context, pod, refused)
+    resize = resize_lag(context, pod, refused)
     return (*((resize,) if resize else ()), *_needs_pod(context, pod))
+
+
+def exceeds_quota(context: Context, pod: Pod) -> bool:
+    """Return True while the node has not told that the pod has no more cores and memory than quotas leave it.
+
+    What its spec says is not what it has: the kubelet comes to that later, or never.
+    """
+    limits, has = context.effective.limits, pod.actual_share
+    mine = [(name, limits[name].value) for name in RESIZABLE if limits[name].source is Source.QUOTA]
+    return any(has is None or is_less(most, has.limit(name)) for name, most in mine)
 
 
 def unmetered(context: Context) -> tuple[Lag, ...]:
@@ -115,7 +125,8 @@ def _running(context: Context) -> Pod | None:
     return None if pod is None or pod.deleting_since or pod.phase in ("Succeeded", "Failed") else pod
 
 
-def _resize_lag(context: Context, pod: Pod, refused: RefusedShare | None) -> Lag | None:
+def resize_lag(context: Context, pod: Pod, refused: RefusedShare | None) -> Lag | None:
+    """Return why the pod does not come to have the cores and memory that quotas leave it."""
     share = pod.actual_share or pod.share
     has = {Resource.CPU: share.cpu, Resource.MEMORY: share.memory} if share else {}
     if refused and refused.pod_uid == pod.meta.uid and wanted_share(context, pod) is not None:

@@ -1,9 +1,8 @@
 """What a pass over an agent works with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ringfence_operator.reconcile.gateway import Gateway
-from ringfence_operator.reconcile.given_files import GivenFiles
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.meters import Meters
 from ringfence_operator.reconcile.network import Networks
@@ -29,6 +28,5 @@ class Tools:
     """None without an egress gateway."""
     starters: Starters | None = None
     """None where no control process is fed."""
-    given: GivenFiles = field(default_factory=GivenFiles)
     shared_cache: SharedCache = lambda _: None
     telemetry: Telemetry = dict

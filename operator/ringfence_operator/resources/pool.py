@@ -5,10 +5,11 @@ from typing import Any
 
 from ringfence_operator.api.agent import Agent, AgentSpec, Isolation
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
+from ringfence_operator.api.agent_status import Source
 from ringfence_operator.api.metadata import Metadata
 from ringfence_operator.api.scheduling import PodMetadata
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.resources.effective import at_least
+from ringfence_operator.resources.effective import Effective, at_least
 from ringfence_operator.resources.observed import digest
 from ringfence_operator.resources.pod import policy_fields
 
@@ -16,10 +17,27 @@ from ringfence_operator.resources.pod import policy_fields
 _NOT_RECORDED: Any = {"env": {"__all__": {"value"}}, "pod_metadata": {"annotations"}}
 
 
-def template_hash(pool: AgentPool, policy: SecurityPolicy | None) -> str:
-    """Return the digest of every user's field that the pool's pods are made from: the pool's, a dot, its policy's."""
+def template_hash(pool: AgentPool, policy: SecurityPolicy | None, holds: Effective) -> str:
+    """Return the digest of what the pool's pods are made from: the pool's own, a dot, its policy's, the cluster's.
+
+    Of the cluster that is the ceiling, where it is stricter than the template, and the RuntimeClass that the level
+    found. No other setting, nor another version, makes another hash.
+    """
     template = pool.spec.template.model_dump(mode="json", exclude_defaults=True)
-    return f"{digest([template, pool.spec.refill.priority_class_name])}.{digest(policy_fields(policy))}"
+    asked, given = policy_fields(policy), _given_by_cluster(holds)
+    confined = digest([asked, given] if given else asked)
+    return f"{digest([template, pool.spec.refill.priority_class_name])}.{confined}"
+
+
+def _given_by_cluster(holds: Effective) -> dict[str, str]:
+    """Return what neither template nor policy says and that makes the pods stricter or another sandbox's."""
+    isolation, runtime = holds.isolation, holds.runtime_class
+    found = {name: limit.value for name, limit in holds.limits.items() if limit.source is Source.CEILING}
+    if isolation.source is Source.CEILING:
+        found["isolation"] = isolation.value
+    if runtime is not None and runtime.source is Source.ISOLATION:
+        found["runtimeClass"] = runtime.value
+    return found
 
 
 def is_still_good(recorded: str, hashed: str, pool: AgentPool, wanted: str) -> bool:

@@ -47,7 +47,7 @@ def build_pool_pod(
         "annotations": {
             **pool.spec.template.pod_metadata.annotations,
             labels.TEMPLATE: record_template(pool.spec.template),
-            labels.TEMPLATE_HASH: template_hash(pool, policy),
+            labels.TEMPLATE_HASH: template_hash(pool, policy, effective),
         },
         "ownerReferences": [_owner(pool)],
     }

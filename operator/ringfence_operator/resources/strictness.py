@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from ringfence_operator.api.duration import format_duration
 from ringfence_operator.api.network import Network, NetworkMode
 from ringfence_operator.api.quantity import parse_quantity
-from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.resources.domains import allowed_domains, blocked_domains
+from ringfence_operator.api.security_policy import FileSystem, SecurityPolicy, SecurityPolicySpec
+from ringfence_operator.resources.domains import allowed_domains, blocked_domains, further_ports
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.narrower import cidr_within, destination_within, ingress_within
 from ringfence_operator.resources.port_set import Domain
@@ -41,7 +41,11 @@ def _more(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> Iterato
     if policy is None or not policy.spec.network.enabled:
         return
     pools = than.spec.network if than else CLOSED
-    if pools.mode is not NetworkMode.AUDIT:
+    if than and pools.mode is NetworkMode.AUDIT:
+        # It opens every name, but not on every port: on the usual ones, and on those that its own entries name.
+        others = set(further_ports(allowed_domains(policy))) - set(further_ports(allowed_domains(than)))
+        yield from (f"names are allowed on port {port}" for port in sorted(others))
+    else:
         if policy.spec.network.mode is NetworkMode.AUDIT:
             yield "mode is Audit"
         yield from _names(policy, than)
@@ -93,6 +97,49 @@ def _names_above(name: str) -> Iterator[str]:
     return (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
 
 
+def filled(
+    policy: SecurityPolicy | None, by: SecurityPolicy | None, *, is_root_read_only: bool
+) -> SecurityPolicy | None:
+    """Return `policy` with what the other one asks of a pod, where it is silent, or lets more be written."""
+    if by is None or policy is by:
+        return policy
+    own, other = policy.spec if policy else SecurityPolicySpec(), by.spec
+    paths, most = _paths(own.file_system), _paths(other.file_system)
+    is_less = not paths or (bool(most) and _is_bounded(most, paths, is_root_read_only=is_root_read_only))
+    files = FileSystem(
+        read_only_root=own.file_system.read_only_root or other.file_system.read_only_root,
+        writable_paths=(other if is_less else own).file_system.writable_paths,
+    )
+    spec = own.model_copy(
+        update={
+            "file_system": files,
+            "runtime_class_name": own.runtime_class_name or other.runtime_class_name,
+            "seccomp_profile": own.seccomp_profile or other.seccomp_profile,
+        }
+    )
+    return (policy or by).model_copy(update={"spec": spec})
+
+
+def pod_looser(policy: SecurityPolicy | None, than: SecurityPolicy | None, *, is_root_read_only: bool) -> str:
+    """Return the first thing that both ask of a pod, and `policy` not as strictly, or nothing; paths: see `filled`."""
+    if policy is None or than is None or policy is than:
+        return ""
+    own, other = policy.spec, than.spec
+    if other.runtime_class_name and own.runtime_class_name not in (None, other.runtime_class_name):
+        return f"runtimeClassName is not {other.runtime_class_name}"
+    if other.seccomp_profile and own.seccomp_profile not in (None, other.seccomp_profile):
+        return "seccompProfile is another one"
+    paths, most = _paths(own.file_system), _paths(other.file_system)
+    both = ((paths, most), (most, paths))
+    if paths and most and not any(_is_bounded(*each, is_root_read_only=is_root_read_only) for each in both):
+        return "fileSystem.writablePaths are others"
+    return ""
+
+
+def _paths(files: FileSystem) -> tuple[tuple[str, str], ...]:
+    return tuple((each.path, each.size) for each in files.writable_paths)
+
+
 def pod_lacks(policy: SecurityPolicy | None, pod: Effective) -> str:
     """Return the first thing that `policy` asks of its pods and that a pod made as `pod` says does not keep.
 
@@ -105,7 +152,7 @@ def _lacking(policy: SecurityPolicy, pod: Effective) -> Iterator[str]:
     spec, has_root = policy.spec, pod.is_root_read_only.value
     if spec.file_system.read_only_root and not has_root:
         yield "fileSystem.readOnlyRoot"
-    asked = tuple((each.path, each.size) for each in spec.file_system.writable_paths)
+    asked = _paths(spec.file_system)
     if asked and not _is_bounded(pod.writable_paths.value, asked, is_root_read_only=has_root):
         yield "fileSystem.writablePaths"
     if spec.runtime_class_name and (not pod.runtime_class or pod.runtime_class.value != spec.runtime_class_name):

@@ -44,6 +44,19 @@ def test_an_agent_whose_isolation_no_warm_pod_has_starts_cold_with_it(world: Wor
     assert [value for value, _ in filter(None, [effective(got.body, "isolation")])] == ["Container"]
 
 
+def test_a_cold_start_keeps_what_the_pools_policy_asks_of_a_pod(world: World) -> None:
+    places = [{"path": "/work", "size": "1Mi"}]
+    strict = world.policy("strict", fileSystem={"readOnlyRoot": True, "writablePaths": places})
+    of = pool(world, 1, isolation="Basic", securityPolicyRef={"name": strict})
+    script = "touch /work/file && echo written; touch /opt/file 2>/dev/null || echo kept out"
+
+    agent = claimant(world, of, script, onMiss="Cold", isolation="Basic", workspace={"size": "16Mi"})
+    got = Claimed(agent, agent.until_ready())
+
+    assert got.pod.name == agent.name
+    assert lines(got, 2) == ["written", "kept out"]
+
+
 def test_a_suspended_agent_gives_its_pod_up_and_goes_on_in_a_fresh_one(world: World) -> None:
     of = pool(world, 1)
     got = claimed(world, of, "echo hello; touch /tmp/mine && ls /tmp")

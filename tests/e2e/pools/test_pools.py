@@ -161,6 +161,16 @@ def test_a_warm_pod_that_dies_is_replaced(world: World) -> None:
     assert list(of.pods().values()) != [uid]
 
 
+def test_a_quotas_limits_are_in_force_before_the_command_runs(world: World) -> None:
+    quota = world.quota({"resource": "memory", "max": "100Mi"}, {"resource": "cpu", "max": "150m"})
+    of = pool(world, 1)
+    script = {"path": "/tmp/limits.py", "content": (SCRIPTS / "limits.py").read_text()}
+
+    got = claimed(world, of, "python3 /tmp/limits.py; echo", files=[script], quotaRef={"name": quota.name})
+
+    assert json.loads(lines(got)[0]) == {"memory": 100 << 20, "millicores": 150}
+
+
 @pytest.mark.parametrize(
     "attempt",
     [

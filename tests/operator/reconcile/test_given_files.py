@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ringfence_operator.api.agent import Agent
 from ringfence_operator.errors import ForbiddenError
 from ringfence_operator.reconcile import given_files
 from ringfence_operator.reconcile.starters import Heard
@@ -120,20 +121,94 @@ def forbidding(get: Any) -> Any:
     return refuse
 
 
+@pytest.mark.parametrize("on_miss", ["Wait", "Cold", "Fail"])
+async def test_who_gets_no_warm_pod_has_nothing_read_or_kept(
+    world: PoolWorld, on_miss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = watched_reads(world, monkeypatch)
+    add_code(world)
+    await world.warm(1)
+    world.agent("first")
+    await world.settle()
+
+    world.agent("a", files=ONE, onMiss=on_miss)
+    for _ in range(3):
+        await world.look("a")
+
+    assert not reads
+    assert world.view.pooling.given.of(agent_with_files()) is None
+
+
+async def test_who_waits_for_a_pod_has_its_files_read_when_it_is_its_turn(
+    world: PoolWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = watched_reads(world, monkeypatch)
+    add_code(world)
+    await world.warm(1)
+    world.agent("first")
+    world.agent("a", files=ONE)
+    await world.settle()
+    before = len(reads)
+
+    world.start_pods()
+    await world.settle()
+
+    assert (before, len(reads)) == (0, 1)
+    assert files_of(world) == {"/tmp/main.py": b"print(1)"}
+
+
+@pytest.mark.parametrize("how", ["deleted", "suspended", "finished"])
+async def test_what_was_read_is_forgotten_if_the_command_never_runs(world: PoolWorld, how: str) -> None:
+    add_code(world)
+    await world.warm(1, restartPolicy="Never")
+    world.agent("a", mode="Task", files=ONE)
+    await world.settle()
+    before, pod = world.view.pooling.given.of(agent_with_files()), world.pods_of("a")[0]
+
+    if how == "deleted":
+        world.delete_agent()
+    elif how == "suspended":
+        world.set_agent(suspend=True)
+    else:
+        world.set_pod(pod, phase="Failed", reason="DeadlineExceeded")
+    await world.settle()
+
+    assert before
+    assert world.view.pooling.given.of(agent_with_files()) is None
+
+
+def watched_reads(world: PoolWorld, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    reads: list[str] = []
+    get = world.api.get
+
+    async def watch(_: object, path: str) -> Raw:
+        if "/configmaps/" in path:
+            reads.append(path)
+        found: Raw = await get(path)
+        return found
+
+    monkeypatch.setattr(type(world.api), "get", watch)
+    return reads
+
+
+def agent_with_files() -> Agent:
+    agent = make_agent(image=None, files=ONE, poolRef={"name": "p"}, command=["run"])
+    return agent.model_copy(update={"metadata": agent.metadata.model_copy(update={"uid": "a-uid"})})
+
+
 async def test_what_was_read_is_forgotten_once_the_command_runs(world: PoolWorld) -> None:
     add_code(world)
     (pod,) = await world.warm(1)
     world.agent("a", files=ONE)
     await world.settle()
-    agent = make_agent(image=None, files=ONE, poolRef={"name": "p"}, command=["run"])
-    agent = agent.model_copy(update={"metadata": agent.metadata.model_copy(update={"uid": "a-uid"})})
-    before = world.tools.given.of(agent)
+    agent = agent_with_files()
+    before = world.view.pooling.given.of(agent)
 
     world.starters.carry_out(world.uid(pod))
     await world.look("a")
 
-    assert before == {"code": {"main.py": b"print(1)", "data.bin": b"\x00\xff"}}
-    assert world.tools.given.of(agent) is None
+    assert before == {"code": {"main.py": b"print(1)"}}, "only what is asked for"
+    assert world.view.pooling.given.of(agent) is None
     assert world.uid(pod) not in world.starters.orders
     assert world.condition("Ready") == ("True", "Running")
 

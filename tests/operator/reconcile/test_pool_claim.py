@@ -7,7 +7,7 @@ import pytest
 
 from ringfence_operator import labels
 from ringfence_operator.api.model import format_timestamp
-from ringfence_operator.errors import ConflictError, ForbiddenError, UnavailableError
+from ringfence_operator.errors import ConflictError, ForbiddenError, InvalidError, UnavailableError
 from ringfence_operator.reconcile.starter import HANDOVER_SECONDS
 from ringfence_operator.reconcile.starters import Heard
 from tests.operator.reconcile.pool_world import PoolWorld
@@ -459,6 +459,75 @@ async def test_a_quota_on_memory_holds_in_the_claimed_pod_before_anything_runs_i
     await world.look("a")
 
     assert world.raw(pod)["spec"]["containers"][0]["resources"]["limits"]["memory"] == "64Mi"
+
+
+def carry_out_resize(world: PoolWorld, pod: str) -> None:
+    """The node gives the container what its spec says."""
+    (status,) = world.ready_status(pod)["containerStatuses"]
+    has = world.raw(pod)["spec"]["containers"][0]["resources"]
+    world.set_pod(pod, containerStatuses=[status | {"resources": has}])
+
+
+async def test_the_command_waits_until_the_node_has_what_a_quota_leaves(world: PoolWorld) -> None:
+    add_others(world)
+    (pod,) = await world.warm(1)
+    carry_out_resize(world, pod)
+    world.agent("a", quotaRef={"name": "memory"})
+    await world.settle()
+    before, assigned = world.uid(pod) in world.starters.orders, world.condition("Assigned")
+
+    carry_out_resize(world, pod)
+    await world.settle()
+
+    assert (before, assigned) == (False, ("True", "PodAssigned"))
+    assert world.uid(pod) in world.starters.orders
+
+
+async def test_a_quota_that_leaves_what_the_pool_gives_keeps_nobody_waiting(world: PoolWorld) -> None:
+    add_others(world)
+    (pod,) = await world.warm(1, resources={"limits": {"memory": "32Mi"}})
+    world.agent("a", quotaRef={"name": "memory"})
+
+    await world.look("a")
+
+    assert world.uid(pod) in world.starters.orders
+
+
+async def test_a_resize_that_is_refused_is_why_the_command_does_not_start(
+    world: PoolWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> Raw:
+        raise InvalidError("memory limits cannot be decreased")
+
+    monkeypatch.setattr(type(world.api), "strategic_patch", refuse)
+    add_others(world)
+    (pod,) = await world.warm(1)
+    carry_out_resize(world, pod)
+    world.starters.ask(world.uid(pod))
+    world.agent("a", quotaRef={"name": "memory"})
+
+    await world.settle()
+
+    assert world.uid(pod) not in world.starters.orders
+    assert world.condition("Assigned") == ("True", "PodAssigned")
+    assert world.condition("Ready") == ("False", "ResizeRefused")
+
+
+async def test_a_quota_that_comes_to_be_less_leaves_who_runs_running(world: PoolWorld) -> None:
+    add_others(world)
+    (pod,) = await world.warm(1)
+    carry_out_resize(world, pod)
+    world.agent("a")
+    await world.settle()
+    world.starters.carry_out(world.uid(pod))
+    await world.look("a")
+
+    limit = {"resource": "memory", "max": "64Mi"}
+    world.api.add("quotas", {"metadata": {"name": "q", "namespace": "team"}, "spec": {"limits": [limit]}}, "team")
+    await world.settle()
+
+    assert world.condition("Ready") == ("True", "Running")
+    assert world.uid(pod) in world.starters.orders
 
 
 async def test_a_claimed_pod_is_under_the_policy_and_a_warm_one_under_none(world: PoolWorld) -> None:

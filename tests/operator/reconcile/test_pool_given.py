@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
-from tests.operator.reconcile.pool_world import PoolWorld
+from ringfence_operator.reconcile.network_verdict import Known
+from ringfence_operator.resources.network_probe import Verdict
+from tests.operator.reconcile.pool_world import POOLING, PoolWorld
 from tests.operator.resources.objects import RUNNING, container_status, policy_body, terminated
 
 Raw = dict[str, Any]
@@ -186,6 +188,90 @@ async def test_what_holds_is_the_pools_pod_and_the_agents_own_time(world: PoolWo
     assert "activeDeadlineSeconds" in world.raw(world.pods_of("a")[0])["spec"]
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_pod_that_does_not_tell_what_it_was_made_from_reaches_nothing(world: PoolWorld, is_gone: bool) -> None:
+    await world.warm(1, **under("web"))
+    world.agent("a", **under("web"))
+    await world.settle()
+    pod = await run(world)
+    before = label(world, pod)
+
+    if is_gone:
+        world.api.remove(("agentpools", "team", "p"))
+    unreadable = {labels.TEMPLATE: '{"isolation": "Unheard"}'}
+    world.api.change(("pods", "team", pod), lambda raw: raw["metadata"]["annotations"].update(unreadable))
+    await world.settle()
+
+    assert (before, label(world, pod)) == ("web", None)
+    assert world.condition("Ready") == ("False", "PoolNotFound" if is_gone else "PoolPolicyLooser")
+
+
+async def lose_policy(world: PoolWorld) -> None:
+    world.api.remove(("securitypolicies", "team", "less"))
+
+
+async def loosen_policy(world: PoolWorld) -> None:
+    set_policy(world, "less", network=MORE)
+
+
+async def find_network_open(world: PoolWorld) -> None:
+    world.view.network.known = Known(Verdict(reached=("pod",)))
+    await world.look("a")
+
+
+@pytest.mark.parametrize("change", [lose_policy, loosen_policy, find_network_open])
+@pytest.mark.parametrize("has_started", [False, True])
+async def test_what_is_found_between_claim_and_start_keeps_the_command_from_starting(
+    change: Any, has_started: bool
+) -> None:
+    world = PoolWorld(POOLING.model_copy(update={"probe_image": "probe:1"}))
+    world.view.network.known = Known(Verdict(reached=()))
+    for name, network in (("web", WEB), ("less", LESS)):
+        world.api.add("securitypolicies", policy_body(name, network=network), "team")
+    await world.warm(1, **under("web"))
+    world.agent("a", **under("less"))
+    await world.settle()
+    (pod,) = world.pods_of("a")
+    before = world.uid(pod) in world.starters.orders
+    if has_started:
+        world.starters.carry_out(world.uid(pod))
+
+    await change(world)
+    await world.settle()
+
+    assert before
+    assert (world.uid(pod) in world.starters.orders) is has_started
+    assert world.condition("Ready")[0] == "False"
+
+
+async def test_an_order_comes_back_once_nothing_is_refused(world: PoolWorld) -> None:
+    await world.warm(1, **under("web"))
+    world.agent("a", **under("less"))
+    await world.settle()
+    (pod,) = world.pods_of("a")
+    await loosen_policy(world)
+    await world.settle()
+    before = world.uid(pod) in world.starters.orders
+
+    set_policy(world, "less", network=LESS)
+    await world.settle()
+
+    assert (before, world.uid(pod) in world.starters.orders) == (False, True)
+
+
+async def test_the_order_of_an_earlier_run_is_taken_back(world: PoolWorld) -> None:
+    await world.warm(1)
+    world.agent("a")
+    await world.settle()
+    (pod,) = world.pods_of("a")
+
+    world.set_agent(command=["another"])
+    await world.look("a")
+
+    assert world.uid(pod) not in world.starters.orders
+    assert world.uid(pod) not in world.starters.admitted
+
+
 # --- an end ---
 
 
@@ -330,6 +416,93 @@ async def test_a_cold_start_is_confined_as_the_agent_and_its_policy_ask(world: P
     assert "/data" in {each["mountPath"] for each in container["volumeMounts"]}
     assert world.condition("Ready") == ("True", "Running")
     assert world.raw("a")["status"]["containerStatuses"] == container_status(RUNNING)
+
+
+STRICT: Raw = {
+    "runtimeClassName": "gvisor",
+    "seccompProfile": {"type": "Localhost", "localhostProfile": "strict.json"},
+    "fileSystem": {"readOnlyRoot": True, "writablePaths": [{"path": "/work", "size": "1Mi"}]},
+}
+
+
+def strict_pool(world: PoolWorld) -> None:
+    world.api.add("runtimeclasses", {"metadata": {"name": "gvisor"}, "handler": "runsc"})
+    world.api.add("securitypolicies", policy_body("strict", network=WEB, **STRICT), "team")
+    world.pool(0, isolation="Basic", **under("strict"))
+
+
+@pytest.mark.parametrize("given", [under("less"), {}])
+async def test_a_cold_start_keeps_of_the_pools_policy_what_the_agents_own_is_silent_about(
+    world: PoolWorld, given: Raw
+) -> None:
+    strict_pool(world)
+    world.agent("a", onMiss="Cold", isolation="Basic", **given)
+
+    await world.settle()
+
+    spec = world.raw("a")["spec"]
+    (container,) = spec["containers"]
+    context = container["securityContext"]
+    assert spec["runtimeClassName"] == "gvisor"
+    assert (context["readOnlyRootFilesystem"], spec["securityContext"]["seccompProfile"]) == (
+        True,
+        STRICT["seccompProfile"],
+    )
+    assert "/work" in {each["mountPath"] for each in container["volumeMounts"]}
+    assert label(world, "a") == given.get("securityPolicyRef", {}).get("name")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"runtimeClassName": "runc"}, "runtimeClassName is not gvisor"),
+        ({"seccompProfile": {"type": "RuntimeDefault"}}, "seccompProfile is another one"),
+        ({"fileSystem": {"writablePaths": [{"path": "/data", "size": "1Mi"}]}}, "fileSystem.writablePaths are others"),
+    ],
+)
+async def test_what_a_policy_asks_of_a_cold_pod_may_not_be_less_than_the_pools_does(
+    world: PoolWorld, asked: Raw, words: str
+) -> None:
+    strict_pool(world)
+    world.api.add("runtimeclasses", {"metadata": {"name": "runc"}, "handler": "runc"})
+    world.api.add("securitypolicies", policy_body("own", **asked), "team")
+    world.agent("a", onMiss="Cold", isolation="Basic", **under("own"))
+    await world.settle()
+    refused, said, pods = world.condition("Ready"), message(world), world.pods_of("a")
+
+    allow(world, "own")
+    await world.settle(20)
+
+    assert (refused, pods) == (("False", "PoolPolicyLooser"), [])
+    assert words in said
+    assert world.pods_of("a") == ["a"]
+
+
+async def test_of_what_may_be_written_a_cold_pod_has_the_less_as_a_warm_one_would(world: PoolWorld) -> None:
+    strict_pool(world)
+    own: Raw = {"fileSystem": {"writablePaths": [{"path": "/work", "size": "2Mi"}]}}
+    world.api.add("securitypolicies", policy_body("own", **own), "team")
+    world.agent("a", onMiss="Cold", isolation="Basic", **under("own"))
+
+    await world.settle()
+    world.start_pods("a")
+    await world.settle()
+
+    found = {each["name"]: each["value"] for each in world.status()["effective"]}
+    assert found["writablePaths"] == "/work=1Mi"
+
+
+async def test_no_cold_pod_is_made_while_the_pools_policy_is_not_there(world: PoolWorld) -> None:
+    strict_pool(world)
+    allow(world, "more")
+    world.api.remove(("securitypolicies", "team", "strict"))
+    world.agent("a", onMiss="Cold", isolation="Basic", **under("more"))
+
+    world.wait(10)
+    await world.settle()
+
+    assert world.condition("Ready") == ("False", "PolicyNotFound")
+    assert world.pods_of("a") == []
 
 
 async def test_an_agent_that_found_no_warm_pod_says_that_it_started_cold(world: PoolWorld) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
+from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.model import format_timestamp
 from tests.operator.reconcile.kstatus import kstatus
-from tests.operator.reconcile.pool_world import PoolWorld
+from tests.operator.reconcile.pool_world import POOLING, PoolWorld
 from tests.operator.resources.connectors import connector_body, rabbitmq
 from tests.operator.resources.objects import node_body, policy_body
 
@@ -333,3 +334,47 @@ async def test_a_claim_takes_from_the_node_with_the_most_warm_pods(world: PoolWo
 
     left = [world.raw(pod)["spec"]["nodeName"] for pod in world.free if world.raw(pod)["spec"].get("nodeName")]
     assert sorted(left) == ["n1", "n2"]
+
+
+# --- the cluster's ceiling ---
+
+
+@pytest.mark.parametrize("settings", [{}, ON_CLAIM])
+async def test_a_raised_ceiling_holds_for_pods_that_are_handed_out_afterwards(world: PoolWorld, settings: Raw) -> None:
+    (before,) = await world.warm(1, settings, isolation="Basic")
+    world.settings = POOLING.model_copy(update={"minimum_isolation": Isolation.CONTAINER})
+    world.start_operator()
+    world.agent("a", isolation="Basic")
+
+    await turn_over(world)
+
+    (pod,) = world.pods_of("a")
+    (container,) = world.raw(pod)["spec"]["containers"]
+    assert pod != before
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+async def test_a_restart_changes_no_hash(world: PoolWorld) -> None:
+    world.settings = POOLING.model_copy(update={"minimum_isolation": Isolation.CONTAINER})
+    world.start_operator()
+    before = await world.warm(2, isolation="Basic")
+    await world.settle(20)
+    written = len(world.api.log)
+
+    world.start_operator()
+    await world.settle(20)
+
+    assert world.pods == before
+    assert len(world.api.log) == written
+
+
+async def test_a_pool_that_lacks_a_runtime_class_is_filled_when_there_is_one(world: PoolWorld) -> None:
+    world.pool(1, isolation="Secure")
+    await world.settle()
+    before = world.pods
+
+    world.api.add("runtimeclasses", {"metadata": {"name": "kata"}, "handler": "kata"})
+    await world.settle()
+
+    assert before == []
+    assert [world.raw(each)["spec"]["runtimeClassName"] for each in world.pods] == ["kata"]

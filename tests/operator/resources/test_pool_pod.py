@@ -6,17 +6,26 @@ from typing import Any
 import pytest
 
 from ringfence_operator import labels
+from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate, Refill
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.observed_pod import key_of_agent, observe_pod
-from ringfence_operator.resources.pool import member, record_template, recorded_template, template_hash, with_template
+from ringfence_operator.resources.pool import (
+    is_still_good,
+    member,
+    record_template,
+    recorded_template,
+    template_hash,
+    with_template,
+)
 from ringfence_operator.resources.pool_claim import build_claim
 from ringfence_operator.resources.pool_pod import build_pool_pod
 from ringfence_operator.resources.start_order import build_start_order, resolv_conf, versioned
 from ringfence_operator.resources.starter import Starter
 from ringfence_operator.resources.way_out import WayOut, cluster_dns
 from tests.operator.resources.difference import difference
-from tests.operator.resources.objects import NOW, effective_of, make_agent, make_policy
+from tests.operator.resources.objects import NOW, SETTINGS, effective_of, make_agent, make_policy
 from tests.operator.resources.snapshot import assert_snapshot
 
 Raw = dict[str, Any]
@@ -125,8 +134,56 @@ def test_what_a_policy_says_of_the_pod_rolls_it_and_of_the_network_does_not() ->
     root = make_policy(fileSystem={"readOnlyRoot": True})
     pool = make_pool()
 
-    assert template_hash(pool, base) == template_hash(pool, network) == template_hash(pool, None)
-    assert template_hash(pool, root) != template_hash(pool, base)
+    assert hash_of(pool, base) == hash_of(pool, network) == hash_of(pool)
+    assert hash_of(pool, root) != hash_of(pool, base)
+
+
+def hash_of(
+    pool: AgentPool,
+    policy: SecurityPolicy | None = None,
+    *,
+    classes: tuple[str, ...] = ("gvisor", "kata"),
+    **settings: Any,
+) -> str:
+    around, given = Surroundings(runtime_classes=frozenset(classes)), SETTINGS.model_copy(update=settings)
+    return template_hash(pool, policy, effective_of(member(pool), policy, settings=given, around=around))
+
+
+@pytest.mark.parametrize(
+    ("template", "before", "after"),
+    [
+        ({"isolation": "Basic"}, {}, {"minimum_isolation": Isolation.CONTAINER}),
+        ({}, {}, {"minimum_isolation": Isolation.SECURE}),
+        ({"resources": {"limits": {"memory": "4Gi"}}}, {}, {"maximum_memory": "2Gi"}),
+        ({"resources": {"limits": {"cpu": "4"}}}, {"maximum_cpu": "2"}, {"maximum_cpu": "1"}),
+        ({"isolation": "Secure"}, {}, {"sandboxed_runtime_classes": ("kata", "gvisor")}),
+        ({"isolation": "Secure"}, {}, {"classes": ("kata",)}),
+    ],
+)
+def test_a_ceiling_that_makes_pods_stricter_rolls_them_and_hands_out_no_former_one(
+    template: Raw, before: Raw, after: Raw
+) -> None:
+    pool = make_pool(**template)
+
+    then, now = hash_of(pool, **before), hash_of(pool, **after)
+
+    assert then.partition(".")[0] == now.partition(".")[0]
+    assert not is_still_good(record_template(pool.spec.template), then, pool, now)
+
+
+@pytest.mark.parametrize(
+    ("template", "after"),
+    [
+        ({"isolation": "Container"}, {"minimum_isolation": Isolation.CONTAINER}),
+        ({"resources": {"limits": {"memory": "1Gi"}}}, {"maximum_memory": "2Gi"}),
+        ({}, {"default_memory": "1Gi", "starter_image": "starter:2"}),
+        ({"isolation": "Container"}, {"classes": ()}),
+    ],
+)
+def test_a_setting_that_makes_pods_no_stricter_rolls_none(template: Raw, after: Raw) -> None:
+    pool = make_pool(**template)
+
+    assert hash_of(pool, **after) == hash_of(pool)
 
 
 def test_a_warm_pod_is_nobodys_and_opened_to_nothing_but_the_control_server() -> None:

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence_operator.api.network import Network
+from ringfence_operator.api.network import Network, NetworkMode
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.resources.domains import allowed_domains, blocked_domains
 from ringfence_operator.resources.effective import Surroundings, effective
 from ringfence_operator.resources.selector import selects
 from ringfence_operator.resources.strictness import looser, pod_lacks
@@ -41,6 +40,10 @@ SAME_OR_STRICTER = [
     ({"allowedDomains": [domain("*.x.a.test")]}, {"allowedDomains": [domain("*.a.test")]}),
     ({"allowedDomains": [domain("a.test")]}, {"mode": "Audit"}),
     ({"mode": "Audit"}, {"mode": "Audit"}),
+    (
+        {"allowedDomains": [domain("b.test", 8443)]},
+        {"mode": "Audit", "allowedDomains": [domain("a.test", 8443)]},
+    ),
     (
         {"allowedDomains": [domain("a.test")], "blockedDomains": [domain("a.test")]},
         {"allowedDomains": []},
@@ -78,6 +81,17 @@ SAME_OR_STRICTER = [
 ]
 LOOSER = [
     ({"mode": "Audit"}, {}, "mode is Audit"),
+    ({"allowedDomains": [domain("a.test", 8443)]}, {"mode": "Audit"}, "names are allowed on port 8443"),
+    (
+        {"mode": "Audit", "allowedDomains": [domain("a.test", 8443)]},
+        {"mode": "Audit", "allowedDomains": [domain("a.test", 9443)]},
+        "names are allowed on port 8443",
+    ),
+    (
+        {"allowedDomains": [domain("a.test", 8443)]},
+        {"mode": "Audit", "allowedDomains": [domain("a.test", 8443)], "blockedDomains": [domain("a.test")]},
+        "names are allowed on port 8443",
+    ),
     ({"allowedDomains": [domain("b.test")]}, {"allowedDomains": [domain("a.test")]}, "b.test is allowed on port 80"),
     (
         {"allowedDomains": [domain("a.test", 443, 8443)]},
@@ -181,12 +195,14 @@ def test_a_longer_time_is_looser(one: str | None, other: str | None, words: str)
 # --- properties: whatever a policy that is not looser lets through, the other lets through ---
 
 NAMES = ["a.test", "x.a.test", "y.x.a.test", "b.test"]
+UNNAMED = "z.test"
+"""No entry names it: only Audit opens it."""
 PORTS = [80, 443, 8443]
 PODS = [{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "x"}]
 ADDRESSES = ["10.0.0.1", "10.0.1.1", "10.1.0.1", "11.0.0.1"]
 ports = st.lists(st.sampled_from(PORTS), max_size=2, unique=True)
 domains = st.lists(
-    st.builds(lambda name, at: domain(name, *at), st.sampled_from([*NAMES, "*.a.test", "*.x.a.test"]), ports),
+    st.builds(lambda name, at: domain(name, *at), st.sampled_from([*NAMES, "*.a.test", "*.x.a.test", "*.test"]), ports),
     max_size=3,
     unique_by=lambda it: it["name"],
 )
@@ -228,6 +244,7 @@ block = st.one_of(
 )
 networks = st.fixed_dictionaries(
     {
+        "mode": st.sampled_from(["Enforce", "Audit"]),
         "allowedDomains": domains,
         "blockedDomains": domains,
         "destinations": st.lists(
@@ -241,14 +258,6 @@ networks = st.fixed_dictionaries(
 def let_through(it: SecurityPolicy) -> set[Any]:
     """Return all of a small world that the policy opens."""
     spec: Network = it.spec.network
-    blocked = blocked_domains(it)
-    names = {
-        (name, port)
-        for name in NAMES
-        for port in PORTS
-        if any(each.covers(name) and port in each.ports for each in allowed_domains(it))
-        and not any(each.covers(name) and (not each.ports or port in each.ports) for each in blocked)
-    }
     pods = {
         (number, port)
         for each in spec.destinations
@@ -264,7 +273,31 @@ def let_through(it: SecurityPolicy) -> set[Any]:
         if lies_in(address, each.cidr) and not any(lies_in(address, gap) for gap in each.except_)
         and is_open(each.ports, port)
     }  # fmt: skip
-    return names | pods | addresses
+    return open_names(spec) | pods | addresses
+
+
+def open_names(spec: Network) -> set[Any]:
+    """Return the names that are reached, as docs/concepts/egress.md says it, and not as the operator works it out.
+
+    Enforce: what an entry allows and none blocks. Audit: every name, on the usual ports and on those that an entry
+    names which is not itself blocked there.
+    """
+
+    def is_allowed(name: str, port: int) -> bool:
+        return any(stands_for(each.name, name) and port in (each.ports or (80, 443)) for each in spec.allowed_domains)
+
+    def is_blocked(name: str, port: int) -> bool:
+        return any(stands_for(each.name, name) and port in (each.ports or PORTS) for each in spec.blocked_domains)
+
+    places = {(name, port) for name in (*NAMES, UNNAMED) for port in PORTS}
+    if spec.mode is NetworkMode.ENFORCE:
+        return {each for each in places if is_allowed(*each) and not is_blocked(*each)}
+    named = {port for each in spec.allowed_domains for port in each.ports if not is_blocked(each.name, port)}
+    return {(name, port) for name, port in places if port in {80, 443} | named}
+
+
+def stands_for(entry: str, name: str) -> bool:
+    return name == entry or (entry.startswith("*.") and name.endswith(entry[1:]))
 
 
 def is_open(at: Any, port: int) -> bool:
