@@ -139,7 +139,7 @@ class AgentPoolSpec(Model):
     """How pods are made in the place of those that agents have claimed."""
 
     deletion_policy: DeletionPolicy = DeletionPolicy.ORPHAN
-    """Whether Agents that have a pod of the pool stay (Orphan) or are deleted, too (Delete), when the pool is deleted."""
+    """Whether Agents that have a pod of the pool stay (Orphan) or go with it (Delete) when the pool is deleted."""
 
     @property
     def wanted_size(self) -> int:
