@@ -56,12 +56,12 @@ class Pod:
     """Of the sidecar as the pod was made; empty without one."""
     sidecar_image: str = ""
     is_sidecar_ready: bool = True
-    """False only where there is a sidecar that is not."""
+    """False only where there is a sidecar, or a starter, that is not."""
     sidecar_waiting: str = ""
-    """Why the sidecar does not run, in one word; empty if it does, or has not been tried yet."""
+    """Why the sidecar, or the starter, does not run, in one word; empty if it does, or has not been tried yet."""
     sidecar_waiting_message: str = ""
     sidecar_exit: Exit | None = None
-    """How the sidecar ended last; None if it never has."""
+    """How it ended last; None if it never has."""
     share: Share | None = None
     """What the agent's container is to have of cores and memory."""
     actual_share: Share | None = None
@@ -85,6 +85,11 @@ class Pod:
     def pool(self) -> str:
         """Name of the pool that it was made for, or nothing."""
         return self.labels.get(labels.POOL, "")
+
+    @property
+    def companion(self) -> str:
+        """Name of the container of ours that the agent's waits for, if there is one."""
+        return "starter" if self.template else "sidecar"
 
     @property
     def agent_key(self) -> tuple[str, str]:
@@ -159,8 +164,9 @@ def _sidecar_image(spec: Mapping[str, Any]) -> str:
 
 
 def _sidecar_status(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return that of the sidecar, or the starter; no pod has both."""
     for container in status.get("initContainerStatuses", ()):
-        if container["name"] == "sidecar":
+        if container["name"] in ("sidecar", "starter"):
             return container  # type: ignore[no-any-return]
     return {}
 

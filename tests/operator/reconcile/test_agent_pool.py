@@ -217,6 +217,20 @@ async def test_a_pod_that_cannot_start_says_why_and_is_left_to_the_kubelet(world
     assert world.pool_status()["failed"] == 1
 
 
+@pytest.mark.parametrize("why", ["ImagePullBackOff", "CrashLoopBackOff", "PostStartHookError"])
+async def test_a_pod_whose_starter_cannot_start_says_why(world: PoolWorld, why: str) -> None:
+    world.pool(1)
+    await world.settle()
+    starter = {"name": "starter", "ready": False, "state": {"waiting": {"reason": why, "message": "no such starter"}}}
+    world.set_pod(world.pods[0], phase="Pending", initContainerStatuses=[starter])
+
+    await world.settle()
+
+    assert ready(world) == ("False", "StarterFailed")
+    assert "no such starter" in str(world.pool_status()["conditions"])
+    assert world.pool_status()["failed"] == 1
+
+
 async def test_a_pod_that_lost_what_closes_it_is_replaced_and_never_handed_out(world: PoolWorld) -> None:
     (pod,) = await world.warm(1)
     world.api.change(("pods", "team", pod), lambda raw: raw["metadata"]["labels"].pop(labels.CONFINED))
