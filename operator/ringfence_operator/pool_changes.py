@@ -27,12 +27,13 @@ _ENDED = {"Succeeded", "Failed", "Suspended"}
 
 
 class PoolChanges:
-    """The part of `Changes` that pools are concerned by; `pod_gone` hears the UID of each pod that is gone."""
+    """The part of `Changes` that pools are concerned by."""
 
-    def __init__(self, queue: WorkQueue[Task], view: Callable[[], View], pod_gone: Callable[[str], None]) -> None:
+    def __init__(self, queue: WorkQueue[Task], view: Callable[[], View]) -> None:
+        self.warm_gone: Callable[[str], None] = lambda _: None
+        """Hears the UID of each pod that is no warm one any more; whether an agent has it may not be seen yet."""
         self._queue = queue
         self._view = view
-        self._pod_gone = pod_gone
 
     def all_pools(self, priority: int, namespace: str = "") -> None:
         """Have every pool looked at, or those of a namespace."""
@@ -96,7 +97,7 @@ class PoolChanges:
         pooling.release(uid)
         found = self._view().pods.get(*agent) if agent else None
         if found is None or found.meta.uid != uid:
-            self._pod_gone(uid)
+            self.warm_gone(uid)
 
     def pod_changed(self, change: Change[Pod]) -> None:
         """An agent's pod, which its pool counts."""

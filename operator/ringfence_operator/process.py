@@ -142,7 +142,7 @@ class Process:
             on_spent=changes.agent_spends_otherwise,
             is_leading=lambda: self._elector.is_leader or not self._settings.leader_elect,
         )
-        changes.pod_gone = made.pod_gone
+        changes.pod_gone, changes.pools.warm_gone = made.pod_gone, made.warm_gone
         return made
 
     async def start(self) -> None:

@@ -152,6 +152,10 @@ class Egress:
         self.feed.starters.withdraw(uid)
         self.feed.meters.withdraw(uid)
 
+    def warm_gone(self, uid: str) -> None:
+        """The pod is no warm one any more: its starter is told nothing, unless it is an agent's."""
+        self.feed.starters.withdraw_warm(uid)
+
     def follow(self) -> None:
         """End it: the control process stops serving."""
         if self._deadline is not None:

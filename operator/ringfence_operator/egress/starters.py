@@ -40,6 +40,8 @@ class StarterBook:
 
     def admit(self, pod_uid: str, address: str, agent: AgentKey | None = None) -> None:
         """Let the starter of this pod, which may be an agent's, ask from this address; it is told nothing yet."""
+        if agent is None and self._is_claimed(pod_uid):
+            return
         self._tell(pod_uid, _Told(address, agent))
 
     def order(self, pod_uid: str, address: str, agent: AgentKey, order: dict[str, Any]) -> None:
@@ -51,6 +53,11 @@ class StarterBook:
         if self._told.pop(pod_uid, None) is not None:
             self._send({"kind": "starterGone", "uid": pod_uid})
         self._heard.pop(pod_uid, None)
+
+    def withdraw_warm(self, pod_uid: str) -> None:
+        """Do so, unless the pod has come to be an agent's."""
+        if not self._is_claimed(pod_uid):
+            self.withdraw(pod_uid)
 
     def heard(self, pod_uid: str) -> Heard | None:
         """Return what the pod's starter said last since this replica leads; None if it has not asked."""
@@ -79,6 +86,10 @@ class StarterBook:
         self._heard[uid] = heard
         if told.agent is not None:
             self._on_heard(told.agent)
+
+    def _is_claimed(self, uid: str) -> bool:
+        told = self._told.get(uid)
+        return told is not None and told.agent is not None
 
     def _tell(self, uid: str, told: _Told) -> None:
         if self._told.get(uid) != told:

@@ -26,7 +26,8 @@ class Starters(Protocol):
     def admit(self, pod_uid: str, address: str, agent: tuple[str, str] | None = None) -> None:
         """Let the starter of this pod, which may be an agent's, ask from this address; it is told nothing yet.
 
-        Said again on each pass: what does not differ must cost nothing.
+        Said again on each pass: what does not differ must cost nothing. Without an agent nothing becomes of it where
+        something was said of the pod for an agent: of two watches one may still show it as warm.
         """
 
     def order(self, pod_uid: str, address: str, agent: tuple[str, str], order: dict[str, Any]) -> None:

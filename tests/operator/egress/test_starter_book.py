@@ -75,6 +75,25 @@ def test_of_a_pod_that_is_gone_nothing_is_kept(at: Book) -> None:
     assert at.book.heard("u") is None
 
 
+def test_what_an_agents_starter_is_told_stays_while_a_watch_still_shows_the_pod_as_warm(at: Book) -> None:
+    at.book.order("u", "10.0.0.1", A, ORDER)
+    at.say(agentUid="a-uid")
+
+    at.book.admit("u", "10.0.0.1")
+    at.book.withdraw_warm("u")
+
+    assert at.sent == [{"kind": "starter", "uid": "u", "address": "10.0.0.1", "order": ORDER}]
+    assert at.book.heard("u") == Heard(agent_uid="a-uid")
+
+
+def test_a_warm_pod_that_is_gone_is_told_nothing(at: Book) -> None:
+    at.book.admit("u", "10.0.0.1")
+
+    at.book.withdraw_warm("u")
+
+    assert at.sent[1:] == [{"kind": "starterGone", "uid": "u"}]
+
+
 def test_a_replica_that_comes_to_lead_begins_anew(at: Book) -> None:
     at.book.admit("u", "10.0.0.1")
     at.say()

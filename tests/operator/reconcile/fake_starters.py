@@ -19,6 +19,8 @@ class FakeStarters:
         self.said: dict[str, Heard] = {}
 
     def admit(self, pod_uid: str, address: str, agent: Key | None = None) -> None:
+        if agent is None and (pod_uid in self.orders or self.wakes.get(pod_uid)):
+            return
         self.admitted[pod_uid] = address
         self.wakes[pod_uid] = agent
         self.orders.pop(pod_uid, None)
@@ -30,6 +32,11 @@ class FakeStarters:
         self.admitted.pop(pod_uid, None)
         self.orders.pop(pod_uid, None)
         self.said.pop(pod_uid, None)
+        self.wakes.pop(pod_uid, None)
+
+    def withdraw_warm(self, pod_uid: str) -> None:
+        if pod_uid not in self.orders and not self.wakes.get(pod_uid):
+            self.withdraw(pod_uid)
 
     def heard(self, pod_uid: str) -> Heard | None:
         return self.said.get(pod_uid)

@@ -457,7 +457,7 @@ async def test_pods_that_another_pool_of_the_name_has_left_are_neither_counted_n
 async def test_the_control_process_knows_warm_pods_and_forgets_those_that_are_gone(world: PoolWorld) -> None:
     gone: list[str] = []
     first, second = await world.warm(2)
-    world.caches.changes.pod_gone = gone.append
+    world.caches.changes.pools.warm_gone = gone.append
     known = set(world.starters.admitted)
     world.agent("a")
     await world.settle()
@@ -470,6 +470,24 @@ async def test_the_control_process_knows_warm_pods_and_forgets_those_that_are_go
 
     assert len(known) == 2
     assert gone == [uid], "the claimed one is served further"
+
+
+async def test_what_a_starter_is_told_stays_where_the_watch_of_warm_pods_is_behind(world: PoolWorld) -> None:
+    (pod,) = await world.warm(1)
+    world.caches.changes.pools.warm_gone = world.starters.withdraw_warm
+    world.agent("a")
+    other = PoolWorld(beside=world)
+    other.start_operator()
+    await other.look("a")
+
+    world.deliver(but=("warmpods",))
+    await world.look("a")
+    told = dict(world.starters.orders)
+    await world.look_at_pool()
+    world.deliver("warmpods")
+
+    assert told.keys() == {world.uid(pod)}
+    assert world.starters.orders == told
 
 
 async def test_two_pools_do_not_mix(world: PoolWorld) -> None:
