@@ -111,6 +111,10 @@ class PoolChanges:
         for key in view.warm.keys_by(BY_NODE, node):
             self.pool_stands_otherwise((key[0], view.warm.cache[key].pool))
 
+    def fitness_changed(self, pool: Key) -> None:
+        """A warm pod's starter says that an agent may not have the pod, or may again."""
+        self.pool_stands_otherwise(pool, is_urgent=self._view().pooling.is_waited_for(pool))
+
     def pool_stands_otherwise(self, pool: Key, is_urgent: bool = False) -> None:
         """Have a pool looked at: it has other pods than before, or another line of agents that wait."""
         if is_urgent:

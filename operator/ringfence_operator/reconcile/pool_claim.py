@@ -31,7 +31,7 @@ log = structlog.get_logger()
 def serve_line(pool: AgentPool, view: View) -> None:
     """Have those looked at who wait for a pod of the pool, as far as there are pods for them."""
     if line := view.pooling.line(pool.key):
-        free = claimable(pool, view).count(view.pooling.is_handed_out, len(line))
+        free = claimable(pool, view).count(view.pooling.is_taken, len(line))
         view.pooling.serve(pool.key, free)
 
 

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.reconcile.diagnose import is_disrupted
 from ringfence_operator.reconcile.pool_index import is_claimable, is_whole
+from ringfence_operator.reconcile.starters import Unfit
 from ringfence_operator.resources.observed_pod import Pod
 
 FAILED_SECONDS = 10.0
 """A pod that fails sooner after it was made is replaced after this: the next may fail as well."""
 UNREADY_SECONDS = 30.0
-"""How long one that runs may not be ready."""
+"""How long one that runs may not be ready, or not be fit for an agent as its starter finds."""
 _HINDERED = {
     *("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CrashLoopBackOff"),
     *("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "PostStartHookError"),
@@ -46,7 +47,9 @@ class Plan:
     hindered: list[Pod] = field(default_factory=list)
     """Those that cannot start as they are; they are not replaced, for another would fare no better."""
     failed: list[Pod] = field(default_factory=list)
-    """Those that have failed; each is replaced, and holds its place until then."""
+    """Those that have failed, or that no agent may have; each is replaced, and holds its place until then."""
+    unfit: tuple[Pod, Unfit] | None = None
+    """One of those whose starter says why no agent may have it, and that."""
     outdated: list[Pod] = field(default_factory=list)
     """Those of another template, that have to go."""
     expired: list[Pod] = field(default_factory=list)
@@ -74,6 +77,7 @@ def plan_pool(
     *,
     is_handed_out: Callable[[Pod], bool],
     is_lost: Callable[[Pod], bool],
+    why_unfit: Callable[[Pod], Unfit | None] = lambda _: None,
     now: datetime,
 ) -> Plan:
     """Return the plan. A pod that is being claimed is in none."""
@@ -84,13 +88,13 @@ def plan_pool(
         if is_lost(pod):
             plan.forget.append(pod)
         elif not pod.deleting_since:
-            _sort(pod, plan, wanted, now)
+            _sort(pod, plan, wanted, why_unfit(pod), now)
     _expire(plan, wanted, now)
     _replace(plan, wanted)
     return plan
 
 
-def _sort(pod: Pod, plan: Plan, wanted: Wanted, now: datetime) -> None:
+def _sort(pod: Pod, plan: Plan, wanted: Wanted, unfit: Unfit | None, now: datetime) -> None:
     if pod.phase in ("Failed", "Succeeded") or pod.disrupted:
         left = FAILED_SECONDS - (now - datetime.fromisoformat(pod.created)).total_seconds()
         if left > 0 and not is_disrupted(pod):
@@ -102,12 +106,25 @@ def _sort(pod: Pod, plan: Plan, wanted: Wanted, now: datetime) -> None:
         plan.outdated.append(pod)
     elif not is_whole(pod) or _is_stuck(pod, plan, now):
         plan.delete.append(pod)
+    elif unfit is not None:
+        _put_by(pod, unfit, plan, now)
     elif is_claimable(pod):
         plan.warm.append(pod)
     elif _is_hindered(pod):
         plan.hindered.append(pod)
     else:
         plan.starting.append(pod)
+
+
+def _put_by(pod: Pod, unfit: Unfit, plan: Plan, now: datetime) -> None:
+    """Keep a pod that no agent may have for a moment after its start: its network may be closed a little later."""
+    plan.unfit = pod, unfit
+    left = UNREADY_SECONDS - (now - datetime.fromisoformat(pod.running_since or pod.created)).total_seconds()
+    if left > 0:
+        plan.failed.append(pod)
+        plan.wait(left)
+    else:
+        plan.delete.append(pod)
 
 
 def _stays(pod: Pod, wanted: Wanted) -> bool:

@@ -21,6 +21,7 @@ from ringfence_operator.reconcile.agent_pool import PoolTools, reconcile_agent_p
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.starters import fitness
 from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
@@ -102,6 +103,7 @@ class PoolWorld:
         self.view = self.caches.view
         self.view.control.authority = "PEM"
         self.starters = FakeStarters()
+        self.view.pooling.why_unfit = fitness(self.starters, self.settings)
         self.view.pooling.wake = self.caches.changes.pools.serve
         self.view.pooling.wake_pool = self.caches.changes.pools.pool_stands_otherwise
         networks = Networks(self.view, wire)
