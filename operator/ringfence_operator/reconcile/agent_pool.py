@@ -119,6 +119,7 @@ def _plan(pool: AgentPool, tools: PoolTools, now: datetime) -> Plan:
         still_good=_still_good(pool, view),
         most=0 if held_back else most,
         max_idle=spec.max_idle_time,
+        waiting=len(view.pooling.line(pool.key)),
     )
 
     def is_lost(pod: Pod) -> bool:

@@ -33,6 +33,9 @@ class Wanted:
     max_idle: int | None = None
     """How many seconds old a warm pod may become."""
 
+    waiting: int = 0
+    """How many agents wait for a pod."""
+
     def some(self) -> int:
         """Return how many pods are replaced at a time, so that a change does not start all of them at once."""
         return max(1, self.size // 10)
@@ -168,8 +171,9 @@ def _replace(plan: Plan, wanted: Wanted) -> None:
         plan.delete += plan.expired[: max(0, len(plan.warm) - wanted.size)]
     plan.create = _most(missing, wanted)
     if plan.outdated:
-        at_once = wanted.some() - len(plan.starting) - len(plan.hindered)
-        plan.create = _most(min(missing, at_once), wanted)
+        # Those that are to be replaced hold nobody up: neither who waits, nor what was claimed and has to be made anew.
+        at_once = max(wanted.some(), wanted.waiting) - len(plan.starting) - len(plan.hindered)
+        plan.create = _most(min(missing, max(at_once, missing - len(plan.outdated))), wanted)
         surplus = len(plan.live) + len(plan.failed) + plan.create + len(plan.outdated) - size
         plan.delete += plan.outdated[: max(0, surplus)]
 

@@ -273,6 +273,37 @@ async def test_another_template_rolls_idle_pods_a_few_at_a_time(world: PoolWorld
     assert least_warm >= 18
 
 
+def unbound(world: PoolWorld) -> list[str]:
+    return [pod for pod in world.pods if not world.raw(pod)["spec"].get("nodeName")]
+
+
+async def test_agents_that_wait_while_a_template_rolls_have_as_many_pods_made_at_once(world: PoolWorld) -> None:
+    await world.warm(20)
+    world.set_pool(image="agent:2")
+    names = [world.agent(name) for name in "abcde"]
+    await world.look(*names)
+
+    await world.settle(0.2)
+    world.stop_pods()
+    await world.settle(0.2)
+    made, count = unbound(world), len(world.pods)
+    world.start_pods()
+    await world.settle(0.2)
+
+    assert (len(made), count) == (5, 20)
+    assert [len(world.pods_of(name)) for name in names] == [1] * 5
+
+
+async def test_pods_that_are_missing_anyhow_are_made_at_once_while_a_template_rolls(world: PoolWorld) -> None:
+    await world.warm(10, {"refill": {"delay": "0s"}})
+    world.set_pool(size=20)
+    world.set_pool(image="agent:2")
+
+    await world.settle(0.2)
+
+    assert len(unbound(world)) == 10
+
+
 async def test_a_pod_of_another_template_is_never_handed_out(world: PoolWorld) -> None:
     await world.warm(2)
     world.set_pool(image="agent:2")

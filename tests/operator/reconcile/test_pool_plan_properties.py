@@ -25,6 +25,7 @@ WANTED = st.builds(
     still_good=st.sampled_from([frozenset[str](), frozenset({"good"})]),
     most=st.sampled_from([None, 1, 3]),
     max_idle=st.sampled_from([None, MAX_IDLE]),
+    waiting=st.sampled_from([0, 0, 2, 30]),
 )
 
 
