@@ -1,5 +1,7 @@
 """An agent takes a warm pod of its pool: one patch, of which the API server lets one win."""
 
+from contextlib import suppress
+
 import structlog
 
 from ringfence_operator import labels
@@ -73,8 +75,32 @@ async def _has_one(context: Context, view: View, kube: Kube) -> bool:
     if isinstance(found, bool):
         view.pooling.settle(agent.metadata.uid)
         return found
-    # Nobody has it: the claim may still be on its way, and only of this pod. It, or the next one, wins.
-    return await _claim(context, observe_pod(found), view, kube)
+    pod, pool = observe_pod(found), context.pool
+    if pod.meta.resource_version != doubted.meta.resource_version:
+        # The claim went by what the pod was: whenever it arrives, it has lost.
+        view.warm.store(found, wakes=False)
+    elif pool and not pool.metadata.deletion_timestamp and _is_to_be_had(pod, pool, view):
+        # Nobody has it: the claim may still be on its way, and only of this pod. It, or the next one, wins.
+        return await _claim(context, pod, view, kube)
+    else:
+        await _end(pod, view, kube)
+    view.pooling.settle(agent.metadata.uid)
+    view.pooling.release(pod.meta.uid)
+    return False
+
+
+def _is_to_be_had(pod: Pod, pool: AgentPool, view: View) -> bool:
+    return claimable(pool, view).has(pod) and view.pooling.why_unfit(pod) is None
+
+
+async def _end(pod: Pod, view: View, kube: Kube) -> None:
+    """Delete a pod that no agent is to have: by the version that an earlier claim goes by, which has lost then."""
+    target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
+    with suppress(NotFoundError):
+        answer = await kube.delete(target, uid=pod.meta.uid, resource_version=pod.meta.resource_version)
+        log.info("pool.pod_deleted", pod=pod.meta.name, uid=pod.meta.uid)
+        if answer.get("kind") == "Pod" and answer["metadata"].get("deletionTimestamp"):
+            view.warm.store(answer, wakes=False)
 
 
 async def _find(context: Context, name: str, view: View, kube: Kube) -> bool | Raw:
