@@ -17,8 +17,8 @@ from ringfence_operator.api.names import DNS_LABEL, Image, Label, ObjectName
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration, TopologySpreadConstraint
 
-LOW = 4
-"""With fewer than one in so many warm a pool runs low, where it does not say when."""
+LOW, LEAST_LOW = 4, 2
+"""With fewer than one in so many warm a pool runs low, where it does not say when, and with fewer than so many."""
 
 
 class PoolTemplate(Model):
@@ -122,7 +122,7 @@ class AgentPoolSpec(Model):
     """SecurityPolicies that agents may name although they open more, or let run for longer, than the template's."""
 
     min_warm: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    """With fewer warm (by default a quarter of size) the pool refills at once; and the least that a size counts as."""
+    """With fewer warm (a quarter of size, 2 at least) the pool refills at once; and the least that a size counts as."""
 
     max_size: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """The most that a size counts as, whoever scales."""
@@ -150,7 +150,8 @@ class AgentPoolSpec(Model):
     @property
     def low_mark(self) -> int:
         """With fewer warm pods than these the pool runs low."""
-        return ceil(self.wanted_size / LOW) if self.min_warm is None else self.min_warm
+        size = self.wanted_size
+        return max(ceil(size / LOW), min(LEAST_LOW, size)) if self.min_warm is None else self.min_warm
 
 
 class AgentPoolStatus(Model):
