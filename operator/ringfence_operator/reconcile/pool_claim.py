@@ -5,9 +5,10 @@ from contextlib import suppress
 import structlog
 
 from ringfence_operator import labels
+from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.agent_status import AgentState
-from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.conditions import ConditionType, Reason, find_condition
 from ringfence_operator.api.pool_ref import OnMiss
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError
 from ringfence_operator.reconcile.context import Context
@@ -50,7 +51,7 @@ async def claim_pod(context: Context, view: View, kube: Kube) -> bool:
     pool = context.pool
     if pool is None or pool.metadata.deletion_timestamp is not None:
         return False
-    waited = pooling.is_waiting(agent.key)
+    waited = pooling.is_waiting(agent.key) or _has_missed(agent)
     for _ in range(MOST_TRIES):
         pod = pooling.pick(pool.key, Claimant.of(agent), claimable(pool, view))
         if pod is None:
@@ -63,6 +64,12 @@ async def claim_pod(context: Context, view: View, kube: Kube) -> bool:
             pooling.wake_pool(pool.key, False)
             return True
     raise ConflictError(f"{MOST_TRIES} pods of pool {pool.metadata.name} were changed by others first")
+
+
+def _has_missed(agent: Agent) -> bool:
+    """Return True if its status says that it found none: under another leader it was counted, too."""
+    ready = find_condition(agent.status.conditions, ConditionType.READY)
+    return ready is not None and ready.reason == Reason.NO_WARM_POD
 
 
 async def _has_one(context: Context, view: View, kube: Kube) -> bool:

@@ -142,6 +142,23 @@ async def test_an_agent_that_finds_none_is_a_miss_once(world: PoolWorld) -> None
     assert (world.pool_status()["hits"], world.pool_status()["misses"]) == (0, 1)
 
 
+async def test_an_agent_that_waits_is_no_second_miss_and_no_hit_under_another_leader(world: PoolWorld) -> None:
+    world.pool(1)
+    await world.settle()
+    world.agent("a")
+    await world.settle(10)
+    world.start_operator()
+    await world.settle()
+    missed = world.pool_status()["misses"]
+    world.start_operator()
+    world.start_pods()
+
+    await world.settle()
+
+    assert len(world.pods_of("a")) == 1
+    assert (missed, world.pool_status()["hits"], world.pool_status()["misses"]) == (1, 0, 1)
+
+
 async def test_a_smaller_size_takes_away_what_is_farthest_from_warm(world: PoolWorld) -> None:
     first, second = await world.warm(2)
     world.set_pool(size=4)
