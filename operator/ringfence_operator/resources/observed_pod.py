@@ -78,6 +78,8 @@ class Pod:
     """When an agent claimed it from its pool."""
     unready_since: str = ""
     """Since when a pool's pod is not ready; empty if it is, or has not said."""
+    has_guests: bool = False
+    """True if somebody has put containers into it after it was made, as kubectl debug does."""
     agent: str = ""
     """Name of its agent, where that is not its own."""
 
@@ -219,5 +221,6 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         template_hash=intern(annotations.get(labels.TEMPLATE_HASH, "")),
         claimed=annotations.get(labels.CLAIMED_AT, ""),
         unready_since=_unready_since(ready) if labels.TEMPLATE in annotations else "",
+        has_guests=bool(raw["spec"].get("ephemeralContainers")),
         agent=agent if (agent := key_of_agent(raw)[1]) != meta["name"] else "",
     )

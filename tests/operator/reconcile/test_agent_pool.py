@@ -259,6 +259,38 @@ async def test_a_pod_that_lost_what_closes_it_is_replaced_and_never_handed_out(w
     assert pod not in world.pods
 
 
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_a_pod_in_which_somebody_has_run_a_container_is_replaced_and_never_handed_out(
+    world: PoolWorld, is_seen: bool
+) -> None:
+    (pod,) = await world.warm(1)
+    world.agent("a")
+    guests = {"ephemeralContainers": [{"name": "debugger", "image": "busybox"}]}
+    world.api.change(("pods", "team", pod), lambda raw: raw["spec"].update(guests))
+    if is_seen:
+        world.deliver()
+
+    await world.look("a")
+    given = world.pods_of("a")
+    await world.settle()
+    world.stop_pods()
+
+    assert given == []
+    assert pod not in world.pods
+
+
+async def test_a_pod_that_says_it_was_claimed_is_replaced_and_never_handed_out(world: PoolWorld) -> None:
+    (pod,) = await world.warm(1)
+    claimed = {labels.CLAIMED_AT: "2026-11-23T12:00:00Z"}
+    world.api.change(("pods", "team", pod), lambda raw: raw["metadata"]["annotations"].update(claimed))
+    world.agent("a")
+
+    await world.settle()
+    world.stop_pods()
+
+    assert pod not in world.pods
+
+
 async def test_pods_of_a_node_that_is_gone_are_replaced(world: PoolWorld) -> None:
     (pod,) = await world.warm(1)
     world.wait(60)
