@@ -130,7 +130,7 @@ class AgentPoolSpec(Model):
     max_idle_time: (
         Annotated[Duration, Rule("duration(self) >= duration('1m')", "write a maxIdleTime of at least 1m")] | None
     ) = None
-    """How old a warm pod may become. It is replaced then, some at a time, and goes when another is warm."""
+    """How long a pod may be warm. It is replaced then, some at a time, and goes when another is warm."""
 
     update_strategy: UpdateStrategy = UpdateStrategy()
     """What becomes of warm pods when the template changes."""

@@ -31,7 +31,7 @@ class Wanted:
     most: int | None = None
     """How many may be made now at most; None if it does not matter."""
     max_idle: int | None = None
-    """How many seconds old a warm pod may become."""
+    """For how many seconds a pod may be warm."""
 
     waiting: int = 0
     """How many agents wait for a pod."""
@@ -140,14 +140,19 @@ def _is_hindered(pod: Pod) -> bool:
 
 
 def _expire(plan: Plan, wanted: Wanted, now: datetime) -> None:
-    """Say which warm pods are too old; they stand in the order of their ages."""
+    """Say which pods have been warm for too long, those first that have been for longest."""
     if wanted.max_idle is None or not plan.warm:
         return
     end = format_timestamp(now - timedelta(seconds=wanted.max_idle))
-    plan.expired = [pod for pod in plan.warm if pod.created <= end]
-    if len(plan.expired) < len(plan.warm):
-        age = (now - datetime.fromisoformat(plan.warm[len(plan.expired)].created)).total_seconds()
-        plan.wait(max(1.0, wanted.max_idle - age))
+    by_age = sorted(plan.warm, key=_warm_since)
+    plan.expired = [pod for pod in by_age if _warm_since(pod) <= end]
+    if len(plan.expired) < len(by_age):
+        idle = (now - datetime.fromisoformat(_warm_since(by_age[len(plan.expired)]))).total_seconds()
+        plan.wait(max(1.0, wanted.max_idle - idle))
+
+
+def _warm_since(pod: Pod) -> str:
+    return pod.ready_since or pod.created
 
 
 def _is_stuck(pod: Pod, plan: Plan, now: datetime) -> bool:
@@ -185,9 +190,12 @@ def _most(number: int, wanted: Wanted) -> int:
 def _spare(plan: Plan, wanted: Wanted) -> list[Pod]:
     """Return the pods in the order in which they can be spared.
 
-    Those that are farthest from being warm go first, then those of a former template, and of warm ones the youngest.
+    Those that are farthest from being warm go first, then those that have been so for too long, those of a former
+    template, and of others the youngest.
     """
-    former = [pod for pod in plan.warm if pod.template_hash != wanted.template_hash]
-    present = [pod for pod in plan.warm if pod.template_hash == wanted.template_hash]
     cold = [*plan.failed, *reversed(plan.hindered), *reversed(plan.starting)]
-    return [*cold, *former, *reversed(present)]
+    expired = {pod.meta.uid for pod in plan.expired}
+    left = [pod for pod in plan.warm if pod.meta.uid not in expired]
+    former = [pod for pod in left if pod.template_hash != wanted.template_hash]
+    present = [pod for pod in left if pod.template_hash == wanted.template_hash]
+    return [*cold, *plan.expired, *former, *reversed(present)]

@@ -78,6 +78,8 @@ class Pod:
     """When an agent claimed it from its pool."""
     unready_since: str = ""
     """Since when a pool's pod is not ready; empty if it is, or has not said."""
+    ready_since: str = ""
+    """Since when a pool's pod is ready; empty if it is not, or has not said."""
     has_guests: bool = False
     """True if somebody has put containers into it after it was made, as kubectl debug does."""
     agent: str = ""
@@ -110,8 +112,8 @@ def key_of_agent(raw: Mapping[str, Any]) -> tuple[str, str]:
     return meta.get("namespace", ""), next(names, meta["name"])
 
 
-def _unready_since(ready: Mapping[str, Any]) -> str:
-    return str(ready.get("lastTransitionTime") or "") if ready.get("status") == "False" else ""
+def _since(ready: Mapping[str, Any], status: str) -> str:
+    return str(ready.get("lastTransitionTime") or "") if ready.get("status") == status else ""
 
 
 def _is_agent(owner: Mapping[str, Any]) -> bool:
@@ -220,7 +222,8 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         template=intern(annotations.get(labels.TEMPLATE, "")),
         template_hash=intern(annotations.get(labels.TEMPLATE_HASH, "")),
         claimed=annotations.get(labels.CLAIMED_AT, ""),
-        unready_since=_unready_since(ready) if labels.TEMPLATE in annotations else "",
+        unready_since=_since(ready, "False") if labels.TEMPLATE in annotations else "",
+        ready_since=_since(ready, "True") if labels.TEMPLATE in annotations else "",
         has_guests=bool(raw["spec"].get("ephemeralContainers")),
         agent=agent if (agent := key_of_agent(raw)[1]) != meta["name"] else "",
     )

@@ -29,7 +29,7 @@ from tests.operator.reconcile.api_server import CrashError, FakeApiServer
 from tests.operator.reconcile.fake_starters import FakeStarters
 from tests.operator.reconcile.pool_wire import Call, Wire
 from tests.operator.reconcile.tables import is_warm
-from tests.operator.resources.objects import NOW, READY, RUNNING, SETTINGS, container_status, node_body
+from tests.operator.resources.objects import NOW, RUNNING, SETTINGS, container_status, node_body
 from tests.operator.runtime.clock import FakeClock
 
 Raw = dict[str, Any]
@@ -233,7 +233,8 @@ class PoolWorld:
     def ready_status(self, pod: str) -> Raw:
         started = format_timestamp(self.now)
         address = f"10.244.{len(pod)}.{int(self.raw(pod)['metadata']['resourceVersion']) % 250}"
-        found = {"phase": "Running", "startTime": started, "podIP": address, "conditions": READY}
+        found = {"phase": "Running", "startTime": started, "podIP": address}
+        found["conditions"] = [{"type": "Ready", "status": "True", "lastTransitionTime": started}]
         return {**found, "containerStatuses": container_status(RUNNING)}
 
     def set_pod(self, pod: str, **status: Any) -> None:
