@@ -139,7 +139,7 @@ class AgentPoolSpec(Model):
     """How pods are made in the place of those that agents have claimed."""
 
     deletion_policy: DeletionPolicy = DeletionPolicy.ORPHAN
-    """Whether Agents that have a pod of the pool stay (Orphan) or are deleted, too (Delete), when the pool is deleted."""
+    """Whether Agents with a pod of the pool stay (Orphan) or are deleted, too (Delete), when the pool is deleted."""
 
     @property
     def wanted_size(self) -> int:
@@ -201,12 +201,14 @@ class AgentPool(CustomResource):
         Column("Warm", ".status.warm", "Pods that an agent can claim now.", type="integer"),
         Column("Starting", ".status.starting", "Pods that are on the way there.", type="integer"),
         Column("Claimed", ".status.claimed", "Pods that agents have.", type="integer"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether as many are warm as asked for."),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether the next agent finds a warm pod."),
         Column("Age", ".metadata.creationTimestamp", "Time since the AgentPool was created.", type="date"),
         Column("Failed", ".status.failed", "Pods that failed, or cannot start.", type="integer", wide=True),
         Column("Hits", ".status.hits", "Agents that found a warm pod at once.", type="integer", wide=True),
         Column("Misses", ".status.misses", "Agents that found none.", type="integer", wide=True),
-        Column("Policy", ".spec.template.securityPolicyRef.name", "SecurityPolicy that its agents name.", wide=True),
+        Column(
+            "Policy", ".spec.template.securityPolicyRef.name", "SecurityPolicy that its pods are made for.", wide=True
+        ),
         Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is or is not ready.", wide=True),
         Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The reason as a sentence.", wide=True),
     )
