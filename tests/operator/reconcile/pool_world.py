@@ -233,7 +233,7 @@ class PoolWorld:
     def ready_status(self, pod: str) -> Raw:
         started = format_timestamp(self.now)
         address = f"10.244.{len(pod)}.{int(self.raw(pod)['metadata']['resourceVersion']) % 250}"
-        found = {"phase": "Running", "startTime": started, "podIP": address}
+        found: Raw = {"phase": "Running", "startTime": started, "podIP": address}
         found["conditions"] = [{"type": "Ready", "status": "True", "lastTransitionTime": started}]
         return {**found, "containerStatuses": container_status(RUNNING)}
 
