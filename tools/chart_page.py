@@ -22,10 +22,12 @@ kubectl label namespace ringfence-system pod-security.kubernetes.io/enforce=rest
 - **Coming from `kubectl apply -k deploy`**, or from a release of another name or namespace that left its kinds:
   `helm install --take-ownership` takes over what is there.
 - **Upgrades** bring the kinds along, with `crds.enabled`. No running agent is replaced by one.
-- **Uninstalling** leaves the kinds, and every Agent with them, with `crds.keep`. Agents' pods go on running, but nobody
-  looks after them, and without the guard others' NetworkPolicies may open egress to them: `kubectl delete agents --all
-  --all-namespaces` ends them. What the operator wrote itself goes with the namespace that it is in: Secrets and the
-  gateway's Services with the release's, NetworkPolicies and the ConfigMap `ringfence-authority` with those of agents.
+- **Uninstalling** leaves the kinds, and every Agent with them, with `crds.keep`. Delete the pools before it, while
+  there is an operator (`kubectl delete agentpools --all --all-namespaces`): one with `deletionPolicy: Delete` has a
+  finalizer that nobody else takes away. Agents' pods go on running, but nobody looks after them, and without the guard
+  others' NetworkPolicies may open egress to them: `kubectl delete agents --all --all-namespaces` ends them. What the
+  operator wrote itself goes with the namespace that it is in: Secrets and the gateway's Services with the release's,
+  NetworkPolicies and the ConfigMap `ringfence-authority` with those of agents.
 - **What lies in Secrets stays there**: values name Secrets that you make
   ([how](../../docs/operations/shared-services.md)).
 - **A value that is not known, or does not fit,** is refused before anything is installed.

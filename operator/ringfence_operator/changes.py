@@ -49,10 +49,7 @@ class Changes:
         self.pod_gone: Callable[[str], None] = lambda _: None
         """Hears the UID of each pod that is gone."""
         self._queue = queue
-        self.pools = PoolChanges(queue, lambda: self.view, self._tell_gone)
-
-    def _tell_gone(self, uid: str) -> None:
-        self.pod_gone(uid)
+        self.pools = PoolChanges(queue, lambda: self.view)
 
     def pool_changed(self, change: Change[AgentPool]) -> None:
         """A pool of warm pods."""

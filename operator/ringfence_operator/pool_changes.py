@@ -27,12 +27,13 @@ _ENDED = {"Succeeded", "Failed", "Suspended"}
 
 
 class PoolChanges:
-    """The part of `Changes` that pools are concerned by; `pod_gone` hears the UID of each pod that is gone."""
+    """The part of `Changes` that pools are concerned by."""
 
-    def __init__(self, queue: WorkQueue[Task], view: Callable[[], View], pod_gone: Callable[[str], None]) -> None:
+    def __init__(self, queue: WorkQueue[Task], view: Callable[[], View]) -> None:
+        self.warm_gone: Callable[[str], None] = lambda _: None
+        """Hears the UID of each pod that is no warm one any more; whether an agent has it may not be seen yet."""
         self._queue = queue
         self._view = view
-        self._pod_gone = pod_gone
 
     def all_pools(self, priority: int, namespace: str = "") -> None:
         """Have every pool looked at, or those of a namespace."""
@@ -96,7 +97,7 @@ class PoolChanges:
         pooling.release(uid)
         found = self._view().pods.get(*agent) if agent else None
         if found is None or found.meta.uid != uid:
-            self._pod_gone(uid)
+            self.warm_gone(uid)
 
     def pod_changed(self, change: Change[Pod]) -> None:
         """An agent's pod, which its pool counts."""
@@ -109,6 +110,10 @@ class PoolChanges:
         view = self._view()
         for key in view.warm.keys_by(BY_NODE, node):
             self.pool_stands_otherwise((key[0], view.warm.cache[key].pool))
+
+    def fitness_changed(self, pool: Key) -> None:
+        """A warm pod's starter says that an agent may not have the pod, or may again."""
+        self.pool_stands_otherwise(pool, is_urgent=self._view().pooling.is_waited_for(pool))
 
     def pool_stands_otherwise(self, pool: Key, is_urgent: bool = False) -> None:
         """Have a pool looked at: it has other pods than before, or another line of agents that wait."""

@@ -41,6 +41,7 @@ from ringfence_operator.reconcile.security_policy import (
     reconcile_security_policy,
     remove_security_policy,
 )
+from ringfence_operator.reconcile.starters import fitness
 from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.reconcile.unreadable import report_unreadable
 from ringfence_operator.reconcile.ways import ConnectorWays
@@ -102,6 +103,7 @@ class Process:
             telemetry=telemetry,
         )
         view.pooling.wake = self._caches.changes.pools.serve
+        view.pooling.why_unfit = fitness(self._tools.starters, settings)
         view.pooling.times.observer = self._metrics.pools
         view.pooling.wake_pool = self._caches.changes.pools.pool_stands_otherwise
         self._pool_tools = PoolTools(view, client, self._networks, _suffix, self._tools.starters)
@@ -137,12 +139,13 @@ class Process:
             on_change=changes.holder_stands_otherwise,
             on_health=changes.connector_stands_otherwise,
             on_inside=changes.agent_stands_otherwise,
+            on_fitness=changes.pools.fitness_changed,
             on_identity=changes.all_with_sidecars,
             on_use=changes.quota_stands_otherwise,
             on_spent=changes.agent_spends_otherwise,
             is_leading=lambda: self._elector.is_leader or not self._settings.leader_elect,
         )
-        changes.pod_gone = made.pod_gone
+        changes.pod_gone, changes.pools.warm_gone = made.pod_gone, made.warm_gone
         return made
 
     async def start(self) -> None:

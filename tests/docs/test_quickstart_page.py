@@ -8,6 +8,7 @@ import pytest
 from tests.quickstart.document import Command, missing, same, sections
 from tests.quickstart.shell import Answer, Shell
 
+CRDS = Path(__file__).resolve().parents[2] / "crds"
 PAGE = """
 ## 1. First
 
@@ -56,6 +57,16 @@ def test_from_an_empty_cluster_to_the_first_agent_it_takes_four_commands_at_most
 
     assert lines[end].startswith("kubectl wait --for=condition=Complete agent/")
     assert len(lines[begin : end + 1]) <= 4
+
+
+def test_at_the_end_pools_go_before_the_operator_that_some_wait_for_and_every_kind_after_it() -> None:
+    lines = [line for command in sections()[-1].commands for line in command.text.splitlines()]
+    pools = lines.index("kubectl delete agentpools --all --all-namespaces")
+    operator = next(index for index, line in enumerate(lines) if line.startswith("helm uninstall"))
+    kinds = {word for line in lines[operator:] if line.startswith("kubectl delete crd ") for word in line.split()[3:]}
+
+    assert pools < operator
+    assert kinds == {f"{path.stem}.ringfence.dev" for path in CRDS.glob("*s.yaml")}
 
 
 def test_every_block_that_a_test_leaves_out_says_why() -> None:

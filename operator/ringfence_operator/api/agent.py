@@ -187,7 +187,7 @@ class AgentSpec(Model):
     """ConfigMaps and Secrets whose keys become environment variables."""
 
     files: Files = ()
-    """Files that the agent may read and never write."""
+    """Files for the agent to read; it can write them in a pod of a pool alone."""
 
     image_pull_secrets: Annotated[Items[ImagePullSecret], Field(max_length=8), ListMap(("name",))] = ()
     """Secrets for the image's registry."""

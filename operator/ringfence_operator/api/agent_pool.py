@@ -17,8 +17,8 @@ from ringfence_operator.api.names import DNS_LABEL, Image, Label, ObjectName
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration, TopologySpreadConstraint
 
-LOW = 4
-"""With fewer than one in so many warm a pool runs low, where it does not say when."""
+LOW, LEAST_LOW = 4, 2
+"""With fewer than one in so many warm a pool runs low, where it does not say when, and with fewer than so many."""
 
 
 class PoolTemplate(Model):
@@ -122,7 +122,7 @@ class AgentPoolSpec(Model):
     """SecurityPolicies that agents may name although they open more, or let run for longer, than the template's."""
 
     min_warm: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    """With fewer warm (by default a quarter of size) the pool refills at once; and the least that a size counts as."""
+    """With fewer warm (a quarter of size, 2 at least) the pool refills at once; and the least that a size counts as."""
 
     max_size: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """The most that a size counts as, whoever scales."""
@@ -130,7 +130,7 @@ class AgentPoolSpec(Model):
     max_idle_time: (
         Annotated[Duration, Rule("duration(self) >= duration('1m')", "write a maxIdleTime of at least 1m")] | None
     ) = None
-    """How old a warm pod may become. It is replaced then, some at a time, and goes when another is warm."""
+    """How long a pod may be warm. It is replaced then, some at a time, and goes when another is warm."""
 
     update_strategy: UpdateStrategy = UpdateStrategy()
     """What becomes of warm pods when the template changes."""
@@ -150,7 +150,8 @@ class AgentPoolSpec(Model):
     @property
     def low_mark(self) -> int:
         """With fewer warm pods than these the pool runs low."""
-        return ceil(self.wanted_size / LOW) if self.min_warm is None else self.min_warm
+        size = self.wanted_size
+        return max(ceil(size / LOW), min(LEAST_LOW, size)) if self.min_warm is None else self.min_warm
 
 
 class AgentPoolStatus(Model):
@@ -200,12 +201,14 @@ class AgentPool(CustomResource):
         Column("Warm", ".status.warm", "Pods that an agent can claim now.", type="integer"),
         Column("Starting", ".status.starting", "Pods that are on the way there.", type="integer"),
         Column("Claimed", ".status.claimed", "Pods that agents have.", type="integer"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether as many are warm as asked for."),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", "Whether the next agent finds a warm pod."),
         Column("Age", ".metadata.creationTimestamp", "Time since the AgentPool was created.", type="date"),
         Column("Failed", ".status.failed", "Pods that failed, or cannot start.", type="integer", wide=True),
         Column("Hits", ".status.hits", "Agents that found a warm pod at once.", type="integer", wide=True),
         Column("Misses", ".status.misses", "Agents that found none.", type="integer", wide=True),
-        Column("Policy", ".spec.template.securityPolicyRef.name", "SecurityPolicy that its agents name.", wide=True),
+        Column(
+            "Policy", ".spec.template.securityPolicyRef.name", "SecurityPolicy that its pods are made for.", wide=True
+        ),
         Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is or is not ready.", wide=True),
         Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The reason as a sentence.", wide=True),
     )

@@ -171,6 +171,7 @@ class Reason(Documented):
     FILE_NOT_WRITABLE = "FileNotWritable", "A file of an agent from a pool lies where its container cannot write."
     NO_WARM_POD = "NoWarmPod", "The agent's pool has no warm pod for it."
     STARTER_PENDING = "StarterPending", "The starter has not handed over yet what the agent is to run."
+    STARTER_FAILED = "StarterFailed", "The starter cannot be started or does not stay up, and its pod waits for it."
     STARTER_REFUSED = "StarterRefused", "The starter does not hand over what the agent is to run; the message says why."
     POOL_WARM = "PoolWarm", "The pool has a warm pod for the next agent."
     POOL_EMPTY = "PoolEmpty", "The pool has no warm pod; the message says what its pods wait for."

@@ -118,7 +118,7 @@ class ConfigMapFiles(Model):
 
 
 class File(Model):
-    """A file, or a directory of files, that the agent may read and never write."""
+    """A file, or a directory of files, for the agent to read; it can write them in a pod of a pool alone."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule("has(self.content) != has(self.configMap)", "give either content or configMap"),

@@ -42,8 +42,9 @@ class Egress:
     """Feeds the control process while this replica leads; `on_change` hears whose port set stands otherwise.
 
     `on_health` hears of connectors of which sidecars report something else, `on_inside` of agents whose pod's network
-    is found to be another, `on_identity` of another authority or other credentials, `on_use` of quotas of which
-    something was used, `on_spent` of agents to which nothing is left of the network, or something again.
+    is found to be another, `on_fitness` of pools of whose warm pods others are fit for an agent, `on_identity` of
+    another authority or other credentials, `on_use` of quotas of which something was used, `on_spent` of agents to
+    which nothing is left of the network, or something again.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Egress:
         on_change: Callable[[str], None],
         on_health: Callable[[tuple[str, str]], None] = lambda _: None,
         on_inside: Callable[[tuple[str, str]], None] = lambda _: None,
+        on_fitness: Callable[[tuple[str, str]], None] = lambda _: None,
         on_identity: Callable[[], None] = lambda: None,
         on_use: OnUse = lambda _: None,
         on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
@@ -67,6 +69,7 @@ class Egress:
             on_seen=self._seen,
             on_health=on_health,
             on_inside=on_inside,
+            on_fitness=on_fitness,
             on_use=self._used,
             on_spent=on_spent,
             review=TokenReviewer(kube).review,
@@ -151,6 +154,10 @@ class Egress:
         self.feed.sidecars.withdraw(uid)
         self.feed.starters.withdraw(uid)
         self.feed.meters.withdraw(uid)
+
+    def warm_gone(self, uid: str) -> None:
+        """The pod is no warm one any more: its starter is told nothing, unless it is an agent's."""
+        self.feed.starters.withdraw_warm(uid)
 
     def follow(self) -> None:
         """End it: the control process stops serving."""

@@ -39,6 +39,7 @@ class Feed:
         on_seen: Callable[[str], None],
         on_health: Callable[[ConnectorKey], None] = lambda _: None,
         on_inside: Callable[[AgentKey], None] = lambda _: None,
+        on_fitness: Callable[[tuple[str, str]], None] = lambda _: None,
         on_use: Callable[[str], None] = lambda _: None,
         on_spent: Callable[[tuple[str, str]], None] = lambda _: None,
         review: Callable[[str], Awaitable[str | None]] | None = None,
@@ -48,7 +49,7 @@ class Feed:
         self._path = path
         self._ledger = Ledger(on_change=on_change, on_seen=on_seen)
         self.sidecars = SidecarBook(send=self._send, on_change=on_health, on_inside=on_inside, on_use=on_use)
-        self.starters = StarterBook(send=self._send, on_heard=on_inside)
+        self.starters = StarterBook(send=self._send, on_heard=on_inside, on_fitness=on_fitness)
         self.meters = MeterBook(send=self._send, on_use=on_use, on_spent=on_spent)
         self._review = review
         self._reviews: set[asyncio.Task[None]] = set()

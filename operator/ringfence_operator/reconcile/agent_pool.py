@@ -107,7 +107,7 @@ def _admit(pool: AgentPool, tools: PoolTools) -> None:
     view = tools.view
     for pod in pods_of(pool, view) if tools.starters else ():
         if tools.starters and pod.address and not pod.deleting_since and not view.pooling.is_handed_out(pod):
-            tools.starters.admit(pod.meta.uid, pod.address)
+            tools.starters.admit(pod.meta.uid, pod.address, pool=pool.key)
 
 
 def _plan(pool: AgentPool, tools: PoolTools, now: datetime) -> Plan:
@@ -119,13 +119,21 @@ def _plan(pool: AgentPool, tools: PoolTools, now: datetime) -> Plan:
         still_good=_still_good(pool, view),
         most=0 if held_back else most,
         max_idle=spec.max_idle_time,
+        waiting=len(view.pooling.line(pool.key)),
     )
 
     def is_lost(pod: Pod) -> bool:
         is_known = not pod.node or view.nodes.get("", pod.node) is not None
         return not is_known and (now - datetime.fromisoformat(pod.created)).total_seconds() > NODE_SECONDS
 
-    plan = plan_pool(pods_of(pool, view), wanted, is_handed_out=view.pooling.is_handed_out, is_lost=is_lost, now=now)
+    plan = plan_pool(
+        pods_of(pool, view),
+        wanted,
+        is_handed_out=view.pooling.is_handed_out,
+        is_lost=is_lost,
+        why_unfit=view.pooling.why_unfit,
+        now=now,
+    )
     if held_back:
         plan.wait(held_back)
     elif most is not None and plan.create == most:

@@ -43,13 +43,14 @@ _LATE = re.compile(r"the sidecar did not answer within \d+ s of its start")
 """What the postStart hook of the sidecar writes (`ringfence_sidecar.wait`); the kubelet quotes it."""
 _SENT_TO_END = (0, 137, 143)
 """Exit codes of a sidecar that was told to end, or that was killed since it did not."""
-_SIDECAR_LOG = "see the log of container sidecar"
-_OVERLOADED = f"its node may have more to do than it can; {_SIDECAR_LOG}"
-_SIDECAR = "have whoever installed the operator check RINGFENCE_OPERATOR_SIDECAR_IMAGE"
-_SIDECAR_NOT_READY = (
-    "the container runs and its sidecar is not ready: it has no configuration from the operator yet, or does not run; "
-    f"{_SIDECAR_LOG}"
-)
+_OVERLOADED = "its node may have more to do than it can"
+_IMAGE = "have whoever installed the operator check RINGFENCE_OPERATOR"
+_FAILED = {"sidecar": Reason.SIDECAR_FAILED, "starter": Reason.STARTER_FAILED}
+_NOT_READY = {
+    "sidecar": "the container runs and its sidecar is not ready: it has no configuration from the operator yet, or "
+    "does not run; see the log of container sidecar",
+    "starter": "the container runs and its starter does not; see the log of container starter",
+}
 _HELP = {
     Reason.IMAGE_NOT_FOUND: "check spec.image and imagePullSecrets",
     Reason.CONFIG_NOT_FOUND: "create what is missing, or correct env, envFrom and files",
@@ -69,37 +70,40 @@ def diagnose(pod: Pod, effective: Effective, memory: EffectiveValue | None = Non
     if pod.exit and not pod.running_since:
         return _between_runs(pod, effective, memory)
     if pod.running_since:
-        message = "the container runs and is not ready yet; see probes" if pod.is_sidecar_ready else _SIDECAR_NOT_READY
+        own = "the container runs and is not ready yet; see probes"
+        message = own if pod.is_sidecar_ready else _NOT_READY[pod.companion]
         return Diagnosis(AgentState.STARTING, Reason.NOT_READY, message)
     where = f" on node {pod.node}" if pod.node else ""
     return Diagnosis(AgentState.STARTING, Reason.STARTING, f"the pod is starting{where}")
 
 
 def _why_waiting(pod: Pod) -> Diagnosis | None:
-    """Return what keeps a container from starting; the agent's waits for the sidecar's."""
+    """Return what keeps a container from starting; the agent's waits for the sidecar, or the starter."""
     if pod.sidecar_waiting in _NOT_STARTING:
-        return Diagnosis(AgentState.PENDING, Reason.SIDECAR_FAILED, _why_no_sidecar(pod))
+        return Diagnosis(AgentState.PENDING, _FAILED[pod.companion], _why_no_companion(pod))
     if pod.waiting in _WAITING:
         reason = _WAITING[pod.waiting]
         return Diagnosis(AgentState.PENDING, reason, f"{pod.waiting_message or pod.waiting}; {_HELP[reason]}")
     return None
 
 
-def _why_no_sidecar(pod: Pod) -> str:
-    """Only a sidecar that never ran is put down to its image: one that was slow or crashed had the right one."""
+def _why_no_companion(pod: Pod) -> str:
+    """Only one that never ran is put down to its image: one that was slow or crashed had the right one."""
+    name, ended = pod.companion, pod.sidecar_exit
+    log = f"see the log of container {name}"
     if late := _LATE.search(pod.sidecar_waiting_message):
-        return f"{late[0]}, and is started anew: {_OVERLOADED}"
-    ended = pod.sidecar_exit
+        return f"{late[0]}, and is started anew: {_OVERLOADED}; {log}"
     if pod.sidecar_waiting not in _RUNS_BETWEEN or ended is None or ended.reason in _NEVER_RAN:
-        return f"the sidecar cannot be started: {pod.sidecar_waiting_message or pod.sidecar_waiting}; {_SIDECAR}"
+        why = pod.sidecar_waiting_message or pod.sidecar_waiting
+        return f"the {name} cannot be started: {why}; {_IMAGE}_{name.upper()}_IMAGE"
     if ended.oom_killed:
-        return f"the kernel killed the sidecar for passing its memory limit, and it is started anew; {_SIDECAR_LOG}"
+        return f"the kernel killed the {name} for passing its memory limit, and it is started anew; {log}"
     if ended.code in _SENT_TO_END:
         return (
-            "the sidecar was ended and is started anew, as the kubelet does with one that does not answer in time: "
-            f"{_OVERLOADED}"
+            f"the {name} was ended and is started anew, as the kubelet does with one that does not answer in time: "
+            f"{_OVERLOADED}; {log}"
         )
-    return f"the sidecar ended with exit code {ended.code}, and is started anew{_last_words(ended)}; {_SIDECAR_LOG}"
+    return f"the {name} ended with exit code {ended.code}, and is started anew{_last_words(ended)}; {log}"
 
 
 def _raise_it(limit: EffectiveValue) -> str:

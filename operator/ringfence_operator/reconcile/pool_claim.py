@@ -1,11 +1,14 @@
 """An agent takes a warm pod of its pool: one patch, of which the API server lets one win."""
 
+from contextlib import suppress
+
 import structlog
 
 from ringfence_operator import labels
+from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.agent_status import AgentState
-from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.conditions import ConditionType, Reason, find_condition
 from ringfence_operator.api.pool_ref import OnMiss
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError
 from ringfence_operator.reconcile.context import Context
@@ -32,7 +35,7 @@ log = structlog.get_logger()
 def serve_line(pool: AgentPool, view: View) -> None:
     """Have those looked at who wait for a pod of the pool, as far as there are pods for them."""
     if line := view.pooling.line(pool.key):
-        free = claimable(pool, view).count(view.pooling.is_handed_out, len(line))
+        free = claimable(pool, view).count(view.pooling.is_taken, len(line))
         view.pooling.serve(pool.key, free)
 
 
@@ -58,7 +61,7 @@ async def claim_pod(context: Context, view: View, kube: Kube, *, may_take: bool 
     pool = context.pool
     if pool is None or pool.metadata.deletion_timestamp is not None:
         return False
-    waited = pooling.is_waiting(agent.key)
+    waited = pooling.is_waiting(agent.key) or _has_missed(agent)
     for _ in range(MOST_TRIES):
         free = claimable(pool, view) if may_take else Free((), view.warm, pooling.order)
         pod = pooling.pick(pool.key, Claimant.of(agent), free)
@@ -74,6 +77,12 @@ async def claim_pod(context: Context, view: View, kube: Kube, *, may_take: bool 
     raise ConflictError(f"{MOST_TRIES} pods of pool {pool.metadata.name} were changed by others first")
 
 
+def _has_missed(agent: Agent) -> bool:
+    """Return True if its status says that it found none: under another leader it was counted, too."""
+    ready = find_condition(agent.status.conditions, ConditionType.READY)
+    return ready is not None and ready.reason == Reason.NO_WARM_POD
+
+
 async def _has_one(context: Context, view: View, kube: Kube) -> bool:
     """Find the pod that the agent has although no watch shows it; asks only where something says that it might."""
     agent, status = context.agent, context.agent.status
@@ -84,8 +93,32 @@ async def _has_one(context: Context, view: View, kube: Kube) -> bool:
     if isinstance(found, bool):
         view.pooling.settle(agent.metadata.uid)
         return found
-    # Nobody has it: the claim may still be on its way, and only of this pod. It, or the next one, wins.
-    return await _claim(context, observe_pod(found), view, kube)
+    pod, pool = observe_pod(found), context.pool
+    if pod.meta.resource_version != doubted.meta.resource_version:
+        # The claim went by what the pod was: whenever it arrives, it has lost.
+        view.warm.store(found, wakes=False)
+    elif pool and not pool.metadata.deletion_timestamp and _is_to_be_had(pod, pool, view):
+        # Nobody has it: the claim may still be on its way, and only of this pod. It, or the next one, wins.
+        return await _claim(context, pod, view, kube)
+    else:
+        await _end(pod, view, kube)
+    view.pooling.settle(agent.metadata.uid)
+    view.pooling.release(pod.meta.uid)
+    return False
+
+
+def _is_to_be_had(pod: Pod, pool: AgentPool, view: View) -> bool:
+    return claimable(pool, view).has(pod) and view.pooling.why_unfit(pod) is None
+
+
+async def _end(pod: Pod, view: View, kube: Kube) -> None:
+    """Delete a pod that no agent is to have: by the version that an earlier claim goes by, which has lost then."""
+    target = path(CORE, pod.meta.namespace, "pods", pod.meta.name)
+    with suppress(NotFoundError):
+        answer = await kube.delete(target, uid=pod.meta.uid, resource_version=pod.meta.resource_version)
+        log.info("pool.pod_deleted", pod=pod.meta.name, uid=pod.meta.uid)
+        if answer.get("kind") == "Pod" and answer["metadata"].get("deletionTimestamp"):
+            view.warm.store(answer, wakes=False)
 
 
 async def _find(context: Context, name: str, view: View, kube: Kube) -> bool | Raw:

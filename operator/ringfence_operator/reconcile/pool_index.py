@@ -18,8 +18,9 @@ def is_claimable(pod: Pod) -> bool:
 
 
 def is_whole(pod: Pod) -> bool:
-    """Return True if the pod carries what closes it, and what lets its starter be told what to run."""
-    return labels.CONFINED in pod.labels and labels.STARTER in pod.labels
+    """Return True if the pod carries what closes it, and what lets its starter be told, and nothing has run in it."""
+    is_unused = not pod.claimed and not pod.has_guests
+    return is_unused and labels.CONFINED in pod.labels and labels.STARTER in pod.labels
 
 
 def index_free(pod: Pod) -> Iterable[Group]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from ringfence_operator.reconcile.pool_index import FREE, Group
+from ringfence_operator.reconcile.pool_index import FREE, Group, index_free
 from ringfence_operator.reconcile.ports import Table
 from ringfence_operator.resources.observed_pod import Pod
 
@@ -49,6 +49,10 @@ class Free:
         self._groups = tuple(groups)
         self._warm = warm
         self._order = order
+
+    def has(self, pod: Pod) -> bool:
+        """Return True if the pod, as it is given, is one of them."""
+        return any(group in self._groups for group in index_free(pod))
 
     def first(self, is_taken: IsTaken) -> Pod | None:
         """Return the pod that is the next one's."""

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.reconcile.diagnose import is_disrupted
 from ringfence_operator.reconcile.pool_index import is_claimable, is_whole
+from ringfence_operator.reconcile.starters import Unfit
 from ringfence_operator.resources.observed_pod import Pod
 
 FAILED_SECONDS = 10.0
 """A pod that fails sooner after it was made is replaced after this: the next may fail as well."""
 UNREADY_SECONDS = 30.0
-"""How long one that runs may not be ready."""
+"""How long one that runs may not be ready, or not be fit for an agent as its starter finds."""
 _HINDERED = {
     *("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CrashLoopBackOff"),
     *("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "PostStartHookError"),
@@ -30,7 +31,10 @@ class Wanted:
     most: int | None = None
     """How many may be made now at most; None if it does not matter."""
     max_idle: int | None = None
-    """How many seconds old a warm pod may become."""
+    """For how many seconds a pod may be warm."""
+
+    waiting: int = 0
+    """How many agents wait for a pod."""
 
     def some(self) -> int:
         """Return how many pods are replaced at a time, so that a change does not start all of them at once."""
@@ -46,7 +50,9 @@ class Plan:
     hindered: list[Pod] = field(default_factory=list)
     """Those that cannot start as they are; they are not replaced, for another would fare no better."""
     failed: list[Pod] = field(default_factory=list)
-    """Those that have failed; each is replaced, and holds its place until then."""
+    """Those that have failed, or that no agent may have; each is replaced, and holds its place until then."""
+    unfit: tuple[Pod, Unfit] | None = None
+    """One of those whose starter says why no agent may have it, and that."""
     outdated: list[Pod] = field(default_factory=list)
     """Those of another template, that have to go."""
     expired: list[Pod] = field(default_factory=list)
@@ -74,6 +80,7 @@ def plan_pool(
     *,
     is_handed_out: Callable[[Pod], bool],
     is_lost: Callable[[Pod], bool],
+    why_unfit: Callable[[Pod], Unfit | None] = lambda _: None,
     now: datetime,
 ) -> Plan:
     """Return the plan. A pod that is being claimed is in none."""
@@ -84,13 +91,13 @@ def plan_pool(
         if is_lost(pod):
             plan.forget.append(pod)
         elif not pod.deleting_since:
-            _sort(pod, plan, wanted, now)
+            _sort(pod, plan, wanted, why_unfit(pod), now)
     _expire(plan, wanted, now)
     _replace(plan, wanted)
     return plan
 
 
-def _sort(pod: Pod, plan: Plan, wanted: Wanted, now: datetime) -> None:
+def _sort(pod: Pod, plan: Plan, wanted: Wanted, unfit: Unfit | None, now: datetime) -> None:
     if pod.phase in ("Failed", "Succeeded") or pod.disrupted:
         left = FAILED_SECONDS - (now - datetime.fromisoformat(pod.created)).total_seconds()
         if left > 0 and not is_disrupted(pod):
@@ -102,12 +109,25 @@ def _sort(pod: Pod, plan: Plan, wanted: Wanted, now: datetime) -> None:
         plan.outdated.append(pod)
     elif not is_whole(pod) or _is_stuck(pod, plan, now):
         plan.delete.append(pod)
+    elif unfit is not None:
+        _put_by(pod, unfit, plan, now)
     elif is_claimable(pod):
         plan.warm.append(pod)
     elif _is_hindered(pod):
         plan.hindered.append(pod)
     else:
         plan.starting.append(pod)
+
+
+def _put_by(pod: Pod, unfit: Unfit, plan: Plan, now: datetime) -> None:
+    """Keep a pod that no agent may have for a moment after its start: its network may be closed a little later."""
+    plan.unfit = pod, unfit
+    left = UNREADY_SECONDS - (now - datetime.fromisoformat(pod.running_since or pod.created)).total_seconds()
+    if left > 0:
+        plan.failed.append(pod)
+        plan.wait(left)
+    else:
+        plan.delete.append(pod)
 
 
 def _stays(pod: Pod, wanted: Wanted) -> bool:
@@ -120,14 +140,19 @@ def _is_hindered(pod: Pod) -> bool:
 
 
 def _expire(plan: Plan, wanted: Wanted, now: datetime) -> None:
-    """Say which warm pods are too old; they stand in the order of their ages."""
+    """Say which pods have been warm for too long, those first that have been for longest."""
     if wanted.max_idle is None or not plan.warm:
         return
     end = format_timestamp(now - timedelta(seconds=wanted.max_idle))
-    plan.expired = [pod for pod in plan.warm if pod.created <= end]
-    if len(plan.expired) < len(plan.warm):
-        age = (now - datetime.fromisoformat(plan.warm[len(plan.expired)].created)).total_seconds()
-        plan.wait(max(1.0, wanted.max_idle - age))
+    by_age = sorted(plan.warm, key=_warm_since)
+    plan.expired = [pod for pod in by_age if _warm_since(pod) <= end]
+    if len(plan.expired) < len(by_age):
+        idle = (now - datetime.fromisoformat(_warm_since(by_age[len(plan.expired)]))).total_seconds()
+        plan.wait(max(1.0, wanted.max_idle - idle))
+
+
+def _warm_since(pod: Pod) -> str:
+    return pod.ready_since or pod.created
 
 
 def _is_stuck(pod: Pod, plan: Plan, now: datetime) -> bool:
@@ -151,8 +176,9 @@ def _replace(plan: Plan, wanted: Wanted) -> None:
         plan.delete += plan.expired[: max(0, len(plan.warm) - wanted.size)]
     plan.create = _most(missing, wanted)
     if plan.outdated:
-        at_once = wanted.some() - len(plan.starting) - len(plan.hindered)
-        plan.create = _most(min(missing, at_once), wanted)
+        # Those that are to be replaced hold nobody up: neither who waits, nor what was claimed and has to be made anew.
+        at_once = max(wanted.some(), wanted.waiting) - len(plan.starting) - len(plan.hindered)
+        plan.create = _most(min(missing, max(at_once, missing - len(plan.outdated))), wanted)
         surplus = len(plan.live) + len(plan.failed) + plan.create + len(plan.outdated) - size
         plan.delete += plan.outdated[: max(0, surplus)]
 
@@ -164,9 +190,12 @@ def _most(number: int, wanted: Wanted) -> int:
 def _spare(plan: Plan, wanted: Wanted) -> list[Pod]:
     """Return the pods in the order in which they can be spared.
 
-    Those that are farthest from being warm go first, then those of a former template, and of warm ones the youngest.
+    Those that are farthest from being warm go first, then those that have been so for too long, those of a former
+    template, and of others the youngest.
     """
-    former = [pod for pod in plan.warm if pod.template_hash != wanted.template_hash]
-    present = [pod for pod in plan.warm if pod.template_hash == wanted.template_hash]
     cold = [*plan.failed, *reversed(plan.hindered), *reversed(plan.starting)]
-    return [*cold, *former, *reversed(present)]
+    expired = {pod.meta.uid for pod in plan.expired}
+    left = [pod for pod in plan.warm if pod.meta.uid not in expired]
+    former = [pod for pod in left if pod.template_hash != wanted.template_hash]
+    present = [pod for pod in left if pod.template_hash == wanted.template_hash]
+    return [*cold, *plan.expired, *former, *reversed(present)]

@@ -77,6 +77,9 @@ def _verdict(pool: AgentPool, plan: Plan, effective: Effective, refusal: Refusal
         return True, Reason.POOL_WARM, "the next agent finds a warm pod"
     if pool.spec.wanted_size == 0:
         return True, Reason.POOL_EMPTY, "size is 0: an agent that names the pool finds no warm pod"
+    if plan.unfit is not None:
+        pod, (reason, message) = plan.unfit
+        return False, reason, f"pod {pod.meta.name} on node {pod.node}: {message}"
     if not plan.hindered:
         return False, Reason.POOL_EMPTY, "its pods are starting"
     found = diagnose(plan.hindered[0], effective)

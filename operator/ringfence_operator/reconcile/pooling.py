@@ -17,6 +17,7 @@ from ringfence_operator.errors import ConflictError, NotFoundError, OperatorErro
 from ringfence_operator.reconcile.given_files import GivenFiles
 from ringfence_operator.reconcile.pool_order import Free, PoolOrder
 from ringfence_operator.reconcile.pool_times import PoolTimes
+from ringfence_operator.reconcile.starters import Unfit
 from ringfence_operator.resources.observed_pod import Pod
 
 Key = tuple[str, str]
@@ -63,6 +64,8 @@ class Pooling:
         """Has an agent looked at for which there is a pod now."""
         self.wake_pool: Callable[[Key, bool], None] = lambda _, __: None
         """Has a pool looked at that has one pod less, or another line; at once if an agent waits for that."""
+        self.why_unfit: Callable[[Pod], Unfit | None] = lambda _: None
+        """Says why no agent may have a warm pod, as far as its starter says."""
         self.times = PoolTimes()
         self.given = GivenFiles()
         self._lines: dict[Key, list[Claimant]] = {}
@@ -95,7 +98,7 @@ class Pooling:
         """Hand the first of the pods that could be claimed to `claimant`; or have it wait its turn."""
         place = bisect_left(self._lines.get(pool, ()), claimant)
         is_its_turn = not place or self.has_pod(pool, claimant, free)
-        chosen = free.first(self.is_handed_out) if is_its_turn else None
+        chosen = free.first(self.is_taken) if is_its_turn else None
         if chosen is None:
             self._wait(pool, claimant)
             return None
@@ -107,11 +110,15 @@ class Pooling:
     def has_pod(self, pool: Key, claimant: Claimant, free: Free) -> bool:
         """Return True if `pick` would hand a pod to `claimant` now."""
         place = bisect_left(self._lines.get(pool, ()), claimant)
-        return free.count(self.is_handed_out, place + 1) > place
+        return free.count(self.is_taken, place + 1) > place
 
     def is_handed_out(self, pod: Pod) -> bool:
         """Return True if somebody claims the pod, or has claimed it."""
         return pod.meta.uid in self._handed
+
+    def is_taken(self, pod: Pod) -> bool:
+        """Return True if nobody else can have the pod, or nobody at all."""
+        return self.is_handed_out(pod) or self.why_unfit(pod) is not None
 
     def handed_out(self, pool: Key) -> int:
         """Return how many of a pool's pods are being claimed, or are claimed and still seen as warm."""

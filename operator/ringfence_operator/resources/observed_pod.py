@@ -56,12 +56,12 @@ class Pod:
     """Of the sidecar as the pod was made; empty without one."""
     sidecar_image: str = ""
     is_sidecar_ready: bool = True
-    """False only where there is a sidecar that is not."""
+    """False only where there is a sidecar, or a starter, that is not."""
     sidecar_waiting: str = ""
-    """Why the sidecar does not run, in one word; empty if it does, or has not been tried yet."""
+    """Why the sidecar, or the starter, does not run, in one word; empty if it does, or has not been tried yet."""
     sidecar_waiting_message: str = ""
     sidecar_exit: Exit | None = None
-    """How the sidecar ended last; None if it never has."""
+    """How it ended last; None if it never has."""
     share: Share | None = None
     """What the agent's container is to have of cores and memory."""
     actual_share: Share | None = None
@@ -78,6 +78,10 @@ class Pod:
     """When an agent claimed it from its pool."""
     unready_since: str = ""
     """Since when a pool's pod is not ready; empty if it is, or has not said."""
+    ready_since: str = ""
+    """Since when a pool's pod is ready; empty if it is not, or has not said."""
+    has_guests: bool = False
+    """True if somebody has put containers into it after it was made, as kubectl debug does."""
     agent: str = ""
     """Name of its agent, where that is not its own."""
 
@@ -85,6 +89,11 @@ class Pod:
     def pool(self) -> str:
         """Name of the pool that it was made for, or nothing."""
         return self.labels.get(labels.POOL, "")
+
+    @property
+    def companion(self) -> str:
+        """Name of the container of ours that the agent's waits for, if there is one."""
+        return "starter" if self.template else "sidecar"
 
     @property
     def agent_key(self) -> tuple[str, str]:
@@ -103,8 +112,8 @@ def key_of_agent(raw: Mapping[str, Any]) -> tuple[str, str]:
     return meta.get("namespace", ""), next(names, meta["name"])
 
 
-def _unready_since(ready: Mapping[str, Any]) -> str:
-    return str(ready.get("lastTransitionTime") or "") if ready.get("status") == "False" else ""
+def _since(ready: Mapping[str, Any], status: str) -> str:
+    return str(ready.get("lastTransitionTime") or "") if ready.get("status") == status else ""
 
 
 def _is_agent(owner: Mapping[str, Any]) -> bool:
@@ -159,8 +168,9 @@ def _sidecar_image(spec: Mapping[str, Any]) -> str:
 
 
 def _sidecar_status(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return that of the sidecar, or the starter; no pod has both."""
     for container in status.get("initContainerStatuses", ()):
-        if container["name"] == "sidecar":
+        if container["name"] in ("sidecar", "starter"):
             return container  # type: ignore[no-any-return]
     return {}
 
@@ -212,6 +222,8 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         template=intern(annotations.get(labels.TEMPLATE, "")),
         template_hash=intern(annotations.get(labels.TEMPLATE_HASH, "")),
         claimed=annotations.get(labels.CLAIMED_AT, ""),
-        unready_since=_unready_since(ready) if labels.TEMPLATE in annotations else "",
+        unready_since=_since(ready, "False") if labels.TEMPLATE in annotations else "",
+        ready_since=_since(ready, "True") if labels.TEMPLATE in annotations else "",
+        has_guests=bool(raw["spec"].get("ephemeralContainers")),
         agent=agent if (agent := key_of_agent(raw)[1]) != meta["name"] else "",
     )

@@ -15,11 +15,16 @@ class FakeStarters:
         self.admitted: dict[str, str] = {}
         self.wakes: dict[str, Key | None] = {}
         """By the pod's UID, the agent that hears what is said by a starter that has been told nothing."""
+        self.pools: dict[str, Key | None] = {}
+        """By the pod's UID, the pool that hears whether an agent may have the pod."""
         self.orders: dict[str, tuple[str, Key, dict[str, Any]]] = {}
         self.said: dict[str, Heard] = {}
 
-    def admit(self, pod_uid: str, address: str, agent: Key | None = None) -> None:
+    def admit(self, pod_uid: str, address: str, agent: Key | None = None, pool: Key | None = None) -> None:
+        if agent is None and (pod_uid in self.orders or self.wakes.get(pod_uid)):
+            return
         self.admitted[pod_uid] = address
+        self.pools[pod_uid] = pool
         self.wakes[pod_uid] = agent
         self.orders.pop(pod_uid, None)
 
@@ -30,6 +35,11 @@ class FakeStarters:
         self.admitted.pop(pod_uid, None)
         self.orders.pop(pod_uid, None)
         self.said.pop(pod_uid, None)
+        self.wakes.pop(pod_uid, None)
+
+    def withdraw_warm(self, pod_uid: str) -> None:
+        if pod_uid not in self.orders and not self.wakes.get(pod_uid):
+            self.withdraw(pod_uid)
 
     def heard(self, pod_uid: str) -> Heard | None:
         return self.said.get(pod_uid)

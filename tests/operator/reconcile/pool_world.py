@@ -21,6 +21,7 @@ from ringfence_operator.reconcile.agent_pool import PoolTools, reconcile_agent_p
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import Task
+from ringfence_operator.reconcile.starters import fitness
 from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
@@ -28,7 +29,7 @@ from tests.operator.reconcile.api_server import CrashError, FakeApiServer
 from tests.operator.reconcile.fake_starters import FakeStarters
 from tests.operator.reconcile.pool_wire import Call, Wire
 from tests.operator.reconcile.tables import is_warm
-from tests.operator.resources.objects import NOW, READY, RUNNING, SETTINGS, container_status, node_body
+from tests.operator.resources.objects import NOW, RUNNING, SETTINGS, container_status, node_body
 from tests.operator.runtime.clock import FakeClock
 
 Raw = dict[str, Any]
@@ -102,6 +103,7 @@ class PoolWorld:
         self.view = self.caches.view
         self.view.control.authority = "PEM"
         self.starters = FakeStarters()
+        self.view.pooling.why_unfit = fitness(self.starters, self.settings)
         self.view.pooling.wake = self.caches.changes.pools.serve
         self.view.pooling.wake_pool = self.caches.changes.pools.pool_stands_otherwise
         networks = Networks(self.view, wire)
@@ -231,7 +233,8 @@ class PoolWorld:
     def ready_status(self, pod: str) -> Raw:
         started = format_timestamp(self.now)
         address = f"10.244.{len(pod)}.{int(self.raw(pod)['metadata']['resourceVersion']) % 250}"
-        found = {"phase": "Running", "startTime": started, "podIP": address, "conditions": READY}
+        found: Raw = {"phase": "Running", "startTime": started, "podIP": address}
+        found["conditions"] = [{"type": "Ready", "status": "True", "lastTransitionTime": started}]
         return {**found, "containerStatuses": container_status(RUNNING)}
 
     def set_pod(self, pod: str, **status: Any) -> None:

@@ -142,6 +142,23 @@ async def test_an_agent_that_finds_none_is_a_miss_once(world: PoolWorld) -> None
     assert (world.pool_status()["hits"], world.pool_status()["misses"]) == (0, 1)
 
 
+async def test_an_agent_that_waits_is_no_second_miss_and_no_hit_under_another_leader(world: PoolWorld) -> None:
+    world.pool(1)
+    await world.settle()
+    world.agent("a")
+    await world.settle(10)
+    world.start_operator()
+    await world.settle()
+    missed = world.pool_status()["misses"]
+    world.start_operator()
+    world.start_pods()
+
+    await world.settle()
+
+    assert len(world.pods_of("a")) == 1
+    assert (missed, world.pool_status()["hits"], world.pool_status()["misses"]) == (1, 0, 1)
+
+
 async def test_a_smaller_size_takes_away_what_is_farthest_from_warm(world: PoolWorld) -> None:
     first, second = await world.warm(2)
     world.set_pool(size=4)
@@ -217,9 +234,55 @@ async def test_a_pod_that_cannot_start_says_why_and_is_left_to_the_kubelet(world
     assert world.pool_status()["failed"] == 1
 
 
+@pytest.mark.parametrize("why", ["ImagePullBackOff", "CrashLoopBackOff", "PostStartHookError"])
+async def test_a_pod_whose_starter_cannot_start_says_why(world: PoolWorld, why: str) -> None:
+    world.pool(1)
+    await world.settle()
+    starter = {"name": "starter", "ready": False, "state": {"waiting": {"reason": why, "message": "no such starter"}}}
+    world.set_pod(world.pods[0], phase="Pending", initContainerStatuses=[starter])
+
+    await world.settle()
+
+    assert ready(world) == ("False", "StarterFailed")
+    assert "no such starter" in str(world.pool_status()["conditions"])
+    assert world.pool_status()["failed"] == 1
+
+
 async def test_a_pod_that_lost_what_closes_it_is_replaced_and_never_handed_out(world: PoolWorld) -> None:
     (pod,) = await world.warm(1)
     world.api.change(("pods", "team", pod), lambda raw: raw["metadata"]["labels"].pop(labels.CONFINED))
+    world.agent("a")
+
+    await world.settle()
+    world.stop_pods()
+
+    assert pod not in world.pods
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_a_pod_in_which_somebody_has_run_a_container_is_replaced_and_never_handed_out(
+    world: PoolWorld, is_seen: bool
+) -> None:
+    (pod,) = await world.warm(1)
+    world.agent("a")
+    guests = {"ephemeralContainers": [{"name": "debugger", "image": "busybox"}]}
+    world.api.change(("pods", "team", pod), lambda raw: raw["spec"].update(guests))
+    if is_seen:
+        world.deliver()
+
+    await world.look("a")
+    given = world.pods_of("a")
+    await world.settle()
+    world.stop_pods()
+
+    assert given == []
+    assert pod not in world.pods
+
+
+async def test_a_pod_that_says_it_was_claimed_is_replaced_and_never_handed_out(world: PoolWorld) -> None:
+    (pod,) = await world.warm(1)
+    claimed = {labels.CLAIMED_AT: "2026-11-23T12:00:00Z"}
+    world.api.change(("pods", "team", pod), lambda raw: raw["metadata"]["annotations"].update(claimed))
     world.agent("a")
 
     await world.settle()
@@ -257,6 +320,37 @@ async def test_another_template_rolls_idle_pods_a_few_at_a_time(world: PoolWorld
     assert len(world.pods) == 20
     assert most_starting <= 2
     assert least_warm >= 18
+
+
+def unbound(world: PoolWorld) -> list[str]:
+    return [pod for pod in world.pods if not world.raw(pod)["spec"].get("nodeName")]
+
+
+async def test_agents_that_wait_while_a_template_rolls_have_as_many_pods_made_at_once(world: PoolWorld) -> None:
+    await world.warm(20)
+    world.set_pool(image="agent:2")
+    names = [world.agent(name) for name in "abcde"]
+    await world.look(*names)
+
+    await world.settle(0.2)
+    world.stop_pods()
+    await world.settle(0.2)
+    made, count = unbound(world), len(world.pods)
+    world.start_pods()
+    await world.settle(0.2)
+
+    assert (len(made), count) == (5, 20)
+    assert [len(world.pods_of(name)) for name in names] == [1] * 5
+
+
+async def test_pods_that_are_missing_anyhow_are_made_at_once_while_a_template_rolls(world: PoolWorld) -> None:
+    await world.warm(10, {"refill": {"delay": "0s"}})
+    world.set_pool(size=20)
+    world.set_pool(image="agent:2")
+
+    await world.settle(0.2)
+
+    assert len(unbound(world)) == 10
 
 
 async def test_a_pod_of_another_template_is_never_handed_out(world: PoolWorld) -> None:
@@ -443,7 +537,7 @@ async def test_pods_that_another_pool_of_the_name_has_left_are_neither_counted_n
 async def test_the_control_process_knows_warm_pods_and_forgets_those_that_are_gone(world: PoolWorld) -> None:
     gone: list[str] = []
     first, second = await world.warm(2)
-    world.caches.changes.pod_gone = gone.append
+    world.caches.changes.pools.warm_gone = gone.append
     known = set(world.starters.admitted)
     world.agent("a")
     await world.settle()
@@ -456,6 +550,24 @@ async def test_the_control_process_knows_warm_pods_and_forgets_those_that_are_go
 
     assert len(known) == 2
     assert gone == [uid], "the claimed one is served further"
+
+
+async def test_what_a_starter_is_told_stays_where_the_watch_of_warm_pods_is_behind(world: PoolWorld) -> None:
+    (pod,) = await world.warm(1)
+    world.caches.changes.pools.warm_gone = world.starters.withdraw_warm
+    world.agent("a")
+    other = PoolWorld(beside=world)
+    other.start_operator()
+    await other.look("a")
+
+    world.deliver(but=("warmpods",))
+    await world.look("a")
+    told = dict(world.starters.orders)
+    await world.look_at_pool()
+    world.deliver("warmpods")
+
+    assert told.keys() == {world.uid(pod)}
+    assert world.starters.orders == told
 
 
 async def test_two_pools_do_not_mix(world: PoolWorld) -> None:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from ringfence_operator import labels
 from ringfence_operator.reconcile.diagnose import Diagnosis, diagnose, failure_reason, is_disrupted, why_failed
 from ringfence_operator.resources.observed_pod import Pod, observe_pod
 from tests.operator.reconcile.contexts import ended_pod, running_pod
@@ -199,6 +200,24 @@ def test_only_a_sidecar_that_never_ran_is_put_down_to_its_image(
     found = diagnosis(pod_body(node="n1", initContainerStatuses=[status]))
 
     assert (found.state, found.reason, found.message) == ("Pending", "SidecarFailed", sentence)
+
+
+@pytest.mark.parametrize(
+    ("why", "message", "last", "sentence"),
+    [each[1:] for each in SIDECARS if not each[0].startswith("late")],
+    ids=[each[0] for each in SIDECARS if not each[0].startswith("late")],
+)
+def test_of_a_pools_pod_the_starter_is_said_and_its_image(why: str, message: str, last: Raw, sentence: str) -> None:
+    status = {"name": "starter", "state": {"waiting": {"reason": why, "message": message}}, "lastState": last}
+    said = sentence.replace("the sidecar", "the starter").replace("container sidecar", "container starter")
+
+    body = pod_body(node="n1", initContainerStatuses=[status])
+    body["metadata"]["annotations"][labels.TEMPLATE] = "{}"
+
+    found = diagnosis(body)
+
+    assert (found.state, found.reason) == ("Pending", "StarterFailed")
+    assert found.message == said.replace("_SIDECAR_IMAGE", "_STARTER_IMAGE")
 
 
 FAILED: list[tuple[str, Raw, str, str, bool]] = [

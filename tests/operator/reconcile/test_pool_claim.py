@@ -10,6 +10,7 @@ from ringfence_operator.api.model import format_timestamp
 from ringfence_operator.errors import ConflictError, ForbiddenError, InvalidError, UnavailableError
 from ringfence_operator.reconcile.starter import HANDOVER_SECONDS
 from ringfence_operator.reconcile.starters import Heard
+from tests.operator.reconcile.pool_wire import Fault, Lands
 from tests.operator.reconcile.pool_world import PoolWorld
 from tests.operator.resources.objects import policy_body
 
@@ -209,6 +210,56 @@ async def test_a_claim_without_an_answer_is_followed_up_and_not_made_twice(
 
     assert len(world.pods_of("a")) == 1
     assert len(world.free) == 2
+
+
+async def lose_answer(world: PoolWorld) -> str:
+    """Have agent `a` claim a pod, with a request that arrives only when `world.land` lets it; return the pod."""
+    world.agent("a")
+    world.wire.fault = Fault(1, Lands.LATE, is_kill=False)  # the first reads what pods there are
+    with pytest.raises(UnavailableError):
+        await world.look("a")
+    doubted = world.view.pooling.doubt("a-uid")
+    assert doubted is not None
+    return doubted.meta.name
+
+
+@pytest.mark.parametrize("how", ["deleting", "failed", "of another template"])
+async def test_a_doubted_pod_that_has_changed_since_is_not_the_agents(world: PoolWorld, how: str) -> None:
+    await world.warm(2)
+    doubted = await lose_answer(world)
+    if how == "deleting":
+        world.api.remove(("pods", "team", doubted), grace_seconds=30)
+    elif how == "failed":
+        world.set_pod(doubted, phase="Failed", conditions=[])
+    else:
+        stale = {labels.TEMPLATE_HASH: "of another"}
+        world.api.change(("pods", "team", doubted), lambda raw: raw["metadata"]["annotations"].update(stale))
+
+    await world.look("a")
+    await world.land()
+
+    (pod,) = world.pods_of("a")
+    assert pod != doubted
+
+
+async def test_a_doubted_pod_of_what_is_an_earlier_template_now_goes_and_the_claim_that_arrives_later_has_lost(
+    world: PoolWorld,
+) -> None:
+    await world.warm(2)
+    doubted = await lose_answer(world)
+    world.set_pool(image="agent:2")
+
+    await world.look("a")
+    await world.land()
+    early = world.pods_of("a")
+    await world.settle()
+    world.stop_pods()
+    world.start_pods()
+    await world.settle()
+
+    assert early == []
+    assert doubted not in world.pods
+    assert [world.raw(pod)["spec"]["containers"][0]["image"] for pod in world.pods_of("a")] == ["agent:2"]
 
 
 async def test_a_refused_claim_is_said_and_leaves_the_pod_to_others(world: PoolWorld) -> None:

@@ -1,7 +1,7 @@
 """Whatever a pool's pods are, its plan leads to as many as asked for, and spares no warm one on the way."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +14,7 @@ from tests.operator.reconcile.test_pool_order import make_pod
 from tests.operator.resources.objects import NOW
 
 MAX_IDLE = 1000
+LONG_AGO = "2026-11-20T00:00:00Z"
 ROUNDS, ROUND_SECONDS = 60, 5
 STATES = st.tuples(
     st.sampled_from(["h", "good", "bad"]), st.sampled_from(["warm", "starting", "failed"]), st.sampled_from([30, 2000])
@@ -25,14 +26,21 @@ WANTED = st.builds(
     still_good=st.sampled_from([frozenset[str](), frozenset({"good"})]),
     most=st.sampled_from([None, 1, 3]),
     max_idle=st.sampled_from([None, MAX_IDLE]),
+    waiting=st.sampled_from([0, 0, 2, 30]),
 )
 
 
 def pod_of(number: int, state: tuple[str, str, int]) -> Pod:
     hashed, phase, age = state
     created = format_timestamp(NOW - timedelta(seconds=age))
-    pod = replace(make_pod(f"p{number}"), template_hash=hashed, created=created, ready=phase == "warm")
-    return replace(pod, phase="Failed") if phase == "failed" else pod
+    pod = replace(make_pod(f"p{number}"), template_hash=hashed, created=LONG_AGO, ready=False)
+    if phase == "warm":
+        return made_ready(pod, NOW - timedelta(seconds=age))
+    return replace(pod, created=created, phase="Failed") if phase == "failed" else pod
+
+
+def made_ready(pod: Pod, when: datetime) -> Pod:
+    return pod if pod.ready else replace(pod, ready=True, ready_since=format_timestamp(when))
 
 
 def warm(pods: dict[str, Pod], wanted: Wanted) -> int:
@@ -55,7 +63,7 @@ def test_a_plan_comes_to_rest_at_what_is_wanted_and_never_leaves_less_warm_than_
         assert warm(pods, wanted) >= min(before, wanted.size)
         assert wanted.most is None or plan.create <= wanted.most
         now += timedelta(seconds=ROUND_SECONDS)
-        pods = {name: pod if pod.phase == "Failed" else replace(pod, ready=True) for name, pod in pods.items()}
+        pods = {name: pod if pod.phase == "Failed" else made_ready(pod, now) for name, pod in pods.items()}
         for _ in range(plan.create):
             number += 1
             made = replace(make_pod(f"p{number}"), created=format_timestamp(now), ready=False, template_hash="h")
@@ -63,7 +71,7 @@ def test_a_plan_comes_to_rest_at_what_is_wanted_and_never_leaves_less_warm_than_
 
     assert len(pods) == warm(pods, wanted) == wanted.size
     if wanted.max_idle is not None:
-        assert all(pod.created > format_timestamp(NOW - timedelta(seconds=MAX_IDLE)) for pod in pods.values())
+        assert all(pod.ready_since > format_timestamp(NOW - timedelta(seconds=MAX_IDLE)) for pod in pods.values())
 
 
 @given(st.lists(STATES, max_size=15), WANTED)

@@ -219,6 +219,35 @@ async def test_a_pod_that_has_waited_for_too_long_is_replaced_once_another_is_wa
     assert len(world.free) == 3
 
 
+async def test_how_long_a_pod_waits_counts_from_when_it_is_warm(world: PoolWorld) -> None:
+    world.pool(2, settings={"maxIdleTime": "1m"})
+    await world.settle()
+    slow = world.pods
+    world.wait(120)
+    world.start_pods()
+
+    await world.settle(50)
+    waits = world.pods
+    await world.settle(20)
+
+    assert waits == slow
+    assert len(world.pods) == 3
+
+
+async def test_a_smaller_size_takes_those_that_have_waited_for_too_long_first(world: PoolWorld) -> None:
+    old = await world.warm(2, {"maxIdleTime": "10m"})
+    world.wait(300)
+    world.set_pool(size=3)
+    await turn_over(world)
+    (young,) = set(world.pods) - set(old)
+    world.wait(400)
+    world.set_pool(size=1)
+
+    await turn_over(world)
+
+    assert world.pods == [young]
+
+
 async def test_without_a_longest_time_pods_wait_for_ever(world: PoolWorld) -> None:
     before = await world.warm(2)
 

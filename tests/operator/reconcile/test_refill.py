@@ -70,6 +70,16 @@ async def test_a_pool_runs_low_below_a_quarter_of_its_size_where_it_does_not_say
     assert len(world.free) == 8
 
 
+@pytest.mark.parametrize("size", [2, 3, 4])
+async def test_a_small_pool_runs_low_before_its_last_pod_is_taken(world: PoolWorld, size: int) -> None:
+    await world.warm(size)
+    await claims(world, size - 1)
+
+    await world.settle(0.3)
+
+    assert len(world.free) == size
+
+
 async def test_refill_does_not_wait_where_an_agent_does(world: PoolWorld) -> None:
     await world.warm(1, {"minWarm": 0, "refill": {"delay": "60s"}})
     await claims(world, 1)

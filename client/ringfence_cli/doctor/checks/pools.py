@@ -16,6 +16,7 @@ _FIXES = {
     "ConfigNotFound": "create the Secret, ConfigMap or key of spec.template.env that the message names",
     "Unschedulable": "make room on a node, or ask for less in spec.template.resources.requests",
     "StarterUnavailable": "do what the message says: without its starter no pod of a pool can be handed over",
+    "StarterFailed": "do what the message says: until its starter runs no pod of a pool is warm",
     "SecretReserved": "take the Secret out of spec.template: all that runs in the pool's pods could read it",
     "PoolEmpty": "see its pods: kubectl get pods -l ringfence.dev/pool=NAME",
 }
