@@ -184,6 +184,19 @@ class AgentPoolStatus(Model):
     replicas: Count = 0
     """Pods that wait for an agent or are starting to, for the scale subresource."""
 
+    updated_replicas: Count = 0
+    """Of those, how many are of the present template. The others are of an earlier one, and are handed out first."""
+
+    outdated_replicas: Count = 0
+    """Pods of an earlier template that agents do not get any more, and that are being replaced; not in replicas."""
+
+    update_revision: Annotated[str, Field(max_length=64)] = ""
+    """Revision of the present template, with what its SecurityPolicy and the cluster say of its pods: those made from
+    it have it as annotation ringfence.dev/template-hash."""
+
+    current_revision: Annotated[str, Field(max_length=64)] = ""
+    """Revision of the pod that the next agent gets, which may be an earlier one; empty while none is warm."""
+
     selector: Annotated[str, Field(max_length=253)] = ""
     """Selects those pods, for the scale subresource."""
 

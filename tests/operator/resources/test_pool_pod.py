@@ -11,6 +11,7 @@ from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate, Refill
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.observed_pod import key_of_agent, observe_pod
+from ringfence_operator.resources.pod import build_pod
 from ringfence_operator.resources.pool import (
     is_still_good,
     member,
@@ -111,6 +112,17 @@ def test_the_table_has_every_field_of_a_template_but_isolation() -> None:
     names = {field.alias or name for name, field in PoolTemplate.model_fields.items()}
 
     assert {field for field, _, _ in FIELDS} == names - {"isolation"}
+
+
+def test_a_pools_pod_has_the_service_account_of_every_agents_and_no_token_of_it_in_the_agents_container() -> None:
+    agent = make_agent(image="i:1")
+    names = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken")
+
+    warm, cold = build(make_pool())["spec"], build_pod(agent, None, effective_of(agent))["spec"]
+
+    assert [warm.get(each) for each in names] == [cold.get(each) for each in names] == [None, None, False]
+    tokens = {each["name"] for each in warm["volumes"] if "projected" in each}
+    assert tokens.isdisjoint(each["name"] for each in warm["containers"][0]["volumeMounts"])
 
 
 def test_size_is_no_part_of_a_pod() -> None:
