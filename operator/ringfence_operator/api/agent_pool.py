@@ -16,6 +16,7 @@ from ringfence_operator.api.model import Items, Model
 from ringfence_operator.api.names import DNS_LABEL, Image, Label, ObjectName
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration, TopologySpreadConstraint
+from ringfence_operator.api.sidecar import ConnectorRefs
 
 LOW, LEAST_LOW = 4, 2
 """With fewer than one in so many warm a pool runs low, where it does not say when, and with fewer than so many."""
@@ -32,6 +33,10 @@ class PoolTemplate(Model):
 
     env: Annotated[Items[EnvVar], Field(max_length=128), ListMap(("name",))] = ()
     """Environment variables; what an agent says itself wins."""
+
+    connectors: ConnectorRefs = ()
+    """Connectors that agents may name, each some of them: the pods have a sidecar with the credentials of all. It opens
+    nothing before an agent has the pod, and then what that names and each Connector's agentSelector permits."""
 
     resources: Resources = Resources()
     """Cores, memory and disk of each pod, warm or claimed."""
