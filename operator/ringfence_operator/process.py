@@ -106,7 +106,7 @@ class Process:
         view.pooling.why_unfit = fitness(self._tools.starters, settings)
         view.pooling.times.observer = self._metrics.pools
         view.pooling.wake_pool = self._caches.changes.pools.pool_stands_otherwise
-        self._pool_tools = PoolTools(view, client, self._networks, _suffix, self._tools.starters)
+        self._pool_tools = PoolTools(view, client, self._networks, _suffix, self._tools.starters, self._tools.sidecars)
         self._policy_tools = PolicyTools(view, client, self._networks, port_sets=port_sets)
         self._connector_tools = ConnectorTools(view, client, self._networks, Issuer(client), sidecars=sidecars)
         self._quota_watches = QuotaWatches(

@@ -63,6 +63,7 @@ class ControlClient:
         inside: Callable[[], Inside | None] = lambda: None,
         uses: Callable[[], Sequence[LimitUse]] = tuple,
         sidecar_version: str = "",
+        warm: bool = False,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or not parts.port:
@@ -80,6 +81,9 @@ class ControlClient:
         self._told_uses: tuple[LimitUse, ...] = ()
         self._next_uses = 0.0
         self._sidecar_version: Final = sidecar_version
+        self._warm: Final = warm
+        self.was_answered = False
+        """True once a poll was answered as it should be, and from then on."""
         self._hurry: Final = asyncio.Event()
         self._told: tuple[object, ...] = ()
         self._is_connected = False
@@ -119,7 +123,9 @@ class ControlClient:
         try:
             while True:
                 try:
-                    answer = await self._post(channel, self._poll())
+                    # Who waits for an agent is to know at once that it is let in, and then waits.
+                    is_unknown = self._warm and not self.was_answered
+                    answer = await self._post(channel, self._poll(wait_seconds=0.0 if is_unknown else None))
                     failures = 0 if await self._take(answer) else failures + 1
                     delay = max(answer.retry_after, _delay(failures)) if failures else 0.0
                 except (OSError, ssl.SSLError) as error:
@@ -188,7 +194,7 @@ class ControlClient:
     async def _take(self, answer: Answer) -> bool:
         """Take over what the answer says; return False if it is not one that is wished for."""
         if answer.status == 204:  # noqa: PLR2004 - nothing new
-            self._is_connected = True
+            self._is_connected = self.was_answered = True
             return True
         if answer.status != 200:  # noqa: PLR2004 - see below
             self._lost(f"HTTP {answer.status}", 1)
@@ -199,7 +205,7 @@ class ControlClient:
             # Its text names the place, and no value.
             log.error("control.not_understood", error=str(error))  # noqa: TRY400 - the traceback says no more
             return False
-        self._is_connected = True
+        self._is_connected = self.was_answered = True
         if self.current is None or found.version != self.current.version:
             self.current = found
             log.info("control.configured", version=found.version, connectors=len(found.connectors))

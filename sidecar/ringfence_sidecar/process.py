@@ -5,7 +5,7 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 import structlog
@@ -51,7 +51,9 @@ class Sidecar:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self.serving: tuple[Server, ...] = ()
-        self._started = time.monotonic()
+        # In a warm pod nobody calls before an agent has it: the time counts from the first call.
+        self._started: float | None = None if settings.warm else time.monotonic()
+        self._is_let_in: Callable[[], bool] = lambda: False
         self._configured = asyncio.Event()
         self._limiter = Limiter()
         self.elsewhere = Elsewhere()
@@ -110,7 +112,8 @@ class Sidecar:
 
     def missing(self) -> str:
         """Return why calls are refused, or nothing."""
-        return "" if self._configured.is_set() else "no configuration from the operator yet"
+        is_waiting = self._settings.warm and self._is_let_in()
+        return "" if self._configured.is_set() or is_waiting else "no configuration from the operator yet"
 
     async def apply(self, configuration: Configuration) -> None:
         """Put a configuration in force, and tell clients what tools there are now."""
@@ -130,6 +133,8 @@ class Sidecar:
     async def _begin(self) -> None:
         if self._configured.is_set():
             return
+        if self._started is None:
+            self._started = time.monotonic()
         left = self._started + self._settings.start_seconds - time.monotonic()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._configured.wait(), max(0.0, left))
@@ -159,7 +164,9 @@ class Sidecar:
             inside=lambda: self.look.finding,
             uses=self._limiter.uses,
             sidecar_version=__version__,
+            warm=settings.warm,
         )
+        self._is_let_in = lambda: client.was_answered
         self.look.on_change = client.hurry
         self.elsewhere.ask = client.standing
         return client

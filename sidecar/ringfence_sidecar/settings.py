@@ -46,6 +46,9 @@ class Settings:
     kubelet has published the pod's address, without which the operator hands out nothing."""
     stop_seconds: int = 10
     """How long calls may go on once the process was told to stop."""
+    warm: bool = False
+    """True in a pod that waits for an agent: without a configuration it is ready once the operator has answered, and
+    the time that calls wait for the first one counts from the first call, which no other than that agent makes."""
     log_level: str = "info"
 
     @classmethod
@@ -78,6 +81,10 @@ def variables() -> list[str]:
 
 
 def _parse(name: str, text: str, default: object) -> object:
+    if isinstance(default, bool):
+        if text not in ("true", "false"):
+            raise VariableError(f"{name}: {text!r} must be true or false")
+        return text == "true"
     if isinstance(default, int):
         if not _NUMBER.fullmatch(text):
             raise VariableError(f"{name}: {text!r} must be a whole number")

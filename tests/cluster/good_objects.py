@@ -33,6 +33,7 @@ GOOD_POOLS = (
         "podMetadata": {"labels": {"a": "b"}},
         "topologySpreadConstraints": [{**SPREAD, "maxSkew": 2}],
         "restartPolicy": "Never",
+        "connectors": [{"name": "snow"}, {"name": "mq"}],
     }}, {"size": 1, **SETTINGS}),
     Good("every setting", {
         "minWarm": 2, "maxSize": 2, "maxIdleTime": "1m", "deletionPolicy": "Delete", "updateStrategy": {"type": "OnClaim"},
@@ -50,8 +51,9 @@ GOOD_AGENTS = (
         "image": None, **FROM_POOL, "onMiss": "Cold", "args": ["-u"], "workingDir": "/srv",
         "env": [{"name": "A", "value": "1"}, {"name": "B"}], "files": [{"path": "/tmp/x", "content": "y"}, {"path": "/tmp/c", "configMap": {"name": "c"}}],
         "securityPolicyRef": {"name": "web"}, "quotaRef": {"name": "q"}, "maxExecutionTime": "1h", "restartPolicy": "Always",
-        "podMetadata": {"labels": {"a": "b"}}, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "connectors": [],
+        "podMetadata": {"labels": {"a": "b"}}, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
     }, AGENT),
+    Good("a pod of a pool, with a connector", {"image": None, **FROM_POOL, "connectors": [{"name": "snow"}]}, AGENT),
     Good("a task from a pool", {"image": None, **FROM_POOL, "mode": "Task", "restartPolicy": "Never"}, {**AGENT, "mode": "Task"}),
     Good("what only a pod of its own can have", {
         "image": None, **FROM_POOL, "onMiss": "Cold", "priorityClassName": "low", "connectors": [{"name": "snow"}],

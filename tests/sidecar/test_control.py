@@ -50,7 +50,7 @@ class End:
 
 
 @asynccontextmanager
-async def end(at: Door, folder: Path, *, runs: bool = True) -> AsyncIterator[End]:
+async def end(at: Door, folder: Path, *, runs: bool = True, warm: bool = False) -> AsyncIterator[End]:
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - before anything runs
     (folder / "token").write_text(token())
     (folder / "ca.crt").write_text(at.authority.pem)
@@ -68,6 +68,7 @@ async def end(at: Door, folder: Path, *, runs: bool = True) -> AsyncIterator[End
         inside=lambda: found.inside,
         uses=lambda: tuple(found.uses),
         sidecar_version="1.2.3",
+        warm=warm,
     )
     found = End(client, folder / "token", folder / "ca.crt")
     if runs:
@@ -99,6 +100,25 @@ async def test_a_sidecar_has_its_configuration_and_every_change_within_a_second(
         assert (first.version, second.version) == ("v1", "v2")
         assert sidecar.client.current == second
         assert there - begin < 1
+
+
+async def test_one_that_waits_for_an_agent_knows_at_once_that_it_is_let_in_and_has_the_agents_at_once(
+    at: Door, tmp_path: Path
+) -> None:
+    at.operator.say("sidecar", uid=POD, address=HERE, configuration=None)
+    async with end(at, tmp_path / "end", warm=True) as sidecar:
+        async with asyncio.timeout(2):
+            while not sidecar.client.was_answered:  # noqa: ASYNC110 - the client tells nobody
+                await asyncio.sleep(0.01)
+        before = sidecar.client.current
+
+        begin = time.monotonic()
+        at.publish()
+        there, first = await sidecar.next()
+
+    assert before is None
+    assert first.agent.name == "a"
+    assert there - begin < 1
 
 
 async def test_one_that_starts_before_its_pod_is_known_waits_for_it(at: Door, tmp_path: Path) -> None:

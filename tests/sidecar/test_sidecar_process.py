@@ -108,6 +108,37 @@ async def test_a_changed_configuration_is_in_force_within_a_second(tmp_path: Pat
     assert (before, after) == ({"value": "b"}, {"value": "c"})
 
 
+@pytest.mark.parametrize(("warm", "let_in", "status"), [(True, True, 200), (True, False, 503), (False, True, 503)])
+async def test_without_a_configuration_only_one_that_waits_for_an_agent_and_is_let_in_is_ready(
+    tmp_path: Path, warm: bool, let_in: bool, status: int
+) -> None:
+    async with serving(tmp_path, configured=False, warm=warm) as bed:
+        bed.sidecar._is_let_in = lambda: let_in
+
+        assert (await bed.client.get("/readyz")).status_code == status
+
+
+async def test_in_a_warm_pod_calls_wait_for_the_first_configuration_from_the_first_call_on(tmp_path: Path) -> None:
+    server = Server({"p-a": "b"})
+
+    async with running(server), serving(tmp_path, configured=False, warm=True, start_seconds=1) as bed:
+        await asyncio.sleep(1.1)
+        call = asyncio.create_task(bed.call("get", {"key": "a"}))
+        done, _ = await asyncio.wait({call}, timeout=0.3)
+        bed.configure(store(server), version="1")
+        answer = await asyncio.wait_for(call, SECONDS)
+
+    assert not done
+    assert answer.json()["data"] == {"value": "b"}
+
+
+async def test_a_call_in_a_warm_pod_that_is_not_configured_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path, configured=False, warm=True, start_seconds=0) as bed:
+        answer = await bed.call("get", {"key": "a"})
+
+    assert answer.status_code == 503
+
+
 async def test_a_call_that_comes_before_the_first_configuration_waits_for_it_a_moment(tmp_path: Path) -> None:
     server = Server({"p-a": "b"})
 

@@ -22,13 +22,14 @@ def test_every_field_has_a_variable() -> None:
         "RINGFENCE_SIDECAR_POD": "alice-0",
         "RINGFENCE_SIDECAR_TOKEN_FILE": "/tmp/token",
         "RINGFENCE_SIDECAR_MAX_BODY_BYTES": "1000",
+        "RINGFENCE_SIDECAR_WARM": "true",
         "RINGFENCE_SIDECAR_SERVICE_HOST": "10.0.0.9",
     }
 
     settings = Settings.from_env(given)
 
     assert (settings.port, settings.pod, settings.token_file) == (1811, "alice-0", Path("/tmp/token"))
-    assert settings.max_body_bytes == 1000
+    assert (settings.max_body_bytes, settings.warm) == (1000, True)
     assert given.keys() - {"RINGFENCE_SIDECAR_SERVICE_HOST"} <= set(variables())
 
 
@@ -40,6 +41,7 @@ def test_every_field_has_a_variable() -> None:
         ({"RINGFENCE_SIDECAR_CONTROL": "http://10.0.0.1:8443"}, "https://ADDRESS:PORT"),
         ({**CONTROL, "RINGFENCE_SIDECAR_PORT": "http"}, "RINGFENCE_SIDECAR_PORT"),
         ({**CONTROL, "RINGFENCE_SIDECAR_HEALTH_PORT": "70000"}, "RINGFENCE_SIDECAR_HEALTH_PORT"),
+        ({**CONTROL, "RINGFENCE_SIDECAR_WARM": "yes"}, "RINGFENCE_SIDECAR_WARM"),
         ({**CONTROL, "RINGFENCE_SIDECAR_LOG_LEVEL": "loud"}, "debug, info, warning, error"),
     ],
 )

@@ -16,6 +16,7 @@ from ringfence_operator.api.model import Items, Model
 from ringfence_operator.api.names import DNS_LABEL, Image, Label, ObjectName
 from ringfence_operator.api.rule import ListMap, Rule
 from ringfence_operator.api.scheduling import LabelMap, PodMetadata, Toleration, TopologySpreadConstraint
+from ringfence_operator.api.sidecar import ConnectorRefs
 
 LOW, LEAST_LOW = 4, 2
 """With fewer than one in so many warm a pool runs low, where it does not say when, and with fewer than so many."""
@@ -32,6 +33,10 @@ class PoolTemplate(Model):
 
     env: Annotated[Items[EnvVar], Field(max_length=128), ListMap(("name",))] = ()
     """Environment variables; what an agent says itself wins."""
+
+    connectors: ConnectorRefs = ()
+    """Connectors that agents may name, each some of them: the pods have a sidecar with the credentials of all. It opens
+    nothing before an agent has the pod, and then what that names and each Connector's agentSelector permits."""
 
     resources: Resources = Resources()
     """Cores, memory and disk of each pod, warm or claimed."""
@@ -183,6 +188,19 @@ class AgentPoolStatus(Model):
 
     replicas: Count = 0
     """Pods that wait for an agent or are starting to, for the scale subresource."""
+
+    updated_replicas: Count = 0
+    """Of those, how many are of the present template. The others are of an earlier one, and are handed out first."""
+
+    outdated_replicas: Count = 0
+    """Pods of an earlier template that agents do not get any more, and that are being replaced; not in replicas."""
+
+    update_revision: Annotated[str, Field(max_length=64)] = ""
+    """Revision of the present template, with what its SecurityPolicy and the cluster say of its pods: those made from
+    it have it as annotation ringfence.dev/template-hash."""
+
+    current_revision: Annotated[str, Field(max_length=64)] = ""
+    """Revision of the pod that the next agent gets, which may be an earlier one; empty while none is warm."""
 
     selector: Annotated[str, Field(max_length=253)] = ""
     """Selects those pods, for the scale subresource."""

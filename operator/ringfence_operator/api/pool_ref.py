@@ -75,7 +75,6 @@ POOL_RULES = (
         ".env",
     ),
     _only_cold(_empty("envFrom"), "a pool's pods have started already: write env, and leave envFrom out", ".envFrom"),
-    _only_cold(_empty("connectors"), "a pool's pods have no sidecar: leave connectors or poolRef out", ".connectors"),
     _only_cold("!has(self.workspace)", "a pool's pods have no workspace: leave workspace or poolRef out", ".workspace"),
     _only_cold(
         "!has(self.priorityClassName)",

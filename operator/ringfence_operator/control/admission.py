@@ -59,7 +59,7 @@ class Admission:
 
     async def admit(self, token: str, claims: Claims, address: str) -> None:
         """Return if `token` is good for the pod that it names, which is in view. Raises RefusedError."""
-        sidecar = self._roster.get(claims.pod_uid)
+        sidecar = self._roster.either(claims.pod_uid)
         if sidecar is None:
             raise RefusedError(503, "the pod is not known yet, or has no sidecar: try again")
         if sidecar.address != address:

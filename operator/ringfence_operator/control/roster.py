@@ -34,31 +34,39 @@ class Roster:
     """All of them, as the operator says. Who waits is woken by a change of the pod that it waits for."""
 
     def __init__(self) -> None:
-        self._sidecars: dict[str, Sidecar] = {}
+        self._sidecars: dict[tuple[str, bool], Sidecar] = {}
+        """By the pod's UID, and whether it is the starter: a pool's pod may have both."""
         self._addresses: dict[str, int] = {}
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     def __len__(self) -> int:
         return len(self._sidecars)
 
-    def get(self, uid: str) -> Sidecar | None:
-        """Return the pod's sidecar, or None if it is not in view."""
-        return self._sidecars.get(uid)
+    def get(self, uid: str, *, is_starter: bool) -> Sidecar | None:
+        """Return the pod's sidecar, or starter; None if it is not in view."""
+        return self._sidecars.get((uid, is_starter))
+
+    def either(self, uid: str) -> Sidecar | None:
+        """Return one of both; None if the pod is not in view."""
+        return self.get(uid, is_starter=False) or self.get(uid, is_starter=True)
 
     def has_address(self, address: str) -> bool:
         """Return True if a pod in view has that address."""
         return address in self._addresses
 
     def put(self, message: Mapping[str, Any]) -> None:
-        """Take the operator's word of a sidecar. Raises KeyError, TypeError or ValueError."""
+        """Take the operator's word of a sidecar, which has no configuration yet if that is None.
+
+        Raises KeyError, TypeError or ValueError.
+        """
         configuration = message["configuration"]
         self._list(
             Sidecar(
                 uid=str(message["uid"]),
                 address=plain_address(str(message["address"])),
-                version=str(configuration["version"]),
-                generations=_generations(configuration),
-                body=orjson.dumps(configuration),
+                version=str(configuration["version"]) if configuration is not None else "",
+                generations=_generations(configuration) if configuration is not None else {},
+                body=orjson.dumps(configuration) if configuration is not None else b"",
             )
         )
 
@@ -77,14 +85,14 @@ class Roster:
         )
 
     def _list(self, sidecar: Sidecar) -> None:
-        self._unlist(sidecar.uid)
-        self._sidecars[sidecar.uid] = sidecar
+        self._unlist(sidecar.uid, is_starter=sidecar.is_starter)
+        self._sidecars[sidecar.uid, sidecar.is_starter] = sidecar
         self._addresses[sidecar.address] = self._addresses.get(sidecar.address, 0) + 1
         self._wake(sidecar.uid)
 
-    def drop(self, uid: str) -> None:
-        """The pod is gone, or has no sidecar any more."""
-        self._unlist(uid)
+    def drop(self, uid: str, *, is_starter: bool) -> None:
+        """The pod is gone, or its sidecar, or starter, is to be told nothing any more."""
+        self._unlist(uid, is_starter=is_starter)
         self._wake(uid)
 
     @contextmanager
@@ -100,8 +108,8 @@ class Roster:
             if not waiting and self._waiting.get(uid) is waiting:
                 del self._waiting[uid]
 
-    def _unlist(self, uid: str) -> None:
-        before = self._sidecars.pop(uid, None)
+    def _unlist(self, uid: str, *, is_starter: bool) -> None:
+        before = self._sidecars.pop((uid, is_starter), None)
         if before is None:
             return
         left = self._addresses[before.address] - 1

@@ -77,9 +77,11 @@ class Sidecars:
                 self._put(self._roster.put, message)
             case "starter":
                 self._put(self._roster.put_starter, message)
-            case "sidecarGone" | "starterGone":
-                self._roster.drop(str(message["uid"]))
+            case "sidecarGone":
+                self._roster.drop(str(message["uid"]), is_starter=False)
                 self._reports.forget(str(message["uid"]))
+            case "starterGone":
+                self._roster.drop(str(message["uid"]), is_starter=True)
                 self._starters.forget(str(message["uid"]))
             case "reviewed":
                 self._reviews.hear(message)
@@ -148,13 +150,15 @@ class Sidecars:
         peer.is_admitted = True
         if poll is None:
             return await self._standing(claims.pod_uid)
-        self._take(claims.pod_uid, poll, is_starter=request.path == STARTER_PATH)
-        return await self._news(claims.pod_uid, peer.address, poll, reader)
+        is_starter = request.path == STARTER_PATH
+        self._take(claims.pod_uid, poll, is_starter=is_starter)
+        return await self._news(claims.pod_uid, peer.address, poll, reader, is_starter=is_starter)
 
     def _take(self, uid: str, poll: Poll, *, is_starter: bool) -> None:
-        found = self._roster.get(uid)
-        if found is not None and found.is_starter is not is_starter:
-            raise RefusedError(403, "what this pod has is asked for at another path")
+        has_other = self._roster.get(uid, is_starter=not is_starter) is not None
+        if has_other and self._roster.get(uid, is_starter=is_starter) is None:
+            # Not for good: a pod may have both, and one of them has come into view first, or has been withdrawn.
+            raise RefusedError(503, "what is known of this pod is asked for at another path: try again")
         reports = self._starters if is_starter else self._reports
         reports.take(uid, poll.report)
 
@@ -169,7 +173,7 @@ class Sidecars:
 
     async def _in_view(self, uid: str, reader: asyncio.StreamReader) -> None:
         with self._roster.watch(uid) as changed:
-            if self._roster.get(uid) is None:
+            if self._roster.either(uid) is None:
                 await _wait(changed, reader, self._stranger)
 
     async def _standing(self, uid: str) -> tuple[int, bytes]:
@@ -178,13 +182,15 @@ class Sidecars:
             raise RefusedError(503, "the operator cannot say now what is used: try again")
         return 200, orjson.dumps(found)
 
-    async def _news(self, uid: str, address: str, poll: Poll, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    async def _news(
+        self, uid: str, address: str, poll: Poll, reader: asyncio.StreamReader, *, is_starter: bool
+    ) -> tuple[int, bytes]:
         """Return what is to be answered, as soon as there is news, or once the poll has waited long enough."""
         loop = asyncio.get_running_loop()
         end = loop.time() + poll.wait_seconds
         while True:
             with self._roster.watch(uid) as changed:
-                sidecar = self._roster.get(uid)
+                sidecar = self._roster.get(uid, is_starter=is_starter)
                 if sidecar is None:
                     raise RefusedError(
                         503, "the pod is not in view any more, or has neither sidecar nor starter: try again"

@@ -156,7 +156,8 @@ class Egress:
         self.feed.meters.withdraw(uid)
 
     def warm_gone(self, uid: str) -> None:
-        """The pod is no warm one any more: its starter is told nothing, unless it is an agent's."""
+        """The pod is no warm one any more: starter and sidecar are told nothing, unless it is an agent's."""
+        self.feed.sidecars.withdraw_warm(uid)
         self.feed.starters.withdraw_warm(uid)
 
     def follow(self) -> None:

@@ -57,14 +57,23 @@ class SidecarBook:
         self._on_inside: Final = on_inside
         self._on_use: Final = on_use
         self._published: dict[str, _Published] = {}
+        self._warm: dict[str, str] = {}
+        """By the UID of each pod that no agent has, its address."""
         self._reports: dict[str, _Report] = {}
         self._reporting: defaultdict[ConnectorKey, set[str]] = defaultdict(set)
         """Which pods report of a connector."""
 
     def reset(self) -> None:
         """Forget everything: another replica may have led meanwhile."""
-        for kept in (self._published, self._reports, self._reporting):
+        for kept in (self._published, self._warm, self._reports, self._reporting):
             kept.clear()
+
+    def admit(self, pod_uid: str, address: str) -> None:
+        """Let the sidecar of this warm pod ask from this address; it is told nothing before an agent has the pod."""
+        if pod_uid in self._published or self._warm.get(pod_uid) == address:
+            return
+        self._warm[pod_uid] = address
+        self._send(_unassigned(pod_uid, address))
 
     def publish(self, pod_uid: str, address: str, configuration: dict[str, Any]) -> None:
         """Have the sidecar of this pod served `configuration`, and no other pod and no other address."""
@@ -74,6 +83,7 @@ class SidecarBook:
         agent = configuration["agent"]
         fresh = _Published(address, configuration, str(agent["namespace"]), str(agent["name"]))
         self._published[pod_uid] = fresh
+        self._warm.pop(pod_uid, None)
         self._send(fresh.message(pod_uid))
 
     def limit(self, pod_uid: str, limits: Sequence[Mapping[str, Any]]) -> None:
@@ -84,11 +94,17 @@ class SidecarBook:
 
     def withdraw(self, pod_uid: str) -> None:
         """Have this pod's sidecar served nothing any more."""
+        self.withdraw_warm(pod_uid)
         present = self._published.pop(pod_uid, None)
         if present is None:
             return
         self._send({"kind": "sidecarGone", "uid": pod_uid})
         self._replace(pod_uid, present.namespace, None)
+
+    def withdraw_warm(self, pod_uid: str) -> None:
+        """Have this pod's sidecar not let in any more, unless the pod has come to be an agent's."""
+        if self._warm.pop(pod_uid, None) is not None:
+            self._send({"kind": "sidecarGone", "uid": pod_uid})
 
     def health(self, connector: ConnectorKey, generation: int) -> ConnectorHealth:
         """Return what the sidecars that have this generation of the connector report."""
@@ -127,6 +143,8 @@ class SidecarBook:
         """Yield what a control process has to be told that knows nothing yet."""
         for uid, published in self._published.items():
             yield published.message(uid)
+        for uid, address in self._warm.items():
+            yield _unassigned(uid, address)
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take a pod's report. Raises KeyError."""
@@ -169,6 +187,10 @@ class SidecarBook:
         """Return what the pod's sidecar reported last of limits that no Redis has."""
         report = self._reports.get(pod_uid)
         return report.uses if report else ()
+
+
+def _unassigned(uid: str, address: str) -> Message:
+    return {"kind": "sidecar", "uid": uid, "address": address, "configuration": None}
 
 
 def _endpoint_health(found: list[Mapping[str, Any]]) -> EndpointHealth:

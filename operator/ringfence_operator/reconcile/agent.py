@@ -136,8 +136,6 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
 def _publish(context: Context, decision: Decision, tools: Tools) -> None:
     """Have the pod's sidecar, and the gateway's meters, told what holds for it now."""
     view, record = tools.view, tools.view.agents.get(*context.agent.key)
-    if tools.starters:
-        publish_order(context, decision, tools.starters, view.pooling.given)
     if tools.sidecars and context.has_authority:
         # Before that, credentials are not known either: a sidecar would be told of ways, and of a Redis, that are gone.
         ways = tools.networks.sidecars.ways
@@ -150,6 +148,9 @@ def _publish(context: Context, decision: Decision, tools: Tools) -> None:
             shared=tools.shared_cache,
             telemetry=tools.telemetry,
         )
+    if tools.starters:
+        # After what its sidecar is to have: the command that it starts may call at once.
+        publish_order(context, decision, tools.starters, view.pooling.given)
     if tools.meters and record is not None:
         publish_meter(record, view, tools.meters)
 

@@ -13,7 +13,7 @@ import structlog
 from ringfence_operator.api.agent_pool import AgentPool, UpdateStrategyType
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.errors import AlreadyExistsError, ConflictError, ForbiddenError, InvalidError, NotFoundError
-from ringfence_operator.reconcile.binding import control_address, reserved_secret
+from ringfence_operator.reconcile.binding import control_address, pool_bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.context import NODE_SECONDS
 from ringfence_operator.reconcile.make_pod import RETRY_SECONDS, why_forbidden
 from ringfence_operator.reconcile.network import Networks
@@ -29,6 +29,7 @@ from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.refill import Paces, seconds_to_refill
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.report import report
+from ringfence_operator.reconcile.sidecars import Sidecars
 from ringfence_operator.reconcile.starters import Starters
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.effective import Effective, effective
@@ -57,6 +58,7 @@ class PoolTools:
     networks: Networks
     suffix: Callable[[], str]
     starters: Starters | None = None
+    sidecars: Sidecars | None = None
     told: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When a pool's counts were last told."""
     paces: Paces = field(default_factory=Paces)
@@ -103,11 +105,15 @@ def remove_agent_pool(namespace: str, name: str, tools: PoolTools) -> None:
 
 
 def _admit(pool: AgentPool, tools: PoolTools) -> None:
-    """Have the control process know the pods whose starters may ask."""
+    """Have the control process know the pods whose starters and sidecars may ask."""
     view = tools.view
-    for pod in pods_of(pool, view) if tools.starters else ():
-        if tools.starters and pod.address and not pod.deleting_since and not view.pooling.is_handed_out(pod):
+    for pod in pods_of(pool, view):
+        if not pod.address or pod.deleting_since or view.pooling.is_handed_out(pod):
+            continue
+        if tools.starters:
             tools.starters.admit(pod.meta.uid, pod.address, pool=pool.key)
+        if tools.sidecars and pod.sidecar_hash:
+            tools.sidecars.admit(pod.meta.uid, pod.address)
 
 
 def _plan(pool: AgentPool, tools: PoolTools, now: datetime) -> Plan:
@@ -162,7 +168,8 @@ def _names_reserved(pool: AgentPool, recorded: str, view: View) -> bool:
 async def _work(pool: AgentPool, plan: Plan, holds: Effective, tools: PoolTools) -> float | None:
     """Carry out some of the plan, one write after the other; return after how long to go on, if there is more."""
     if plan.create:
-        await tools.networks.prepare_pool(pool.metadata.namespace)
+        bound = pool_bindings(pool.spec.template, pool.metadata.namespace, tools.view).bound
+        await tools.networks.prepare_pool(pool.metadata.namespace, bound)
     steps = [
         *((_delete, pod, 0) for pod in plan.forget),
         *((_delete, pod, None) for pod in plan.delete),
@@ -185,7 +192,9 @@ async def _work(pool: AgentPool, plan: Plan, holds: Effective, tools: PoolTools)
 
 def _pod_of(pool: AgentPool, holds: Effective, view: View) -> Raw:
     starter = Starter(view.settings.starter_image or "", control_address(view))
-    return build_pool_pod(pool, view.policy_of(member(pool))[0], holds, starter, name=pool.metadata.name)
+    sidecar = sidecar_of(pool_bindings(pool.spec.template, pool.metadata.namespace, view), view)
+    policy, _ = view.policy_of(member(pool))
+    return build_pool_pod(pool, policy, holds, starter, name=pool.metadata.name, sidecar=sidecar)
 
 
 async def _create(pool: AgentPool, body: Raw, tools: PoolTools) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Agent
+from ringfence_operator.api.agent_pool import PoolTemplate
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.connector_auth import Auth
 from ringfence_operator.reconcile.connector_index import BY_CONNECTOR, BY_SECRET, index_by_backend
@@ -45,6 +46,18 @@ def bindings(agent: Agent, view: View) -> Bindings:
         else:
             refused.append(name)
     return Bindings(tuple(bound), tuple(missing), tuple(refused))
+
+
+def pool_bindings(template: PoolTemplate, namespace: str, view: View) -> Bindings:
+    """Return the connectors that the pods of a pool have a sidecar for; whom each permits, an agent's bindings say."""
+    bound, missing = [], []
+    for name in sorted(ref.name for ref in template.connectors):
+        found = view.connectors.get(namespace, name)
+        if found is None or found.metadata.deletion_timestamp is not None:
+            missing.append(name)
+        else:
+            bound.append(found)
+    return Bindings(tuple(bound), tuple(missing))
 
 
 def permits(connector: Connector, labels_of_agent: dict[str, str]) -> bool:

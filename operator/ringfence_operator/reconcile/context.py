@@ -9,7 +9,7 @@ from ringfence_operator.api.agent_status import EffectiveValue
 from ringfence_operator.api.pool_ref import OnMiss
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.security_policy import SecurityPolicy
-from ringfence_operator.reconcile.binding import Bindings, bindings, reserved_secret, sidecar_of
+from ringfence_operator.reconcile.binding import Bindings, bindings, pool_bindings, reserved_secret, sidecar_of
 from ringfence_operator.reconcile.pod_seconds import Allowance, allowances
 from ringfence_operator.reconcile.pool_view import is_unreadable, pool_of, template_of
 from ringfence_operator.reconcile.quotas import has_call_limits, missing_quota, quotas_of
@@ -73,7 +73,10 @@ class Context:
     """The Quota that it names and that does not exist."""
     bindings: Bindings
     sidecar: Sidecar | None
-    """What the agent's sidecar would be made from now; None without one, or while something of it is missing."""
+    """What the agent's sidecar would be made from now; None without one, or while something of it is missing. That of
+    a warm pod is made for all connectors of its pool's template."""
+    is_sidecar_pools: bool
+    """True if its pool's pods have a sidecar, whatever the agent names itself."""
     has_authority: bool
     """True if the control server's authority is known, which the sidecar needs."""
     reserved_secret: tuple[str, str] | None
@@ -90,7 +93,7 @@ class Context:
     @property
     def wants_sidecar(self) -> bool:
         """True if a pod that were made now would have a sidecar: for connectors, or for a quota that limits calls."""
-        return bool(self.agent.spec.connectors) or has_call_limits(self.quotas)
+        return self.is_sidecar_pools or bool(self.agent.spec.connectors) or has_call_limits(self.quotas)
 
     @property
     def is_node_gone(self) -> bool:
@@ -202,12 +205,13 @@ def build_context(agent: Agent, view: View, *, now: datetime, is_missed: bool = 
     wants_sidecar = bool(agent.spec.connectors) or has_call_limits(quotas)
     holds = effective(agent, policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
     template_policy, not_warm, is_cold = policy, None, False
+    mounted = pool_bindings(template, namespace, view) if template else Bindings()
     if template is not None:
         template_policy = view.policy_of(with_template_policy(agent, template))[0]
         warm = holds
         if template_policy is not policy:
             warm = effective(agent, template_policy, view.settings, around, caps_of(quotas), deciding=deciding(quotas))
-        not_warm = why_not_warm(Ask(given, policy, template, warm, wants_sidecar))
+        not_warm = why_not_warm(Ask(given, policy, template, warm, wants_sidecar, mounted.missing))
         wants_cold = is_missed or (given.spec.on_miss is OnMiss.COLD and not_warm is not None)
         is_cold = not own.claimed if own else wants_cold
         if is_cold:
@@ -219,6 +223,8 @@ def build_context(agent: Agent, view: View, *, now: datetime, is_missed: bool = 
         else:
             # What the pod was made with is the pool's policy's; how long it may run, the agent's own says.
             holds = replace(warm, deadline=holds.deadline)
+    is_sidecar_pools = template is not None and not is_cold and bool(template.connectors)
+    has_limits = has_call_limits(quotas)
     return Context(
         agent=agent,
         given=given,
@@ -240,7 +246,8 @@ def build_context(agent: Agent, view: View, *, now: datetime, is_missed: bool = 
         quotas=quotas,
         missing_quota=missing_quota(agent, view),
         bindings=found,
-        sidecar=sidecar_of(found, view, has_call_limits=has_call_limits(quotas)),
+        sidecar=sidecar_of(mounted if is_sidecar_pools else found, view, has_call_limits=has_limits),
+        is_sidecar_pools=is_sidecar_pools,
         has_authority=bool(view.control.authority),
         reserved_secret=reserved_secret(namespace, secrets_of(agent), view),
         allowances=allowances(agent, own, quotas, view.run_times, now),

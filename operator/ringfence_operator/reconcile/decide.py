@@ -222,7 +222,8 @@ def _why_stale(context: Context, pod: Pod) -> str:
         return "the SecurityPolicy changed; the pod is being replaced"
     if _has_wrong_name_server(context, pod) and not has_ended:
         return "names are asked for at another address now; the pod is being replaced"
-    is_due = context.agent.spec.sidecar.update is SidecarUpdate.IMMEDIATELY and not has_ended
+    # The next warm pod may have a sidecar that is as old: the agent would go from pod to pod.
+    is_due = context.agent.spec.sidecar.update is SidecarUpdate.IMMEDIATELY and not has_ended and not pod.claimed
     return f"{context.sidecar_lacks}; the pod is being replaced" if is_due and context.sidecar_lacks else ""
 
 

@@ -1,8 +1,11 @@
 """NetworkPolicies as they should be; no agent's pod is made before its namespace's default deny."""
 
+from collections.abc import Sequence
+
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import ConditionType, Reason, Status, find_condition
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.cilium import CiliumNetworks, lacking_by_name
 from ringfence_operator.reconcile.context import Context
@@ -104,9 +107,15 @@ class Networks:
         if present is None or not present.is_ours:
             await self.open(policy, namespace, is_cluster=is_cluster)
 
-    async def prepare_pool(self, namespace: str) -> None:
-        """Have in place what a pool's pods need before they are made: closed, but for their starters."""
+    async def prepare_pool(self, namespace: str, connectors: Sequence[Connector] = ()) -> None:
+        """Have in place what a pool's pods need before they are made: closed, but for their starters.
+
+        What a sidecar reaches besides is there, too, so that no claim waits for it, and opens to no warm pod.
+        """
         await self.sidecars.open_starters(namespace)
+        if connectors:
+            await self.sidecars.open_sidecars(namespace)
+            await self.sidecars.open_missing(connectors)
         await self.close(namespace)
 
     async def remove(self, namespace: str, name: str) -> None:
@@ -184,7 +193,9 @@ def enforcement(
     lacking = _lacking_in_cluster(context) or (
         _lacking_at_gateway(context, view, gateway) if gateway else lacking_by_name(context, view)
     )
-    lacking = lacking or (_lacking_inside(context, view, pod, sidecars) if sidecars and pod.sidecar_hash else None)
+    if sidecars and pod.sidecar_hash and not pod.claimed:
+        lacking = lacking or _lacking_inside(context, view, pod, sidecars)
+    # From a claimed pod its starter looks, before the command runs; the sidecar does not.
     lacking = lacking or (lacking_handover(context, pod, starters) if pod.claimed else None)
     if lacking:
         return False, *lacking

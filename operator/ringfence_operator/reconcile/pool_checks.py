@@ -3,7 +3,7 @@
 from ringfence_operator import labels
 from ringfence_operator.api.agent_pool import AgentPool
 from ringfence_operator.api.conditions import Reason
-from ringfence_operator.reconcile.binding import control_address, reserved_secret
+from ringfence_operator.reconcile.binding import control_address, pool_bindings, reserved_secret
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.reconcile.view import View
@@ -87,7 +87,20 @@ def refusal_of_pool(pool: AgentPool, effective: Effective, view: View) -> Refusa
             if labels.is_ours(key):
                 message = f"{kind} {key} is under {labels.GROUP}/, which is the operator's: remove it"
                 return Refusal(Reason.LABEL_RESERVED, message)
-    return _secret_of_pool(pool, view) or _policy_of_pool(pool, effective, view) or _starter(view)
+    found = _secret_of_pool(pool, view) or _policy_of_pool(pool, effective, view)
+    return found or _connectors_of_pool(pool, view) or _starter(view)
+
+
+def _connectors_of_pool(pool: AgentPool, view: View) -> Refusal | None:
+    if not pool.spec.template.connectors:
+        return None
+    if missing := pool_bindings(pool.spec.template, pool.metadata.namespace, view).missing:
+        message = f"Connector {', '.join(missing)} does not exist: create it, or leave it out of spec.template"
+        return Refusal(Reason.CONNECTOR_NOT_FOUND, message, is_stalled=False)
+    if not view.settings.sidecar_image:
+        message = "connectors need a sidecar: start the operator with RINGFENCE_OPERATOR_SIDECAR_IMAGE"
+        return Refusal(Reason.SIDECAR_UNAVAILABLE, message)
+    return None
 
 
 def _secret_of_pool(pool: AgentPool, view: View) -> Refusal | None:

@@ -130,7 +130,8 @@ async def _find(context: Context, name: str, view: View, kube: Kube) -> bool | R
         return False
     if is_owned(raw, agent):
         is_claimed = labels.CLAIMED_AT in raw["metadata"].get("annotations", {})
-        await see_again(raw, labels_of(context, is_claimed=is_claimed), view, kube)
+        has_sidecar = labels.SIDECAR_HASH in raw["metadata"].get("annotations", {})
+        await see_again(raw, labels_of(context, has_sidecar=has_sidecar, is_claimed=is_claimed), view, kube)
         return True
     return False if labels.AGENT in raw["metadata"].get("labels", {}) else raw
 
@@ -141,7 +142,7 @@ async def _claim(context: Context, pod: Pod, view: View, kube: Kube) -> bool:
     patch = build_claim(
         agent,
         pod,
-        pod_labels=labels_of(context, is_claimed=True),
+        pod_labels=labels_of(context, has_sidecar=bool(pod.sidecar_hash), is_claimed=True),
         made_from=context.pod_hash,
         way_out=way_out_of(context),
         seconds_left=None if left is None else int(left),

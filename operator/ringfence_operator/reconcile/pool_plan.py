@@ -45,6 +45,8 @@ class Wanted:
 class Plan:
     """The pods as they are, and what is to be done."""
 
+    revision: str = ""
+    """Hash of the template that pods are made from now."""
     warm: list[Pod] = field(default_factory=list)
     starting: list[Pod] = field(default_factory=list)
     hindered: list[Pod] = field(default_factory=list)
@@ -84,7 +86,7 @@ def plan_pool(
     now: datetime,
 ) -> Plan:
     """Return the plan. A pod that is being claimed is in none."""
-    plan = Plan()
+    plan = Plan(revision=wanted.template_hash)
     for pod in sorted(pods, key=lambda each: (each.created, each.meta.name)):
         if is_handed_out(pod):
             continue

@@ -24,6 +24,7 @@ def pool_status(
 ) -> AgentPoolStatus:
     """Return the status after this pass; `refusal` says why the pool may have no further pods."""
     before = pool.status
+    updated = sum(pod.template_hash == plan.revision for pod in plan.live)
     return AgentPoolStatus(
         observed_generation=pool.metadata.generation,
         conditions=_conditions(pool, plan, effective, refusal, now),
@@ -35,7 +36,17 @@ def pool_status(
         misses=before.misses + tally.misses,
         replicas=len(plan.live),
         selector=pool_selector(pool),
+        updated_replicas=updated,
+        outdated_replicas=len(plan.outdated),
+        update_revision=plan.revision,
+        current_revision=_current(plan),
     )
+
+
+def _current(plan: Plan) -> str:
+    """Return the revision of what is handed out next: earlier ones that are still good come first."""
+    warm = {pod.template_hash for pod in plan.warm}
+    return next(iter(sorted(warm - {plan.revision})), plan.revision if warm else "")
 
 
 def _conditions(

@@ -5,6 +5,8 @@ from contextlib import suppress
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
+from ringfence_operator.api.connector import Connector
+from ringfence_operator.reconcile.binding import pool_bindings
 from ringfence_operator.reconcile.pool_index import BY_POOL
 from ringfence_operator.reconcile.pool_order import Free
 from ringfence_operator.reconcile.pooling import KnownHash
@@ -60,17 +62,25 @@ def wanted_hash(pool: AgentPool, view: View) -> str:
     ref = pool.spec.template.security_policy_ref
     policy = view.policies.get(pool.metadata.namespace, ref.name) if ref else view.cluster_policy()
     known = view.pooling.hashes.get(pool.key)
+    connectors = pool_bindings(pool.spec.template, pool.metadata.namespace, view).bound
     around = Surroundings(runtime_classes=frozenset(name for _, name in view.runtime_classes.cache))
     if (
         known is None
         or known.spec is not pool.spec
         or known.policy is not policy
         or known.runtime_classes != around.runtime_classes
+        or not _are_same(known.connectors, connectors)
     ):
-        hashed = template_hash(pool, policy, effective(member(pool), policy, view.settings, around))
-        known = KnownHash(pool.spec, policy, around.runtime_classes, hashed)
+        holds = effective(member(pool), policy, view.settings, around)
+        hashed = template_hash(pool, policy, holds, connectors)
+        known = KnownHash(pool.spec, policy, around.runtime_classes, connectors, hashed)
         view.pooling.hashes[pool.key] = known
     return known.value
+
+
+def _are_same(before: tuple[Connector, ...], now: tuple[Connector, ...]) -> bool:
+    """Return True if these are the same objects: comparing all that they say would cost more, for each claim."""
+    return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))
 
 
 def claimable(pool: AgentPool, view: View) -> Free:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.agent_pool import AgentPoolSpec
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.errors import ConflictError, NotFoundError, OperatorError, UnavailableError
 from ringfence_operator.reconcile.given_files import GivenFiles
@@ -53,6 +54,7 @@ class KnownHash:
     spec: AgentPoolSpec
     policy: SecurityPolicy | None
     runtime_classes: frozenset[str]
+    connectors: tuple[Connector, ...]
     value: str
 
 

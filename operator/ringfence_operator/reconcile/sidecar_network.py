@@ -1,5 +1,7 @@
 """What a namespace with sidecars has: a NetworkPolicy for all of them, one for each Connector, and the authority."""
 
+from collections.abc import Sequence
+
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.connector import Connector
@@ -39,9 +41,14 @@ class SidecarNetworks:
         await self._tell_authority(namespace)
         if context.effective.isolation.value is Isolation.NONE:
             return
-        await self._open_sidecars(namespace)
-        for connector in context.bindings.bound:
+        await self.open_sidecars(namespace)
+        await self.open_missing(context.bindings.bound)
+
+    async def open_missing(self, connectors: Sequence[Connector]) -> None:
+        """Have in place what these connectors open, as far as it is not there."""
+        for connector in connectors:
             # What it says is kept right by the connector's own reconcile; here it only has to be there.
+            namespace = connector.metadata.namespace
             present = self._view.network_policies.get(namespace, connector_policy_name(connector.metadata.name))
             if present is None or not present.is_ours:
                 await self.open(connector)
@@ -65,8 +72,9 @@ class SidecarNetworks:
     async def restore(self, namespace: str, name: str) -> bool:
         """Have one of ours as it should be; returns False if a NetworkPolicy of that name is none of these."""
         if name == labels.SIDECARS:
-            if any(has_sidecar(self._view.agents.cache[key], self._view) for key in self._in(namespace)):
-                await self._open_sidecars(namespace)
+            has_pool = any(each.spec.template.connectors for each in pools_in(namespace, self._view))
+            if has_pool or any(has_sidecar(self._view.agents.cache[key], self._view) for key in self._in(namespace)):
+                await self.open_sidecars(namespace)
             return True
         if name == labels.STARTERS:
             if pools_in(namespace, self._view) or any(self._view.agents.cache[key].pool for key in self._in(namespace)):
@@ -84,7 +92,8 @@ class SidecarNetworks:
     def _in(self, namespace: str) -> list[tuple[str, str]]:
         return sorted(self._view.agents.keys_by(BY_NAMESPACE, namespace))
 
-    async def _open_sidecars(self, namespace: str) -> None:
+    async def open_sidecars(self, namespace: str) -> None:
+        """Have in place what every sidecar of the namespace may reach."""
         view = self._view
         await self._keep(
             build_sidecars_policy(

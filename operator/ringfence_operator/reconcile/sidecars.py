@@ -49,6 +49,13 @@ class Inside:
 class Sidecars(Protocol):
     """The sidecars, through the control process. What has been said stays said when the control process restarts."""
 
+    def admit(self, pod_uid: str, address: str) -> None:
+        """Let the sidecar of this warm pod ask from this address; it is told nothing before an agent has the pod.
+
+        Said again on each pass: what does not differ must cost nothing. Nothing becomes of it where something was
+        published for the pod: of two watches one may still show it as warm.
+        """
+
     def publish(self, pod_uid: str, address: str, configuration: dict[str, Any]) -> None:
         """Have the sidecar of this pod served `configuration`, and no other pod and no other address.
 

@@ -9,6 +9,7 @@ from ringfence_operator.api.agent_pool import PoolTemplate
 from ringfence_operator.api.agent_status import Source
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.api.sidecar import API_PORT, HEALTH_PORT, SidecarUpdate
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.resources.effective import Effective, at_least
 from ringfence_operator.resources.pod import restart_policy
@@ -28,6 +29,8 @@ class Ask:
     """What holds for the pool's pods, and the agent's quotas in them."""
     wants_sidecar: bool
     """True if a quota limits calls, or the agent names connectors."""
+    missing_connectors: tuple[str, ...] = ()
+    """Connectors that the template names and that are not there."""
 
 
 def why_not_warm(ask: Ask) -> Refusal | None:
@@ -83,7 +86,6 @@ def _fields(ask: Ask) -> Refusal | None:
     """The API server lets an agent ask for these with `onMiss: Cold` alone."""
     spec = ask.agent.spec
     asked = {
-        "connectors": spec.connectors,
         "workspace": spec.workspace,
         "envFrom": spec.env_from,
         "a variable with valueFrom": any(each.value_from for each in spec.env),
@@ -97,6 +99,40 @@ def _fields(ask: Ask) -> Refusal | None:
     return Refusal(Reason.NOT_GIVEN_WARM, f"{message}Cold")
 
 
+def _connectors(ask: Ask) -> Refusal | None:
+    """A sidecar has the credentials that its pod was made with."""
+    named = {each.name for each in ask.template.connectors}
+    lacking = sorted(each.name for each in ask.agent.spec.connectors if each.name not in named)
+    if lacking:
+        message = f"Connector {', '.join(lacking)} is none of those that the pool's pods have a sidecar for"
+        return Refusal(
+            Reason.NOT_GIVEN_WARM,
+            f"{message}: write it in spec.template.connectors of the AgentPool, leave it out, or write onMiss: Cold",
+        )
+    if ask.missing_connectors:
+        message = f"Connector {', '.join(ask.missing_connectors)}, which the pool's template names, does not exist"
+        return Refusal(
+            Reason.CONNECTOR_NOT_FOUND,
+            f"{message}: create it, or leave it out of spec.template.connectors",
+            is_stalled=False,
+        )
+    if ask.template.connectors and ask.agent.spec.sidecar.update is SidecarUpdate.IMMEDIATELY:
+        message = (
+            "the agent asks for sidecar.update: Immediately, and a warm pod's sidecar may be of an earlier version"
+        )
+        return Refusal(Reason.NOT_GIVEN_WARM, f"{message}: write OnReplacement, or onMiss: Cold")
+    return None
+
+
+def _ports(ask: Ask) -> Refusal | None:
+    """The API server knows of the sidecar of an agent that names connectors itself."""
+    taken = [each.name for each in ask.agent.spec.ports if each.port in (API_PORT, HEALTH_PORT)]
+    if not ask.template.connectors or not taken:
+        return None
+    message = f"the pool's pods have a sidecar with ports {API_PORT} and {HEALTH_PORT}"
+    return Refusal(Reason.PORT_RESERVED, f"{message}: write another port for {', '.join(taken)}")
+
+
 def _quotas(ask: Ask) -> Refusal | None:
     """What a quota limits and a pod cannot be given in place, no pod of a pool can have."""
     disk, bandwidth = ask.pod.limits["ephemeral-storage"], ask.pod.bandwidth
@@ -104,8 +140,8 @@ def _quotas(ask: Ask) -> Refusal | None:
         what = f"Quota {disk.object} leaves less ephemeralStorage than the pool's pods have"
     elif bandwidth is not None:
         what = f"Quota {bandwidth.object} limits networkBandwidth, which a pod has from its start or not at all"
-    elif ask.wants_sidecar:
-        what = "a Quota limits calls, which a sidecar counts, and the pool's pods have none"
+    elif ask.wants_sidecar and not ask.template.connectors:
+        what = "a Quota limits calls, which a sidecar counts, and a pool's pods have one with spec.template.connectors"
     else:
         return None
     return Refusal(
@@ -114,4 +150,6 @@ def _quotas(ask: Ask) -> Refusal | None:
     )
 
 
-_CHECKS: tuple[Callable[[Ask], Refusal | None], ...] = (_isolation, _restarts, _policy, _files, _fields, _quotas)
+_CHECKS: tuple[Callable[[Ask], Refusal | None], ...] = (
+    *(_isolation, _restarts, _policy, _files, _connectors, _ports, _fields, _quotas),
+)

@@ -62,6 +62,8 @@ class Pod:
     sidecar_waiting_message: str = ""
     sidecar_exit: Exit | None = None
     """How it ended last; None if it never has."""
+    companion: str = "sidecar"
+    """Name of the container of ours of which this is said: of two the one that is not well, or the first."""
     share: Share | None = None
     """What the agent's container is to have of cores and memory."""
     actual_share: Share | None = None
@@ -91,11 +93,6 @@ class Pod:
         return self.labels.get(labels.POOL, "")
 
     @property
-    def companion(self) -> str:
-        """Name of the container of ours that the agent's waits for, if there is one."""
-        return "starter" if self.template else "sidecar"
-
-    @property
     def agent_key(self) -> tuple[str, str]:
         """Namespace and name of its agent."""
         return self.meta.namespace, self.agent or self.meta.name
@@ -110,6 +107,10 @@ def key_of_agent(raw: Mapping[str, Any]) -> tuple[str, str]:
     owners = meta.get("ownerReferences", ()) if labels.TEMPLATE in meta.get("annotations", {}) else ()
     names = (each["name"] for each in owners if each.get("controller") and _is_agent(each))
     return meta.get("namespace", ""), next(names, meta["name"])
+
+
+_NOT_TRIED = "PodInitializing"
+"""Of a container that waits for another one."""
 
 
 def _since(ready: Mapping[str, Any], status: str) -> str:
@@ -168,11 +169,17 @@ def _sidecar_image(spec: Mapping[str, Any]) -> str:
 
 
 def _sidecar_status(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return that of the sidecar, or the starter; no pod has both."""
-    for container in status.get("initContainerStatuses", ()):
-        if container["name"] in ("sidecar", "starter"):
-            return container  # type: ignore[no-any-return]
-    return {}
+    """Return that of the sidecar or the starter; of both, of the one that does not run, or is not ready."""
+    found = [each for each in status.get("initContainerStatuses", ()) if each["name"] in ("sidecar", "starter")]
+    return min(found, key=_wellness, default={})
+
+
+def _wellness(container: Mapping[str, Any]) -> int:
+    """Return how well a container is, the worst first: it cannot start, is not ready, or nothing is wrong."""
+    waiting = (container.get("state", {}).get("waiting") or {}).get("reason", "")
+    if waiting and waiting != _NOT_TRIED:
+        return 0
+    return 1 if not container.get("ready", True) else 2
 
 
 def observe_pod(raw: Mapping[str, Any]) -> Pod:
@@ -214,6 +221,7 @@ def observe_pod(raw: Mapping[str, Any]) -> Pod:
         sidecar_waiting=intern(waiting.get("reason", "")),
         sidecar_waiting_message=waiting.get("message", "")[:1024],
         sidecar_exit=_exit(sidecar.get("state", {})) or _exit(sidecar.get("lastState", {})),
+        companion=intern(sidecar.get("name", "sidecar")),
         share=read_share(_agent_spec(raw["spec"]).get("resources")),
         actual_share=read_share(container.get("resources")),
         quality=intern(status.get("qosClass", "")),

@@ -1,31 +1,39 @@
 """What a pool's template says, by itself and together with what an agent says that claims a pod of it."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from ringfence_operator.api.agent import Agent, AgentSpec, Isolation
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate
 from ringfence_operator.api.agent_status import Source
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.metadata import Metadata
 from ringfence_operator.api.scheduling import PodMetadata
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.effective import Effective, at_least
 from ringfence_operator.resources.observed import digest
 from ringfence_operator.resources.pod import policy_fields
+from ringfence_operator.resources.sidecar import credentials_of
 
 # A pod's annotations hold 256 KiB in all: what may be large, and is not needed any more, stays out.
 _NOT_RECORDED: Any = {"env": {"__all__": {"value"}}, "pod_metadata": {"annotations"}}
 
 
-def template_hash(pool: AgentPool, policy: SecurityPolicy | None, holds: Effective) -> str:
+def template_hash(
+    pool: AgentPool, policy: SecurityPolicy | None, holds: Effective, connectors: Sequence[Connector] = ()
+) -> str:
     """Return the digest of what the pool's pods are made from: the pool's own, a dot, its policy's, the cluster's.
 
     Of the cluster that is the ceiling, where it is stricter than the template, and the RuntimeClass that the level
-    found. No other setting, nor another version, makes another hash.
+    found. Of the template's `connectors` it is the Secrets and tokens that the pods are made with. No other setting,
+    nor another version, makes another hash.
     """
     template = pool.spec.template.model_dump(mode="json", exclude_defaults=True)
     asked, given = policy_fields(policy), _given_by_cluster(holds)
     confined = digest([asked, given] if given else asked)
+    if connectors:
+        confined = digest([asked, given, credentials_of(connectors)])
     return f"{digest([template, pool.spec.refill.priority_class_name])}.{confined}"
 
 
@@ -59,7 +67,7 @@ def _judged_by(template: PoolTemplate) -> tuple[object, ...]:
     """Return what of a template decides whether an agent may have a pod of it."""
     return (
         *(template.isolation, template.security_policy_ref, template.restart_policy),
-        *(template.resources, template.pod_metadata.labels),
+        *(template.resources, template.pod_metadata.labels, template.connectors),
     )
 
 

@@ -8,6 +8,7 @@ from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.effective import Effective
 from ringfence_operator.resources.pod import build_pod
 from ringfence_operator.resources.pool import member, record_template, template_hash
+from ringfence_operator.resources.sidecar import Sidecar, build_sidecar, unassigned
 from ringfence_operator.resources.starter import Starter, build_starter, build_starter_volumes, waiting
 
 
@@ -28,13 +29,22 @@ def pool_selector(pool: AgentPool) -> str:
 
 
 def build_pool_pod(
-    pool: AgentPool, policy: SecurityPolicy | None, effective: Effective, starter: Starter, *, name: str
+    pool: AgentPool,
+    policy: SecurityPolicy | None,
+    effective: Effective,
+    starter: Starter,
+    *,
+    name: str,
+    sidecar: Sidecar | None = None,
 ) -> dict[str, Any]:
-    """Return the pod `name`, which starts and waits for an agent, confined as `effective` says."""
-    pod = build_pod(member(pool, name), policy, effective)
+    """Return the pod `name`, which starts and waits for an agent, confined as `effective` says.
+
+    `sidecar` is there where the template names connectors, with the credentials of all of them.
+    """
+    pod = build_pod(member(pool, name), policy, effective, sidecar=sidecar)
     spec = pod["spec"]
     spec["containers"] = [waiting(spec["containers"][0])]
-    spec["initContainers"] = [build_starter(starter)]
+    spec["initContainers"] = [build_starter(starter), *([build_sidecar(sidecar, unassigned())] if sidecar else [])]
     spec["volumes"] = [*spec["volumes"], *build_starter_volumes()]
     if pool.spec.refill.priority_class_name:
         spec["priorityClassName"] = pool.spec.refill.priority_class_name
@@ -47,7 +57,8 @@ def build_pool_pod(
         "annotations": {
             **pool.spec.template.pod_metadata.annotations,
             labels.TEMPLATE: record_template(pool.spec.template),
-            labels.TEMPLATE_HASH: template_hash(pool, policy, effective),
+            labels.TEMPLATE_HASH: template_hash(pool, policy, effective, sidecar.connectors if sidecar else ()),
+            **({labels.SIDECAR_HASH: sidecar.hash} if sidecar else {}),
         },
         "ownerReferences": [_owner(pool)],
     }

@@ -60,10 +60,10 @@ def sidecar_labels(names: Sequence[str]) -> dict[str, str]:
     return {labels.SIDECAR: "true", **{f"{labels.CONNECTORS}{name}": "true" for name in names}}
 
 
-def build_sidecar(sidecar: Sidecar, looks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def build_sidecar(sidecar: Sidecar, more: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Return the native sidecar: up before the agent's container, stopped after it.
 
-    `looks` are the variables that tell it what to look at from inside (`looks_inside`).
+    `more` are the variables that tell it what to look at from inside (`looks_inside`), or that nobody has the pod yet.
     """
     probe = {"port": HEALTH_PORT, "scheme": "HTTP"}
     return {
@@ -79,7 +79,7 @@ def build_sidecar(sidecar: Sidecar, looks: Sequence[dict[str, Any]] = ()) -> dic
             },
             {"name": "HOME", "value": _SCRATCH},
             *_telemetry(sidecar),
-            *looks,
+            *more,
         ],
         "ports": [{"name": "sidecar-http", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
         # The agent's container starts when the hook returns; a startup probe would cost up to its period more. It waits
@@ -183,6 +183,20 @@ def token_volume(name: str, audience: str, mode: int) -> dict[str, Any]:
     """Return a volume with a token that only this audience takes."""
     source = {"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_FILE}
     return {"name": name, "projected": {"defaultMode": mode, "sources": [{"serviceAccountToken": source}]}}
+
+
+def credentials_of(connectors: Sequence[Connector]) -> list[list[str]]:
+    """Return what a pod is made with for these connectors: of each, name, Secret and the audience of its token."""
+    found = ([each.metadata.name, each.secret or "", _audience(each)] for each in connectors)
+    return sorted(found)
+
+
+def unassigned() -> list[dict[str, Any]]:
+    """Return the variables for the sidecar of a warm pod: it is ready without a configuration, until there is one.
+
+    It looks at nothing from inside: the pod's starter does.
+    """
+    return [{"name": "RINGFENCE_SIDECAR_WARM", "value": "true"}]
 
 
 def _audience(connector: Connector) -> str:

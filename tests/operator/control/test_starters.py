@@ -11,7 +11,7 @@ import pytest
 
 from ringfence_operator.control.reports import BadPollError
 from ringfence_operator.control.starters import PATH, starter_poll_of
-from tests.operator.control.sidecar_side import POD, Door, Line, door, token
+from tests.operator.control.sidecar_side import HERE, POD, Door, Line, door, token
 
 ORDER: dict[str, Any] = {"version": "o1", "agent": {"uid": "a-uid"}, "command": ["run"]}
 OTHER_POD = "22222222-2222-2222-2222-222222222222"
@@ -132,8 +132,41 @@ async def test_a_token_that_the_api_server_does_not_vouch_for_is_refused(at: Doo
     assert (await line.hear()).status == 401
 
 
+async def test_a_pod_may_have_both_and_each_is_told_its_own(at: Door) -> None:
+    at.order(None)
+    at.operator.say("sidecar", uid=POD, address=HERE, configuration=None)
+    starter, sidecar = await at.line(), await at.line()
+    ask(starter)
+    await at.seen(kind="starterSeen")
+    warm = await sidecar.poll(token(), waitSeconds=0)
+    sidecar.begin(token())
+
+    at.publish()
+    configured = await sidecar.hear()
+    at.order(ORDER)
+    ordered = await starter.hear()
+
+    assert warm.status == 204
+    assert (configured.status, orjson.loads(configured.body)["version"]) == (200, "v1")
+    assert (ordered.status, orjson.loads(ordered.body)) == (200, ORDER)
+
+
+async def test_what_is_withdrawn_of_one_of_both_is_the_others_still(at: Door) -> None:
+    at.order(ORDER)
+    at.publish()
+
+    at.operator.say("sidecarGone", uid=POD)
+    line = await at.line()
+    ask(line, waitSeconds=0)
+    starter, sidecar = await line.hear(), await at.poll(token())
+
+    assert (starter.status, sidecar.status) == (200, 503)
+
+
 @pytest.mark.parametrize("is_starter", [True, False])
-async def test_starter_and_sidecar_are_not_told_what_is_the_others(at: Door, is_starter: bool) -> None:
+async def test_starter_and_sidecar_are_not_told_what_is_the_others_and_may_try_again(
+    at: Door, is_starter: bool
+) -> None:
     line = await at.line()
     if is_starter:
         at.order(ORDER)
@@ -144,7 +177,7 @@ async def test_starter_and_sidecar_are_not_told_what_is_the_others(at: Door, is_
 
     reply = await line.hear()
 
-    assert reply.status == 403
+    assert reply.status == 503
     assert at.reports.empty()
 
 

@@ -62,6 +62,34 @@ def seen(endpoint: str = "e", *, healthy: bool = True, ms: float = 10.0, connect
     return {"connector": connector, "endpoint": endpoint, "healthy": healthy, "latencyMs": ms, **usual, **more}
 
 
+def test_a_warm_pods_sidecar_is_let_in_once_and_told_nothing(book: Book) -> None:
+    for _ in range(2):
+        book.it.admit("a", "10.0.0.1")
+
+    assert book.sent == [{"kind": "sidecar", "uid": "a", "address": "10.0.0.1", "configuration": None}]
+    assert list(book.it.messages()) == book.sent
+
+
+def test_one_that_an_agent_has_is_warm_no_more_whichever_watch_is_behind(book: Book) -> None:
+    book.it.admit("a", "10.0.0.1")
+    book.publish("a")
+    book.it.admit("a", "10.0.0.1")
+    book.it.withdraw_warm("a")
+
+    assert [each.get("configuration", {}) is None for each in book.sent] == [True, False]
+    assert [each["configuration"]["version"] for each in book.it.messages()] == ["v1"]
+
+
+@pytest.mark.parametrize("end", ["withdraw_warm", "withdraw"])
+def test_a_warm_pod_that_is_gone_is_not_let_in_any_more(book: Book, end: str) -> None:
+    book.it.admit("a", "10.0.0.1")
+
+    getattr(book.it, end)("a")
+
+    assert book.sent[1:] == [{"kind": "sidecarGone", "uid": "a"}]
+    assert list(book.it.messages()) == []
+
+
 def test_what_does_not_differ_is_said_once(book: Book) -> None:
     for version in ("v1", "v1", "v2"):
         book.publish("a", version=version)

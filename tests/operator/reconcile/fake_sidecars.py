@@ -16,9 +16,14 @@ class FakeSidecars:
 
     def __init__(self) -> None:
         self.served: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.admitted: dict[str, str] = {}
         self.reports: dict[tuple[str, str], ConnectorHealth] = {}
         self.found: Inside | None = Inside(closed=True)
         self.has_heard = True
+
+    def admit(self, pod_uid: str, address: str) -> None:
+        if pod_uid not in self.served:
+            self.admitted[pod_uid] = address
 
     def publish(self, pod_uid: str, address: str, configuration: dict[str, Any]) -> None:
         self.served[pod_uid] = address, configuration

@@ -26,6 +26,7 @@ from ringfence_operator.reconcile.tools import Tools
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 from tests.operator.reconcile.api_server import CrashError, FakeApiServer
+from tests.operator.reconcile.fake_sidecars import FakeSidecars
 from tests.operator.reconcile.fake_starters import FakeStarters
 from tests.operator.reconcile.pool_wire import Call, Wire
 from tests.operator.reconcile.tables import is_warm
@@ -35,6 +36,9 @@ from tests.operator.runtime.clock import FakeClock
 Raw = dict[str, Any]
 POOLING = SETTINGS.model_copy(update={"starter_image": "starter:1"})
 AGENTS_OF = {"agents", "agentpools", "networkpolicies", "services", "nodes", "securitypolicies", "quotas", "connectors"}
+
+WATCHED = {"warmpods": "pods", "authorities": "configmaps"}
+"""Of informers that do not bear it, the plural of what they watch."""
 
 
 class BusyServer(FakeApiServer):
@@ -107,9 +111,10 @@ class PoolWorld:
         self.view.pooling.wake = self.caches.changes.pools.serve
         self.view.pooling.wake_pool = self.caches.changes.pools.pool_stands_otherwise
         networks = Networks(self.view, wire)
-        self.tools = Tools(self.view, wire, networks, Locks(), starters=self.starters)
+        self.sidecars = FakeSidecars()
+        self.tools = Tools(self.view, wire, networks, Locks(), sidecars=self.sidecars, starters=self.starters)
         suffix = lambda: str(next(self.names))  # noqa: E731
-        self.pool_tools = PoolTools(self.view, wire, networks, suffix, self.starters)
+        self.pool_tools = PoolTools(self.view, wire, networks, suffix, self.starters, self.sidecars)
         self.seen = {each.name: 0 for each in self.caches.informers}
         self.deliver(events=max(0, len(self.api.log) - late))
         quota_admission.begin(self.view)
@@ -129,13 +134,17 @@ class PoolWorld:
         for name in names or [each for each in self.seen if each not in but]:
             until = len(self.api.log) if events is None else min(len(self.api.log), self.seen[name] + events)
             for kind, plural, raw in self.api.log[self.seen[name] : until]:
-                if plural == ("pods" if name == "warmpods" else name):
+                if plural == WATCHED.get(name, name):
                     self._follow(name, kind, raw)
             self.seen[name] = until
 
     def _follow(self, name: str, kind: str, raw: Raw) -> None:
         informer, meta = self.informer(name), raw["metadata"]
-        is_selected = {"pods": labels.AGENT in meta.get("labels", {}), "warmpods": is_warm(raw)}.get(name, True)
+        is_selected = {
+            "pods": labels.AGENT in meta.get("labels", {}),
+            "warmpods": is_warm(raw),
+            "authorities": meta["name"] == labels.AUTHORITY,
+        }.get(name, True)
         if kind == "DELETED" or not is_selected:
             informer._deleted(raw)
         else:

@@ -97,6 +97,43 @@ async def test_pods_of_an_earlier_template_stay_until_they_are_claimed_and_go_fi
     assert len(world.free) == 3
 
 
+def revision(world: PoolWorld, pod: str) -> str:
+    found: str = world.raw(pod)["metadata"]["annotations"][labels.TEMPLATE_HASH]
+    return found
+
+
+async def test_the_status_says_of_which_revision_the_waiting_pods_are_and_the_next_agents_is(world: PoolWorld) -> None:
+    (first,) = await world.warm(1, ON_CLAIM)
+    before = world.pool_status()
+    world.set_pool(image="agent:2", size=3)
+    await turn_over(world)
+    status = world.pool_status()
+    (newest, _) = (pod for pod in world.free if pod != first)
+
+    world.agent("a")
+    await world.look("a")
+    await turn_over(world)
+
+    assert before["updateRevision"] == before["currentRevision"] == revision(world, first)
+    assert (before["replicas"], before["updatedReplicas"]) == (1, 1)
+    assert (status["currentRevision"], status["updateRevision"]) == (revision(world, first), revision(world, newest))
+    assert (status["replicas"], status["updatedReplicas"], status.get("outdatedReplicas", 0)) == (3, 2, 0)
+    assert world.pods_of("a") == [first]
+    assert world.pool_status()["currentRevision"] == revision(world, newest)
+    assert world.pool_status()["updatedReplicas"] == 3
+
+
+async def test_pods_that_are_being_replaced_are_outdated_and_no_replicas(world: PoolWorld) -> None:
+    await world.warm(4)
+
+    world.set_pool(image="agent:2")
+    await world.settle()
+
+    status = world.pool_status()
+    assert (status["replicas"], status["updatedReplicas"], status["outdatedReplicas"]) == (1, 1, 3)
+    assert status.get("currentRevision", "") == ""
+
+
 async def test_an_agent_runs_on_with_a_pod_of_an_earlier_template(world: PoolWorld) -> None:
     await world.warm(1, ON_CLAIM)
     world.set_pool(image="agent:2")

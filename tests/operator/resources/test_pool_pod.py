@@ -8,9 +8,11 @@ import pytest
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.agent_pool import AgentPool, PoolTemplate, Refill
+from ringfence_operator.api.connector import Connector
 from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.resources.effective import Surroundings
 from ringfence_operator.resources.observed_pod import key_of_agent, observe_pod
+from ringfence_operator.resources.pod import build_pod
 from ringfence_operator.resources.pool import (
     is_still_good,
     member,
@@ -21,9 +23,11 @@ from ringfence_operator.resources.pool import (
 )
 from ringfence_operator.resources.pool_claim import build_claim
 from ringfence_operator.resources.pool_pod import build_pool_pod
+from ringfence_operator.resources.sidecar import Sidecar
 from ringfence_operator.resources.start_order import build_start_order, resolv_conf, versioned
 from ringfence_operator.resources.starter import Starter
 from ringfence_operator.resources.way_out import WayOut, cluster_dns
+from tests.operator.resources.connectors import IDENTITY, PASSWORD, make_connector, rabbitmq, snowflake
 from tests.operator.resources.difference import difference
 from tests.operator.resources.objects import NOW, SETTINGS, effective_of, make_agent, make_policy
 from tests.operator.resources.snapshot import assert_snapshot
@@ -70,6 +74,7 @@ FIELDS: list[tuple[str, Any, Raw]] = [
     ("image", "other:2", {f"{CONTAINER}.image": "other:2"}),
     ("imagePullSecrets", [{"name": "r"}], {"spec.imagePullSecrets[r].name": "r"}),
     ("env", [{"name": "A", "value": "1"}], {f"{CONTAINER}.env[A].name": "A", f"{CONTAINER}.env[A].value": "1"}),
+    ("connectors", [{"name": "c"}], {}),
     ("resources", {"limits": {"cpu": "2"}}, {f"{CONTAINER}.resources.limits.cpu": "2"}),
     ("securityPolicyRef", {"name": "web"}, {}),
     ("restartPolicy", "Never", {"spec.restartPolicy": "Never"}),
@@ -111,6 +116,42 @@ def test_the_table_has_every_field_of_a_template_but_isolation() -> None:
     names = {field.alias or name for name, field in PoolTemplate.model_fields.items()}
 
     assert {field for field, _, _ in FIELDS} == names - {"isolation"}
+
+
+def test_a_pools_pod_has_the_service_account_of_every_agents_and_no_token_of_it_in_the_agents_container() -> None:
+    agent = make_agent(image="i:1")
+    names = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken")
+
+    warm, cold = build(make_pool())["spec"], build_pod(agent, None, effective_of(agent))["spec"]
+
+    assert [warm.get(each) for each in names] == [cold.get(each) for each in names] == [None, None, False]
+    tokens = {each["name"] for each in warm["volumes"] if "projected" in each}
+    assert tokens.isdisjoint(each["name"] for each in warm["containers"][0]["volumeMounts"])
+
+
+def with_sidecar(*connectors: Connector) -> Raw:
+    pool = make_pool(connectors=[{"name": each.metadata.name} for each in connectors])
+    sidecar = Sidecar("sidecar:1", "10.96.0.9", connectors)
+    return build_pool_pod(pool, None, effective_of(member(pool)), STARTER, name="p-x", sidecar=sidecar)
+
+
+def test_a_pools_pod_with_connectors_is_as_last_looked_at() -> None:
+    assert_snapshot("pod-pool-connectors", with_sidecar(make_connector("a"), make_connector("b", snowflake())))
+
+
+def test_only_what_a_sidecar_is_made_with_of_a_connector_is_in_the_template_hash() -> None:
+    pool = make_pool()
+    holds = effective_of(member(pool))
+
+    def hashed(*connectors: Connector) -> str:
+        return template_hash(pool, None, holds, connectors)
+
+    usual = make_connector("a")
+    other = rabbitmq(auth={**PASSWORD, "secretName": "other"})
+    assert hashed() == template_hash(pool, None, holds)
+    assert hashed(usual) == hashed(make_connector("a", rabbitmq(limits={"concurrency": 7}), generation=2))
+    assert hashed(usual) != hashed(make_connector("a", other))
+    assert hashed(make_connector("s", snowflake(auth=IDENTITY))) != hashed(make_connector("s", snowflake()))
 
 
 def test_size_is_no_part_of_a_pod() -> None:
