@@ -85,10 +85,16 @@ check-diff: ## Fail if a generated file is not what the models say
 
 ## --- document and release -------------------------------------------------------------------------------------------
 
-.PHONY: docs docs-serve dist release-test release-check release-image release-chart release-packages
+.PHONY: docs docs-pages docs-pictures docs-serve dist release-test release-check release-image release-chart release-packages
 docs: ## Build the documentation into site/, and check every link of it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@$(TEST) docs
+
+docs-pages: ## Open every page of the site in Chromium as on a desktop and on a phone; fail if one cannot be read well there
+	$(BIN)/python -m tools.pictures.site
+
+docs-pictures: ## Make the documentation's pictures of its own pages anew
+	$(BIN)/python -m tools.pictures.site --out docs/images/site / quickstart/ concepts/pools/ reference/agent-pool/
 
 docs-serve: ## Show the documentation on http://127.0.0.1:8000 while it is written
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

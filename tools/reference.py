@@ -88,7 +88,7 @@ def _sections(path: str, schema: Schema) -> Iterator[str]:
     yield f"### {path}\n"
     yield f"{schema['description']}\n"
     rows = [_row(name, field, name in schema.get("required", [])) for name, field in schema["properties"].items()]
-    yield _table(("Field", "Type", "Default", "Bounds", "Meaning"), rows)
+    yield _table(*_filled(("Field", "Meaning", "Type", "Default", "Bounds"), rows))
     yield from _refusals(schema, f"`{path.rpartition('.')[2]}`")
     for name, field in schema["properties"].items():
         inner, suffix = (field["items"], "[]") if "items" in field else (field, "")
@@ -98,7 +98,13 @@ def _sections(path: str, schema: Schema) -> Iterator[str]:
 
 def _row(name: str, field: Schema, required: bool) -> tuple[str, ...]:
     default = "required" if required else f"`{json.dumps(field['default'])}`" if "default" in field else ""
-    return f"`{name}`", _type(field), default, _bounds(field), field.get("description", "")
+    return f"`{name}`", field.get("description", ""), _type(field), default, _bounds(field)
+
+
+def _filled(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a table without the columns in which no row says anything: they would take room from the others."""
+    kept = [number for number in range(len(head)) if any(row[number] for row in rows)]
+    return tuple(head[number] for number in kept), [tuple(row[number] for number in kept) for row in rows]
 
 
 def _type(field: Schema) -> str:

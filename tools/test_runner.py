@@ -112,6 +112,7 @@ def steps(*, long: bool) -> list[Step]:
         _pytest("unit", *unit, *SIDE_BY_SIDE, "-m", "not cluster and not long and not backend", needs=ready),
         _pytest("chart", "tests/chart", *SIDE_BY_SIDE, needs=ready),
         _pytest("monitoring", "tests/monitoring", *SIDE_BY_SIDE, needs=ready),
+        Step("docs-pages", (tool["python"], "-m", "tools.pictures.site"), needs=ready),
         _pytest("docs", "tests/docs", needs=ready),
         _pytest("release", "tests/release", needs=ready),
         Step("backends", (sys.executable, "-m", "devcluster", "backends"), needs=ready),

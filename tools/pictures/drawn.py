@@ -37,7 +37,7 @@ def draw(metrics: Path, out: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder)
         _bundle(site)
-        with _prometheus(metrics / "data", site / "prometheus.yaml") as prometheus, _served(site) as page:
+        with _prometheus(metrics / "data", site / "prometheus.yaml") as prometheus, served(site) as page:
             seconds = int(min(MOST_SECONDS, end - _begin(prometheus)))
             asked = {"prometheus": prometheus, "end": end, "seconds": seconds, "step": STEP_SECONDS}
             for dashboard in sorted(DASHBOARDS.glob("*.json")):
@@ -82,7 +82,8 @@ def _prometheus(data: Path, configuration: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _served(site: Path) -> Iterator[str]:
+def served(site: Path) -> Iterator[str]:
+    """Serve a folder on this machine; yield its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(site)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
