@@ -122,12 +122,12 @@ class AgentPort(Model):
 
 _AGENT_RULES = (
     Rule(
-        "!(self.mode == 'Task' && has(self.restartPolicy) && self.restartPolicy == 'Always')",
+        "!has(self.restartPolicy) || self.restartPolicy != 'Always' || self.mode == 'Service'",
         "a Task comes to an end: write restartPolicy OnFailure or Never, or mode Service",
         ".restartPolicy",
     ),
     Rule(
-        "self.mode == 'Service' || !has(self.ports) || size(self.ports) == 0",
+        "!has(self.ports) || size(self.ports) == 0 || self.mode == 'Service'",
         "a Task serves no ports: leave them out, or write mode Service",
         ".ports",
     ),
@@ -298,7 +298,7 @@ class Agent(CustomResource):
             "the agent's pod carries its name: write metadata.name with at most 63 lower-case letters, digits and -",
         ),
         Rule(
-            "!has(self.spec.ports) || size(self.spec.ports) == 0 || self.metadata.name.matches('^[a-z]')",
+            "self.metadata.name.matches('^[a-z]') || !has(self.spec.ports) || size(self.spec.ports) == 0",
             "an agent with ports has a Service of its name: write a metadata.name that starts with a letter",
         ),
     )

@@ -22,15 +22,19 @@ class OnMiss(StrEnum):
     FAIL = "Fail"
 
 
+# Each look at a field of `self` costs the API server a map of all fields of spec, in every write of an agent. So what
+# most agents leave out is asked for first, and a rule is one look for them.
+
+
 def _only(condition: str, message: str, path: str) -> Rule:
     """Return the rule that `condition` holds for an agent from a pool."""
-    return Rule(f"!has(self.poolRef) || {condition}", message, path)
+    return Rule(f"{condition} || !has(self.poolRef)", message, path)
 
 
 def _only_cold(condition: str, message: str, path: str) -> Rule:
     """Return the rule that `condition` holds for an agent from a pool, unless it may start cold."""
     return Rule(
-        f"!has(self.poolRef) || (has(self.onMiss) && self.onMiss == 'Cold') || {condition}",
+        f"{condition} || !has(self.poolRef) || (has(self.onMiss) && self.onMiss == 'Cold')",
         f"{message}; or write onMiss: Cold, with which the agent gets a pod of its own",
         path,
     )
@@ -55,7 +59,7 @@ _AMOUNTS = " && ".join(
 POOL_RULES = (
     Rule("has(self.image) || has(self.poolRef)", "write an image, or poolRef to take a pod from a pool", ".image"),
     Rule(
-        "has(self.poolRef) || !has(self.onMiss)",
+        "!has(self.onMiss) || has(self.poolRef)",
         "onMiss says what happens without a warm pod: write poolRef, or leave it out",
         ".onMiss",
     ),
