@@ -183,12 +183,12 @@ local function warn(bucket, percent)
   expire(bucket)
 end
 
--- Milliseconds until something is free, as text; -1 where nothing is added up.
+-- Milliseconds until something is free; -1 where nothing is added up.
 local function resets(bucket)
-  if bucket.kind == 'H' then return '-1' end
-  if bucket.used <= 0 then return '0' end
-  if bucket.kind == 'S' then return text((bucket.oldest + SLOTS + 1) * bucket.length - now) end
-  return text(bucket.length - now)
+  if bucket.kind == 'H' then return -1 end
+  if bucket.used <= 0 then return 0 end
+  if bucket.kind == 'S' then return (bucket.oldest + SLOTS + 1) * bucket.length - now end
+  return bucket.length - now
 end
 
 -- Milliseconds until `need` more is free; -1 if that hangs on what others hold.

@@ -10,7 +10,7 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError, LimitedError
-from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
+from ringfence_sidecar.quota import Ask, Budget, Left, Nothing, Policy, Reservation
 from ringfence_sidecar.quotas import words
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of, outcome
@@ -19,12 +19,13 @@ from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
 from ringfence_sidecar.quotas.lots import Lot
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
-from ringfence_sidecar.quotas.standing import budget_of, use_of
+from ringfence_sidecar.quotas.standing import budget_of, left_of, policy_of, use_of
 from ringfence_sidecar.quotas.store import Store
 
 NO_STORE: Final = "there is no Redis in which agents could count together"
 _NO_STORE_SECONDS = 30.0
 _NEVER = 0, 0.0
+_MOST_WANTED = 64
 _USUAL: Final[Mapping[str, float]] = {}
 
 
@@ -43,6 +44,11 @@ class Quotas:
         self._made_from: object = None
         self._store: Store | None = None
         self._buckets: dict[str, tuple[Bucket, ...]] = {}
+        self._every: tuple[Bucket, ...] = ()
+        self._wanted: dict[tuple[object, ...], tuple[Asked, ...]] = {}
+        """By amounts: what was asked of which buckets. The calls of an agent ask for the same again and again."""
+        self.policies: tuple[Policy, ...] = ()
+        """What of the limits stays as it is; another object for each change of them."""
         self._refusals: dict[str, tuple[int, float]] = {}
         self._reached: dict[str, tuple[int, float]] = {}
         """By bucket's key: the percentage of `warnAt` that was said last, and when."""
@@ -54,6 +60,9 @@ class Quotas:
         for limit in limits:
             by_resource.setdefault(limit.resource, []).append(Bucket.of(limit, agent.uid))
         self._buckets = {resource: tuple(buckets) for resource, buckets in by_resource.items()}
+        self._every = tuple(bucket for buckets in self._buckets.values() for bucket in buckets)
+        self._wanted.clear()
+        self.policies = tuple(policy_of(bucket) for bucket in self._every)
         keys = frozenset(bucket.key for bucket in self._all())
         self._ledger.keep_only(keys)
         self._refusals = {key: each for key, each in self._refusals.items() if key in keys}
@@ -113,6 +122,11 @@ class Quotas:
     def known(self) -> tuple[Budget, ...]:
         """Return the same as of the last answer, without asking."""
         return tuple(budget_of(bucket, self._figures(bucket)) for bucket in self._all())
+
+    def left(self) -> list[Left]:
+        """Return where each of the `policies` stands as of the last answer."""
+        now = time.monotonic()
+        return [left_of(bucket, self._figures(bucket), now) for bucket in self._every]
 
     def uses(self) -> tuple[LimitUse, ...]:
         """Return what this pod has used, for the operator; nothing with Redis, where it reads for itself."""
@@ -287,15 +301,22 @@ class Quotas:
         known = self._store.known.get(bucket.key) if self._store is not None else None
         return known or figures_of(self._ledger, self._clock, bucket)
 
-    def _asked(self, amounts: Mapping[str, float], least: Mapping[str, float] = _USUAL) -> list[Asked]:
-        return [
-            Asked(bucket, amount, least.get(resource, 0.0))
-            for resource, amount in amounts.items()
-            for bucket in self._buckets.get(resource, ())
-        ]
+    def _asked(self, amounts: Mapping[str, float], least: Mapping[str, float] = _USUAL) -> tuple[Asked, ...]:
+        """Return what is asked of each bucket: for the same amounts, the same object, until limits change."""
+        key = (*amounts.items(), None, *least.items())
+        found = self._wanted.get(key)
+        if found is None:
+            if len(self._wanted) >= _MOST_WANTED:
+                self._wanted.clear()
+            found = self._wanted[key] = tuple(
+                Asked(bucket, amount, least.get(resource, 0.0))
+                for resource, amount in amounts.items()
+                for bucket in self._buckets.get(resource, ())
+            )
+        return found
 
-    def _all(self) -> list[Bucket]:
-        return [bucket for buckets in self._buckets.values() for bucket in buckets]
+    def _all(self) -> tuple[Bucket, ...]:
+        return self._every
 
     def _next(self) -> str:
         self._number += 1

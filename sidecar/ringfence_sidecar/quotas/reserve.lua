@@ -1,17 +1,17 @@
--- Grants a lot of every bucket, or nothing.
+-- Grants a lot of every bucket, or nothing. What is asked of each comes as one word of MessagePack, and so does what was
+-- granted go back: numbers as texts would take a fifth of the time.
 local answer = stop()
 if answer then return answer end
 if string.sub(JOINED, -1) ~= 'r' then return 'join ' .. NOW end
-local id, final = argument(), argument()
-local first = at
+local id, final, wanted = argument(), argument(), cmsgpack.unpack(argument())
 
 local function judge()
-  local asked, is_refused = {}, false
-  at = first
+  local asked, is_refused, from = {}, false, 0
   for i = 7, #KEYS do
-    local bucket = look(KEYS[i], argument())
-    local max, enforcement = tonumber(argument()), argument()
-    bucket.grant, bucket.least = tonumber(argument()), tonumber(argument())
+    local bucket = look(KEYS[i], wanted[from + 1])
+    local max, enforcement = wanted[from + 2], wanted[from + 3]
+    bucket.grant, bucket.least = wanted[from + 4], wanted[from + 5]
+    from = from + 5
     if enforcement ~= 'W' then
       local left = even(max - bucket.used - bucket.reserved)
       if left < bucket.least or left <= 0 then
@@ -22,7 +22,7 @@ local function judge()
         bucket.grant = left
       end
     end
-    asked[#asked + 1] = bucket
+    asked[i - 6] = bucket
   end
   return asked, is_refused
 end
@@ -36,7 +36,7 @@ if is_refused then
     if bucket.left then
       -- What can be cut waits for any of it.
       local wait = frees(bucket, math.max(bucket.least, 0.000001) - bucket.left)
-      for _, each in ipairs({index - 1, text(bucket.used), text(bucket.reserved), text(wait), resets(bucket)}) do
+      for _, each in ipairs({index - 1, text(bucket.used), text(bucket.reserved), text(wait), text(resets(bucket))}) do
         refused[#refused + 1] = each
       end
     end
@@ -44,8 +44,7 @@ if is_refused then
   end
   return table.concat(refused, ' ')
 end
-local granted, lot = {'ok ', NOW}, {}
-local said, put = 2, 0
+local granted, lot, said, put = {}, {}, 0, 0
 for i = 1, #asked do
   local bucket = asked[i]
   local key, grant = bucket.key, text(bucket.grant)
@@ -61,10 +60,10 @@ for i = 1, #asked do
   -- Joined once: what is joined in between would be copied, and kept as a text of its own.
   lot[put + 1], lot[put + 2], lot[put + 3], lot[put + 4] = grant, ' ', key, '\n'
   put = put + 4
-  granted[said + 1], granted[said + 2], granted[said + 3], granted[said + 4] = ' ', grant, ' ', text(bucket.used)
-  granted[said + 5], granted[said + 6], granted[said + 7], granted[said + 8] = ' ', reserved, ' ', resets(bucket)
-  said = said + 8
+  granted[said + 1], granted[said + 2] = bucket.grant, bucket.used
+  granted[said + 3], granted[said + 4] = bucket.reserved, resets(bucket)
+  said = said + 4
 end
 call('HSET', LOTS, id, table.concat(lot))
 call('ZADD', PODS, NOW, POD)
-return table.concat(granted)
+return 'ok ' .. NOW .. ' ' .. cmsgpack.pack(granted)

@@ -61,7 +61,7 @@ for _, bucket in ipairs(buckets) do
     touched[#touched + 1] = bucket.key
     if bucket.kind == 'H' or not bucket.last then expire(bucket) end
   end
-  said[#said + 1] = text(bucket.used) .. ' ' .. text(bucket.reserved) .. ' ' .. resets(bucket)
+  said[#said + 1] = text(bucket.used) .. ' ' .. text(bucket.reserved) .. ' ' .. text(resets(bucket))
 end
 if #touched > 0 then touch(unpack(touched)) end
 call('ZADD', PODS, NOW, POD)
