@@ -80,12 +80,8 @@ class Policy(NamedTuple):
     limit: float
 
 
-class Left(NamedTuple):
-    """Where a limit stands now."""
-
-    remaining: float
-    reset_seconds: float | None
-    """Seconds until something of it is free again; None for what is held."""
+Left = tuple[float, float | None]
+"""Where a limit stands: what remains, and the seconds until something of it is free again; None for what is held."""
 
 
 class LimitStanding(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

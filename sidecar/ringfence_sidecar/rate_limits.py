@@ -46,8 +46,8 @@ def fields_of(keeper: Keeper) -> Callable[[], list[tuple[bytes, bytes]]]:
         if not fixed[1]:
             return []
         limits = [
-            f"{begin}{int(min(_MOST, left.remaining))}{_until(left.reset_seconds)}"
-            for begin, left in zip(begins, keeper.left(), strict=True)
+            f"{begin}{int(min(_MOST, remaining))}{_until(seconds)}"
+            for begin, (remaining, seconds) in zip(begins, keeper.left(), strict=True)
             if begin
         ]
         return [fixed, (b"ratelimit", ", ".join(limits).encode("ascii"))]
@@ -70,4 +70,6 @@ def _fixed(policies: Sequence[Policy]) -> tuple[list[str], tuple[bytes, bytes]]:
 
 
 def _until(seconds: float | None) -> str:
-    return "" if seconds is None else f";t={max(0, math.ceil(seconds - _HALF))}"
+    if seconds is None:
+        return ""
+    return f";t={math.ceil(seconds - _HALF)}" if seconds > _HALF else ";t=0"

@@ -22,6 +22,12 @@ local function text(number)
   return format('%.0f', number)
 end
 
+-- The number that `text` writes: sums of fractions have more digits than count.
+local function exact(number)
+  if number == floor(number) then return number end
+  return tonumber(text(number))
+end
+
 local clock = call('TIME')
 local now = tonumber(clock[1]) * 1000 + floor(tonumber(clock[2]) / 1000)
 local NOW = text(now)

@@ -27,6 +27,7 @@ _NO_STORE_SECONDS = 30.0
 _NEVER = 0, 0.0
 _MOST_WANTED = 64
 _USUAL: Final[Mapping[str, float]] = {}
+_UNKNOWN: Final[Mapping[str, Figures]] = {}
 
 
 class Quotas:
@@ -123,10 +124,11 @@ class Quotas:
         """Return the same as of the last answer, without asking."""
         return tuple(budget_of(bucket, self._figures(bucket)) for bucket in self._all())
 
-    def left(self) -> list[Left]:
+    def left(self) -> Sequence[Left]:
         """Return where each of the `policies` stands as of the last answer."""
+        known = self._store.known if self._store is not None else _UNKNOWN
         now = time.monotonic()
-        return [left_of(bucket, self._figures(bucket), now) for bucket in self._every]
+        return [left_of(bucket, known.get(bucket.key) or self._figures(bucket), now) for bucket in self._every]
 
     def uses(self) -> tuple[LimitUse, ...]:
         """Return what this pod has used, for the operator; nothing with Redis, where it reads for itself."""
@@ -275,6 +277,8 @@ class Quotas:
 
     def _reserved(self, lot: str, grants: Grants, *, is_settled: bool = False) -> Lot:
         figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
+        if not figures:
+            return Lot(self, lot, least_of(grants.items()), is_settled=is_settled)
         warnings = self._warnings.at_grant(figures)
         may_warn = not is_settled and self._warnings.may_come(figures)
         return Lot(self, lot, least_of(grants.items()), warnings, may_warn=may_warn, is_settled=is_settled)

@@ -32,9 +32,9 @@ def policy_of(bucket: Bucket) -> Policy:
 
 def left_of(bucket: Bucket, figures: Figures, now: float) -> Left:
     """Return what is left at the monotonic time `now`: of what an agent is told, what every answer's headers say."""
-    resets = figures.resets_at
-    remaining = bucket.limit.max - figures.used - figures.reserved
-    return Left(max(0.0, remaining), None if resets is None else max(0.0, resets - now))
+    used, reserved, resets, _ = figures
+    remaining = bucket.limit.max - (used + reserved)
+    return remaining if remaining > 0 else 0.0, None if resets is None else resets - now
 
 
 def use_of(bucket: Bucket, figures: Figures, *, refused: tuple[int, float], warned: tuple[int, float]) -> LimitUse:

@@ -17,9 +17,7 @@ from ringfence_sidecar.quotas.link import Link
 __all__ = ["Store", "StoreAwayError", "Times"]
 
 _LOOK_SECONDS = 1.0
-_HEAD = 2
-"""What every answer begins with: its word, and the store's time."""
-_GRANTED = msgspec.msgpack.Decoder(list[float])
+_FIGURES = msgspec.msgpack.Decoder(list[float])
 T = TypeVar("T")
 
 
@@ -101,7 +99,7 @@ class Store:
                 break
         grants: Grants = {}
         now = time.monotonic()
-        for each, (grant, used, reserved, resets) in zip(asked, _rows(_GRANTED.decode(answer[2]), 4), strict=True):
+        for each, (grant, used, reserved, resets) in zip(asked, _rows(_FIGURES.decode(answer[2]), 4), strict=True):
             grants[each.bucket] = grant
             self._learn(each.bucket, used, reserved, resets, now)
         self._ledger.open(lot, grants)
@@ -172,8 +170,7 @@ class Store:
 
     def _learn_all(self, buckets: Iterable[Bucket], told: list[bytes]) -> None:
         now = time.monotonic()
-        words = map(float, told[2].split() if len(told) > _HEAD else ())
-        for bucket, (used, reserved, resets) in zip(buckets, _rows(words, 3), strict=True):
+        for bucket, (used, reserved, resets) in zip(buckets, _rows(_FIGURES.decode(told[2]), 3), strict=True):
             self._learn(bucket, used, reserved, resets, now)
 
     def _learn(self, bucket: Bucket, used: float, reserved: float, resets: float, now: float) -> Figures:

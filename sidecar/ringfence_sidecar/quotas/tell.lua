@@ -54,17 +54,17 @@ for _ = 1, tonumber(argument()) do
   local bucket = buckets[1 + tonumber(argument())]
   warn(bucket, argument())
 end
-local said = {'ok', NOW}
-for _, bucket in ipairs(buckets) do
+local said = {}
+for i, bucket in ipairs(buckets) do
   if bucket.reserved ~= bucket.before then
     call('HSET', bucket.key, 'r', text(bucket.reserved))
     touched[#touched + 1] = bucket.key
     if bucket.kind == 'H' or not bucket.last then expire(bucket) end
   end
-  said[#said + 1] = text(bucket.used) .. ' ' .. text(bucket.reserved) .. ' ' .. text(resets(bucket))
+  said[3 * i - 2], said[3 * i - 1], said[3 * i] = exact(bucket.used), exact(bucket.reserved), resets(bucket)
 end
 if #touched > 0 then touch(unpack(touched)) end
 call('ZADD', PODS, NOW, POD)
 keep_pod()
 if call('PTTL', EPOCH) < KEPT - DAY then keep() end
-return table.concat(said, ' ')
+return 'ok ' .. NOW .. ' ' .. cmsgpack.pack(said)
