@@ -100,8 +100,10 @@ class Store:
         grants: Grants = {}
         now = time.monotonic()
         for each, (grant, used, reserved, resets) in zip(asked, _rows(_FIGURES.decode(answer[2]), 4), strict=True):
-            grants[each.bucket] = grant
-            self._learn(each.bucket, used, reserved, resets, now)
+            bucket = each.bucket
+            grants[bucket] = grant
+            # As `_learn` does it: in every call, for each bucket, so without asking it.
+            self.known[bucket.key] = Figures(used, reserved, now + resets / 1000 if resets >= 0 else None, now)
         self._ledger.open(lot, grants)
         link.begin_to_beat()
         return grants
