@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import socket
 import time
+from urllib.parse import urlsplit
 
 from bench.quantile import quantile
 from bench.quota.pods import READY_SECONDS, ask, counting, limit
@@ -82,9 +84,10 @@ async def _calls(sidecars: dict[int, Sidecar], count: int) -> Samples:
 
 
 async def _steps(redis: Redis, count: int) -> Samples:
-    """Return milliseconds of what a call waits for, of what comes after its answer, and of a question by itself."""
+    """Return milliseconds of what a call waits for, of what comes after its answer, and of questions by themselves."""
     pod = await counting(redis, _limits(max(BUCKETS)), agent="steps")
-    samples: Samples = {"reserve": [], "settle": [], "ping": []}
+    samples: Samples = {"reserve": [], "settle": [], "ping": [], "bare": []}
+    bare = Bare(redis)
     for _ in range(count):
         began = time.perf_counter()
         try:
@@ -93,19 +96,49 @@ async def _steps(redis: Redis, count: int) -> Samples:
             await reservation.settle({"apiCalls": 1})
             settled = time.perf_counter()
             await _ping(pod)
+            pinged = time.perf_counter()
+            bare.ask(_reservation(pod))
         except (LimitedError, OSError):
             await asyncio.sleep(0.1)  # Redis came too late
             continue
-        times = (began, granted, settled, time.perf_counter())
+        times = (began, granted, settled, pinged, time.perf_counter())
         for each, begin, end in zip(samples.values(), times, times[1:], strict=False):
             each.append((end - begin) * 1000)
+    bare.close()
     await pod.close()
     return samples
 
 
+class Bare:
+    """A socket that waits, and nothing else: the least that a question can take."""
+
+    def __init__(self, redis: Redis) -> None:
+        place = urlsplit(redis.url)
+        self._socket = socket.create_connection((place.hostname, place.port), timeout=READY_SECONDS)
+        self.ask(packed(b"AUTH", redis.password.encode()))
+
+    def ask(self, command: bytes) -> None:
+        """Return once it is answered, in one piece on loopback. Raises OSError."""
+        self._socket.sendall(command)
+        answer = self._socket.recv(65_536)
+        if answer[:1] not in b"+$":
+            raise ConnectionError(answer[:100])
+
+    def close(self) -> None:
+        """End it."""
+        self._socket.close()
+
+
+def _reservation(pod: Quotas) -> bytes:
+    """Return the command by which the pod takes a lot of all buckets."""
+    assert pod._store is not None  # noqa: SLF001 - what it is compared with
+    asked = pod._asked({"apiCalls": 1, "concurrentCalls": 1})  # noqa: SLF001
+    return pod._store.link.packer.reserve("bare", asked, final=False)  # noqa: SLF001
+
+
 async def _ping(pod: Quotas) -> None:
     """Ask what costs Redis nothing, on the same connection."""
-    assert pod._store is not None  # noqa: SLF001 - what it is compared with
+    assert pod._store is not None  # noqa: SLF001 - as above
     server = pod._store.link._server  # noqa: SLF001
     if server is None:
         raise ConnectionError
@@ -122,6 +155,7 @@ def _rows(calls: Samples, steps: Samples, note: str) -> list[Row]:
             rows.append(at_most(f"{name}, {called}", round(whole - alone, 3), most, "ms", said))
     names = {
         "reserve": f"  reservation of {max(BUCKETS)} buckets by itself, p50",
+        "bare": "  a bare EVALSHA of the same over a socket that waits, p50",
         "settle": "  its settlement, which no answer waits for, p50",
         "ping": "  PING on the same connection, p50",
     }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ringfence_sidecar.configuration import Configuration, LimitUse
 from ringfence_sidecar.errors import LimitedError
-from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
+from ringfence_sidecar.quota import Ask, Budget, Left, Nothing, Policy, Reservation
 
 if TYPE_CHECKING:
     from ringfence_sidecar.quotas.quota import Quotas
@@ -51,6 +51,15 @@ class Limiter:
     def known(self) -> tuple[Budget, ...]:
         """See Quota."""
         return () if self._quotas is None else self._quotas.known()
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """What of the limits stays as it is; another object as soon as any has changed."""
+        return () if self._quotas is None else self._quotas.policies
+
+    def left(self) -> Sequence[Left]:
+        """Return where each of the `policies` stands, as of this pod's last answer."""
+        return () if self._quotas is None else self._quotas.left()
 
     def uses(self) -> Sequence[LimitUse]:
         """Return what this pod has used, for the operator, where no Redis says it."""

@@ -3,6 +3,7 @@
 Where no limit holds for any of it, nothing is asked and nothing is made.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -98,7 +99,8 @@ class Metering:
             self._metrics.refused(error)
             raise
         finally:
-            self._metrics.waited(time.monotonic() - begun)
+            # Not now: the answer would wait for it.
+            asyncio.get_running_loop().call_soon(self._metrics.waited, time.monotonic() - begun)
         passage.reservations.append(Reserved(reservation, asked, is_piece))
         self.warn(passage, reservation.warnings)
         short = {each for each, amount in reservation.grants.items() if amount < asked.get(each, 0)}

@@ -97,7 +97,7 @@ class Sidecar:
         )
         return (
             server_of(
-                Guard(app, max_body_bytes=most, more=fields_of(self._limiter.known)),
+                Guard(app, max_body_bytes=most, more=fields_of(self._limiter)),
                 most_connections=settings.max_connections,
                 stop_seconds=settings.stop_seconds,
             ),

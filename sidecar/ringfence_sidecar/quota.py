@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -68,6 +68,20 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until something of it is free again; None for what is held."""
     as_of: float
     """When the counters said so, in seconds since the epoch."""
+
+
+class Policy(NamedTuple):
+    """What of a limit stays as it is while it is in force."""
+
+    quota: str
+    resource: str
+    window: str
+    scope: str
+    limit: float
+
+
+Left = tuple[float, float | None]
+"""Where a limit stands: what remains, and the seconds until something of it is free again; None for what is held."""
 
 
 class LimitStanding(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -1,13 +1,14 @@
 """RateLimit and RateLimit-Policy: where limits stand, in the headers of every answer.
 
-Source: draft-ietf-httpapi-ratelimit-headers-11; the fields are Lists of RFC 9651.
+Source: draft-ietf-httpapi-ratelimit-headers-11; the fields are Lists of RFC 9651. What does not change with each call
+is put together once for each change of the limits.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from ringfence_sidecar.quota import Budget
+from ringfence_sidecar.quota import Left, Policy
 
 SECONDS: Final = {"Second": 1, "Minute": 60, "Hour": 3_600, "Day": 86_400, "Month": 2_592_000}
 """Windows → their length; a month is 30 days."""
@@ -15,33 +16,60 @@ _UNITS: Final = {"apiCalls": "", "toolCalls": "", "queries": "", "bytesReturned"
 """What the fields have a unit for: requests, which need not be said, and bytes. For rows or seconds they have none."""
 _MOST: Final = 999_999_999_999_999
 """The largest Integer of a structured field."""
+_HALF: Final = 0.0005
+"""Of a millisecond, to which the seconds are known: what is beyond is no second more."""
 
 
-def fields_of(known: Callable[[], Iterable[Budget]]) -> Callable[[], list[tuple[bytes, bytes]]]:
+class Keeper(Protocol):
+    """Whoever keeps limits."""
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """What of the limits stays as it is; another object as soon as any has changed."""
+
+    def left(self) -> Sequence[Left]:
+        """Return where each of the `policies` stands."""
+
+
+def fields_of(keeper: Keeper) -> Callable[[], list[tuple[bytes, bytes]]]:
     """Return what makes the two headers of what is known, or none where no limit of theirs has a window."""
+    seen: tuple[Policy, ...] = ()
+    begins: list[str] = []
+    """By policy: how its part of the changing field begins; empty for what is in none."""
+    fixed = b"ratelimit-policy", b""
 
     def fields() -> list[tuple[bytes, bytes]]:
-        budgets = [each for each in known() if each.resource in _UNITS and each.window in SECONDS]
-        if not budgets:
+        nonlocal seen, begins, fixed
+        policies = keeper.policies
+        if policies is not seen:
+            seen, begins, fixed = policies, *_fixed(policies)
+        if not fixed[1]:
             return []
-        policies = ", ".join(
-            f'"{_name(each)}";q={_whole(each.limit)}{_UNITS[each.resource]};w={SECONDS[each.window]}'
-            for each in budgets
-        )
-        limits = ", ".join(f'"{_name(each)}";r={_whole(each.remaining)}{_until(each)}' for each in budgets)
-        return [(b"ratelimit-policy", policies.encode("ascii")), (b"ratelimit", limits.encode("ascii"))]
+        limits = [
+            f"{begin}{int(min(_MOST, remaining))}{_until(seconds)}"
+            for begin, (remaining, seconds) in zip(begins, keeper.left(), strict=True)
+            if begin
+        ]
+        return [fixed, (b"ratelimit", ", ".join(limits).encode("ascii"))]
 
     return fields
 
 
-def _name(budget: Budget) -> str:
-    """Return the policy's name: a DNS label and words of the API, so nothing in it need be escaped."""
-    return f"{budget.quota}/{budget.resource}/{budget.window}/{budget.scope}"
+def _fixed(policies: Sequence[Policy]) -> tuple[list[str], tuple[bytes, bytes]]:
+    begins, said = [], []
+    for each in policies:
+        if each.resource not in _UNITS or each.window not in SECONDS:
+            begins.append("")
+            continue
+        # A DNS label and words of the API, so nothing in it need be escaped.
+        name = f'"{each.quota}/{each.resource}/{each.window}/{each.scope}"'
+        begins.append(f"{name};r=")
+        most = max(0, min(_MOST, int(each.limit)))
+        said.append(f"{name};q={most}{_UNITS[each.resource]};w={SECONDS[each.window]}")
+    return begins, (b"ratelimit-policy", ", ".join(said).encode("ascii"))
 
 
-def _until(budget: Budget) -> str:
-    return "" if budget.reset_seconds is None else f";t={_whole(math.ceil(budget.reset_seconds))}"
-
-
-def _whole(number: float) -> int:
-    return max(0, min(_MOST, int(number)))
+def _until(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f";t={math.ceil(seconds - _HALF)}" if seconds > _HALF else ";t=0"

@@ -23,6 +23,8 @@ class Bucket:
     shape: Shape
     key: str
     """Without the namespace's prefix. Two with the same are the same, whatever else of the limit has changed."""
+    warns: bool
+    """Whether there is ever anything to warn of."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bucket) and other.key == self.key
@@ -36,7 +38,8 @@ class Bucket:
         shape = Shape(limit.window, limit.calendar)
         window = f"{limit.window}/calendar" if limit.calendar else limit.window
         owner = "Shared" if limit.shared else agent
-        return cls(limit, shape, f"quota:{limit.quota_uid}:{limit.resource}:{window}:{owner}")
+        warns = bool(limit.warn_at) or limit.enforcement == "Warn"
+        return cls(limit, shape, f"quota:{limit.quota_uid}:{limit.resource}:{window}:{owner}", warns)
 
     @property
     def scope(self) -> str:
@@ -52,11 +55,6 @@ class Bucket:
     def rule(self) -> str:
         """What names it in problems and in the audit."""
         return f"quota/{self.limit.quota}/{self.limit.resource}"
-
-    @property
-    def warns(self) -> bool:
-        """Whether there is ever anything to warn of."""
-        return bool(self.limit.warn_at) or self.limit.enforcement == "Warn"
 
     def when_away(self, *, writes: bool) -> str:
         """Return what to do with a call while the store is away: Deny, Local or Allow."""

@@ -1,6 +1,6 @@
 -- Forgets a pod that ends in order: nobody need wait for its lease.
 forget(LOTS)
-redis.call('DEL', TOTALS)
-redis.call('ZREM', PODS, POD)
-redis.call('SREM', WAITING, POD)
-return 'ok ' .. now
+call('DEL', TOTALS)
+call('ZREM', PODS, POD)
+call('SREM', WAITING, POD)
+return 'ok ' .. NOW

@@ -88,9 +88,10 @@ class Ledger:
             self.news.lots[lot] = left
         elif not left:
             self._own.discard(lot)
+        now = self._clock.now()
         for bucket, amount in used.items():
             if amount > 0 and not bucket.shape.is_held:
-                self._use(bucket, amount)
+                self._use(bucket, amount, now)
 
     def release(self, lot: str, amount: float) -> None:
         """Give back some of what a lot holds, in all its buckets."""
@@ -147,10 +148,10 @@ class Ledger:
         for key in self.slots.keys() - kept:
             del self.slots[key]
 
-    def _use(self, bucket: Bucket, amount: float) -> None:
+    def _use(self, bucket: Bucket, amount: float, now: int) -> None:
         key = bucket.key
         self.totals[key] = exact(self.totals.get(key, 0.0) + amount)
         if key not in self.slots:
             self.slots[key] = bucket, Slots(bucket.shape)
-        self.slots[key][1].add(self._clock.now(), amount)
+        self.slots[key][1].add(now, amount)
         self.news.totals[key] = bucket

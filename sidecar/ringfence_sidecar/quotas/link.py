@@ -113,7 +113,9 @@ class Link:
         raise StoreAwayError(self.trouble, retry_after=max(0.1, left))
 
     def ask(self, command: bytes, deadline: float) -> Coroutine[Any, Any, list[bytes]]:
-        """Send a command; what is returned must be awaited for the answer's words. Raises StoreAwayError, both do.
+        """Send a command; what is returned must be awaited for the answer: a word, the store's time, and maybe more.
+
+        Raises StoreAwayError, both do.
 
         It is sent before this returns, so commands come to the store in the order in which they are asked.
         """
@@ -142,7 +144,7 @@ class Link:
     async def _answer(self, wire: Wire, answering: "asyncio.Future[Any]", deadline: float) -> list[bytes]:
         expiry = _Expiry(answering, deadline - time.monotonic())
         try:
-            answer: list[bytes] = (await answering).split()
+            answer: list[bytes] = (await answering).split(b" ", 2)
         except OSError as error:
             self._gave_up = isinstance(error, TimeoutError) or self._gave_up
             if isinstance(error, RedisError):
@@ -240,9 +242,10 @@ class Link:
         except BaseException:
             self._ledger.return_news(news)
             raise
-        packer.join_as(answer[2])
+        joined, left = answer[2].split()
+        packer.join_as(joined)
         self._gave_up = False
-        seconds = int(answer[3]) / 1000
+        seconds = int(left) / 1000
         await self._speaker.look()
         if seconds > 0:
             self._recover(seconds)

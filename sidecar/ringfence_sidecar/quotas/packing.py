@@ -4,21 +4,24 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from ringfence_sidecar.configuration import Limit
+import msgspec
+
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Grants
 from ringfence_sidecar.quotas.ledger import Ledger, News
 from ringfence_sidecar.quotas.scripts import DIGESTS
-from ringfence_sidecar.quotas.windows import Shape
 from ringfence_sidecar.quotas.wire import arguments
 
 LEASE_SECONDS: Final = 10.0
 _HEAD = ("epoch", "pods", "pod:{pod}", "total:{pod}", "touched", "waiting")
-_ENFORCEMENTS = {"Hard": b"H", "Soft": b"S", "Warn": b"W"}
+_ENFORCEMENTS = {"Hard": "H", "Soft": "S", "Warn": "W"}
 _FIRST_KEYS = len(_HEAD)
 _FIXED = 3
 """EVALSHA, the digest, and the number of keys."""
 _FIRST_ARGUMENTS = 7
-_WORDS_OF_ASKED = 5
+_WORDS_OF_RESERVE = 3
+_WHOLE = 2**53
+"""Beyond, not every whole number is one of Lua's."""
+_MOST_RESERVES = 64
 _CALLS = {name: arguments(b"EVALSHA", digest) for name, digest in DIGESTS.items()}
 
 
@@ -27,15 +30,14 @@ def _packed_number(amount: float) -> bytes:
     return arguments(number(amount))
 
 
-@lru_cache(maxsize=256)
-def _packed_limit(limit: Limit) -> bytes:
-    shape = Shape(limit.window, limit.calendar)
-    return arguments(shape.code.encode(), number(limit.max), _ENFORCEMENTS[limit.enforcement])
-
-
 def number(amount: float) -> bytes:
     """Return an amount as the scripts read it."""
     return b"%d" % amount if amount == int(amount) else b"%.6f" % amount
+
+
+def _plain(amount: float) -> float:
+    """Return an amount as MessagePack is to have it: to a millionth, and whole if it is."""
+    return int(amount) if amount % 1 == 0 and abs(amount) < _WHOLE else round(float(amount), 6)
 
 
 class Packer:
@@ -49,22 +51,35 @@ class Packer:
         self._after = arguments(pod.encode(), agent.encode(), number(int(lease * 1000)))
         self._names: dict[str, bytes] = {}
         self._joined = arguments(b"")
+        self._reserves: dict[int, tuple[Sequence[Asked], bytes, bytes]] = {}
+        """By id of what is asked, if that cannot change: it, and the command before and after the lot's name."""
 
     def join_as(self, joined: bytes) -> None:
         """Take over what the store said as this pod joined."""
         self._joined = arguments(joined)
+        self._reserves.clear()
 
     def reserve(self, lot: str, asked: Sequence[Asked], *, final: bool, counts: bool = True) -> bytes:
         """Return the command that takes a lot. `final` counts a refusal by a Soft limit as one; not `counts`, none."""
-        parts = [arguments(lot.encode(), (b"1" if final else b"0") if counts else b"never")]
+        found = self._reserves.get(id(asked))
+        if found is None or found[0] is not asked:
+            found = asked, *self._parts_of_reserve(asked)
+            # What is in a tuple stays as it is, and its id its own as long as it is kept here.
+            if isinstance(asked, tuple):
+                if len(self._reserves) >= _MOST_RESERVES:
+                    self._reserves.clear()
+                self._reserves[id(asked)] = found
+        name, said = lot.encode(), (b"1" if final else b"0") if counts else b"never"
+        return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n%b" % (found[1], len(name), name, len(said), said, found[2])
+
+    def _parts_of_reserve(self, asked: Sequence[Asked]) -> tuple[bytes, bytes]:
+        said: list[str | float] = []
         for each in asked:
-            parts += (
-                _packed_limit(each.bucket.limit),
-                _packed_number(each.amount),
-                _packed_number(each.least),
-            )
-        words = 2 + _WORDS_OF_ASKED * len(asked)
-        return self._whole("reserve", [each.bucket for each in asked], words, b"".join(parts))
+            limit = each.bucket.limit
+            said += (each.bucket.shape.code, _plain(limit.max), _ENFORCEMENTS[limit.enforcement])
+            said += (_plain(each.amount), _plain(each.least))
+        before = self._whole("reserve", [each.bucket for each in asked], _WORDS_OF_RESERVE, b"")
+        return before, arguments(msgspec.msgpack.encode(said))
 
     def tell(self, news: News, totals: dict[str, float], buckets: Sequence[Bucket]) -> bytes:
         """Return the command that tells news; `buckets` are those of it, and those that figures are wanted of."""

@@ -10,22 +10,24 @@ from ringfence_sidecar.call import Deadline
 from ringfence_sidecar.configuration import Agent, Limit, LimitUse, Redis
 from ringfence_sidecar.envelope import Notice
 from ringfence_sidecar.errors import CallError, LimitedError
-from ringfence_sidecar.quota import Ask, Budget, Nothing, Reservation
+from ringfence_sidecar.quota import Ask, Budget, Left, Nothing, Policy, Reservation
 from ringfence_sidecar.quotas import words
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of, outcome
+from ringfence_sidecar.quotas.in_force import InForce
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
 from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
 from ringfence_sidecar.quotas.lots import Lot
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
-from ringfence_sidecar.quotas.standing import budget_of, use_of
+from ringfence_sidecar.quotas.standing import budget_of, left_of, use_of
 from ringfence_sidecar.quotas.store import Store
 
 NO_STORE: Final = "there is no Redis in which agents could count together"
 _NO_STORE_SECONDS = 30.0
 _NEVER = 0, 0.0
 _USUAL: Final[Mapping[str, float]] = {}
+_UNKNOWN: Final[Mapping[str, Figures]] = {}
 
 
 class Quotas:
@@ -42,7 +44,7 @@ class Quotas:
         self._number = 0
         self._made_from: object = None
         self._store: Store | None = None
-        self._buckets: dict[str, tuple[Bucket, ...]] = {}
+        self._in_force = InForce((), "")
         self._refusals: dict[str, tuple[int, float]] = {}
         self._reached: dict[str, tuple[int, float]] = {}
         """By bucket's key: the percentage of `warnAt` that was said last, and when."""
@@ -50,10 +52,7 @@ class Quotas:
     async def apply(self, limits: Sequence[Limit], agent: Agent, redis: Redis | None) -> None:
         """Put limits in force. What is under way goes on, and is settled in the buckets that it was granted by."""
         before = frozenset(bucket.key for bucket in self._all())
-        by_resource: dict[str, list[Bucket]] = {}
-        for limit in limits:
-            by_resource.setdefault(limit.resource, []).append(Bucket.of(limit, agent.uid))
-        self._buckets = {resource: tuple(buckets) for resource, buckets in by_resource.items()}
+        self._in_force = InForce(limits, agent.uid)
         keys = frozenset(bucket.key for bucket in self._all())
         self._ledger.keep_only(keys)
         self._refusals = {key: each for key, each in self._refusals.items() if key in keys}
@@ -76,7 +75,7 @@ class Quotas:
 
     def limits(self, resource: str) -> bool:
         """Return True if any limit holds for the resource."""
-        return resource in self._buckets
+        return resource in self._in_force.by_resource
 
     async def reserve(self, ask: Ask) -> Reservation:
         """Grant all of what is asked, or raise LimitedError and grant nothing."""
@@ -99,7 +98,7 @@ class Quotas:
 
     def refused(self, error: LimitedError) -> None:
         """Count a refusal by a limit that had not been asked: its `details` say which."""
-        for bucket in self._buckets.get(str(error.details.get("resource")), ()):
+        for bucket in self._in_force.by_resource.get(str(error.details.get("resource")), ()):
             if words.names(error.details, bucket):
                 self._count(bucket)
 
@@ -113,6 +112,17 @@ class Quotas:
     def known(self) -> tuple[Budget, ...]:
         """Return the same as of the last answer, without asking."""
         return tuple(budget_of(bucket, self._figures(bucket)) for bucket in self._all())
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """What of the limits stays as it is; another object as soon as any has changed."""
+        return self._in_force.policies
+
+    def left(self) -> Sequence[Left]:
+        """Return where each of the `policies` stands as of the last answer."""
+        known = self._store.known if self._store is not None else _UNKNOWN
+        now = time.monotonic()
+        return [left_of(bucket, known.get(bucket.key) or self._figures(bucket), now) for bucket in self._in_force.every]
 
     def uses(self) -> tuple[LimitUse, ...]:
         """Return what this pod has used, for the operator; nothing with Redis, where it reads for itself."""
@@ -261,6 +271,8 @@ class Quotas:
 
     def _reserved(self, lot: str, grants: Grants, *, is_settled: bool = False) -> Lot:
         figures = [(bucket, self._figures(bucket)) for bucket in grants if bucket.warns]
+        if not figures:
+            return Lot(self, lot, least_of(grants.items()), is_settled=is_settled)
         warnings = self._warnings.at_grant(figures)
         may_warn = not is_settled and self._warnings.may_come(figures)
         return Lot(self, lot, least_of(grants.items()), warnings, may_warn=may_warn, is_settled=is_settled)
@@ -287,15 +299,11 @@ class Quotas:
         known = self._store.known.get(bucket.key) if self._store is not None else None
         return known or figures_of(self._ledger, self._clock, bucket)
 
-    def _asked(self, amounts: Mapping[str, float], least: Mapping[str, float] = _USUAL) -> list[Asked]:
-        return [
-            Asked(bucket, amount, least.get(resource, 0.0))
-            for resource, amount in amounts.items()
-            for bucket in self._buckets.get(resource, ())
-        ]
+    def _asked(self, amounts: Mapping[str, float], least: Mapping[str, float] = _USUAL) -> tuple[Asked, ...]:
+        return self._in_force.asked(amounts, least)
 
-    def _all(self) -> list[Bucket]:
-        return [bucket for buckets in self._buckets.values() for bucket in buckets]
+    def _all(self) -> tuple[Bucket, ...]:
+        return self._in_force.every
 
     def _next(self) -> str:
         self._number += 1

@@ -3,7 +3,7 @@
 import time
 
 from ringfence_sidecar.configuration import LimitUse
-from ringfence_sidecar.quota import Budget
+from ringfence_sidecar.quota import Budget, Left, Policy
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
 
 
@@ -22,6 +22,19 @@ def budget_of(bucket: Bucket, figures: Figures) -> Budget:
         reset_seconds=None if figures.resets_at is None else max(0.0, round(figures.resets_at - now, 3)),
         as_of=time.time() - (now - figures.at),
     )
+
+
+def policy_of(bucket: Bucket) -> Policy:
+    """Return what of the limit stays as it is."""
+    limit = bucket.limit
+    return Policy(limit.quota, limit.resource, limit.window, bucket.scope, limit.max)
+
+
+def left_of(bucket: Bucket, figures: Figures, now: float) -> Left:
+    """Return what is left at the monotonic time `now`: of what an agent is told, what every answer's headers say."""
+    used, reserved, resets, _ = figures
+    remaining = bucket.limit.max - (used + reserved)
+    return remaining if remaining > 0 else 0.0, None if resets is None else resets - now
 
 
 def use_of(bucket: Bucket, figures: Figures, *, refused: tuple[int, float], warned: tuple[int, float]) -> LimitUse:

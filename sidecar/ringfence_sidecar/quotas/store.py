@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from ringfence_sidecar.configuration import Redis
 from ringfence_sidecar.quotas.away import StoreAwayError, Times
@@ -15,6 +17,8 @@ from ringfence_sidecar.quotas.link import Link
 __all__ = ["Store", "StoreAwayError", "Times"]
 
 _LOOK_SECONDS = 1.0
+_FIGURES = msgspec.msgpack.Decoder(list[float])
+T = TypeVar("T")
 
 
 class Store:
@@ -69,7 +73,7 @@ class Store:
             return
         told = await self.link.ask(self.link.packer.tell(News(), {}, self._unknown), time.monotonic() + _LOOK_SECONDS)
         if told[0] == b"ok":
-            self._learn_all(self._unknown, told[2:])
+            self._learn_all(self._unknown, told)
             self._unknown = ()
 
     async def reserve(
@@ -90,13 +94,16 @@ class Store:
                 link.wake()
                 raise
             if answer[0] == b"no":
-                return self._refused(asked, answer[2:])
+                return self._refused(asked, answer[2].split())
             if answer[0] == b"ok":
                 break
         grants: Grants = {}
-        for each, (grant, used, reserved, resets) in zip(asked, _rows(answer[2:], 4), strict=True):
-            grants[each.bucket] = float(grant)
-            self._learn(each.bucket, used, reserved, resets)
+        now = time.monotonic()
+        for each, (grant, used, reserved, resets) in zip(asked, _rows(_FIGURES.decode(answer[2]), 4), strict=True):
+            bucket = each.bucket
+            grants[bucket] = grant
+            # As `_learn` does it: in every call, for each bucket, so without asking it.
+            self.known[bucket.key] = Figures(used, reserved, now + resets / 1000 if resets >= 0 else None, now)
         self._ledger.open(lot, grants)
         link.begin_to_beat()
         return grants
@@ -151,29 +158,30 @@ class Store:
             if not is_told:
                 self._ledger.return_news(news)
         if is_told:
-            self._learn_all(buckets, answer[2:])
+            self._learn_all(buckets, answer)
         return is_told
 
     def _refused(self, asked: Sequence[Asked], words: list[bytes]) -> Refused:
         short = []
         for index, used, reserved, frees, resets in _rows(words, 5):
             each, wait = asked[int(index)], float(frees)
-            figures = self._learn(each.bucket, used, reserved, resets)
+            now = time.monotonic()
+            figures = self._learn(each.bucket, float(used), float(reserved), float(resets), now)
             short.append(Short(each, figures, wait / 1000 if wait >= 0 else None))
         return Refused(tuple(short))
 
-    def _learn_all(self, buckets: Iterable[Bucket], words: list[bytes]) -> None:
-        for bucket, figures in zip(buckets, _rows(words, 3), strict=True):
-            self._learn(bucket, *figures)
+    def _learn_all(self, buckets: Iterable[Bucket], told: list[bytes]) -> None:
+        now = time.monotonic()
+        for bucket, (used, reserved, resets) in zip(buckets, _rows(_FIGURES.decode(told[2]), 3), strict=True):
+            self._learn(bucket, used, reserved, resets, now)
 
-    def _learn(self, bucket: Bucket, used: bytes, reserved: bytes, resets: bytes) -> Figures:
-        now, after = time.monotonic(), float(resets)
-        resets_at = now + after / 1000 if after >= 0 else None
-        figures = self.known[bucket.key] = Figures(float(used), float(reserved), resets_at, now)
+    def _learn(self, bucket: Bucket, used: float, reserved: float, resets: float, now: float) -> Figures:
+        resets_at = now + resets / 1000 if resets >= 0 else None
+        figures = self.known[bucket.key] = Figures(used, reserved, resets_at, now)
         return figures
 
 
-def _rows(words: list[bytes], width: int) -> Iterable[tuple[bytes, ...]]:
+def _rows(words: Iterable[T], width: int) -> Iterable[tuple[T, ...]]:
     return zip(*[iter(words)] * width, strict=True)
 
 

@@ -4,7 +4,8 @@ A sliding window has SLOTS slots and counts one more, so that no span as long as
 limit. A calendar window is one slot, named for the second in which it began, UTC. The scripts count alike.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,7 +24,8 @@ _DECEMBER: Final = 12
 
 def exact(amount: float) -> float:
     """Return the amount as it is counted: to a millionth, so that sums of fractions do not drift."""
-    return round(amount, _DIGITS)
+    # Most amounts are whole, and rounding by digits goes by way of a decimal text.
+    return amount if amount % 1 == 0 else round(amount, _DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,12 @@ class Shape:
 
     window: str
     calendar: bool = False
+    is_held: bool = field(init=False, repr=False, compare=False)
+    """True for what is held and not added up."""
 
-    @property
-    def is_held(self) -> bool:
-        """True for what is held and not added up."""
-        return self.window == "None"
+    def __post_init__(self) -> None:
+        # It is asked several times in every call.
+        object.__setattr__(self, "is_held", self.window == "None")
 
     @property
     def seconds(self) -> float:
@@ -67,6 +70,12 @@ class Shape:
         """Return the oldest slot that counts together with `slot`."""
         return slot if self.calendar or self.is_held else slot - SLOTS
 
+    def end(self, slot: int) -> float:
+        """Return the first millisecond that is not in the slot."""
+        if self.is_held:
+            return math.inf
+        return self.free_at(slot) if self.calendar else (slot + 1) * (MILLISECONDS[self.window] // SLOTS)
+
     def free_at(self, slot: int) -> int:
         """Return the millisecond since which what is in the slot does not count any more."""
         if not self.calendar:
@@ -87,12 +96,14 @@ def _month(now: int) -> tuple[int, int]:
 class Slots:
     """What was used, by slot."""
 
-    __slots__ = ("_amounts", "_last", "shape")
+    __slots__ = ("_amounts", "_end", "_last", "shape")
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self._amounts: dict[int, float] = {}
         self._last = 0
+        self._end = 0.0
+        """Until then, `_last` is the slot of now."""
 
     def add(self, now: int, amount: float) -> None:
         """Count an amount as used now."""
@@ -119,7 +130,10 @@ class Slots:
 
     def _move(self, now: int) -> int:
         """Forget what does not count any more; time that goes back counts as standing still."""
+        if now < self._end:
+            return self._last
         slot = max(self._last, self.shape.slot(now))
+        self._end = self.shape.end(slot)
         if slot != self._last:
             self._last = slot
             first = self.shape.first(slot)

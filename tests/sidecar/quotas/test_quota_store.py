@@ -154,6 +154,15 @@ async def test_fractions_do_not_drift(redis_server: RedisServer, pods: Pods) -> 
     await refused(pod, querySeconds=0.1)
 
 
+async def test_where_fractions_stand_is_told_as_it_is_counted(redis_server: RedisServer, pods: Pods) -> None:
+    pod = await pods.pod(redis_server.configuration(), limit("querySeconds", 10))
+
+    for _ in range(3):
+        await pod.reserve(ask(querySeconds=0.1))
+
+    assert [each.used for each in pod.known()] == [0.3]
+
+
 async def test_a_process_that_was_quiet_for_a_week_counts_nothing_twice(redis_server: RedisServer, pods: Pods) -> None:
     hourly = limit(most=40, window="Hour")
     pod = await pods.pod(redis_server.configuration(), hourly)

@@ -39,10 +39,10 @@ SHAPES = [Shape("Month", calendar=True), Shape("Day", calendar=True), Shape("Sec
 def test_scripts_find_the_same_slot_as_the_process(redis_server: RedisServer, shape: Shape, moment: datetime) -> None:
     now = int(moment.timestamp() * 1000)
     common = Path(scripts.__file__).with_name("common.lua").read_text()
-    clock = "local clock = redis.call('TIME')"
+    clock = "local clock = call('TIME')"
     assert clock in common
     script = common.replace(clock, "local clock = {ARGV[1], '0'}")
-    script += "local kind, slot, length = place(ARGV[2]) return {kind, slot, length}"
+    script += "local found = place(ARGV[2]) return {found.kind, found.slot, found.length}"
     with redis_server.client() as client:
         # At the root's and the run's place among the arguments.
         found: Any = client.eval(script, 0, str(now // 1000), shape.code, "", "", "", "", "10000")
