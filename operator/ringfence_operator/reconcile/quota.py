@@ -71,7 +71,7 @@ async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> 
     await _push(quota, agents, tools)
     seen = tools.seen_refusals.get(quota.key, {})
     status = quota_status(quota, Found(len(agents), uses, tools.view.run_times.said(quota), seen), now=now)
-    _measure(quota, status, tools)
+    _measure(quota, status, uses, tools)
     await _tell(quota, tools.teller.untold(quota.key), tools, now=now)
     again = _soonest(_next_look(status, now), waits_to_share)
     if status == quota.status:
@@ -149,10 +149,12 @@ def _uses(quota: Quota, tools: QuotaTools) -> dict[str, Use]:
     return found
 
 
-def _measure(quota: Quota, status: QuotaStatus, tools: QuotaTools) -> None:
+def _measure(quota: Quota, status: QuotaStatus, uses: Mapping[str, Use], tools: QuotaTools) -> None:
     knowledge = tools.view.quota_knowledge
     rows = {(row.resource.value, row.window.value, row.scope.value): row for row in status.limits}
-    knowledge.used[quota.key] = {key: ratio_of(row) for key, row in rows.items() if row.used is not None}
+    knowledge.used[quota.key] = {
+        key: ratio_of(row, uses.get("/".join(key))) for key, row in rows.items() if row.used is not None
+    }
     knowledge.refusals[quota.key] = {key: row.refusals for key, row in rows.items() if row.refusals}
 
 

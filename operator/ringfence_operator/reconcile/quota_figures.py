@@ -21,6 +21,7 @@ SECONDS: Mapping[Window, int] = {
 }
 """How long a sliding window is."""
 _MILLI, _WHOLE, _TENTH = Decimal("0.001"), Decimal(1), Decimal("0.1")
+_FRACTIONS = (Resource.CPU, Resource.CREDITS)
 _PLAIN = 10_000
 _Units = tuple[tuple[Decimal, str], ...]
 _BINARY: _Units = tuple((Decimal(1024) ** power, unit) for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")))
@@ -62,14 +63,24 @@ def limit_status(
     )
 
 
-def ratio_of(row: LimitStatus) -> float:
-    """Return used of max; 0 where nobody knows."""
-    return float(parse_quantity(row.used) / parse_quantity(row.max)) if row.used is not None else 0.0
+def ratio_of(row: LimitStatus, use: Use | None = None) -> float:
+    """Return used of max, of what `use` says where it says something: the row is rounded. 0 where nobody knows."""
+    if row.used is None:
+        return 0.0
+    is_said = use is not None and use.is_measured and not use.is_awaited
+    return (use.used if use and is_said else float(parse_quantity(row.used))) / float(parse_quantity(row.max))
 
 
 def tightest_of(rows: tuple[LimitStatus, ...]) -> LimitStatus | None:
-    """Return the limit that is nearest its end, of those whose use is known."""
-    return max((row for row in rows if row.used is not None), key=ratio_of, default=None)
+    """Return the limit that is nearest its end, of those whose use is known.
+
+    By what rows say alone: an operator that begins finds the same, so it is no write. Percentages are not rounded up.
+    """
+    return max((row for row in rows if row.used is not None), key=_nearness, default=None)
+
+
+def _nearness(row: LimitStatus) -> tuple[int, float]:
+    return row.percent or 0, ratio_of(row)
 
 
 def describe(row: LimitStatus) -> str:
@@ -89,8 +100,8 @@ def _short(quantity: str, units: _Units) -> str:
 
 
 def _amount(resource: Resource, value: Decimal, *, rounding: str = ROUND_CEILING) -> str:
-    """Return the quantity: cores to a thousandth, all else whole, never less used or more left than there is."""
-    step = _MILLI if resource is Resource.CPU else _WHOLE
+    """Return the quantity: of what has fractions a thousandth, all else whole; never less used or more left than is."""
+    step = _MILLI if resource in _FRACTIONS else _WHOLE
     return canonical_quantity(f"{value.quantize(step, rounding=rounding):f}")
 
 

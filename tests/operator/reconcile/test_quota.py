@@ -143,6 +143,18 @@ async def test_what_somebody_has_to_mend_is_told_before_what_passes() -> None:
     assert limited.condition("Stalled") == ("True", "NotSupported")
 
 
+async def test_credits_are_told_by_the_thousandth_and_their_metric_is_what_was_used() -> None:
+    limited = Limited({"resource": "credits", "max": "500m", "window": "Day", "scope": "Shared", "warnAt": [80]})
+    limited.use(0.0101, "credits/Day/Shared", per_agent={"a0": 0.0101})
+
+    await limited.run()
+
+    [limit] = limited.raw["status"]["limits"]
+    assert (limit["used"], limit["remaining"], limit["percent"]) == ("11m", "489m", 2)
+    assert limited.raw["status"]["tightest"] == "credits 11m/500m per Day"
+    assert [ratio for _, ratio, _, _ in limited.view.quota_knowledge.series()] == [pytest.approx(0.0202)]
+
+
 async def test_what_does_not_change_costs_no_write() -> None:
     limited = Limited()
     limited.use(80.0)

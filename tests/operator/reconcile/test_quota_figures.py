@@ -60,6 +60,8 @@ def test_a_row_says_what_is_used_and_left_when_it_is_free_again_and_who_used_it(
         ("querySeconds", 100, 99.2, ("100", "0", 99)),
         ("bytesReturned", "10Gi", 5.0 * 1024**3, ("5368709120", "5368709120", 50)),
         ("cpu", 2, 1.25, ("1250m", "750m", 62)),
+        ("credits", "500m", 0.01, ("10m", "490m", 2)),
+        ("credits", 2, 0.000278, ("1m", "1999m", 0)),
         ("queries", 100, 0.0, ("0", "100", 0)),
     ],
 )
@@ -170,6 +172,21 @@ def test_the_tightest_is_the_one_nearest_its_end_of_those_that_somebody_measures
     assert tightest_of((wide, tight, unknown)) == tight
     assert tightest_of((unknown,)) is None
     assert (ratio_of(tight), ratio_of(unknown)) == (0.95, 0.0)
+
+
+def test_what_a_row_rounds_up_makes_its_limit_neither_the_tightest_nor_nearer_its_end() -> None:
+    seconds = Use(used=0.1)
+    rounded = row(seconds, resource="querySeconds", max=1)
+    queries = row(Use(used=40.0))
+
+    assert rounded.used == "1"
+    assert tightest_of((rounded, queries)) == queries
+    assert ratio_of(rounded, seconds) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("nothing", [None, Use(used=0.0, is_awaited=True), Use(used=0.0, is_measured=False)])
+def test_of_what_nobody_says_now_the_row_tells_how_near_it_was(nothing: Use | None) -> None:
+    assert ratio_of(row(Use(used=95.0)), nothing) == 0.95
 
 
 @pytest.mark.parametrize(
