@@ -62,10 +62,12 @@ class NodeLimits:
         """Return the use with whom the node has ended at the limit."""
         kills = self.view.node_kills.of(quota.key, limit.resource)
         last = max(kills.last.values(), key=lambda kill: kill.time, default=None)
+        dated = sorted((kill for kill in kills.last.values() if kill.time), key=lambda kill: kill.time)
         return replace(
             use,
             refusals=kills.count,
             seen_refusals=kills.seen,
+            refused={kill.agent: datetime.fromisoformat(kill.time) for kill in dated},
             refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
             refused_agent=last.agent if last else "",
         )
@@ -105,7 +107,13 @@ class OperatorLimits:
         refusals = self.view.places.refusals.get(quota.key, {}).get(limit.id)
         if refusals is None:
             return use
-        return replace(use, seen_refusals=refusals.count, refused_at=refusals.time, refused_agent=refusals.agent)
+        return replace(
+            use,
+            seen_refusals=refusals.count,
+            refused_at=refusals.time,
+            refused_agent=refusals.agent,
+            refused=dict(refusals.last),
+        )
 
     def _each(self, quota: Quota, limit: Limit, now: datetime) -> Use:
         uses = {}

@@ -218,7 +218,7 @@ async def test_what_a_call_was_told_is_told_though_the_window_is_over_and_of_eac
     own: Raw = {"resource": "toolCalls", "max": 5, "window": "Second", "warnAt": [80]}
     limited = Limited(own)
     for seconds, agent in ((1, "a0"), (2, "a0"), (3, "a1")):
-        limited.use(0.0, "toolCalls/Second/PerAgent", warned=Warned(80, agent, NOW + timedelta(seconds=seconds)))
+        limited.use(0.0, "toolCalls/Second/PerAgent", warned=(Warned(80, agent, NOW + timedelta(seconds=seconds)),))
         await limited.run(after=10)
 
     assert [message for _, _, message in limited.events] == [
@@ -246,7 +246,7 @@ async def test_each_percentage_that_one_call_passed_is_told_of_its_agent() -> No
     own: Raw = {"resource": "toolCalls", "max": 5, "window": "Second", "warnAt": [50, 80, 100]}
     limited = Limited(own)
     for seconds, agent in ((1, "a0"), (2, "a1")):
-        limited.use(0.0, "toolCalls/Second/PerAgent", warned=Warned(80, agent, NOW + timedelta(seconds=seconds)))
+        limited.use(0.0, "toolCalls/Second/PerAgent", warned=(Warned(80, agent, NOW + timedelta(seconds=seconds)),))
         await limited.run(after=10)
 
     assert [message for _, _, message in limited.events] == [

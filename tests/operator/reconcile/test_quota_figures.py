@@ -7,6 +7,7 @@ from ringfence_operator.api.quota import Limit
 from ringfence_operator.api.quota_matrix import Window
 from ringfence_operator.api.quota_status import LastWarning, LimitStatus
 from ringfence_operator.reconcile.quota_figures import calendar_window, describe, limit_status, ratio_of, tightest_of
+from ringfence_operator.reconcile.quota_marks import fresh_since
 from ringfence_operator.reconcile.quota_use import Use, Warned
 from tests.operator.resources.objects import NOW
 
@@ -19,7 +20,8 @@ def limit(**said: Any) -> Limit:
 
 
 def row(use: Use | None, before: LimitStatus | None = None, **said: Any) -> LimitStatus:
-    return limit_status(limit(**said), use, before, now=NOW)
+    fresh = fresh_since(limit(**said), use, before, now=NOW) if use else None
+    return limit_status(limit(**said), use, before, now=NOW, fresh=fresh)
 
 
 def test_a_row_says_what_is_used_and_left_when_it_is_free_again_and_who_used_it() -> None:
@@ -74,10 +76,10 @@ def test_never_less_is_said_to_be_used_or_more_to_be_left_than_there_is(
 
 
 def test_a_warning_that_a_call_was_told_is_kept_though_use_is_less_by_now() -> None:
-    told = Use(used=0.0, warned=Warned(90, "b", NOW - timedelta(seconds=4)))
+    told = Use(used=0.0, warned=(Warned(90, "b", NOW - timedelta(seconds=4)),))
 
     found = row(told, window="Second", warnAt=[90])
-    kept = row(Use(used=0.0, warned=Warned(50, "a", NOW - timedelta(seconds=9))), found, window="Second")
+    kept = row(Use(used=0.0, warned=(Warned(50, "a", NOW - timedelta(seconds=9)),)), found, window="Second")
 
     assert (found.used, found.warned) == ("0", 0)
     assert found.last_warning == LastWarning(percent=90, agent="b", time=NOW - timedelta(seconds=4))
