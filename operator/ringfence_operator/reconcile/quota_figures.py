@@ -71,11 +71,17 @@ def limit_status(
 
 
 def ratio_of(row: LimitStatus, use: Use | None = None) -> float:
-    """Return used of max, of what `use` says where it says something: the row is rounded. 0 where nobody knows."""
+    """Return used of max, by what `use` says where it says something: the row is rounded. 0 where nobody knows.
+
+    Of agents that others leave less than the limit does, it is used of that, if that is more.
+    """
     if row.used is None:
         return 0.0
-    is_said = use is not None and use.is_measured and not use.is_awaited
-    return (use.used if use and is_said else float(parse_quantity(row.used))) / float(parse_quantity(row.max))
+    most = float(parse_quantity(row.max))
+    if use is None or not use.is_measured or use.is_awaited:
+        return float(parse_quantity(row.used)) / most
+    own = (use.per_agent.get(agent, 0.0) / float(parse_quantity(less)) for agent, less in use.most.items())
+    return max(use.used / most, *own, 0.0)
 
 
 def tightest_of(rows: tuple[LimitStatus, ...]) -> LimitStatus | None:
@@ -102,7 +108,8 @@ def row_of_agent(row: LimitStatus, use: Use | None, agent: str) -> LimitStatus:
     used = use.per_agent.get(agent) if use else None
     if row.scope is not Scope.PER_AGENT or used is None:
         return row
-    return row.model_copy(update={"used": _amount(row.resource, Decimal(repr(used)))})
+    most = use.most.get(agent, row.max) if use else row.max
+    return row.model_copy(update={"used": _amount(row.resource, Decimal(repr(used))), "max": most})
 
 
 def _short(quantity: str, units: _Units) -> str:

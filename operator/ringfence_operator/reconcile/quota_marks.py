@@ -129,7 +129,8 @@ def _as_said(limit: Limit, use: Use, row: LimitStatus | None) -> _Told:
     had = {each.name: float(parse_quantity(each.used)) for each in row.top_agents}
     least = min(had.values()) if len(had) == MOST_TOP_AGENTS else 0.0
     most = float(parse_quantity(row.max))
-    return _Told({who: _level(limit, had.get(who, least), most) for who in use.per_agent}, marks)
+    levels = {who: _level(limit, had.get(who, least), _most_of(who, use, most)) for who in use.per_agent}
+    return _Told(levels, marks)
 
 
 def _fresh(limit: Limit, use: Use, told: _Told, now: datetime) -> Fresh:
@@ -186,9 +187,14 @@ def _levels(limit: Limit, use: Use) -> dict[str, int]:
     most = float(parse_quantity(limit.max))
     if not _is_each(limit, use):
         return {_EVERYBODY: _level(limit, use.used, most)}
-    return {who: _level(limit, used, most) for who, used in use.per_agent.items()}
+    return {who: _level(limit, used, _most_of(who, use, most)) for who, used in use.per_agent.items()}
+
+
+def _most_of(agent: str, use: Use, most: float) -> float:
+    return float(parse_quantity(use.most[agent])) if agent in use.most else most
 
 
 def _level(limit: Limit, used: float, most: float) -> int:
     """Return the highest `warnAt` that use is at or above; 0 for none."""
-    return max((percent for percent in limit.warn_at if percent * most <= 100 * used), default=0)
+    # What is so many per cent of a limit is a little less, once that has been reckoned.
+    return max((percent for percent in limit.warn_at if percent * most <= 100 * used * (1 + 1e-12)), default=0)

@@ -31,6 +31,8 @@ class Use:
     """True where nobody knows it yet, and will soon: what the status says of it holds until then."""
     per_agent: Mapping[str, float] = field(default_factory=dict)
     """Name of the agent → what it has used."""
+    most: Mapping[str, str] = field(default_factory=dict)
+    """Name of the agent → the most that it may use, a quantity, where others leave it less than the limit does."""
     resets_at: datetime | None = None
     """When something of it is free again, where that is known."""
     refusals: int = 0
