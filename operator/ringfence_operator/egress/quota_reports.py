@@ -62,7 +62,7 @@ class QuotaReports:
 
     def _reports(self, quota: Quota) -> _Reports:
         found = {}
-        for key in agents_of(quota, self._view):
+        for key in sorted(agents_of(quota, self._view)):
             pod = self._view.pods.get(*key)
             if pod is not None:
                 uses = self._uses_of(pod.meta.uid)
