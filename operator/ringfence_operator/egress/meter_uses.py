@@ -63,6 +63,7 @@ class MeterUses:
             seen_refusals=self._refusals[held.bucket],
             refused_at=last[0] if last else None,
             refused_agent=self._pods.names[last[1]][1] if last else "",
+            refused={self._pods.names[agent][1]: at for agent, (_, at) in refusals.items() if at},
             trouble=self._trouble(members) if is_bytes else None,
             caveat="" if is_bytes else self._caveat(members),
         )

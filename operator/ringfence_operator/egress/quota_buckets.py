@@ -23,7 +23,6 @@ _KEY_PARTS = 5
 _MOST = 1e18
 """More than a quantity can say: whoever writes that does not count."""
 _WARNED = re.compile(r"w:\d{1,3}", re.ASCII)
-_NEVER = (0.0, 0, "")
 _SLOT = re.compile(r"s:\d{1,15}", re.ASCII)
 
 
@@ -48,8 +47,8 @@ class Bucket:
     refused_at: float = 0.0
     refused_agent: str = ""
     """UID of the agent."""
-    warned: tuple[float, int, str] = (0.0, 0, "")
-    """When it came to a percentage of `warnAt` last, to which, and the UID of the agent that was told."""
+    warned: tuple[tuple[float, int, str], ...] = ()
+    """When it came to each percentage of `warnAt` last, which it is, and the UID of the agent that was told."""
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "Bucket":
@@ -63,7 +62,7 @@ class Bucket:
             refusals=int(_number(fields.get("n", ""))),
             refused_at=_number(fields.get("nt", "")),
             refused_agent=fields.get("na", ""),
-            warned=max((_warned(*each) for each in fields.items() if _WARNED.fullmatch(each[0])), default=_NEVER),
+            warned=tuple(sorted(_warned(*each) for each in fields.items() if _WARNED.fullmatch(each[0]))),
         )
 
 

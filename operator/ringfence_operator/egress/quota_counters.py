@@ -113,14 +113,14 @@ class Counters:
             refusals=sum(bucket.refusals for bucket in found.values()),
             refused_at=_moment(refused_at or None),
             refused_agent=names[last] if refused_at else "",
-            warned=_warned(max(found.values(), key=lambda each: each.warned), names),
+            refused={names[uid]: at for uid, each in found.items() if (at := _moment(each.refused_at or None))},
+            warned=tuple(told for bucket in found.values() for told in _warned(bucket, names)),
         )
 
 
-def _warned(bucket: Bucket, names: Mapping[str, str]) -> Warned | None:
-    seconds, percent, agent = bucket.warned
-    at = _moment(seconds or None)
-    return Warned(percent, names.get(agent, ""), at) if at else None
+def _warned(bucket: Bucket, names: Mapping[str, str]) -> tuple[Warned, ...]:
+    dated = ((_moment(seconds or None), percent, agent) for seconds, percent, agent in bucket.warned)
+    return tuple(Warned(percent, names.get(agent, ""), at) for at, percent, agent in dated if at and percent)
 
 
 def _moment(seconds: float | None) -> datetime | None:

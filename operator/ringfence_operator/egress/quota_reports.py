@@ -62,7 +62,7 @@ class QuotaReports:
 
     def _reports(self, quota: Quota) -> _Reports:
         found = {}
-        for key in agents_of(quota, self._view):
+        for key in sorted(agents_of(quota, self._view)):
             pod = self._view.pods.get(*key)
             if pod is not None:
                 uses = self._uses_of(pod.meta.uid)
@@ -93,8 +93,8 @@ def _use(limit: Limit, reports: _Reports) -> Use:
     used = {name: float(each["used"]) for name, each in own.items()}
     last = max(own, key=lambda name: float(own[name]["refusedAt"]), default="")
     refused_at = float(own[last]["refusedAt"]) if last else 0.0
-    told = max(own, key=lambda name: float(own[name]["warnedAt"]), default="")
-    told_at = float(own[told]["warnedAt"]) if told else 0.0
+    refused = {name: float(each["refusedAt"]) for name, each in own.items() if each["refusedAt"]}
+    warned = ((name, int(each["warned"]), float(each["warnedAt"])) for name, each in own.items() if each["warnedAt"])
     return Use(
         used=sum(used.values()) if is_shared else max(used.values(), default=0.0),
         per_agent=used,
@@ -102,7 +102,8 @@ def _use(limit: Limit, reports: _Reports) -> Use:
         refusals=sum(int(each["refusals"]) for each in own.values()),
         refused_at=datetime.fromtimestamp(refused_at, UTC) if refused_at else None,
         refused_agent=last if refused_at else "",
-        warned=Warned(int(own[told]["warned"]), told, datetime.fromtimestamp(told_at, UTC)) if told_at else None,
+        refused={name: datetime.fromtimestamp(at, UTC) for name, at in refused.items()},
+        warned=tuple(Warned(percent, name, datetime.fromtimestamp(at, UTC)) for name, percent, at in warned),
         trouble=(Reason.NO_STORE, _NO_STORE) if is_shared else None,
     )
 

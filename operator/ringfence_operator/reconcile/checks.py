@@ -5,13 +5,21 @@ from collections.abc import Callable
 from ringfence_operator import labels
 from ringfence_operator.api.agent import Isolation
 from ringfence_operator.api.conditions import Reason
+from ringfence_operator.api.quota_matrix import Enforcement, Enforcer
 from ringfence_operator.api.sidecar import API_PORT, HEALTH_PORT
 from ringfence_operator.reconcile.cilium import explain_no_dns
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.network_verdict import why_open
 from ringfence_operator.reconcile.pool_checks import pool_refusal
+from ringfence_operator.reconcile.quotas import limits_of
 from ringfence_operator.reconcile.refusal import Refusal
 from ringfence_operator.resources.volumes import claim_name, is_adopted
+
+NO_GATEWAY = (
+    "this is counted at the egress gateway, and there is none: set RINGFENCE_OPERATOR_EGRESS_BACKEND to envoy, or "
+    "leave the limit out; under a Hard one agents get no pod, under enforcement Warn they run, and nobody counts"
+)
+"""Why nothing keeps limits on bytes and connections, and what to do."""
 
 
 def _namespace(context: Context) -> Refusal | None:
@@ -151,6 +159,25 @@ def why_no_bandwidth(quota: str) -> str:
     )
 
 
+def _network_limits(context: Context) -> Refusal | None:
+    """Who would run without anybody counting what a Hard limit is about does not run."""
+    held = limits_of(context.quotas, Enforcer.GATEWAY)
+    hard = next((it for it in held if it[1].enforcement is Enforcement.HARD), None)
+    if hard is None:
+        return None
+    quota, limit = hard
+    whose = f"{limit.resource} of Quota {quota.metadata.name}"
+    if context.settings.egress_backend != "envoy":
+        return Refusal(Reason.NOT_SUPPORTED, f"{whose}: {NO_GATEWAY}")
+    if context.effective.isolation.value is not Isolation.NONE:
+        return None
+    message = (
+        f"isolation None leads nothing through the egress gateway, where {whose} is counted: write isolation Basic or "
+        f"a stricter level, have the Quota not hold for this agent, or write enforcement Warn into the limit"
+    )
+    return Refusal(Reason.NOT_SUPPORTED, message)
+
+
 def _runtime_class(context: Context) -> Refusal | None:
     named = context.policy.spec.runtime_class_name if context.policy else None
     if named and named not in context.runtime_classes:
@@ -207,6 +234,7 @@ CHECKS: tuple[Callable[[Context], Refusal | None], ...] = (
     _sidecar,
     _port_set,
     _bandwidth,
+    _network_limits,
     _runtime_class,
     _deadline,
     _workspace,

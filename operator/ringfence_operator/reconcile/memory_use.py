@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ringfence_operator.api.quantity import parse_quantity
 from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Resource
+from ringfence_operator.resources.observed_pod import Pod
 
 Key = tuple[str, str]
 STEP = 5
@@ -41,14 +42,22 @@ def told_percent(exact: float, before: int | None, warn_at: Iterable[int]) -> in
     return before if is_about_there and before is not None else now
 
 
-def percents(quota: Quota, pods: Mapping[str, str], use: MemoryUse) -> dict[str, int]:
-    """Return what to tell of each agent of a quota; `pods` are their pods' UIDs by the agents' names."""
+def own_limit(limit: Limit, pod: Pod) -> str:
+    """Return the pod's own limit on memory where that is less than the quota's: it is killed there; else nothing."""
+    share = pod.actual_share or pod.share
+    own = share.memory if share else ""
+    return own if own and 0 < parse_quantity(own) < parse_quantity(limit.max) else ""
+
+
+def percents(quota: Quota, pods: Mapping[str, Pod], use: MemoryUse) -> dict[str, int]:
+    """Return what to tell of each agent of a quota, of the limit at which it is killed; `pods` are by agents' names."""
     limit = memory_limit_of(quota)
     if limit is None:
         return {}
-    most, told = float(parse_quantity(limit.max)), use.told.get(quota.key, {})
-    return {
-        name: told_percent(use.working[uid] * 100 / most, told.get(name), limit.warn_at)
-        for name, uid in pods.items()
-        if uid in use.working
-    }
+    told = use.told.get(quota.key, {})
+    found = {}
+    for name, pod in pods.items():
+        if pod.meta.uid in use.working:
+            most = float(parse_quantity(own_limit(limit, pod) or limit.max))
+            found[name] = told_percent(use.working[pod.meta.uid] * 100 / most, told.get(name), limit.warn_at)
+    return found

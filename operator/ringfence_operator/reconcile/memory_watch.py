@@ -76,7 +76,7 @@ class MemoryWatch:
         quota, use = self._view.quotas.get(*key), self._view.memory
         if quota is None:
             return
-        now = percents(quota, {name: pod.meta.uid for name, pod in pods.items()}, use)
+        now = percents(quota, pods, use)
         nodes = {pod.node for pod in pods.values()}
         if is_first or now != use.told.get(key, {}) or nodes & use.silent.keys() != nodes & silent.keys():
             use.told[key] = now

@@ -9,6 +9,7 @@ from ringfence_operator.api.agent import Agent
 from ringfence_operator.api.conditions import ConditionType, Reason, find_condition
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
+from ringfence_operator.reconcile.checks import NO_GATEWAY
 from ringfence_operator.reconcile.network_quota import Allowed, Held
 from ringfence_operator.reconcile.quota_use import Use
 from ringfence_operator.reconcile.quotas import limits_of, missing_quota_of, quotas_of_record
@@ -143,6 +144,5 @@ class NoMeters:
 
     def uses(self, quota: Quota) -> Mapping[str, Use]:
         """Return that none of the gateway's limits is kept."""
-        message = "limits on the network are kept at the egress gateway: set RINGFENCE_OPERATOR_EGRESS_BACKEND to envoy"
         kept = (each for each in quota.spec.limits if MATRIX[each.resource].enforcer is Enforcer.GATEWAY)
-        return {each.id: Use(used=0, trouble=(Reason.NOT_SUPPORTED, f"{each.resource}: {message}")) for each in kept}
+        return {each.id: Use(used=0, is_measured=False, trouble=(Reason.NOT_SUPPORTED, NO_GATEWAY)) for each in kept}

@@ -16,6 +16,7 @@ from ringfence_operator.reconcile.limit_push import push_limits
 from ringfence_operator.reconcile.ports import CORE, Kube, path
 from ringfence_operator.reconcile.quota_figures import ratio_of
 from ringfence_operator.reconcile.quota_knowledge import share_of
+from ringfence_operator.reconcile.quota_marks import Marks
 from ringfence_operator.reconcile.quota_news import WARNING, News, Teller
 from ringfence_operator.reconcile.quota_status import Found, quota_status
 from ringfence_operator.reconcile.quota_use import LimitSource, Use
@@ -56,6 +57,7 @@ class QuotaTools:
     seen_refusals: dict[Key, dict[str, int]] = field(default_factory=dict)
     """What `Use.seen_refusals` of each limit, by its id, was then."""
     teller: Teller = field(default_factory=Teller)
+    marks: Marks = field(default_factory=Marks)
 
 
 async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> float | None:
@@ -70,18 +72,21 @@ async def reconcile_quota(quota: Quota, tools: QuotaTools, *, now: datetime) -> 
     waits_to_share = _share_out(quota, agents, uses, tools, now=now)
     await _push(quota, agents, tools)
     seen = tools.seen_refusals.get(quota.key, {})
-    status = quota_status(quota, Found(len(agents), uses, tools.view.run_times.said(quota), seen), now=now)
-    _measure(quota, status, tools)
+    fresh = tools.marks.fresh(quota, uses, now=now)
+    found = Found(len(agents), uses, tools.view.run_times.said(quota), seen, fresh)
+    status = quota_status(quota, found, now=now)
+    _measure(quota, status, uses, tools)
     await _tell(quota, tools.teller.untold(quota.key), tools, now=now)
     again = _soonest(_next_look(status, now), waits_to_share)
     if status == quota.status:
+        await _tell_fresh(quota, status, found, tools, now=now)
         return _or_untold(again, quota, tools)
     told = tools.told.get(quota.key)
     wait = WRITE_SECONDS - (now - told).total_seconds() if told else 0.0
     wait = max(wait, _seconds_to_hear(quota, agents, tools, now=now))
     if wait > 0:
         return _soonest(wait, again)
-    if await _report(quota, status, tools, now=now):
+    if await _report(quota, status, found, tools, now=now):
         tools.seen_refusals[quota.key] = {limit: use.seen_refusals for limit, use in uses.items()}
     return _or_untold(again, quota, tools)
 
@@ -105,6 +110,7 @@ def remove_quota(namespace: str, name: str, tools: QuotaTools) -> None:
     tools.pushed.pop(key, None)
     tools.seen_refusals.pop(key, None)
     tools.teller.forget(key)
+    tools.marks.forget(key)
     tools.view.quota_knowledge.forget(key)
     tools.view.memory.forget(key)
     tools.view.node_kills.forget(key)
@@ -149,10 +155,12 @@ def _uses(quota: Quota, tools: QuotaTools) -> dict[str, Use]:
     return found
 
 
-def _measure(quota: Quota, status: QuotaStatus, tools: QuotaTools) -> None:
+def _measure(quota: Quota, status: QuotaStatus, uses: Mapping[str, Use], tools: QuotaTools) -> None:
     knowledge = tools.view.quota_knowledge
     rows = {(row.resource.value, row.window.value, row.scope.value): row for row in status.limits}
-    knowledge.used[quota.key] = {key: ratio_of(row) for key, row in rows.items() if row.used is not None}
+    knowledge.used[quota.key] = {
+        key: ratio_of(row, uses.get("/".join(key))) for key, row in rows.items() if row.used is not None
+    }
     knowledge.refusals[quota.key] = {key: row.refusals for key, row in rows.items() if row.refusals}
 
 
@@ -162,23 +170,37 @@ def _next_look(status: QuotaStatus, now: datetime) -> float | None:
     return max(WRITE_SECONDS, min(ends)) if ends else None
 
 
-async def _report(quota: Quota, status: QuotaStatus, tools: QuotaTools, *, now: datetime) -> bool:
+async def _report(quota: Quota, status: QuotaStatus, found: Found, tools: QuotaTools, *, now: datetime) -> bool:
     """Tell what is news in the status and write it; returns False if the quota is gone.
 
     In this order: what is told twice, by an operator that ends in between, is better than what nobody is told.
     """
-    found = tools.teller.news(quota, status, now=now)
-    for news in found:
-        if news.reason == WARNING:
-            tools.view.quota_knowledge.warn(quota.key, news.limit)
-    await _tell(quota, found, tools, now=now)
+    await _tell_news(quota, status, found, tools, now=now)
     try:
         answer = await report(quota, status, kube=tools.kube, now=now)
     except NotFoundError:
         return False
     tools.view.quotas.store(answer, wakes=False)
     tools.told[quota.key] = now
+    stored = tools.view.quotas.get(*quota.key)
+    if stored is not None:
+        tools.marks.settle(stored, found.uses)
     return True
+
+
+async def _tell_fresh(quota: Quota, status: QuotaStatus, found: Found, tools: QuotaTools, *, now: datetime) -> None:
+    """Tell what is news though the status says the same: in its words, that was in the second of the news before."""
+    if not all(each.is_nothing for each in found.fresh.values()):
+        await _tell_news(quota, status, found, tools, now=now)
+        tools.marks.settle(quota, found.uses)
+
+
+async def _tell_news(quota: Quota, status: QuotaStatus, found: Found, tools: QuotaTools, *, now: datetime) -> None:
+    news = tools.teller.news(quota, status, found.uses, found.fresh, now=now)
+    for each in news:
+        if each.reason == WARNING:
+            tools.view.quota_knowledge.warn(quota.key, each.limit, each.count)
+    await _tell(quota, news, tools, now=now)
 
 
 def _or_untold(again: float | None, quota: Quota, tools: QuotaTools) -> float | None:

@@ -6,11 +6,11 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ringfence_operator.api.quantity import canonical_quantity, parse_quantity
 from ringfence_operator.api.quota import Alignment, Limit
-from ringfence_operator.api.quota_matrix import Resource, Window
+from ringfence_operator.api.quota_matrix import Resource, Scope, Window
 from ringfence_operator.api.quota_status import AgentUse, LastWarning, LimitStatus, Refusal
+from ringfence_operator.reconcile.quota_marks import MOST_TOP_AGENTS, Fresh
 from ringfence_operator.reconcile.quota_use import Use
 
-MOST_TOP_AGENTS = 5
 MOST = 2**31 - 1
 SECONDS: Mapping[Window, int] = {
     Window.SECOND: 1,
@@ -21,6 +21,7 @@ SECONDS: Mapping[Window, int] = {
 }
 """How long a sliding window is."""
 _MILLI, _WHOLE, _TENTH = Decimal("0.001"), Decimal(1), Decimal("0.1")
+_FRACTIONS = (Resource.CPU, Resource.CREDITS)
 _PLAIN = 10_000
 _Units = tuple[tuple[Decimal, str], ...]
 _BINARY: _Units = tuple((Decimal(1024) ** power, unit) for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")))
@@ -28,11 +29,17 @@ _DECIMAL: _Units = tuple((Decimal(1000) ** power, unit) for power, unit in ((4, 
 
 
 def limit_status(
-    limit: Limit, use: Use | None, before: LimitStatus | None, *, now: datetime, seen_refusals: int = 0
+    limit: Limit,
+    use: Use | None,
+    before: LimitStatus | None,
+    *,
+    now: datetime,
+    seen_refusals: int = 0,
+    fresh: Fresh | None = None,
 ) -> LimitStatus:
     """Return where `limit` stands; `before` is its row so far, to whose count of refusals new ones are added.
 
-    `seen_refusals` is what `Use.seen_refusals` was when that row was made.
+    `seen_refusals` is what `Use.seen_refusals` was when that row was made, `fresh` what is to be told since.
     """
     row = LimitStatus(resource=limit.resource, window=limit.window, scope=limit.scope, max=limit.max)
     if use is not None and use.is_awaited and before is not None and before.max == limit.max:
@@ -43,33 +50,50 @@ def limit_status(
     row = row.model_copy(
         update={"refusals": _refusals(use, before, seen_refusals), "last_refusal": _last_refusal(use, before)}
     )
-    if not use.is_measured or use.is_awaited:
+    if use.is_awaited:
         return row.model_copy(update={"last_warning": before.last_warning if before else None})
+    row = row.model_copy(update={"last_warning": _last_warning(use, fresh or Fresh(), before)})
+    if not use.is_measured:
+        return row
     most, used = parse_quantity(limit.max), Decimal(repr(use.used))
     ratio = used / most
     percent = min(MOST, int((100 * ratio).to_integral_value(ROUND_FLOOR)))
-    warned, top = max((each for each in limit.warn_at if each <= 100 * ratio), default=0), _top_agents(limit, use)
     return row.model_copy(
         update={
             "used": _amount(limit.resource, used),
             "remaining": _amount(limit.resource, max(Decimal(0), most - used), rounding=ROUND_FLOOR),
             "percent": percent,
-            "warned": warned,
+            "warned": max((each for each in limit.warn_at if each <= 100 * ratio), default=0),
             "resets_at": resets_at(limit, use, now) if use.used > 0 else None,
-            "last_warning": _last_warning(use, before, LastWarning(percent=warned, agent=_first(top), time=now)),
-            "top_agents": top,
+            "top_agents": _top_agents(limit, use),
         }
     )
 
 
-def ratio_of(row: LimitStatus) -> float:
-    """Return used of max; 0 where nobody knows."""
-    return float(parse_quantity(row.used) / parse_quantity(row.max)) if row.used is not None else 0.0
+def ratio_of(row: LimitStatus, use: Use | None = None) -> float:
+    """Return used of max, by what `use` says where it says something: the row is rounded. 0 where nobody knows.
+
+    Of agents that others leave less than the limit does, it is used of that, if that is more.
+    """
+    if row.used is None:
+        return 0.0
+    most = float(parse_quantity(row.max))
+    if use is None or not use.is_measured or use.is_awaited:
+        return float(parse_quantity(row.used)) / most
+    own = (use.per_agent.get(agent, 0.0) / float(parse_quantity(less)) for agent, less in use.most.items())
+    return max(use.used / most, *own, 0.0)
 
 
 def tightest_of(rows: tuple[LimitStatus, ...]) -> LimitStatus | None:
-    """Return the limit that is nearest its end, of those whose use is known."""
-    return max((row for row in rows if row.used is not None), key=ratio_of, default=None)
+    """Return the limit that is nearest its end, of those whose use is known.
+
+    By what rows say alone: an operator that begins finds the same, so it is no write. Percentages are not rounded up.
+    """
+    return max((row for row in rows if row.used is not None), key=_nearness, default=None)
+
+
+def _nearness(row: LimitStatus) -> tuple[int, float]:
+    return row.percent or 0, ratio_of(row)
 
 
 def describe(row: LimitStatus) -> str:
@@ -77,6 +101,15 @@ def describe(row: LimitStatus) -> str:
     window = "" if row.window is Window.NONE else f" per {row.window}"
     units = _BINARY if row.max.endswith("i") else _DECIMAL
     return f"{row.resource} {_short(row.used or '0', units)}/{_short(row.max, units)}{window}"
+
+
+def row_of_agent(row: LimitStatus, use: Use | None, agent: str) -> LimitStatus:
+    """Return the row as it is of one agent, of a limit that each agent has to itself."""
+    used = use.per_agent.get(agent) if use else None
+    if row.scope is not Scope.PER_AGENT or used is None:
+        return row
+    most = use.most.get(agent, row.max) if use else row.max
+    return row.model_copy(update={"used": _amount(row.resource, Decimal(repr(used))), "max": most})
 
 
 def _short(quantity: str, units: _Units) -> str:
@@ -89,8 +122,8 @@ def _short(quantity: str, units: _Units) -> str:
 
 
 def _amount(resource: Resource, value: Decimal, *, rounding: str = ROUND_CEILING) -> str:
-    """Return the quantity: cores to a thousandth, all else whole, never less used or more left than there is."""
-    step = _MILLI if resource is Resource.CPU else _WHOLE
+    """Return the quantity: of what has fractions a thousandth, all else whole; never less used or more left than is."""
+    step = _MILLI if resource in _FRACTIONS else _WHOLE
     return canonical_quantity(f"{value.quantize(step, rounding=rounding):f}")
 
 
@@ -107,17 +140,16 @@ def _last_refusal(use: Use, before: LimitStatus | None) -> Refusal | None:
     return fresh if had is None or fresh.time > had.time else had
 
 
-def _last_warning(use: Use, before: LimitStatus | None, present: LastWarning) -> LastWarning | None:
-    """Return what a call was told, of limits whose calls are told; of others, what was seen to be so first."""
+def _last_warning(use: Use, fresh: Fresh, before: LimitStatus | None) -> LastWarning | None:
+    """Return the newest; of several at one time the highest, and of those the one of the agent that used most."""
     had = before.last_warning if before else None
-    if use.warned is None:
-        return present if present.percent > (before.warned if before else 0) else had
-    fresh = LastWarning(percent=use.warned.percent, agent=use.warned.agent, time=use.warned.time)
-    return fresh if had is None or fresh.time > had.time else had
-
-
-def _first(agents: tuple[AgentUse, ...]) -> str:
-    return agents[0].name if agents else ""
+    last = max(
+        fresh.warned, key=lambda each: (each.time, each.percent, use.per_agent.get(each.agent, 0.0)), default=None
+    )
+    if last is None:
+        return had
+    found = LastWarning(percent=last.percent, agent=last.agent, time=last.time)
+    return found if had is None or found.time > had.time else had
 
 
 def _top_agents(limit: Limit, use: Use) -> tuple[AgentUse, ...]:

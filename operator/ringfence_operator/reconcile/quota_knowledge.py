@@ -41,10 +41,10 @@ class QuotaKnowledge:
         for kept in (self.shares, self.larger_since, self.used, self.refusals, self.warnings):
             kept.pop(quota, None)
 
-    def warn(self, quota: Key, limit: LimitKey) -> None:
-        """Count that a limit came to one of its warnAt."""
+    def warn(self, quota: Key, limit: LimitKey, times: int = 1) -> None:
+        """Count that a limit came to one of its warnAt so often."""
         counts = self.warnings.setdefault(quota, {})
-        counts[limit] = counts.get(limit, 0) + 1
+        counts[limit] = counts.get(limit, 0) + times
 
     def series(self) -> Iterator[Series]:
         """Yield what metrics tell of each limit, those nearest their end first."""

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from ringfence_operator.api.quota import Quota
+from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Enforcement, Scope
 from ringfence_operator.api.quota_status import LimitStatus, QuotaStatus
-from ringfence_operator.reconcile.quota_figures import SECONDS, describe
+from ringfence_operator.reconcile.quota_figures import SECONDS, describe, row_of_agent
+from ringfence_operator.reconcile.quota_marks import Fresh
+from ringfence_operator.reconcile.quota_use import Use
 
 LEAST_SILENCE_SECONDS = 600
 """Of what has been told nothing is told again for the length of the window, and for so long at least."""
+MOST_AT_ONCE = 25
+"""So many Events of one limit at most are written at one time."""
 MOST_UNTOLD = 100
 """Of so many things that could not be told of a quota it is remembered."""
 
@@ -32,6 +36,8 @@ class News:
     message: str
     limit: Id
     """Of which limit: resource, window and scope."""
+    count: int = 1
+    """Of how many agents and percentages it tells."""
 
 
 @dataclass(slots=True)
@@ -41,20 +47,23 @@ class Teller:
     _told: dict[tuple[str, str], dict[tuple[Id, str], datetime]] = field(default_factory=dict)
     _untold: dict[tuple[str, str], list[News]] = field(default_factory=dict)
 
-    def news(self, quota: Quota, after: QuotaStatus, *, now: datetime) -> list[News]:
-        """Return what `after` says that the status before did not, and that was not told lately."""
-        before = {_id(each): each for each in quota.status.limits}
-        hard = {
-            (each.resource.value, each.window.value, each.scope.value)
-            for each in quota.spec.limits
-            if each.enforcement is not Enforcement.WARN
-        }
-        found = []
-        for row in _steps(quota, before, after):
-            had = before.get(_id(row))
-            for what, news in _differences(had, row, refuses=_id(row) in hard):
-                if self._is_new(quota.key, (_id(row), what), row, now):
-                    found.append(news)
+    def news(
+        self,
+        quota: Quota,
+        after: QuotaStatus,
+        uses: Mapping[str, Use],
+        fresh: Mapping[str, Fresh],
+        *,
+        now: datetime,
+    ) -> list[News]:
+        """Return what of `fresh` was not told lately, in the words of the status `after`."""
+        found: list[News] = []
+        for limit, row in zip(quota.spec.limits, after.limits, strict=True):
+            each = fresh.get(limit.id)
+            if each is None or each.is_nothing:
+                continue
+            news = _news(limit, row, uses.get(limit.id), each)
+            found += _bounded([it for what, it in news if self._is_new(quota.key, (_id(row), what), row, now)])
         return found
 
     def keep(self, quota: tuple[str, str], news: News) -> None:
@@ -92,32 +101,31 @@ def _id(row: LimitStatus) -> Id:
     return row.resource.value, row.window.value, row.scope.value
 
 
-def _steps(quota: Quota, before: Mapping[Id, LimitStatus], after: QuotaStatus) -> Iterable[LimitStatus]:
-    """Yield each row as it would have been at each `warnAt` that it has passed since, and as it is."""
-    warn_at = {(it.resource.value, it.window.value, it.scope.value): it.warn_at for it in quota.spec.limits}
-    for row in after.limits:
-        had, told = before.get(_id(row)), row.last_warning
-        said = had.last_warning if had else None
-        if told is not None and told != said:
-            is_anothers = row.scope is Scope.PER_AGENT and said is not None and said.agent != told.agent
-            passed = had.warned if had and not is_anothers else 0
-            for percent in sorted(warn_at.get(_id(row), ())):
-                if passed < percent < told.percent:
-                    yield row.model_copy(update={"last_warning": told.model_copy(update={"percent": percent})})
-        yield row
+def _news(limit: Limit, row: LimitStatus, use: Use | None, fresh: Fresh) -> Iterable[tuple[str, News]]:
+    """Yield what there is to tell, each with the word that it is remembered by.
 
-
-def _differences(before: LimitStatus | None, after: LimitStatus, *, refuses: bool) -> Iterable[tuple[str, News]]:
-    """Yield what is other, each with the word that it is remembered by."""
-    told, said = after.last_warning, before.last_warning if before else None
-    if told is not None and (said is None or told.time > said.time):
+    Of limits that each agent has to itself, each agent's is news.
+    """
+    is_each = limit.scope is Scope.PER_AGENT
+    for told in fresh.warned:
         of = f" by agent {told.agent}" if told.agent else ""
-        # Of limits that each agent has to itself, each agent's is news.
-        whose = told.agent if after.scope is Scope.PER_AGENT else ""
-        yield (
-            f"warned {told.percent} {whose}",
-            News(WARNING, f"{describe(after)}: {told.percent} % is reached{of}", _id(after)),
-        )
-    last, had = after.last_refusal, before.last_refusal if before else None
-    if refuses and last is not None and (had is None or last.time > had.time):
-        yield "refused", News(REFUSED, f"{describe(after)}: refused agent {last.agent}", _id(after))
+        words = f"{describe(row_of_agent(row, use, told.agent))}: {told.percent} % is reached{of}"
+        yield f"warned {told.percent} {told.agent if is_each else ''}", News(WARNING, words, _id(row))
+    if limit.enforcement is Enforcement.WARN:
+        return
+    for agent, _ in fresh.refused:
+        words = f"{describe(row_of_agent(row, use, agent))}: refused agent {agent}"
+        yield f"refused {agent}" if is_each else "refused", News(REFUSED, words, _id(row))
+
+
+def _bounded(news: list[News]) -> list[News]:
+    """Return the first of them, and one that says how many more there are: each Event is a write."""
+    if len(news) <= MOST_AT_ONCE:
+        return news
+    first, rest = news[: MOST_AT_ONCE - 2], news[MOST_AT_ONCE - 2 :]
+    for reason in (WARNING, REFUSED):
+        more = [each for each in rest if each.reason == reason]
+        if more:
+            words = f"{more[0].message}, and {len(more) - 1} more of this limit at the same time"
+            first.append(News(reason, words if len(more) > 1 else more[0].message, more[0].limit, len(more)))
+    return first

@@ -19,6 +19,9 @@ Key = tuple[str, str]
 UNKNOWN_SECONDS = 60.0
 """For so long a pod counts whose making got no answer: by then it is in view, or it does not exist."""
 
+MOST_REFUSED = 1_000
+"""Of so many agents it is remembered when a limit kept them from running."""
+
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
@@ -37,6 +40,8 @@ class Refusals:
     count: int = 0
     agent: str = ""
     time: datetime | None = None
+    last: dict[str, datetime] = field(default_factory=dict)
+    """Name of the agent → when that was; of so many that it was last as `MOST_REFUSED` says."""
 
 
 def agent_limit(quota: Quota) -> Limit | None:
@@ -137,6 +142,10 @@ class Places:
         entry = self.refusals.setdefault(quota.key, {}).setdefault(limit.id, Refusals())
         entry.count += 1
         entry.agent, entry.time = agent.metadata.name, now
+        entry.last.pop(entry.agent, None)
+        entry.last[entry.agent] = now
+        if len(entry.last) > MOST_REFUSED:
+            del entry.last[next(iter(entry.last))]
         self.on_use(quota.key)
 
     @contextmanager

@@ -10,6 +10,7 @@ from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_matrix import Resource, Scope
 from ringfence_operator.reconcile.checks import why_no_bandwidth
 from ringfence_operator.reconcile.clock import utc_now
+from ringfence_operator.reconcile.memory_use import own_limit
 from ringfence_operator.reconcile.memory_watch import watched_pods
 from ringfence_operator.reconcile.quota_admission import running
 from ringfence_operator.reconcile.quota_use import Use
@@ -43,14 +44,18 @@ class NodeLimits:
         return found
 
     def _memory(self, quota: Quota, limit: Limit) -> Use:
-        memory, most = self.view.memory, float(parse_quantity(limit.max))
+        memory, pods = self.view.memory, watched_pods(quota, self.view)
         percents = memory.told.get(quota.key, {})
-        per_agent = {name: percent * most / _PERCENT for name, percent in percents.items()}
-        pods = watched_pods(quota, self.view)
+        own = {name: most for name, pod in pods.items() if (most := own_limit(limit, pod))}
+        per_agent = {
+            name: percent * float(parse_quantity(own.get(name, limit.max))) / _PERCENT
+            for name, percent in percents.items()
+        }
         silence = self._silence(pods)
         use = Use(
             used=max(per_agent.values(), default=0.0),
             per_agent=per_agent,
+            most=own,
             is_measured=bool(per_agent) or not pods,
             is_awaited=not memory.has_looked,
             # Without warnAt, nobody waits for a word: the limit is kept as it is written.
@@ -62,10 +67,12 @@ class NodeLimits:
         """Return the use with whom the node has ended at the limit."""
         kills = self.view.node_kills.of(quota.key, limit.resource)
         last = max(kills.last.values(), key=lambda kill: kill.time, default=None)
+        dated = sorted((kill for kill in kills.last.values() if kill.time), key=lambda kill: kill.time)
         return replace(
             use,
             refusals=kills.count,
             seen_refusals=kills.seen,
+            refused={kill.agent: datetime.fromisoformat(kill.time) for kill in dated},
             refused_at=datetime.fromisoformat(last.time) if last and last.time else None,
             refused_agent=last.agent if last else "",
         )
@@ -105,7 +112,13 @@ class OperatorLimits:
         refusals = self.view.places.refusals.get(quota.key, {}).get(limit.id)
         if refusals is None:
             return use
-        return replace(use, seen_refusals=refusals.count, refused_at=refusals.time, refused_agent=refusals.agent)
+        return replace(
+            use,
+            seen_refusals=refusals.count,
+            refused_at=refusals.time,
+            refused_agent=refusals.agent,
+            refused=dict(refusals.last),
+        )
 
     def _each(self, quota: Quota, limit: Limit, now: datetime) -> Use:
         uses = {}

@@ -9,6 +9,7 @@ from ringfence_operator.api.quota import Limit, Quota
 from ringfence_operator.api.quota_status import QuotaStatus
 from ringfence_operator.api.run_time import SharedRunTime
 from ringfence_operator.reconcile.quota_figures import describe, limit_status, tightest_of
+from ringfence_operator.reconcile.quota_marks import Fresh
 from ringfence_operator.reconcile.quota_use import Use
 
 _PASSING = {Reason.STORE_UNAVAILABLE, Reason.RESIZE_DEFERRED}
@@ -25,6 +26,8 @@ class Found:
     """How long the pods of its agents ran, where it limits that for all of them."""
     seen_refusals: Mapping[str, int] = field(default_factory=dict)
     """What `Use.seen_refusals` of each limit was when the status was written last."""
+    fresh: Mapping[str, Fresh] = field(default_factory=dict)
+    """What of each limit is to be told since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def quota_status(quota: Quota, found: Found, *, now: datetime) -> QuotaStatus:
             before.get(limit.id),
             now=now,
             seen_refusals=found.seen_refusals.get(limit.id, 0),
+            fresh=found.fresh.get(limit.id),
         )
         for limit in quota.spec.limits
     )

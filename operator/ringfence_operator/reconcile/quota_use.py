@@ -31,6 +31,8 @@ class Use:
     """True where nobody knows it yet, and will soon: what the status says of it holds until then."""
     per_agent: Mapping[str, float] = field(default_factory=dict)
     """Name of the agent → what it has used."""
+    most: Mapping[str, str] = field(default_factory=dict)
+    """Name of the agent → the most that it may use, a quantity, where others leave it less than the limit does."""
     resets_at: datetime | None = None
     """When something of it is free again, where that is known."""
     refusals: int = 0
@@ -41,12 +43,20 @@ class Use:
     """When it refused last."""
     refused_agent: str = ""
     """Name of the agent that it refused last."""
-    warned: Warned | None = None
-    """When a call was warned last: in short windows, use may be less again before anybody looks."""
+    refused: Mapping[str, datetime] = field(default_factory=dict)
+    """Name of the agent → when it was refused last, where that is known of each."""
+    warned: tuple[Warned, ...] = ()
+    """When calls were warned last, of each agent and percentage: in short windows, use may be less again before anybody
+    looks. Empty where no call was, or none is: then what use comes to is what is seen of it."""
     caveat: str = ""
     """What of it is not kept, though it is as its documentation says."""
     trouble: tuple[Reason, str] | None = None
     """Why the limit is not kept as it is written, and what to do about it; None where it is."""
+
+    @property
+    def refusals_by_agent(self) -> Mapping[str, datetime]:
+        """Name of the agent → when it was refused last, as far as that is known."""
+        return self.refused or ({self.refused_agent: self.refused_at} if self.refused_at else {})
 
 
 class LimitSource(Protocol):

@@ -171,6 +171,32 @@ def test_use_near_the_limit_is_told_before_the_kernel_kills(world: World) -> Non
     world.until_event(uid, lambda event: "memory" in event["message"] and "70 %" in event["message"])
 
 
+def test_each_agent_that_comes_near_the_limit_is_told_of(world: World) -> None:
+    quota = world.quota(limit("memory", "200Mi", warnAt=[70]))
+    first = world.agent(quotaRef=quota.ref, command=["python3", "-c", HOLDING % 160])
+    uid = quota.until(lambda body: limit_row(body, "memory").get("warned") == 70)["metadata"]["uid"]
+    second = world.agent(quotaRef=quota.ref, command=["python3", "-c", HOLDING % 150])
+
+    quota.until(lambda body: limit_row(body, "memory").get("lastWarning", {}).get("agent") == second.name)
+
+    world.until_event(uid, lambda event: f"70 % is reached by agent {first.name}" in event["message"])
+    world.until_event(uid, lambda event: f"70 % is reached by agent {second.name}" in event["message"])
+
+
+def test_an_agent_whose_own_limit_is_less_is_warned_of_that(world: World) -> None:
+    resources = {"limits": {"memory": "200Mi"}, "requests": {"cpu": "10m", "memory": "16Mi"}}
+    quota = world.quota(limit("memory", "1Gi", warnAt=[70]))
+    agent = world.agent(quotaRef=quota.ref, command=["python3", "-c", HOLDING % 150], resources=resources)
+
+    found = quota.until(lambda body: "lastWarning" in limit_row(body, "memory"))
+
+    told = limit_row(found, "memory")
+    assert told["percent"] < 70
+    assert told["lastWarning"]["agent"] == agent.name
+    words = f"/200Mi: 70 % is reached by agent {agent.name}"
+    world.until_event(found["metadata"]["uid"], lambda event: words in event["message"])
+
+
 def test_of_an_agent_that_the_kernel_killed_both_say_whose_limit_that_was(world: World) -> None:
     quota = world.quota(limit("memory", "64Mi", warnAt=[90]))
     agent = world.agent(quotaRef=quota.ref, command=HOG)

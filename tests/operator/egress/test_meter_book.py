@@ -190,6 +190,7 @@ def test_a_quota_is_told_who_used_what_and_when_there_is_more() -> None:
     assert (of_bytes.used, of_bytes.per_agent) == (MEGA, {"one": MEGA, "two": 7})
     assert (of_bytes.refusals, of_bytes.refused_agent, of_bytes.refused_at) == (2, "one", NOW)
     assert (of_bytes.seen_refusals, of_connections.seen_refusals) == (2, 4)
+    assert (of_bytes.refused, of_connections.refused) == ({"one": NOW}, {"two": NOW})
     assert of_bytes.resets_at is not None
     assert NOW < of_bytes.resets_at <= NOW + timedelta(seconds=63)
     assert (of_connections.used, of_connections.refusals, of_connections.refused_agent) == (3, 4, "two")

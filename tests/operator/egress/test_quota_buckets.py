@@ -38,6 +38,8 @@ def test_a_hash_is_read_and_what_is_no_number_in_it_counts_as_nothing() -> None:
             "nt": "1795435200",
             "na": "u1",
             "u": "4.5",
+            "w:80": "1795435201 u2",
+            "w:50": "1795435199 u1",
         }
     )
 
@@ -48,6 +50,7 @@ def test_a_hash_is_read_and_what_is_no_number_in_it_counts_as_nothing() -> None:
         refusals=3,
         refused_at=1_795_435_200.0,
         refused_agent="u1",
+        warned=((1_795_435_199.0, 50, "u1"), (1_795_435_201.0, 80, "u2")),
     )
 
 

@@ -42,19 +42,24 @@ def test_of_a_limit_of_each_agents_own_the_one_that_used_most_is_told() -> None:
 
     assert found == {
         "apiCalls/Hour/PerAgent": Use(
-            used=7.0, per_agent={"x": 3.0, "y": 7.0}, refusals=3, refused_at=NOW, refused_agent="x"
+            used=7.0,
+            per_agent={"x": 3.0, "y": 7.0},
+            refusals=3,
+            refused_at=NOW,
+            refused_agent="x",
+            refused={"x": NOW, "y": NOW - timedelta(seconds=60)},
         )
     }
 
 
-def test_who_was_warned_last_is_told() -> None:
+def test_when_each_agent_was_warned_is_told() -> None:
     (use,) = uses_of(
         CALLS,
         x=[said("apiCalls", 3.0, warned=50, warnedAt=NOW.timestamp() - 60)],
         y=[said("apiCalls", 7.0, warned=80, warnedAt=NOW.timestamp())],
     ).values()
 
-    assert use.warned == Warned(80, "y", NOW)
+    assert use.warned == (Warned(50, "x", NOW - timedelta(seconds=60)), Warned(80, "y", NOW))
 
 
 def test_a_sidecar_that_begins_anew_adds_to_what_the_one_before_refused() -> None:

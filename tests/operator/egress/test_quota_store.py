@@ -131,12 +131,18 @@ async def test_of_each_agents_own_the_one_that_used_most_is_told(server: RedisSe
     async with reading(server, tmp_path) as bed:
         slot = f"s:{bed.slot()}"
         for uid, used, refused in (("x-uid", 4, 100), ("y-uid", 9, 50), ("stranger", 99, 999)):
-            bed.write(f"{PREFIX}quota:q-uid:apiCalls:Hour:{uid}", {slot: used, "n": 2, "nt": refused, "na": uid})
+            said = {slot: used, "n": 2, "nt": refused, "na": uid, "w:80": f"{refused + 1} {uid}"}
+            bed.write(f"{PREFIX}quota:q-uid:apiCalls:Hour:{uid}", said)
         await bed.until(lambda: bed.use("apiCalls/Hour/PerAgent").used == 9, "9 are used")
         use = bed.use("apiCalls/Hour/PerAgent")
 
     assert use.per_agent == {"x": 4.0, "y": 9.0}
     assert (use.refusals, use.refused_agent) == (4, "x")
+    assert {agent: at.timestamp() for agent, at in use.refused.items()} == {"x": 100, "y": 50}
+    assert sorted((each.agent, each.percent, each.time.timestamp()) for each in use.warned) == [
+        ("x", 80, 101),
+        ("y", 80, 51),
+    ]
 
 
 async def test_a_server_that_does_not_answer_is_told_of_after_a_while_and_what_it_had_stays(

@@ -49,7 +49,7 @@ async def test_an_agent_that_is_evicted_at_its_quotas_limit_on_disk_is_counted_o
 
     found = evicted.use
     assert (found.refusals, found.seen_refusals, found.refused_agent) == (1, 1, "a")
-    assert found.refused_at == evicted.fleet.now
+    assert (found.refused_at, found.refused) == (evicted.fleet.now, {"a": evicted.fleet.now})
     assert not found.is_measured
     assert heard == [("team", "q")]
 

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from ringfence_operator.errors import UnavailableError
 from ringfence_operator.reconcile.memory_use import told_percent
 from ringfence_operator.reconcile.memory_watch import MemoryWatch
 from ringfence_operator.reconcile.node_kills import Kill
+from ringfence_operator.reconcile.quota import QuotaTools, reconcile_quota
 from ringfence_operator.reconcile.quota_figures import limit_status
 from ringfence_operator.reconcile.quota_sources import NodeLimits
 from ringfence_operator.reconcile.quota_use import Use
@@ -57,9 +59,9 @@ class Watched:
         self.fleet.api.add("nodes", node_body(name, addresses=[{"type": "InternalIP", "address": address}]))
         self.fleet.deliver()
 
-    async def agent(self, name: str, node: str) -> None:
+    async def agent(self, name: str, node: str, **spec: Any) -> None:
         fleet = self.fleet
-        await fleet.look(fleet.agent(name))
+        await fleet.look(fleet.agent(name, **spec))
         fleet.api.change(("pods", "team", name), lambda raw: raw["spec"].update(nodeName=node))
         fleet.run_pod(name, fleet.now)
 
@@ -182,6 +184,49 @@ async def test_the_use_of_each_agent_is_told_and_the_most_is_the_quotas(watched:
     assert found.used == 85 * MEBI
     assert found.per_agent == {"a": 30 * MEBI, "b": 85 * MEBI}
     assert watched.told == [("team", "q")]
+
+
+async def test_an_agent_is_warned_of_its_own_limit_where_that_is_less_than_the_quotas(watched: Watched) -> None:
+    watched.fleet.quota(memory(max="400Mi"))
+    own = {"limits": {"memory": "100Mi", "cpu": "1"}, "requests": {"memory": "10Mi", "cpu": "10m"}}
+    await watched.agent("small", "n1", resources=own)
+    await watched.agent("large", "n1")
+    tools = QuotaTools(watched.fleet.view, watched.fleet.api, (NodeLimits(watched.fleet.view),))
+    watched.uses("small", 87 * MEBI)
+    watched.uses("large", 203 * MEBI)
+    await watched.watch.look()
+    quota = watched.fleet.view.quotas.get("team", "q")
+    assert quota is not None
+
+    await reconcile_quota(quota, tools, now=watched.fleet.now + timedelta(seconds=60))
+
+    found = watched.use()
+    assert found.per_agent == {"small": 85 * MEBI, "large": 200 * MEBI}
+    assert found.most == {"small": "100Mi"}
+    events = [raw["message"] for place, raw in watched.fleet.api.objects.items() if place[0] == "events"]
+    assert [each for each in events if "reached" in each] == ["memory 85Mi/100Mi: 80 % is reached by agent small"]
+    [row] = watched.fleet.api.objects["quotas", "team", "q"]["status"]["limits"]
+    assert (row["used"], row["percent"], row["lastWarning"]["agent"]) == (str(200 * MEBI), 50, "small")
+    assert [ratio for _, ratio, _, _ in watched.fleet.view.quota_knowledge.series()] == [0.85]
+
+
+async def test_an_operator_that_begins_warns_of_no_agents_own_limit_again(watched: Watched) -> None:
+    watched.fleet.quota(memory(max="10Gi"))
+    own = {"limits": {"memory": "123456789", "cpu": "1"}, "requests": {"memory": "10Mi", "cpu": "10m"}}
+    for number in range(7):
+        await watched.agent(f"a{number}", "n1", resources=own)
+        watched.uses(f"a{number}", 105_000_000 + number)
+    await watched.watch.look()
+    now = watched.fleet.now + timedelta(seconds=60)
+    for _ in range(2):
+        quota = watched.fleet.view.quotas.get("team", "q")
+        assert quota is not None
+        tools = QuotaTools(watched.fleet.view, watched.fleet.api, (NodeLimits(watched.fleet.view),))
+        await reconcile_quota(quota, tools, now=now)
+        watched.fleet.deliver()
+
+    events = [raw["message"] for place, raw in watched.fleet.api.objects.items() if place[0] == "events"]
+    assert len([each for each in events if "reached" in each]) == 7
 
 
 async def test_what_stays_about_the_same_is_no_news(watched: Watched) -> None:

@@ -143,6 +143,18 @@ async def test_what_somebody_has_to_mend_is_told_before_what_passes() -> None:
     assert limited.condition("Stalled") == ("True", "NotSupported")
 
 
+async def test_credits_are_told_by_the_thousandth_and_their_metric_is_what_was_used() -> None:
+    limited = Limited({"resource": "credits", "max": "500m", "window": "Day", "scope": "Shared", "warnAt": [80]})
+    limited.use(0.0101, "credits/Day/Shared", per_agent={"a0": 0.0101})
+
+    await limited.run()
+
+    [limit] = limited.raw["status"]["limits"]
+    assert (limit["used"], limit["remaining"], limit["percent"]) == ("11m", "489m", 2)
+    assert limited.raw["status"]["tightest"] == "credits 11m/500m per Day"
+    assert [ratio for _, ratio, _, _ in limited.view.quota_knowledge.series()] == [pytest.approx(0.0202)]
+
+
 async def test_what_does_not_change_costs_no_write() -> None:
     limited = Limited()
     limited.use(80.0)
@@ -206,7 +218,7 @@ async def test_what_a_call_was_told_is_told_though_the_window_is_over_and_of_eac
     own: Raw = {"resource": "toolCalls", "max": 5, "window": "Second", "warnAt": [80]}
     limited = Limited(own)
     for seconds, agent in ((1, "a0"), (2, "a0"), (3, "a1")):
-        limited.use(0.0, "toolCalls/Second/PerAgent", warned=Warned(80, agent, NOW + timedelta(seconds=seconds)))
+        limited.use(0.0, "toolCalls/Second/PerAgent", warned=(Warned(80, agent, NOW + timedelta(seconds=seconds)),))
         await limited.run(after=10)
 
     assert [message for _, _, message in limited.events] == [
@@ -234,7 +246,7 @@ async def test_each_percentage_that_one_call_passed_is_told_of_its_agent() -> No
     own: Raw = {"resource": "toolCalls", "max": 5, "window": "Second", "warnAt": [50, 80, 100]}
     limited = Limited(own)
     for seconds, agent in ((1, "a0"), (2, "a1")):
-        limited.use(0.0, "toolCalls/Second/PerAgent", warned=Warned(80, agent, NOW + timedelta(seconds=seconds)))
+        limited.use(0.0, "toolCalls/Second/PerAgent", warned=(Warned(80, agent, NOW + timedelta(seconds=seconds)),))
         await limited.run(after=10)
 
     assert [message for _, _, message in limited.events] == [

@@ -7,6 +7,7 @@ from ringfence_operator.api.quota import Limit
 from ringfence_operator.api.quota_matrix import Window
 from ringfence_operator.api.quota_status import LastWarning, LimitStatus
 from ringfence_operator.reconcile.quota_figures import calendar_window, describe, limit_status, ratio_of, tightest_of
+from ringfence_operator.reconcile.quota_marks import fresh_since
 from ringfence_operator.reconcile.quota_use import Use, Warned
 from tests.operator.resources.objects import NOW
 
@@ -19,7 +20,8 @@ def limit(**said: Any) -> Limit:
 
 
 def row(use: Use | None, before: LimitStatus | None = None, **said: Any) -> LimitStatus:
-    return limit_status(limit(**said), use, before, now=NOW)
+    fresh = fresh_since(limit(**said), use, before, now=NOW) if use else None
+    return limit_status(limit(**said), use, before, now=NOW, fresh=fresh)
 
 
 def test_a_row_says_what_is_used_and_left_when_it_is_free_again_and_who_used_it() -> None:
@@ -60,6 +62,8 @@ def test_a_row_says_what_is_used_and_left_when_it_is_free_again_and_who_used_it(
         ("querySeconds", 100, 99.2, ("100", "0", 99)),
         ("bytesReturned", "10Gi", 5.0 * 1024**3, ("5368709120", "5368709120", 50)),
         ("cpu", 2, 1.25, ("1250m", "750m", 62)),
+        ("credits", "500m", 0.01, ("10m", "490m", 2)),
+        ("credits", 2, 0.000278, ("1m", "1999m", 0)),
         ("queries", 100, 0.0, ("0", "100", 0)),
     ],
 )
@@ -72,10 +76,10 @@ def test_never_less_is_said_to_be_used_or_more_to_be_left_than_there_is(
 
 
 def test_a_warning_that_a_call_was_told_is_kept_though_use_is_less_by_now() -> None:
-    told = Use(used=0.0, warned=Warned(90, "b", NOW - timedelta(seconds=4)))
+    told = Use(used=0.0, warned=(Warned(90, "b", NOW - timedelta(seconds=4)),))
 
     found = row(told, window="Second", warnAt=[90])
-    kept = row(Use(used=0.0, warned=Warned(50, "a", NOW - timedelta(seconds=9))), found, window="Second")
+    kept = row(Use(used=0.0, warned=(Warned(50, "a", NOW - timedelta(seconds=9)),)), found, window="Second")
 
     assert (found.used, found.warned) == ("0", 0)
     assert found.last_warning == LastWarning(percent=90, agent="b", time=NOW - timedelta(seconds=4))
@@ -170,6 +174,21 @@ def test_the_tightest_is_the_one_nearest_its_end_of_those_that_somebody_measures
     assert tightest_of((wide, tight, unknown)) == tight
     assert tightest_of((unknown,)) is None
     assert (ratio_of(tight), ratio_of(unknown)) == (0.95, 0.0)
+
+
+def test_what_a_row_rounds_up_makes_its_limit_neither_the_tightest_nor_nearer_its_end() -> None:
+    seconds = Use(used=0.1)
+    rounded = row(seconds, resource="querySeconds", max=1)
+    queries = row(Use(used=40.0))
+
+    assert rounded.used == "1"
+    assert tightest_of((rounded, queries)) == queries
+    assert ratio_of(rounded, seconds) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("nothing", [None, Use(used=0.0, is_awaited=True), Use(used=0.0, is_measured=False)])
+def test_of_what_nobody_says_now_the_row_tells_how_near_it_was(nothing: Use | None) -> None:
+    assert ratio_of(row(Use(used=95.0)), nothing) == 0.95
 
 
 @pytest.mark.parametrize(

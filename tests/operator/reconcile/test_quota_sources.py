@@ -73,6 +73,8 @@ async def test_whom_a_limit_on_seconds_has_ended_or_kept_from_running_is_told_on
     found = use(fleet, f"podSeconds/Hour/{scope}")
     ended = ["a", "b"] if scope == "Shared" else ["a"]
     assert (found.seen_refusals, found.refused_agent, found.refused_at) == (len(ended), ended[-1], fleet.now)
+    assert sorted(found.refused) == ended
+    assert found.refused[ended[-1]] == fleet.now
     assert heard == [("team", "q")] * len(ended)
 
 
