@@ -8,7 +8,6 @@ development does not.
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from tools.bootstrap import program_in, uv_program
@@ -34,17 +33,17 @@ def main() -> int:
             sys.stderr.write(f"client-test: {error}\n")
             return 1
         # Nothing is written into the repository: its .venv is another environment, maybe of another system.
-        tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FOLDERS, f"--ignore={WITH_SIDECAR}"]
+        tests = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *FOLDERS, f"--ignore={WITH_SIDECAR}"]
         return subprocess.run([*tests, "-m", "not backend and not long"], cwd=ROOT, check=False).returncode
 
 
-def commands(uv: str, home: Path, python: Path, versions: Path) -> list[Sequence[str | Path]]:
+def commands(uv: str, home: Path, python: Path, versions: Path) -> list[list[str]]:
     """Return what makes the environment at `home`, with the versions of uv.lock written to the file `versions`."""
-    pip = [uv, "pip", "install", "--quiet", "--python", python]
+    pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
     return [
-        [uv, "venv", "--quiet", "--python", sys.executable, home],
-        [uv, "export", "--quiet", "--frozen", "--all-extras", "--no-hashes", "--no-emit-project", "-o", versions],
-        [*pip, "--constraint", versions, f".[{EXTRAS}]", *TESTING],
+        [uv, "venv", "--quiet", "--python", sys.executable, str(home)],
+        [uv, "export", "--quiet", "--frozen", "--all-extras", "--no-hashes", "--no-emit-project", "-o", str(versions)],
+        [*pip, "--constraint", str(versions), f".[{EXTRAS}]", *TESTING],
     ]
 
 

@@ -83,6 +83,22 @@ def test_what_may_write_waits_for_somebody_to_agree() -> None:
     assert [job["name"] for job in writing if job.get("environment") != "release"] == []
 
 
+def test_every_file_on_the_releases_page_is_attested() -> None:
+    jobs = jobs_of(ROOT / ".github/workflows/release.yml")
+    page = next(str(step["run"]) for step in jobs["publish"]["steps"] if "run" in step)
+
+    attested = {
+        path
+        for job in jobs.values()
+        for step in job["steps"]
+        for path in str(step.get("with", {}).get("subject-path", "")).split()
+    }
+
+    assert re.findall(r"dist/\S+", page) == ["dist/packages/ringfence-*", "dist/chart/ringfence-*"]
+    kinds = {"packages": ("whl", "tar.gz", "cdx.json"), "chart": ("tgz", "cdx.json")}
+    assert attested == {f"dist/{folder}/*.{end}" for folder, ends in kinds.items() for end in ends}
+
+
 def test_workflows_call_make_targets_that_are_there() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = [str(step["run"]) for step in steps() if "run" in step]

@@ -18,8 +18,8 @@ def test_it_has_the_locked_versions_and_nothing_that_has_no_place_on_windows() -
     _, export, install = commands("uv", HOME, PYTHON, VERSIONS)
 
     assert "--frozen" in export
-    assert export[-1] == VERSIONS
-    assert install[install.index("--constraint") + 1] == VERSIONS
+    assert export[-1] == str(VERSIONS)
+    assert install[install.index("--constraint") + 1] == str(VERSIONS)
     assert f".[{EXTRAS}]" in install
     assert {"sidecar", "operator", "gateway"} & set(EXTRAS.split(",")) == set()
 
