@@ -31,7 +31,7 @@ status: ## Say what runs
 TEST := python3 -m tools.test_runner
 BIN := .venv/bin
 
-.PHONY: test test-long reviewable fmt lint types imports unit sidecar-test starter-test cluster-test e2e quickstart pictures generate check-diff
+.PHONY: test test-long reviewable fmt lint types imports unit client-test chart-test sidecar-test starter-test cluster-test e2e quickstart pictures generate check-diff
 test: ## Run every check and every test, on the real cluster, too
 	@$(TEST)
 
@@ -58,6 +58,12 @@ unit: ## Run the tests that need no cluster
 	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not cluster and not long and not backend' \
 		tests/cli tests/client tests/kube tests/operator tests/gateway tests/sidecar tests/conformance tests/devcluster \
 		tests/tools tests/bench tests/gitops
+
+client-test: ## Run the client library's tests that need no sidecar, beside nothing but what it needs; also on macOS and Windows
+	@python3 -m tools.client_test
+
+chart-test: ## Run the tests of the chart, its dashboards and its alerts; with Helm and promtool, which it builds
+	@$(TEST) chart monitoring
 
 sidecar-test: ## Run the tests of sidecar and client library against real back ends, which it installs
 	@$(TEST) backends sidecar

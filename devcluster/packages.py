@@ -46,11 +46,17 @@ def install(packages: dict[str, str], progress: Progress) -> None:
 
 def _apt(*arguments: str) -> None:
     run(
-        ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments],
-        env={"DEBIAN_FRONTEND": "noninteractive"},
+        as_root(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]),
         log=cache_home() / "logs/apt.log",
         timeout=1200,
     )
+
+
+def as_root(argv: list[str]) -> list[str]:
+    """Return the command root would run it: by sudo, if it is there, which asks for no password."""
+    if os.geteuid() == 0 or not shutil.which("sudo"):
+        return argv
+    return ["sudo", "--non-interactive", *argv]
 
 
 def _has(file: str) -> bool:

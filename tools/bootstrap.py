@@ -15,11 +15,18 @@ def uv_program() -> str:
     if found := shutil.which("uv"):
         return found
     home = _cache() / f"uv-{_pinned_version()}"
-    program = home / "bin/uv"
+    program = program_in(home, "uv")
     if not program.exists():
         _make_environment(home)
-        subprocess.run([home / "bin/python", "-m", "pip", "install", "--quiet", f"uv=={_pinned_version()}"], check=True)
+        subprocess.run(
+            [program_in(home, "python"), "-m", "pip", "install", "--quiet", f"uv=={_pinned_version()}"], check=True
+        )
     return str(program)
+
+
+def program_in(environment: Path, name: str, *, is_windows: bool = os.name == "nt") -> Path:
+    """Return where a virtual environment has a program."""
+    return environment / (f"Scripts/{name}.exe" if is_windows else f"bin/{name}")
 
 
 LAST = "opentelemetry-proto"

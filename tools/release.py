@@ -19,6 +19,7 @@ import yaml
 from devcluster.binaries import binary, build
 from devcluster.step import Progress
 from tools.bootstrap import uv_program
+from tools.chart_bill import chart_bill
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
@@ -67,7 +68,7 @@ def checked_version(tag: str = "") -> str:
 
 
 def dist(target: Path = DIST) -> None:
-    """Make packages, their bill of materials, and the chart anew."""
+    """Make packages and chart anew, and their bills of materials."""
     version = checked_version()
     shutil.rmtree(target, ignore_errors=True)
     build(["helm"], Progress("Helm"))
@@ -75,6 +76,9 @@ def dist(target: Path = DIST) -> None:
     _run([uv_program(), "build", "--quiet", "--out-dir", str(target / "packages")])
     _run([uv_program(), "export", *_BILL, "--output-file", str(bill)])
     _run([str(binary("helm")), "package", "charts/ringfence", "--destination", str(target / "chart")])
+    package = target / f"chart/ringfence-{version}.tgz"
+    bill = target / f"chart/ringfence-chart-{version}.cdx.json"  # beside the packages' on the release's page
+    bill.write_text(json.dumps(chart_bill(package, version), indent=2) + "\n")
     for path in sorted(each for each in target.rglob("ringfence-*") if each.is_file()):
         sys.stdout.write(f"{path.relative_to(target.parent).as_posix()}\n")
 

@@ -12,11 +12,11 @@ from bench.audit import AuditLog
 from bench.report import Measured
 from bench.upgrade.inventory import Thing, inventory
 from devcluster.backends import ensure_backends
-from devcluster.binaries import binary, build
+from devcluster.binaries import STARTERS, binary, build
 from devcluster.containerd import ctr
 from devcluster.down import down
 from devcluster.images import backends, build_image
-from devcluster.product_images import gateway, operator, sidecar
+from devcluster.product_images import gateway, operator, sidecar, starter
 from devcluster.step import Progress
 from devcluster.up import load_images, up
 from tests.e2e.chart.helm import Helm
@@ -33,7 +33,7 @@ REQUESTS = tuple(
     for name in ("operator", "operator.control", "gateway.envoy", "gateway.names")
 )
 """Two CPUs have room for the chart's own requests, or for those of fifty sidecars."""
-KINDS = ("agents", "connectors", "quotas", "securitypolicies")
+KINDS = ("agents", "agentpools", "connectors", "quotas", "securitypolicies")
 
 
 class Bed(Measured):
@@ -58,7 +58,8 @@ class Bed(Measured):
         self.cluster = up(self.name, self.progress)
         self.kube = Kube(self.cluster.kubeconfig)
         self.audit = AuditLog(self.cluster.audit_log)
-        made = {"operator": operator(), "gateway": gateway(), "sidecar": sidecar()}
+        build([*STARTERS], self.progress)
+        made = {"operator": operator(), "gateway": gateway(), "sidecar": sidecar(), "starter": starter()}
         for image in made.values():
             build_image(image, self.progress)
         began = time.monotonic()

@@ -12,7 +12,8 @@ from devcluster.cluster import REPOSITORY
 from devcluster.command import run
 
 CHART = "charts/ringfence"
-IMAGES = ("operator", "gateway", "sidecar")
+IMAGES = ("operator", "gateway", "sidecar", "starter")
+"""What a release may have. The sources of each are the directory of its name."""
 CHANGED = ("operator", "sidecar")
 """Of these sources, the release before has others."""
 
@@ -40,11 +41,18 @@ def previous_release(commit: str | None, *, cluster: str, other_than: Mapping[st
         _git("archive", f"--output={archive}", commit)
         with tarfile.open(archive) as packed:
             packed.extractall(tree, filter="data")
-        build = [sys.executable, "-m", "devcluster", "build", *IMAGES]
+        names = images_of(commit)
+        build = [sys.executable, "-m", "devcluster", "build", *names]
         said = run(build, env={"RINGFENCE_CLUSTER": cluster}, cwd=tree, timeout=1800)
-        built = dict(zip(IMAGES, said.split()[-len(IMAGES) :], strict=True))
+        built = dict(zip(names, said.split()[-len(names) :], strict=True))
         named = {name: _renamed(image) if image == other_than[name] else image for name, image in built.items()}
         yield Release(commit, tree / CHART, named)
+
+
+def images_of(commit: str) -> list[str]:
+    """Return the names of the images that the release of a commit has: the first ones had no starter."""
+    there = _git("ls-tree", "--name-only", commit).split()
+    return [name for name in IMAGES if name in there]
 
 
 def _renamed(image: str) -> str:

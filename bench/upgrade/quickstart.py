@@ -31,7 +31,9 @@ def measure_quickstart(bed: Bed) -> Iterator[Row]:
     note = f"two CPUs, images on the node: {', '.join(f'{each:.1f} s' for each in took.values())}"
     yield at_most("empty cluster -> chart installed -> first agent done", round(seconds, 1), MOST_SECONDS, "s", note)
     yield at_most("  commands typed", len(commands), MOST_COMMANDS, "", "; ".join(each[:40] for each in commands))
-    loaded = "archives of operator, gateway and sidecar unpacked on the node, which a registry would send besides"
+    loaded = (
+        "archives of operator, gateway, sidecar and starter unpacked on the node, which a registry would send besides"
+    )
     yield for_comparison("  in place of pulls: images loaded", round(bed.load_seconds, 1), "s", loaded)
 
 

@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import ringfence
-from tests.client.sidecar import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "client/ringfence", ROOT / "client/ringfence_kube"
 _THEIRS = {"httpx", "httpcore", "h11", "anyio", "idna", "certifi", "sniffio", "typing_extensions", "exceptiongroup"}
 """The one dependency, and what that brings. What speaks to clusters is imported where it is used."""

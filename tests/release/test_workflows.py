@@ -13,6 +13,7 @@ import yaml
 from devcluster import kind
 from devcluster.binaries import binary, build
 from devcluster.step import Progress
+from tools import test_runner
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -82,6 +83,22 @@ def test_what_may_write_waits_for_somebody_to_agree() -> None:
     assert [job["name"] for job in writing if job.get("environment") != "release"] == []
 
 
+def test_every_file_on_the_releases_page_is_attested() -> None:
+    jobs = jobs_of(ROOT / ".github/workflows/release.yml")
+    page = next(str(step["run"]) for step in jobs["publish"]["steps"] if "run" in step)
+
+    attested = {
+        path
+        for job in jobs.values()
+        for step in job["steps"]
+        for path in str(step.get("with", {}).get("subject-path", "")).split()
+    }
+
+    assert re.findall(r"dist/\S+", page) == ["dist/packages/ringfence-*", "dist/chart/ringfence-*"]
+    kinds = {"packages": ("whl", "tar.gz", "cdx.json"), "chart": ("tgz", "cdx.json")}
+    assert attested == {f"dist/{folder}/*.{end}" for folder, ends in kinds.items() for end in ends}
+
+
 def test_workflows_call_make_targets_that_are_there() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = [str(step["run"]) for step in steps() if "run" in step]
@@ -97,6 +114,39 @@ def words_of(command: str) -> list[str]:
     if not command.startswith("make "):
         return []
     return [word for word in command.partition(">>")[0].split()[1:] if not word.startswith("-") and "=" not in word]
+
+
+def targets_of(path: Path) -> set[str]:
+    """Return what a workflow has made."""
+    commands = [str(step["run"]) for job in jobs_of(path).values() for step in job["steps"] if "run" in step]
+    return {word for each in commands for word in words_of(each)}
+
+
+def folders_tested_by(target: str) -> set[str]:
+    """Return the folders of `tests` that a make target runs, by itself or by steps of the test runner."""
+    command = ["make", "--dry-run", target]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    named = {word for words in re.findall(r"tools\.test_runner (.+)$", said, re.MULTILINE) for word in words.split()}
+    words = said.split() + [word for step in test_runner.steps(long=False) if step.name in named for word in step.argv]
+    return {word.split("/")[1] for word in words if word.startswith("tests/")}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_runs_every_folder_of_tests_that_needs_no_cluster(path: Path) -> None:
+    folders = {each.name for each in (ROOT / "tests").iterdir() if any(each.rglob("test_*.py"))}
+
+    tested = {folder for target in targets_of(path) for folder in folders_tested_by(target)}
+
+    assert len(folders) > 10
+    assert folders - {"cluster", "e2e", "quickstart"} - tested == set()
+
+
+def test_a_change_is_tried_with_real_back_ends_and_where_people_have_no_linux() -> None:
+    path = ROOT / ".github/workflows/ci.yml"
+    systems = jobs_of(path)["client"]["strategy"]["matrix"]["system"]
+
+    assert {"sidecar-test", "starter-test", "client-test"} <= targets_of(path)
+    assert {each.partition("-")[0] for each in systems} == {"ubuntu", "macos", "windows"}
 
 
 def test_the_quickstart_runs_on_every_version_of_kubernetes_that_is_supported() -> None:

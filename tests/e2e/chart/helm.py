@@ -15,7 +15,7 @@ WAIT = ("--wait", "--timeout", "4m")
 
 
 class Helm:
-    """The release, made of a chart and images (`operator`, `gateway`, `sidecar`)."""
+    """The release, made of a chart and images (`operator`, `gateway`, `sidecar`, and `starter` if it has one)."""
 
     def __init__(self, kubeconfig: Path, images: dict[str, str], *, chart: Path = CHART) -> None:
         build(["helm"], Progress("Helm"))

@@ -21,7 +21,7 @@ from tests.sidecar.connectors.rabbitmq.workbench import AGENT
 from tests.sidecar.connectors.rabbitmq.workbench import configuration as rabbitmq_configuration
 from tests.sidecar.connectors.snowflake.bench import configuration as snowflake_configuration
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATABASE = "SALES"
 
 

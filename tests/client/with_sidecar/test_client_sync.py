@@ -10,7 +10,7 @@ import pytest
 import ringfence
 from ringfence import Outgoing, cached, sync
 from ringfence.local import LOCAL
-from tests.client.sidecar import Sidecar
+from tests.client.with_sidecar.sidecar import Sidecar
 
 pytestmark = pytest.mark.backend
 

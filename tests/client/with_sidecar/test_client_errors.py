@@ -6,7 +6,7 @@ import pytest
 import ringfence
 from ringfence_sidecar.errors import Status
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/reference/sidecar-rest.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs/reference/sidecar-rest.md"
 _TABLE = re.compile(r"^\| (?:\d{3}(?:, )?)+ \| `(?P<outcome>\w+)` \| (?P<codes>[^|]+) \|", re.MULTILINE)
 
 

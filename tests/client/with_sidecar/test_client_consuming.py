@@ -9,8 +9,8 @@ import pytest
 
 import ringfence
 from ringfence import Consumption, Outgoing, RabbitMQ, Ringfence
-from tests.client.queues import held, until_ready
-from tests.client.sidecar import Sidecar
+from tests.client.with_sidecar.queues import held, until_ready
+from tests.client.with_sidecar.sidecar import Sidecar
 
 pytestmark = pytest.mark.backend
 

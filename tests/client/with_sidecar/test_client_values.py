@@ -5,7 +5,7 @@ import pytest
 import ringfence
 from ringfence import cached
 from ringfence.local import LOCAL
-from tests.client.sidecar import Sidecar
+from tests.client.with_sidecar.sidecar import Sidecar
 
 pytestmark = pytest.mark.backend
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringfence import Outgoing, sync
-from tests.client.sidecar import ROOT, Sidecar
+from tests.client.with_sidecar.sidecar import ROOT, Sidecar
 
 pytestmark = pytest.mark.backend
 EXAMPLES = ROOT / "examples/client"

@@ -4,7 +4,7 @@ import pytest
 
 import ringfence
 from ringfence import Outgoing, RabbitMQ, Ringfence
-from tests.client.queues import ready
+from tests.client.with_sidecar.queues import ready
 
 pytestmark = pytest.mark.backend
 

@@ -11,7 +11,7 @@ import pytest
 import ringfence
 from ringfence_sidecar.configuration import Limit
 from tests.backends.waiting import eventually
-from tests.client.sidecar import Sidecar, configuration
+from tests.client.with_sidecar.sidecar import Sidecar, configuration
 from tests.ports import free_port
 
 
