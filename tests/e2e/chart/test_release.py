@@ -23,13 +23,11 @@ NOT_OURS = frozenset({"Event", "Pod", "EndpointSlice"})
 
 @pytest.fixture(scope="module")
 def spaces(kube: Kube) -> Iterator[None]:
-    """The namespaces that the values name, in which there would be rights."""
-    names = {name for values in sets().values() for name in values.get("rbac", {}).get("namespaces", [])}
-    for name in names:
-        kube.apply(namespace_body(name))
-    yield
-    for name in names:
-        kube.delete(address("Namespace", name=name))
+    """The namespaces that objects are in, be it that the values name them or that the release would make them."""
+    bodies = [body for values in sets().values() for body in objects(values, namespace=SYSTEM_NAMESPACE)]
+    names = {body["metadata"].get("namespace") for body in bodies} - {None, "default", SYSTEM_NAMESPACE}
+    with made_of(kube, [namespace_body(name) for name in sorted(names)]):
+        yield
 
 
 @pytest.fixture(scope="module")
