@@ -31,6 +31,10 @@ kubectl label namespace ringfence-system pod-security.kubernetes.io/enforce=rest
 - **What lies in Secrets stays there**: values name Secrets that you make
   ([how](../../docs/operations/shared-services.md)).
 - **A value that is not known, or does not fit,** is refused before anything is installed.
+- **To try it out without a Redis and a broker of your own**: `--set demo.enabled=true` brings one replica of each, in a
+  namespace of their own, with passwords that are made up and kept over upgrades. Sidecars share the Redis at once, and
+  what Helm says after the installation has a Connector to the broker in it. Neither outlives its pod, and nothing is
+  encrypted: not for production.
 - With `settings.egressBackend: cilium`, there is no gateway ([more](../../docs/operations/cilium.md)).
 """
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tests.chart.chart import NAMESPACE
+from tests.chart.demo_rows import demo
 from tests.chart.monitoring_rows import monitoring
 from tests.chart.row import DIGEST, GATEWAY, OPERATOR, POD, Row, at, in_container, setting, variable
 
@@ -18,6 +19,7 @@ REDIS, COLLECTOR, STREAM, AUTHORITY = (
 def rows() -> Iterator[Row]:
     """Yield every row."""
     yield from _installation()
+    yield from demo()
     yield from _settings()
     yield from _secrets()
     for value, deployment, first in (("operator", OPERATOR, "operator"), ("gateway", GATEWAY, "envoy")):

@@ -7,6 +7,7 @@ from pathlib import Path
 from devcluster.binaries import build
 from devcluster.step import Progress
 from tests.chart.chart import Body, templates
+from tests.chart.demo_rows import DEMO
 from tests.chart.everything import everything
 from tools.chart import CHART, chart_version
 
@@ -19,7 +20,7 @@ def sets() -> dict[str, Body]:
     """Return the values that there are snapshots for, by folder."""
     cilium = {"settings": {"egressBackend": "cilium"}, "rbac": {"namespaces": ["research", "support"]}}
     pod_monitors = {"metrics": {"podMonitor": {"enabled": True}}}
-    return {"default": {}, "everything": everything(), "cilium": cilium | pod_monitors}
+    return {"default": {}, "everything": everything(), "cilium": cilium | pod_monitors, "demo": DEMO}
 
 
 def rendered(values: Body) -> dict[str, str]:

@@ -13,11 +13,14 @@ from ringfence_operator.egress.identity import CONTROL, GATEWAY_TLS
 from ringfence_operator.process import LEASE
 from ringfence_operator.resources.network_probe import Like
 from tests.chart.chart import NAMESPACE, Body, RefusedError, nested, objects, run_helm
+from tests.chart.demo_rows import DEMO
+from tests.chart.demo_rows import NAMESPACE as BACKENDS
 from tests.chart.everything import everything
 from tools.chart import CHART
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER_WIDE = {
+    "Namespace",
     "CustomResourceDefinition",
     "ClusterRole",
     "ClusterRoleBinding",
@@ -78,17 +81,17 @@ def test_version_is_that_of_the_tree() -> None:
     assert (chart["version"], chart["appVersion"]) == (version, version)
 
 
-@pytest.mark.parametrize("values", [{}, everything(), CILIUM], ids=["default", "everything", "cilium"])
+@pytest.mark.parametrize("values", [{}, everything(), CILIUM, DEMO], ids=["default", "everything", "cilium", "demo"])
 def test_what_has_a_namespace_is_in_that_of_the_release(values: Body) -> None:
     own = [each for each in objects(values, namespace="elsewhere") if each["metadata"]["name"] != "mine"]
     namespaces = {each["metadata"].get("namespace") for each in own if each["kind"] not in CLUSTER_WIDE}
 
-    assert namespaces - {"team"} == {"elsewhere", "default"}
+    assert namespaces - {"team", "trial", BACKENDS} == {"elsewhere", "default"}
     assert {each["kind"] for each in own if "namespace" not in each["metadata"]} <= CLUSTER_WIDE
     assert NAMESPACE not in str(own)
 
 
-@pytest.mark.parametrize("values", [{}, everything()], ids=["default", "everything"])
+@pytest.mark.parametrize("values", [{}, everything(), DEMO], ids=["default", "everything", "demo"])
 def test_pods_keep_to_pod_security_restricted(values: Body) -> None:
     allowed = {"configMap", "downwardAPI", "emptyDir", "projected", "secret"}
 
@@ -107,7 +110,7 @@ def test_pods_keep_to_pod_security_restricted(values: Body) -> None:
             }
 
 
-@pytest.mark.parametrize("values", [{}, everything()], ids=["default", "everything"])
+@pytest.mark.parametrize("values", [{}, everything(), DEMO], ids=["default", "everything", "demo"])
 def test_only_the_operator_itself_holds_a_token(values: Body) -> None:
     specs = [pod["spec"] for pod in pods(values)]
     mounting = [
@@ -117,7 +120,7 @@ def test_only_the_operator_itself_holds_a_token(values: Body) -> None:
         if any(mount["name"] == "token" for mount in container["volumeMounts"])
     ]
 
-    assert [spec["automountServiceAccountToken"] for spec in specs] == [False, False]
+    assert {spec["automountServiceAccountToken"] for spec in specs} == {False}
     assert mounting == ["operator"]
 
 
@@ -222,6 +225,10 @@ def test_label_of_a_monitor_wins_over_one_for_everything() -> None:
         (
             {"metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
             "metrics.serviceMonitor.enabled: with podMonitor.enabled, everything would be scraped twice",
+        ),
+        (
+            {"demo": {"enabled": True, "namespace": NAMESPACE}},
+            f"demo.namespace: no Connector may lead into {NAMESPACE}",
         ),
         (nested("rbac.namespaces", [NAMESPACE]), f"rbac.namespaces: no agent may live in {NAMESPACE}"),
         (

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.chart.chart import Body, nested, notes
+from ringfence_operator.api.connector import Connector
+from tests.chart.chart import Body, nested, notes, objects
+from tests.chart.demo_rows import DEMO
 from tests.chart.everything import everything
 
 MIND = "Mind, with these values:"
@@ -52,6 +55,7 @@ def test_default_values_say_what_to_do_next_and_warn_of_nothing(tmp_path: Path) 
         (nested("settings.auditStreamService", "telemetry/rabbitmq"), "see that Secret ringfence-telemetry has"),
         (nested("settings.allowUnenforcedNetwork", True), "agents run although nothing may confine their network"),
         (nested("settings.probeImage", ""), "nobody looks whether they are"),
+        (nested("demo.enabled", True), "demo.enabled: for trying it out only"),
         (nested("guard.enabled", False), "a NetworkPolicy or a label of anybody's can open egress to agents"),
     ],
 )
@@ -68,6 +72,19 @@ def test_redis_that_no_sidecar_may_reach_is_told(tmp_path: Path) -> None:
     assert "until settings.redisService or redisCidrs opens the way" in notes(
         nested("settings.redisUrl", "redis://cache:6379"), tmp_path
     )
+
+
+def test_connector_that_the_notes_show_is_one_and_leads_to_the_broker_that_is_there(tmp_path: Path) -> None:
+    said = notes(DEMO, tmp_path)
+
+    shown = yaml.safe_load(said.partition("<<'END'\n")[2].partition("\nEND\n")[0])
+    connector = Connector.from_body(shown | {"metadata": shown["metadata"] | {"uid": "u"}})
+    service = connector.endpoints[0].service
+    assert service is not None
+    (found,) = (each for each in objects(DEMO) if (each["kind"], each["metadata"]["name"]) == ("Service", service.name))
+    assert (service.namespace, service.port) == (found["metadata"]["namespace"], found["spec"]["ports"][0]["port"])
+    assert f"get secret rabbitmq --namespace {service.namespace}" in said
+    assert f"secret generic {connector.secret} --namespace {connector.metadata.namespace}" in said
 
 
 def test_what_is_not_there_is_not_waited_for(tmp_path: Path) -> None:

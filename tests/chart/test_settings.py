@@ -10,6 +10,7 @@ from ringfence_gateway.environment import variables as gateway_variables
 from ringfence_operator.control import __main__ as control
 from ringfence_operator.settings import PREFIX, Settings, variables
 from tests.chart.chart import Body, objects
+from tests.chart.demo_rows import DEMO
 from tests.chart.everything import everything
 from tools.chart import Value, chart_values, leaves, schema_of
 
@@ -87,7 +88,7 @@ def test_value_has_the_limits_of_its_setting(value: Value) -> None:
         assert setting["pattern"].strip("^$") in mine["pattern"]
 
 
-@pytest.mark.parametrize("values", [{}, everything()], ids=["default", "everything"])
+@pytest.mark.parametrize("values", [{}, everything(), DEMO], ids=["default", "everything", "demo"])
 def test_every_process_takes_its_variables(values: Body) -> None:
     operator = Settings.from_env(environment(values, "operator"))
     serving = control.Settings.from_env(environment(values, "control"))

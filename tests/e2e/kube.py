@@ -59,6 +59,9 @@ PLURALS = {
     "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",
     "RuntimeClass": "/apis/node.k8s.io/v1/runtimeclasses",
     "StorageClass": "/apis/storage.k8s.io/v1/storageclasses",
+    "PodMonitor": "/apis/monitoring.coreos.com/v1/podmonitors",
+    "ServiceMonitor": "/apis/monitoring.coreos.com/v1/servicemonitors",
+    "PrometheusRule": "/apis/monitoring.coreos.com/v1/prometheusrules",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
 }
 

@@ -11,13 +11,18 @@
 
 {{/* The settings as environment variables: maximumCpu is RINGFENCE_OPERATOR_MAXIMUM_CPU. What is empty is not set. */}}
 {{- define "ringfence.settings" -}}
-{{- range $name, $value := .Values.settings }}
+{{- $settings := .Values.settings }}
+{{- if include "ringfence.demoRedis" . }}
+{{- $own := dict "redisUrl" (printf "redis://redis.%s.svc:6379" .Values.demo.namespace) "redisService" (printf "%s/redis" .Values.demo.namespace) }}
+{{- $settings = merge $own $settings }}
+{{- end }}
+{{- range $name, $value := $settings }}
 {{- $text := include "ringfence.text" $value }}
 {{- if $text }}
 - {name: RINGFENCE_OPERATOR_{{ snakecase $name | upper }}, value: {{ quote $text }}}
 {{- end }}
 {{- end }}
-{{- with .Values.settings.redisUrl }}
+{{- with $settings.redisUrl }}
 - {name: RINGFENCE_OPERATOR_REDIS_ADMINISTRATOR, value: /etc/ringfence/redis/{{ $.Values.secrets.redis.administratorKey }}}
 {{- if hasPrefix "redis+sentinel:" . }}
 - {name: RINGFENCE_OPERATOR_REDIS_SENTINEL_CREDENTIAL, value: /etc/ringfence/redis/{{ $.Values.secrets.redis.sentinelKey }}}

@@ -18,6 +18,9 @@
 {{- if has .Release.Namespace .Values.rbac.namespaces }}
 {{- fail (printf "rbac.namespaces: no agent may live in %s, where the operator is: leave it out" .Release.Namespace) }}
 {{- end }}
+{{- if and .Values.demo.enabled (eq .Values.demo.namespace .Release.Namespace) }}
+{{- fail (printf "demo.namespace: no Connector may lead into %s, where the operator is: name another" .Release.Namespace) }}
+{{- end }}
 {{- $home := first (splitList "/" .Values.settings.defaultPolicy) }}
 {{- if and $home .Values.rbac.namespaces (not (has $home .Values.rbac.namespaces)) }}
 {{- fail (printf "rbac.namespaces: the operator has to write in %s, where settings.defaultPolicy is: add it" $home) }}

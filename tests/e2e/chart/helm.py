@@ -20,7 +20,7 @@ class Helm:
     def __init__(self, kubeconfig: Path, images: dict[str, str], *, chart: Path = CHART) -> None:
         build(["helm"], Progress("Helm"))
         self._environment = {**os.environ, **HOMES, "KUBECONFIG": str(kubeconfig)}
-        self._images = [f"--set={value}" for name, image in images.items() for value in _image(name, image)]
+        self._images = [f"--set={value}" for name, image in images.items() for value in image_values(name, image)]
         self._chart = chart
 
     def run(self, *arguments: str) -> str:
@@ -47,6 +47,7 @@ class Helm:
         self.run("uninstall", RELEASE, "--ignore-not-found", *WAIT)
 
 
-def _image(name: str, reference: str) -> tuple[str, str]:
+def image_values(name: str, reference: str) -> tuple[str, str]:
+    """Return the values that say which image that of `name`, such as `operator` or `demo.redis`, is."""
     repository, _, tag = reference.rpartition(":")
     return f"{name}.image.repository={repository}", f"{name}.image.tag={tag}"

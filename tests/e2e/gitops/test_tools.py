@@ -1,16 +1,14 @@
 """What is written for Argo CD and Flux, against the real API server and Flux's own kinds."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.e2e.foreign_kinds import crd_of, made_of
 from tests.e2e.gitops.kubectl import Kubectl
-from tests.e2e.kube import Body, Kube, address, address_of
-from tests.e2e.world import World, is_true
+from tests.e2e.kube import Kube, address
+from tests.e2e.world import World
 from tests.gitops.judge import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,27 +20,13 @@ FLUX_KINDS = {
 """Go modules, which the go command checks by the checksum database, and what of them is asked."""
 
 
-def crd_of(module: str, file: str) -> Body:
-    """Return a CustomResourceDefinition that a Go module brings."""
-    argv = ["go", "mod", "download", "-json", module]
-    answer = subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=120, check=True)
-    body: Body = yaml.safe_load((Path(json.loads(answer.stdout)["Dir"]) / "config/crd/bases" / file).read_text())
-    return body
-
-
 @pytest.fixture
 def flux(kube: Kube) -> Iterator[None]:
     """Flux's kinds, without Flux, and its namespace."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}
-    bodies = [namespace, *(crd_of(module, file) for module, file in FLUX_KINDS.items())]
-    absent = [body for body in bodies if kube.get(address_of(body)) is None]
-    for body in absent:
-        kube.apply(body)
-    for body in bodies[1:]:
-        kube.until(address_of(body), lambda it: is_true(it, "Established"))
-    yield
-    for body in reversed(absent):
-        kube.delete(address_of(body))
+    kinds = [crd_of(module, f"config/crd/bases/{file}") for module, file in FLUX_KINDS.items()]
+    with made_of(kube, [namespace, *kinds]):
+        yield
 
 
 def test_flux_takes_the_example(kubectl: Kubectl, flux: None) -> None:
