@@ -69,6 +69,8 @@ class Link:
         self._packer: Packer | None = None
         self._recovers_at = 0.0
         """Monotonic time until which it hears from others, at most; 0 if it does not."""
+        self.lost_at = time.monotonic()
+        """Monotonic time at which it was last found to be away, or was first looked for."""
         self._asking = 0
         self._wake, self._ready, self._idle, self._joined = (asyncio.Event() for _ in range(4))
         self._idle.set()
@@ -161,12 +163,17 @@ class Link:
 
     def _begin_anew(self) -> None:
         self._joined.clear()
-        self._ready.clear()
+        self._count_as_away()
         self._wake.set()
 
     def _recover(self, seconds: float) -> None:
         self._recovers_at = time.monotonic() + seconds
         self._trouble = "Redis was restarted or has lost its keys, and hears from other pods what they have used"
+        self._count_as_away()
+
+    def _count_as_away(self) -> None:
+        if self._ready.is_set():
+            self.lost_at = time.monotonic()
         self._ready.clear()
 
     def _lost(self, wire: Wire) -> None:
@@ -178,7 +185,7 @@ class Link:
         server, self._server = self._server, None
         self._recovers_at = 0.0
         self._joined.clear()
-        self._ready.clear()
+        self._count_as_away()
         self._trouble = _SILENT
         if server is not None:
             server.wire.close()
@@ -255,8 +262,7 @@ class Link:
         if self._recovers_at:
             left = self._recovers_at - time.monotonic()
             return max(0.01, min(left, _RECOVERING_SECONDS * (0.75 + 0.5 * self._draw())))
-        waits = self._ledger.counts or self._ledger.news
-        return self._times.beat * (0.75 + 0.25 * self._draw()) if waits else None
+        return self._times.beat * (0.75 + 0.25 * self._draw()) if self._speaker.has_news else None
 
 
 class _Expiry:

@@ -26,6 +26,8 @@ class Store:
         self.known: dict[str, Figures] = {}
         """By bucket's key: where it stood at the last answer."""
         self._unknown: tuple[Bucket, ...] = ()
+        self._watched: tuple[Bucket, ...] = ()
+        """Those of which this pod may have to use its share: it goes by figures that are as old as its last beat."""
         self.link = Link(redis, pod=pod, agent=agent, ledger=ledger, clock=clock, times=times, speaker=self)
 
     @property
@@ -41,11 +43,16 @@ class Store:
     @property
     def has_news(self) -> bool:
         """Whether there is something to say, or to ask, beside any call; a lease to keep, among it."""
-        return bool(self._ledger.counts or self._ledger.news or self._unknown)
+        return bool(self._ledger.counts or self._ledger.news or self._unknown or self._watched)
 
     def learn(self, buckets: Iterable[Bucket]) -> None:
-        """Ask where these stand as soon as that can be asked: while it is away, its last answer is what there is."""
+        """Ask where these stand as soon as that can be asked: while it is away, its last answer is what there is.
+
+        Of those that are shared out then, it is asked at each beat: others use them, too.
+        """
+        buckets = tuple(buckets)
         self._unknown = tuple(bucket for bucket in buckets if bucket.key not in self.known)
+        self._watched = tuple(bucket for bucket in buckets if bucket.is_shared_out)
         self.link.wake()
 
     def refused(self, bucket: Bucket) -> None:
@@ -60,16 +67,17 @@ class Store:
 
     async def beat(self) -> None:
         """Say what there is to say, and that the process is there. Raises StoreAwayError."""
-        await self.flush(self._unknown)
-        self._unknown = ()
+        await self.flush((*self._unknown, *self._watched))
+        self._unknown = tuple(bucket for bucket in self._unknown if bucket.key not in self.known)
 
     async def look(self) -> None:
         """Learn before anybody goes on: while it hears from others, calls are judged by it. Raises StoreAwayError."""
-        if not self._unknown:
+        wanted = tuple(dict.fromkeys((*self._unknown, *self._watched)))
+        if not wanted:
             return
-        told = await self.link.ask(self.link.packer.tell(News(), {}, self._unknown), time.monotonic() + _LOOK_SECONDS)
+        told = await self.link.ask(self.link.packer.tell(News(), {}, wanted), time.monotonic() + _LOOK_SECONDS)
         if told[0] == b"ok":
-            self._learn_all(self._unknown, told[2:])
+            self._learn_all(wanted, told[2:])
             self._unknown = ()
 
     async def reserve(
@@ -163,8 +171,12 @@ class Store:
         return Refused(tuple(short))
 
     def _learn_all(self, buckets: Iterable[Bucket], words: list[bytes]) -> None:
-        for bucket, figures in zip(buckets, _rows(words, 3), strict=True):
-            self._learn(bucket, *figures)
+        known = {} if self.link.is_ready else self.known.copy()
+        for bucket, row in zip(buckets, _rows(words, 3), strict=True):
+            figures, before = self._learn(bucket, *row), known.get(bucket.key)
+            if before is not None and before.taken > figures.taken:
+                # Until all have spoken, it may know less than before it was lost, and a share is of what was left.
+                self.known[bucket.key] = before
 
     def _learn(self, bucket: Bucket, used: bytes, reserved: bytes, resets: bytes) -> Figures:
         now, after = time.monotonic(), float(resets)
