@@ -45,6 +45,9 @@ class Speaker(Protocol):
     async def look(self) -> None:
         """Ask what has to be known before calls are judged; it has joined."""
 
+    def lost(self) -> None:
+        """Hear that it cannot be counted on any more."""
+
 
 class Link:
     """Speaks for one process. Make it where an event loop runs, and close it."""
@@ -69,8 +72,6 @@ class Link:
         self._packer: Packer | None = None
         self._recovers_at = 0.0
         """Monotonic time until which it hears from others, at most; 0 if it does not."""
-        self.lost_at = time.monotonic()
-        """Monotonic time at which it was last found to be away, or was first looked for."""
         self._asking = 0
         self._wake, self._ready, self._idle, self._joined = (asyncio.Event() for _ in range(4))
         self._idle.set()
@@ -173,7 +174,7 @@ class Link:
 
     def _count_as_away(self) -> None:
         if self._ready.is_set():
-            self.lost_at = time.monotonic()
+            self._speaker.lost()
         self._ready.clear()
 
     def _lost(self, wire: Wire) -> None:

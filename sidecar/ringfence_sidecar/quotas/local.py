@@ -23,7 +23,7 @@ class Last(NamedTuple):
     """What the store has said, before it was lost."""
 
     known: Mapping[str, Figures]
-    """By bucket's key."""
+    """By bucket's key; what it has not said before, as of what it said since."""
     lost: float
     """Monotonic time at which it was found to be away."""
     lease: float

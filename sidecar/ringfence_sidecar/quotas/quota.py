@@ -228,7 +228,7 @@ class Quotas:
             try:
                 found = await self._store.reserve(lot, asked, final=final, counts=counts)
             except StoreAwayError as error:
-                away, last = error, Last(self._store.known, self._store.link.lost_at, self._times.lease)
+                away, last = error, self._store.last
             else:
                 self._alone.end()
                 return found

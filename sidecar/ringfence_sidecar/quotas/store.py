@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import ChainMap
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
 from ringfence_sidecar.quotas.ledger import Clock, Ledger, News
 from ringfence_sidecar.quotas.link import Link
+from ringfence_sidecar.quotas.local import Last
 
 __all__ = ["Store", "StoreAwayError", "Times"]
 
@@ -25,6 +27,8 @@ class Store:
         self._telling: set[asyncio.Task[None]] = set()
         self.known: dict[str, Figures] = {}
         """By bucket's key: where it stood at the last answer."""
+        self.last = Last(self.known, time.monotonic(), times.lease)
+        """What shares are of while it is away."""
         self._unknown: tuple[Bucket, ...] = ()
         self._watched: tuple[Bucket, ...] = ()
         """Those of which this pod may have to use its share: it goes by figures that are as old as its last beat."""
@@ -72,13 +76,17 @@ class Store:
 
     async def look(self) -> None:
         """Learn before anybody goes on: while it hears from others, calls are judged by it. Raises StoreAwayError."""
-        wanted = tuple(dict.fromkeys((*self._unknown, *self._watched)))
-        if not wanted:
+        self._unknown = tuple(dict.fromkeys((*self._unknown, *self._watched)))
+        if not self._unknown:
             return
-        told = await self.link.ask(self.link.packer.tell(News(), {}, wanted), time.monotonic() + _LOOK_SECONDS)
+        told = await self.link.ask(self.link.packer.tell(News(), {}, self._unknown), time.monotonic() + _LOOK_SECONDS)
         if told[0] == b"ok":
-            self._learn_all(wanted, told[2:])
+            self._learn_all(self._unknown, told[2:])
             self._unknown = ()
+
+    def lost(self) -> None:
+        """Remember where limits stand: what it says until it is ready again may be less than it knew."""
+        self.last = Last(ChainMap(self.known.copy(), self.known), time.monotonic(), self._times.lease)
 
     async def reserve(
         self, lot: str, asked: Sequence[Asked], *, final: bool = True, counts: bool = True
@@ -171,12 +179,8 @@ class Store:
         return Refused(tuple(short))
 
     def _learn_all(self, buckets: Iterable[Bucket], words: list[bytes]) -> None:
-        known = {} if self.link.is_ready else self.known.copy()
-        for bucket, row in zip(buckets, _rows(words, 3), strict=True):
-            figures, before = self._learn(bucket, *row), known.get(bucket.key)
-            if before is not None and before.taken > figures.taken:
-                # Until all have spoken, it may know less than before it was lost, and a share is of what was left.
-                self.known[bucket.key] = before
+        for bucket, figures in zip(buckets, _rows(words, 3), strict=True):
+            self._learn(bucket, *figures)
 
     def _learn(self, bucket: Bucket, used: bytes, reserved: bytes, resets: bytes) -> Figures:
         now, after = time.monotonic(), float(resets)
