@@ -166,7 +166,7 @@ class Limit(_Wire, frozen=True, kw_only=True):
     """Hard, Soft or Warn."""
     soft_deadline_seconds: float = 30
     on_store_unavailable: str = ""
-    """Deny, Local or Allow; empty for Deny where a call writes or costs, and Local where it reads."""
+    """Deny, Local or Allow; empty for Deny where a call writes or costs, Local where it reads, Allow for Warn."""
     warn_at: tuple[int, ...] = ()
     """Percentages of `max`."""
     agents: int = 1

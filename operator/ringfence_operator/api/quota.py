@@ -154,7 +154,8 @@ class Limit(Model):
 
     on_store_unavailable: OnStoreUnavailable | None = None
     """What happens while the shared counters are away: Deny refuses, Local lets each pod use its share of what was
-    left, Allow lets everything through. Without it, Deny for what writes or costs, and Local for what reads."""
+    left, Allow lets everything through. Without it, Allow where enforcement is Warn; else Deny for what writes or
+    costs, and Local for what reads."""
 
     warn_at: Annotated[
         Items[Annotated[int, Field(ge=1, le=100)]],

@@ -60,7 +60,15 @@ class Bucket:
         """Return what to do with a call while the store is away: Deny, Local or Allow."""
         if self.limit.on_store_unavailable:
             return self.limit.on_store_unavailable
+        if self.limit.enforcement == "Warn":
+            return "Allow"
         return "Deny" if writes or self.limit.resource in COSTS else "Local"
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether a pod may have to go by its share of it while the store is away."""
+        is_kept = self.limit.shared and self.limit.enforcement != "Warn"
+        return is_kept and self.when_away(writes=False) == "Local"
 
 
 class Asked(NamedTuple):

@@ -45,6 +45,9 @@ class Speaker(Protocol):
     async def look(self) -> None:
         """Ask what has to be known before calls are judged; it has joined."""
 
+    def lost(self) -> None:
+        """Hear that it cannot be counted on any more."""
+
 
 class Link:
     """Speaks for one process. Make it where an event loop runs, and close it."""
@@ -163,12 +166,17 @@ class Link:
 
     def _begin_anew(self) -> None:
         self._joined.clear()
-        self._ready.clear()
+        self._count_as_away()
         self._wake.set()
 
     def _recover(self, seconds: float) -> None:
         self._recovers_at = time.monotonic() + seconds
         self._trouble = "Redis was restarted or has lost its keys, and hears from other pods what they have used"
+        self._count_as_away()
+
+    def _count_as_away(self) -> None:
+        if self._ready.is_set():
+            self._speaker.lost()
         self._ready.clear()
 
     def _lost(self, wire: Wire) -> None:
@@ -180,7 +188,7 @@ class Link:
         server, self._server = self._server, None
         self._recovers_at = 0.0
         self._joined.clear()
-        self._ready.clear()
+        self._count_as_away()
         self._trouble = _SILENT
         if server is not None:
             server.wire.close()
@@ -258,8 +266,7 @@ class Link:
         if self._recovers_at:
             left = self._recovers_at - time.monotonic()
             return max(0.01, min(left, _RECOVERING_SECONDS * (0.75 + 0.5 * self._draw())))
-        waits = self._ledger.counts or self._ledger.news
-        return self._times.beat * (0.75 + 0.25 * self._draw()) if waits else None
+        return self._times.beat * (0.75 + 0.25 * self._draw()) if self._speaker.has_news else None
 
 
 class _Expiry:

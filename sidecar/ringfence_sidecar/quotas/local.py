@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from ringfence_sidecar.quota import LEAST
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
@@ -18,12 +19,24 @@ class DeniedError(Exception):
         self.bucket = bucket
 
 
+class Last(NamedTuple):
+    """What the store has said, before it was lost."""
+
+    known: Mapping[str, Figures]
+    """By bucket's key; what it has not said before, as of what it said since."""
+    lost: float
+    """Monotonic time at which it was found to be away."""
+    lease: float
+    """Seconds: what had been said earlier than that before it was lost says nothing of what others have used."""
+
+
 class Alone:
     """Decides for one pod while nobody tells what others use. `ledger` is all that the pod holds and has used."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger, self._clock = ledger, clock
         self._since: Ledger | None = None
+        self._lost = 0.0
         self._known: dict[str, Figures] = {}
         """By bucket's key: where it stood as `_since` began. What the store says later has counted that, too."""
 
@@ -32,31 +45,24 @@ class Alone:
         self._since = None
         self._known.clear()
 
-    def decide(
-        self, lot: str, asked: Sequence[Asked], *, writes: bool, known: Mapping[str, Figures] | None
-    ) -> Grants | Refused:
-        """Take a lot, or nothing. `known` is what the store last said; None if there is no store. Raises DeniedError.
+    def decide(self, lot: str, asked: Sequence[Asked], *, writes: bool, last: Last | None) -> Grants | Refused:
+        """Take a lot, or nothing. `last` is what the store last said; None if there is no store. Raises DeniedError.
 
         A limit of one agent needs no store: then the pod's own count is all there is.
         """
-        ways = {each.bucket: _way(each.bucket, writes=writes, known=known) for each in asked}
-        for bucket, way in ways.items():
-            if way == "Deny":
-                raise DeniedError(bucket)
-        if known is not None and self._since is None:
-            # A share is of what was left: what was used before is no part of it.
-            self._since = Ledger(self._clock)
-        for bucket in ways:
-            if known is not None and bucket.key in known:
-                self._known.setdefault(bucket.key, known[bucket.key])
+        if last is not None:
+            last = self._as_lost(asked, last)
         now, monotonic = self._clock.now(), time.monotonic()
+        shares: Grants = {}
+        for bucket, *_ in asked:
+            way = _way(bucket, writes=writes, last=last)
+            share = math.inf if way == "Allow" else share_of(bucket, last, now=now, monotonic=monotonic)
+            if way == "Deny" or (share is None and bucket.limit.enforcement != "Warn"):
+                # A share of what nobody knows would be had again by each process that starts meanwhile.
+                raise DeniedError(bucket)
+            shares[bucket] = share or 0.0
 
-        def most(bucket: Bucket) -> float:
-            if ways[bucket] == "Allow":
-                return math.inf
-            return share_of(bucket, self._known.get(bucket.key), now=now, monotonic=monotonic)
-
-        found = judge(self._since or self._ledger, self._clock, asked, most)
+        found = judge(self._since or self._ledger, self._clock, asked, shares.__getitem__)
         if not isinstance(found, Refused):
             self._ledger.open(lot, found, is_known=False)
             if self._since is not None:
@@ -73,38 +79,51 @@ class Alone:
         if self._since is not None:
             self._since.release(lot, amount)
 
+    def _as_lost(self, asked: Sequence[Asked], last: Last) -> Last:
+        """Return what had been said as the store was lost: a share is of what was left then, and used once."""
+        if self._since is None or last.lost != self._lost:
+            # Where it was there in between, it has been told what was used alone, and others have used more.
+            self._since, self._lost, self._known = Ledger(self._clock), last.lost, {}
+        for bucket, *_ in asked:
+            if bucket.key in last.known:
+                self._known.setdefault(bucket.key, last.known[bucket.key])
+        return last._replace(known=self._known)
 
-def _way(bucket: Bucket, *, writes: bool, known: Mapping[str, Figures] | None) -> str:
-    if known is None and not bucket.limit.shared:
-        return "Local"
-    way = bucket.when_away(writes=writes)
-    if way == "Local" and known is not None and bucket.key not in known and bucket.limit.enforcement != "Warn":
-        # A share of what nobody knows would be had again by each process that starts meanwhile.
-        return "Deny"
-    return way
+
+def _way(bucket: Bucket, *, writes: bool, last: Last | None) -> str:
+    return "Local" if last is None and not bucket.limit.shared else bucket.when_away(writes=writes)
 
 
-def share_of(bucket: Bucket, known: Figures | None, *, now: int, monotonic: float) -> float:
-    """Return what one pod may use while the store is away.
+def share_of(bucket: Bucket, last: Last | None, *, now: int, monotonic: float) -> float | None:
+    """Return what one pod may use while the store is away; None if it does not know what was left.
 
-    `known` is the last answer: its share of what was left then; of the whole, once that window is over, or if there is
-    no store that could have answered.
+    It is a share of what was left; of the whole, once the window is over in which the store was lost, or if there is no
+    store that others could use. So all shares together are what was left, and what was used of it between a pod's last
+    answer and the moment in which the store was lost.
     """
-    pods = max(1, bucket.limit.agents) if bucket.limit.shared else 1
-    most = bucket.limit.max
-    if known is not None and not _is_over(bucket, now=now, seconds=monotonic - known.at):
-        most = max(0.0, most - known.taken)
-    share = most / pods
+    left = bucket.limit.max if last is None else _left(bucket, last, now=now, monotonic=monotonic)
+    if left is None:
+        return None
+    share = left / (max(1, bucket.limit.agents) if bucket.limit.shared else 1)
     return share if bucket.limit.resource in LEAST else float(math.floor(share))
 
 
-def _is_over(bucket: Bucket, *, now: int, seconds: float) -> bool:
-    shape = bucket.shape
-    if shape.is_held:
-        return False
-    if shape.calendar:
-        return shape.slot(now) != shape.slot(now - int(seconds * 1000))
-    return seconds >= shape.seconds
+def _left(bucket: Bucket, last: Last, *, now: int, monotonic: float) -> float | None:
+    limit, shape, known = bucket.limit, bucket.shape, last.known.get(bucket.key)
+    lost = last.lost if known is None else max(last.lost, known.at)
+    if known is not None and not limit.shared:
+        # Nobody else uses it.
+        lost = known.at
+    lost_on = now - int((monotonic - lost) * 1000)
+    if not shape.is_held and now >= shape.free_at(shape.slot(lost_on)):
+        return limit.max
+    if known is None or lost - known.at > last.lease:
+        return None
+    if limit.shared and 0 < shape.seconds <= last.lease:
+        # Others may have used all of it since that answer.
+        return 0.0
+    is_over = shape.calendar and shape.slot(now - int((monotonic - known.at) * 1000)) != shape.slot(lost_on)
+    return max(0.0, limit.max - (known.reserved if is_over else known.taken))
 
 
 def judge(ledger: Ledger, clock: Clock, asked: Sequence[Asked], most: Callable[[Bucket], float]) -> Grants | Refused:

@@ -16,7 +16,7 @@ from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short, least_of, outcome
 from ringfence_sidecar.quotas.in_force import InForce
 from ringfence_sidecar.quotas.ledger import Clock, Ledger
-from ringfence_sidecar.quotas.local import Alone, DeniedError, figures_of
+from ringfence_sidecar.quotas.local import Alone, DeniedError, Last, figures_of
 from ringfence_sidecar.quotas.lots import Lot
 from ringfence_sidecar.quotas.notices import Warnings
 from ringfence_sidecar.quotas.soft import Lines
@@ -233,17 +233,17 @@ class Quotas:
             if each.bucket.is_missing:
                 raise words.missing(each.bucket)
         away: StoreAwayError | None = None
-        known: Mapping[str, Figures] | None = None
+        last: Last | None = None
         if self._store is not None:
             try:
                 found = await self._store.reserve(lot, asked, final=final, counts=counts)
             except StoreAwayError as error:
-                away, known = error, self._store.known
+                away, last = error, self._store.last
             else:
                 self._alone.end()
                 return found
         try:
-            own = self._alone.decide(lot, asked, writes=ask.writes, known=known)
+            own = self._alone.decide(lot, asked, writes=ask.writes, last=last)
         except DeniedError as error:
             if counts:
                 self._count(error.bucket)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import ChainMap
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from ringfence_sidecar.quotas.away import StoreAwayError, Times
 from ringfence_sidecar.quotas.buckets import Asked, Bucket, Figures, Grants, Refused, Short
 from ringfence_sidecar.quotas.ledger import Clock, Ledger, News
 from ringfence_sidecar.quotas.link import Link
+from ringfence_sidecar.quotas.local import Last
 
 __all__ = ["Store", "StoreAwayError", "Times"]
 
@@ -29,7 +31,11 @@ class Store:
         self._telling: set[asyncio.Task[None]] = set()
         self.known: dict[str, Figures] = {}
         """By bucket's key: where it stood at the last answer."""
+        self.last = Last(self.known, time.monotonic(), times.lease)
+        """What shares are of while it is away."""
         self._unknown: tuple[Bucket, ...] = ()
+        self._watched: tuple[Bucket, ...] = ()
+        """Those of which this pod may have to use its share: it goes by figures that are as old as its last beat."""
         self.link = Link(redis, pod=pod, agent=agent, ledger=ledger, clock=clock, times=times, speaker=self)
 
     @property
@@ -45,11 +51,16 @@ class Store:
     @property
     def has_news(self) -> bool:
         """Whether there is something to say, or to ask, beside any call; a lease to keep, among it."""
-        return bool(self._ledger.counts or self._ledger.news or self._unknown)
+        return bool(self._ledger.counts or self._ledger.news or self._unknown or self._watched)
 
     def learn(self, buckets: Iterable[Bucket]) -> None:
-        """Ask where these stand as soon as that can be asked: while it is away, its last answer is what there is."""
+        """Ask where these stand as soon as that can be asked: while it is away, its last answer is what there is.
+
+        Of those that are shared out then, it is asked at each beat: others use them, too.
+        """
+        buckets = tuple(buckets)
         self._unknown = tuple(bucket for bucket in buckets if bucket.key not in self.known)
+        self._watched = tuple(bucket for bucket in buckets if bucket.is_shared_out)
         self.link.wake()
 
     def refused(self, bucket: Bucket) -> None:
@@ -64,17 +75,22 @@ class Store:
 
     async def beat(self) -> None:
         """Say what there is to say, and that the process is there. Raises StoreAwayError."""
-        await self.flush(self._unknown)
-        self._unknown = ()
+        await self.flush((*self._unknown, *self._watched))
+        self._unknown = tuple(bucket for bucket in self._unknown if bucket.key not in self.known)
 
     async def look(self) -> None:
         """Learn before anybody goes on: while it hears from others, calls are judged by it. Raises StoreAwayError."""
+        self._unknown = tuple(dict.fromkeys((*self._unknown, *self._watched)))
         if not self._unknown:
             return
         told = await self.link.ask(self.link.packer.tell(News(), {}, self._unknown), time.monotonic() + _LOOK_SECONDS)
         if told[0] == b"ok":
             self._learn_all(self._unknown, told)
             self._unknown = ()
+
+    def lost(self) -> None:
+        """Remember where limits stand: what it says until it is ready again may be less than it knew."""
+        self.last = Last(ChainMap(self.known.copy(), self.known), time.monotonic(), self._times.lease)
 
     async def reserve(
         self, lot: str, asked: Sequence[Asked], *, final: bool = True, counts: bool = True

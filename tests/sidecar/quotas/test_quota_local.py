@@ -10,11 +10,13 @@ from ringfence_sidecar.configuration import Agent, LimitUse
 from ringfence_sidecar.errors import LimitedError
 from ringfence_sidecar.quota import Reservation
 from ringfence_sidecar.quotas.buckets import Bucket, Figures
-from ringfence_sidecar.quotas.local import share_of
+from ringfence_sidecar.quotas.local import Last, share_of
 from ringfence_sidecar.quotas.quota import Quotas
 from tests.backends.waiting import eventually
 from tests.sidecar.quotas.pods import Pods, ask, changed, limit, refused, use
 
+HALF_PAST = 1_800_000_030_000
+"""Half past a minute, in milliseconds."""
 AGENT = Agent(namespace="team-a", name="a", uid="uid-a")
 
 
@@ -319,23 +321,64 @@ async def test_what_is_held_is_told_again_once_it_was_less(pods: Pods) -> None:
         ({"agents": 4, "shared": False}, 60, 10, 40),
         ({"agents": 4}, 120, 10, 0),
         ({"agents": 4}, None, 0, 25),
-        # The window in which so much was used is over.
-        ({"agents": 4, "window": "Minute"}, 100, 61, 25),
+        # The window in which so much was used is over: it is counted in twentieths, and one more.
+        ({"agents": 4, "window": "Minute"}, 100, 64, 25),
         ({"agents": 4, "window": "Minute"}, 100, 59, 0),
         ({"agents": 4, "window": "Minute", "calendar": True}, 100, 31, 25),
         ({"agents": 4, "window": "Minute", "calendar": True}, 100, 29, 0),
         # What is held does not come back with time.
         ({"agents": 4, "window": "None"}, 80, 100_000, 5),
+        # Others may have used all of so short a window.
+        ({"agents": 4, "window": "Second"}, 0, 0.9, 0),
+        ({"agents": 4, "window": "Second"}, 100, 1.1, 25),
+        ({"agents": 4, "window": "Second", "shared": False}, 60, 0.9, 40),
     ],
 )
-def test_a_pods_share_is_of_what_was_left_at_the_last_answer(
+def test_a_pods_share_is_of_what_was_left_as_the_store_was_lost(
     fields: dict[str, object], known: float | None, seconds: float, share: float
 ) -> None:
     bucket = Bucket.of(limit("rows", 100, **fields), "uid-a")
-    figures = None if known is None else Figures(known, 0.0, None, 0.0)
+    last = None if known is None else Last({bucket.key: Figures(known, 0.0, None, 0.0)}, lost=0.0, lease=10.0)
 
-    # Half past a minute.
-    assert share_of(bucket, figures, now=1_800_000_030_000, monotonic=seconds) == share
+    assert share_of(bucket, last, now=HALF_PAST, monotonic=seconds) == share
+
+
+@pytest.mark.parametrize(
+    ("fields", "age", "seconds", "share"),
+    [
+        ({}, 9.9, 20, 10),
+        ({}, 10.1, 20, None),
+        ({"window": "None"}, 10.1, 20, None),
+        # Nobody else uses it, so it is as it was.
+        ({"shared": False}, 3600, 20, 40),
+        # Nothing that was used before counts any more, whatever it was.
+        ({"window": "Minute"}, 10.1, 59, None),
+        ({"window": "Minute"}, 10.1, 64, 25),
+        ({"window": "Minute", "calendar": True}, 9, 31, 25),
+        ({"window": "Minute", "calendar": True}, 9, 20, 10),
+        # It was lost in this minute, and answered in the one before: what was used in that one counts no more.
+        ({"window": "Minute", "calendar": True}, 9, 29, 23),
+        ({"window": "Minute", "calendar": True}, 10.1, 29, None),
+    ],
+)
+def test_of_what_the_store_said_long_before_it_was_lost_there_is_no_share(
+    fields: dict[str, object], age: float, seconds: float, share: float | None
+) -> None:
+    bucket = Bucket.of(limit("rows", 100, agents=4, **fields), "uid-a")
+    last = Last({bucket.key: Figures(55.0, 5.0, None, 1_000.0)}, lost=1_000.0 + age, lease=10.0)
+
+    assert share_of(bucket, last, now=HALF_PAST, monotonic=last.lost + seconds) == share
+
+
+@pytest.mark.parametrize(
+    ("window", "seconds", "share"), [("Day", 80_000, None), ("Minute", 59, None), ("Minute", 64, 25)]
+)
+def test_a_process_that_was_told_nothing_has_a_share_once_what_earlier_ones_used_does_not_count(
+    window: str, seconds: float, share: float | None
+) -> None:
+    bucket = Bucket.of(limit("rows", 100, agents=4, window=window), "uid-a")
+
+    assert share_of(bucket, Last({}, lost=5.0, lease=10.0), now=HALF_PAST, monotonic=5.0 + seconds) == share
 
 
 async def _in_line(pod: Quotas, of: object, count: int) -> None:
