@@ -175,7 +175,7 @@ def test_each_agent_that_comes_near_the_limit_is_told_of(world: World) -> None:
     quota = world.quota(limit("memory", "200Mi", warnAt=[70]))
     first = world.agent(quotaRef=quota.ref, command=["python3", "-c", HOLDING % 160])
     uid = quota.until(lambda body: limit_row(body, "memory").get("warned") == 70)["metadata"]["uid"]
-    second = world.agent(quotaRef=quota.ref, command=["python3", "-c", HOLDING % 150])
+    second = world.agent("second", quotaRef=quota.ref, command=["python3", "-c", HOLDING % 150])
 
     quota.until(lambda body: limit_row(body, "memory").get("lastWarning", {}).get("agent") == second.name)
 
