@@ -51,7 +51,7 @@ def traces(kube: Kube) -> list[tuple[str, str]]:
 def connector(world: World) -> str:
     """Create a Connector to the broker, as NOTES.txt shows one, for queues of the test's own; return its name."""
     service = {"name": "rabbitmq", "namespace": BACKENDS, "port": PORTS["rabbitmq"]}
-    credential = secret(world, "broker", password(world.kube, "rabbitmq"))
+    credential = secret(world, "demo", password(world.kube, "rabbitmq"))
     auth = {"secretName": credential, "password": {"user": "agents"}}
     return rabbitmq(world, endpoints=[{"name": "main", "service": service, "tls": False}], auth=auth)
 
