@@ -50,6 +50,23 @@ func TestAnOrderThatIsTakenBackIsNotCarriedOutBeforeItComesAgain(t *testing.T) {
 	}
 }
 
+func TestAnOrderThatIsTakenBackFromAnOpenPodIsNotCarriedOutOnceItIsClosed(t *testing.T) {
+	p := newPod(t)
+	open := listen(t, p.canary)
+	p.feed()
+	p.server.give(order("1", "u-1", "true"))
+	p.told("that it is open", func(a asked) bool { return a.Version == "1" && a.Inside != nil && !a.Inside.Closed })
+	p.server.give(none)
+	p.told("that it has none", func(a asked) bool { return a.Version == "none" })
+
+	open.Close()
+
+	p.told("that it is closed", func(a asked) bool { return a.Inside.Closed })
+	if p.last().Started || p.isStarted("u-1") {
+		t.Error("it was handed over although it was taken back")
+	}
+}
+
 func TestWhoseOrderWasTakenBackIsAsWarmAsBeforeAndAsksNoMoreThanThat(t *testing.T) {
 	p, _, _, _ := held(t)
 
