@@ -42,6 +42,9 @@ type inside struct {
 
 type object = map[string]any
 
+// none is the control server's answer to who holds an order, where there is none any more.
+var none = object{"version": "none", "agent": nil}
+
 // server stands in for the control server: it holds a poll until there is an order of another version.
 type server struct {
 	t    testing.TB
@@ -50,7 +53,7 @@ type server struct {
 	mutex   sync.Mutex
 	order   object
 	token   string
-	status  int // instead of an answer
+	status  int // instead of an answer, to who waits for one, too
 	polls   []asked
 	changed chan struct{}
 }
@@ -149,8 +152,12 @@ func (s *server) hold(writer http.ResponseWriter, request *http.Request, poll as
 	end := time.After(time.Duration(poll.WaitSeconds * float64(time.Second)))
 	for {
 		s.mutex.Lock()
-		order, changed := s.order, s.changed
+		order, changed, status := s.order, s.changed, s.status
 		s.mutex.Unlock()
+		if status != 0 {
+			writer.WriteHeader(status)
+			return
+		}
 		if order != nil && order["version"] != poll.Version {
 			body, _ := json.Marshal(order)
 			writer.Header().Set("Content-Length", strconv.Itoa(len(body))) // as the control server, whatever the length

@@ -32,6 +32,8 @@ class Poll:
     generations: Mapping[str, int]
     wait_seconds: float
     report: Mapping[str, Any]
+    holds_order: bool = False
+    """True for a starter that has an order which it may still carry out: it is to hear that there is none any more."""
 
 
 @dataclass(slots=True)

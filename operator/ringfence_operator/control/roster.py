@@ -9,6 +9,9 @@ from typing import Any
 
 import orjson
 
+from ringfence_operator.control.reports import Poll
+from ringfence_operator.control.starters import NO_ORDER
+
 
 @dataclass(slots=True)
 class Sidecar:
@@ -22,12 +25,17 @@ class Sidecar:
     body: bytes = field(repr=False)
     is_starter: bool = False
 
-    def is_news_to(self, version: str, generations: Mapping[str, int]) -> bool:
-        """Return True if who has `version`, made from `generations`, is to have this one: other, and not older."""
+    def is_news_to(self, poll: Poll) -> bool:
+        """Return True if who has what `poll` says is to have this one: other, and not older.
+
+        That there is no order is news to a starter that holds one: what has been taken back must not be carried out.
+        """
         if not self.body:
             return False
-        is_older = any(self.generations.get(uid, had) < had for uid, had in generations.items())
-        return self.version != version and not is_older
+        if self.version == NO_ORDER:
+            return poll.holds_order
+        is_older = any(self.generations.get(uid, had) < had for uid, had in poll.generations.items())
+        return self.version != poll.version and not is_older
 
 
 class Roster:
@@ -72,14 +80,14 @@ class Roster:
 
     def put_starter(self, message: Mapping[str, Any]) -> None:
         """Take the operator's word of a starter, which has no order yet if that is None. Raises as `put`."""
-        order = message["order"]
+        order = message["order"] or {"version": NO_ORDER, "agent": None}
         self._list(
             Sidecar(
                 uid=str(message["uid"]),
                 address=plain_address(str(message["address"])),
-                version=str(order["version"]) if order else "",
+                version=str(order["version"]),
                 generations={},
-                body=orjson.dumps(order) if order else b"",
+                body=orjson.dumps(order),
                 is_starter=True,
             )
         )

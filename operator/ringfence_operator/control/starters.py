@@ -9,6 +9,8 @@ from ringfence_operator.control.reports import BadPollError, Poll, inside_of
 PATH = "/v1/starter/poll"
 PROTOCOL = 1
 MOST_TEXT = 1024
+NO_ORDER = "none"
+"""The version of no order. Others are digests, so none of them has it."""
 
 
 @dataclass(slots=True)
@@ -45,13 +47,16 @@ def starter_poll_of(wire: Any, *, longest: float) -> Poll:
     started = wire.get("started", False)
     if not isinstance(started, bool):
         raise BadPollError("started is neither true nor false")
+    version, refused = _text(wire, "version"), _text(wire, "refused")
     report = {
         "agentUid": _text(wire, "agentUid"),
         "started": started,
-        "refused": _text(wire, "refused"),
+        # Starters of before there was this answer take it for an order, and refuse it as malformed: nothing is wrong.
+        "refused": "" if version == NO_ORDER else refused,
         "inside": inside_of(wire.get("inside")),
     }
-    return Poll(_text(wire, "version"), {}, min(max(wait, 0), longest), report)
+    holds_order = not started and version not in ("", NO_ORDER)
+    return Poll(version, {}, min(max(wait, 0), longest), report, holds_order)
 
 
 def _text(wire: Mapping[str, Any], name: str) -> str:

@@ -84,6 +84,7 @@ func (f *Feeder) follow(ctx context.Context) {
 		case err == nil && found == nil:
 		default: // an order that is sent again and again would be a loop, so it counts as a failure
 			failures++
+			f.lose(err)
 			f.fail(ctx, failures, err)
 			continue
 		}
@@ -127,9 +128,14 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// take follows an order as far as that is possible now.
+// take follows an order as far as that is possible now, or drops what it has if there is none any more.
 func (f *Feeder) take(ctx context.Context, found *order.Order) {
 	f.mutex.Lock()
+	if found.Version == order.None {
+		f.drop(found.Version)
+		f.mutex.Unlock()
+		return
+	}
 	f.version, f.refused, f.pending = found.Version, "", found
 	f.mutex.Unlock()
 	f.log.Info("order.received", "version", found.Version, "uid", found.Agent.UID)
@@ -139,6 +145,27 @@ func (f *Feeder) take(ctx context.Context, found *order.Order) {
 	case <-ctx.Done():
 	case <-time.After(settle):
 	}
+}
+
+// lose drops the order that is pending if the control server answers with an error: it may have been taken back, and
+// comes again if it has not. A server that is away says nothing of it.
+func (f *Feeder) lose(err error) {
+	var status *control.StatusError
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if errors.As(err, &status) && f.pending != nil && f.uid == "" {
+		f.drop("")
+	}
+}
+
+// drop makes the pod as warm as it was, unless it has become an agent's: what has started goes on.
+func (f *Feeder) drop(version string) {
+	if f.uid == "" {
+		f.log.Info("order.taken_back", "version", f.version)
+		f.pending, f.refused = nil, ""
+		f.look.Watch("")
+	}
+	f.version = version
 }
 
 // looked is told of each look from inside.

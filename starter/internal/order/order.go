@@ -57,10 +57,14 @@ type File struct {
 	Content []byte `json:"content"`
 }
 
+// None is the version of no order: the one that there was is taken back. Others are digests, so none of them has it.
+const None = "none"
+
 // DefaultMode is that of files whose order says none: everybody may read them.
 const DefaultMode = 0o444
 
-// Decode returns the order in the body of an answer, checked. Its errors name places, and no values.
+// Decode returns the order in the body of an answer, checked; of None there is nothing but its version. Its errors
+// name places, and no values.
 func Decode(body []byte) (*Order, error) {
 	found := &Order{}
 	if err := json.Unmarshal(body, found); err != nil {
@@ -68,6 +72,9 @@ func Decode(body []byte) (*Order, error) {
 	}
 	if found.Version == "" {
 		return nil, errors.New("version is missing")
+	}
+	if found.Version == None {
+		return &Order{Version: None}, nil
 	}
 	if err := found.check(); err != nil {
 		return nil, err

@@ -28,6 +28,16 @@ func TestAnOrderIsReadAsItIsWritten(t *testing.T) {
 	}
 }
 
+func TestNoOrderIsReadAsThatWhateverElseIsInIt(t *testing.T) {
+	for _, body := range []string{`{"version": "none", "agent": null}`, strings.Replace(good, `"7"`, `"none"`, 1)} {
+		found, err := Decode([]byte(body))
+
+		if err != nil || found.Version != None || found.Agent.UID != "" || len(found.Command) > 0 {
+			t.Errorf("%s is read as %+v, %v", body, found, err)
+		}
+	}
+}
+
 // change returns the good order with one field other than it was.
 func change(t *testing.T, field string, value any) []byte {
 	t.Helper()

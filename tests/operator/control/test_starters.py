@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from ringfence_operator.control.reports import BadPollError
+from ringfence_operator.control.sidecars import STRANGER_SECONDS
 from ringfence_operator.control.starters import PATH, starter_poll_of
 from tests.operator.control.sidecar_side import HERE, POD, Door, Line, door, token
 
 ORDER: dict[str, Any] = {"version": "o1", "agent": {"uid": "a-uid"}, "command": ["run"]}
+NO_ORDER: dict[str, Any] = {"version": "none", "agent": None}
 OTHER_POD = "22222222-2222-2222-2222-222222222222"
 
 
@@ -52,13 +54,70 @@ async def test_a_warm_starter_is_told_nothing(at: Door) -> None:
     assert (reply.status, reply.body) == (204, b"")
 
 
-async def test_a_starter_that_has_had_an_order_is_not_told_an_empty_one(at: Door) -> None:
+async def test_a_starter_that_holds_an_order_is_told_at_once_that_there_is_none_any_more(at: Door) -> None:
+    at.order(ORDER)
+    line = await at.line()
+    ask(line, version="o1")
+    await at.seen(uid=POD)
+
+    at.order(None)
+    reply = await line.hear()
+
+    assert (reply.status, orjson.loads(reply.body)) == (200, NO_ORDER)
+
+
+async def test_an_order_that_was_taken_back_while_nobody_asked_is_taken_back_from_who_asks_next(at: Door) -> None:
     at.order(None)
     line = await at.line()
 
-    ask(line, version="o1", waitSeconds=0)
+    ask(line, version="o1")
+
+    assert orjson.loads((await line.hear()).body) == NO_ORDER
+
+
+@pytest.mark.parametrize("held", [{"version": "none"}, {"version": "o1", "started": True, "agentUid": "a-uid"}])
+async def test_who_has_taken_an_order_back_or_carried_it_out_is_not_told_that_there_is_none(
+    at: Door, held: dict[str, Any]
+) -> None:
+    at.order(None)
+    line = await at.line()
+
+    ask(line, waitSeconds=0, **held)
 
     assert (await line.hear()).status == 204
+
+
+async def test_an_order_that_comes_again_after_it_was_taken_back_is_told_again(at: Door) -> None:
+    at.order(None)
+    line = await at.line()
+    ask(line, version="none")
+    await at.seen(uid=POD)
+
+    at.order(ORDER)
+
+    assert orjson.loads((await line.hear()).body) == ORDER
+
+
+async def test_a_starter_of_before_that_refuses_to_have_no_order_has_refused_nothing(at: Door) -> None:
+    at.order(None)
+    line = await at.line()
+
+    ask(line, version="none", refused="the order is malformed: agent.uid is not a UID", waitSeconds=0)
+
+    assert (await at.seen(uid=POD))["refused"] == ""
+
+
+async def test_who_holds_the_order_of_a_pod_that_is_gone_hears_so_before_it_would_wait_for_a_new_pod(
+    at: Door,
+) -> None:
+    line = await at.line()
+    begin = time.monotonic()
+
+    ask(line, version="o1")
+    reply = await line.hear()
+
+    assert reply.status == 503
+    assert time.monotonic() - begin < STRANGER_SECONDS / 2
 
 
 async def test_what_a_starter_has_it_is_not_told_again(at: Door) -> None:

@@ -216,6 +216,27 @@ async def test_a_starter_is_told_what_its_agent_runs_and_what_it_says_reaches_th
     assert at.looked_at == [("team", "a")]
 
 
+@pytest.mark.parametrize(
+    ("end", "status", "body"), [("admit", 200, b'{"version":"none","agent":null}'), ("gone", 503, None)]
+)
+async def test_a_starter_that_holds_an_order_hears_at_once_that_the_operator_takes_it_back(
+    at: Channel, end: str, status: int, body: bytes | None
+) -> None:
+    at.feed.starters.order(POD, HERE, ("team", "a"), {"version": "o1"})
+    await listening(at)
+    waiting = asyncio.create_task(poll_as_starter(at, version="o1"))
+    await eventually(lambda: at.feed.starters.heard(POD) is not None, what="it waits")
+
+    if end == "admit":
+        at.feed.starters.admit(POD, HERE, ("team", "a"))
+    else:
+        at.feed.starters.withdraw(POD)
+    reply = await waiting
+
+    assert reply.status == status
+    assert body is None or reply.body == body
+
+
 async def test_a_control_process_that_comes_back_knows_what_starters_are_to_be_told(at: Channel) -> None:
     at.feed.starters.order(POD, HERE, ("team", "a"), {"version": "o1"})
     await listening(at)
