@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ringfence_operator.api.agent_cache import AgentCache
+from ringfence_operator.api.security_policy import SecurityPolicy
 from ringfence_operator.reconcile.binding import services_of
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision
+from ringfence_operator.reconcile.pool_checks import is_looser
 from ringfence_operator.reconcile.quotas import share_among
 from ringfence_operator.reconcile.sidecars import Sidecars, Ways
 from ringfence_operator.reconcile.view import View
@@ -44,10 +47,21 @@ def publish_sidecar(
         configuration = build_sidecar_configuration(
             context.agent,
             bound,
-            policy=context.policy,
+            policy=_policy_served(context),
             redis=redis,
             telemetry=telemetry(),
             limits=build_limits(held, missing=context.missing_quota),
             others=build_others(context.quotas),
         )
         sidecars.publish(pod.meta.uid, pod.address, configuration)
+
+
+def _policy_served(context: Context) -> SecurityPolicy | None:
+    """Return the policy whose cache the sidecar has: while it is looser than the pool's, one without values."""
+    policy = context.policy or context.template_policy
+    if policy is None or not is_looser(context):
+        return context.policy
+    # By the sidecar agents share values whatever their network lets through: closing that is not enough.
+    most = context.template_policy.spec.cache if context.template_policy else AgentCache()
+    cache = most.model_copy(update={"values": most.values.model_copy(update={"enabled": False})})
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"cache": cache})})

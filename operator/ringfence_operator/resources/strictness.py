@@ -1,14 +1,15 @@
 """Whether one SecurityPolicy is as strict as another, and whether a pod is as strict as a policy asks.
 
 An agent that claims a warm pod may be under another policy than the one that the pod was made from. What of a policy
-acts on the network, and how long it lets run, comes with the claim: there the agent's must be as strict as the pool's.
-The rest is the pod's from its start: there the pod must be as strict as the agent's policy asks. Its cache is a
-sidecar's, which no pod of a pool has.
+acts on the network and on the sidecar's cache, and how long it lets run, comes with the claim: there the agent's must
+be as strict as the pool's. The rest is the pod's from its start: there the pod must be as strict as the agent's policy
+asks.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from ringfence_operator.api.agent_cache import AgentCache, CachedValues
 from ringfence_operator.api.duration import format_duration
 from ringfence_operator.api.network import Network, NetworkMode
 from ringfence_operator.api.quantity import parse_quantity
@@ -24,8 +25,8 @@ CLOSED = Network(enabled=False)
 def looser(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> str:
     """Return the first thing in which `policy` lets more through than the other one, or nothing.
 
-    No policy opens nothing. What cannot be told from the two alone counts as more: two that are neither stricter nor
-    looser than each other have to be allowed by name.
+    No policy opens nothing, and leaves the cache as it is by default. What cannot be told from the two alone counts as
+    more: two that are neither stricter nor looser than each other have to be allowed by name.
     """
     if policy is than:
         return ""
@@ -38,6 +39,7 @@ def _more(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> Iterato
         given = policy.spec.max_execution_time if policy else None
         if given is None or given > most:
             yield f"maxExecutionTime is not at most {format_duration(most)}"
+    yield from _cache(*(each.spec.cache if each else AgentCache() for each in (policy, than)))
     if policy is None or not policy.spec.network.enabled:
         return
     pools = than.spec.network if than else CLOSED
@@ -51,6 +53,26 @@ def _more(policy: SecurityPolicy | None, than: SecurityPolicy | None) -> Iterato
         yield from _names(policy, than)
     homes = policy.metadata.namespace, than.metadata.namespace if than else ""
     yield from _addresses(policy.spec.network, pools, homes)
+
+
+def _cache(cache: AgentCache, than: AgentCache) -> Iterator[str]:
+    """What is kept, for how long, and who else sees it; what goes first where it is full lets nothing through."""
+    if parse_quantity(cache.local_size) > parse_quantity(than.local_size):
+        yield f"cache.localSize is not at most {than.local_size}"
+    if cache.values.enabled:
+        yield from (f"cache.values.{each}" for each in _values(cache.values, than.values))
+
+
+def _values(values: CachedValues, than: CachedValues) -> Iterator[str]:
+    if not than.enabled:
+        yield "enabled is not false"
+    # Each name is a circle of agents of its own: another one is not a part of the pool's.
+    if values.shared_as and values.shared_as != than.shared_as:
+        yield f"sharedAs is {values.shared_as}"
+    if parse_quantity(values.max_size) > parse_quantity(than.max_size):
+        yield f"maxSize is not at most {than.max_size}"
+    if values.max_ttl > than.max_ttl:
+        yield f"maxTtl is not at most {format_duration(than.max_ttl)}"
 
 
 def _addresses(network: Network, pools: Network, homes: tuple[str, str]) -> Iterator[str]:

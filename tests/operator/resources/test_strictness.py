@@ -192,6 +192,39 @@ def test_a_longer_time_is_looser(one: str | None, other: str | None, words: str)
     assert looser(policy(**mine), policy(**theirs)) == words
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({}, {}, ""),
+        ({"localSize": "16Mi", "eviction": "TTL"}, {"localSize": "0.015625Gi"}, ""),
+        ({"localSize": "17Mi"}, {}, "cache.localSize is not at most 16Mi"),
+        ({}, {"localSize": "1Mi"}, "cache.localSize is not at most 1Mi"),
+        ({"localSize": "17Mi", "values": {"enabled": False}}, {}, "cache.localSize is not at most 16Mi"),
+        ({"values": {"enabled": False}}, {}, ""),
+        ({"values": {"enabled": False}}, {"values": {"enabled": False}}, ""),
+        ({}, {"values": {"enabled": False}}, "cache.values.enabled is not false"),
+        ({"values": {"enabled": False, "sharedAs": "all", "maxSize": "9Mi", "maxTtl": "48h"}}, {}, ""),
+        ({}, {"values": {"sharedAs": "all"}}, ""),
+        ({"values": {"sharedAs": "all"}}, {"values": {"sharedAs": "all"}}, ""),
+        ({"values": {"sharedAs": "all"}}, {}, "cache.values.sharedAs is all"),
+        ({"values": {"sharedAs": "all"}}, {"values": {"sharedAs": "team"}}, "cache.values.sharedAs is all"),
+        ({"values": {"maxSize": "1024Ki"}}, {}, ""),
+        ({"values": {"maxSize": "2Mi"}}, {}, "cache.values.maxSize is not at most 1Mi"),
+        ({}, {"values": {"maxSize": "1Ki"}}, "cache.values.maxSize is not at most 1Ki"),
+        ({"values": {"maxTtl": "24h"}}, {}, ""),
+        ({"values": {"maxTtl": "25h"}}, {}, "cache.values.maxTtl is not at most 24h"),
+        ({}, {"values": {"maxTtl": "60s"}}, "cache.values.maxTtl is not at most 1m"),
+    ],
+)
+def test_a_cache_that_keeps_or_shares_more_is_looser(one: Raw, other: Raw, words: str) -> None:
+    assert looser(policy(cache=one), policy(cache=other)) == words
+    assert looser(policy(cache=one, network={"enabled": False}), policy(cache=other)) == words
+    if not one:
+        assert looser(None, policy(cache=other)) == words
+    if not other:
+        assert looser(policy(cache=one), None) == words
+
+
 # --- properties: whatever a policy that is not looser lets through, the other lets through ---
 
 NAMES = ["a.test", "x.a.test", "y.x.a.test", "b.test"]
