@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from ringfence_kube.objects import Raw, full_name, name_of, namespace_of, status_of
 
 USUAL = frozenset({80, 443})
-NAMELESS = frozenset({21, 22, 23, 25, 110, 143, 389, 3128})
+NAMELESS = frozenset({21, 22, 23, 25, 110, 143, 389, 587, 3128, 3306, 5222})
 """Ports on which nobody says a name, so that none can be checked: no policy takes them."""
 _DNS = 53
 _MOST_PORTS = 8

@@ -34,12 +34,7 @@ async def run(environment: Environment) -> None:
     """Serve until cancelled. Raises what ends a part of it."""
     record = Record()
     serving = Serving(record)
-    resolver = Resolver(
-        Resolvers(system_resolvers()),
-        is_filtering=not environment.test_unfiltered_resolver,
-        refused=record.refused,
-    )
-    serving.on_settings = lambda settings: _apply(settings, resolver)
+    resolver = build_resolver(serving, record, is_filtering=not environment.test_unfiltered_resolver)
     if environment.test_unfiltered_resolver:
         _log.warning("the resolver hands on private addresses", reason="it was told to, which is for tests only")
     subscription, metering = _subscription(environment, serving)
@@ -57,6 +52,16 @@ async def run(environment: Environment) -> None:
                         await report_once(record, subscription.report, node=node_of(environment))
         finally:
             serving.close()
+
+
+def build_resolver(serving: Serving, record: Record, *, is_filtering: bool) -> Resolver:
+    """Return a resolver that follows the settings, and resolves nothing before there are some.
+
+    Envoy may have kept a configuration from before this process: it asks at once, while the operator may be away.
+    """
+    resolver = Resolver(is_filtering=is_filtering, refused=record.refused)
+    serving.on_settings = lambda settings: _apply(settings, resolver)
+    return resolver
 
 
 def _apply(settings: Settings, resolver: Resolver) -> None:

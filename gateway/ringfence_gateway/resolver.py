@@ -45,11 +45,14 @@ class Found:
 
 
 class Resolver:
-    """Answers A and AAAA questions. `refused` is called for a name that has private addresses only."""
+    """Answers A and AAAA questions. `refused` is called for a name that has private addresses only.
+
+    While `upstream` is None it is not known whom to ask, nor what is reserved: every name is SERVFAIL.
+    """
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: Upstream | None = None,
         *,
         reserved: Sequence[Network] = (),
         is_filtering: bool = True,
@@ -88,9 +91,13 @@ class Resolver:
         return await asyncio.shield(task)
 
     async def _ask(self, name: dns.name.Name, rtype: dns.rdatatype.RdataType) -> Found:
+        upstream = self.upstream
+        if upstream is None:
+            self._say("name not resolved", name, reason="no settings yet")
+            return Found(dns.rcode.SERVFAIL)
         async with self._slots:
             try:
-                answer = await self.upstream.ask(name, rtype)
+                answer = await upstream.ask(name, rtype)
             except UnansweredError as error:
                 self._say("name not resolved", name, reason=str(error))
                 return Found(dns.rcode.SERVFAIL)

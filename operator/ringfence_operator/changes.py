@@ -79,6 +79,7 @@ class Changes:
             ours |= {key for key, policy in self.view.cilium.policies.cache.items() if policy.is_ours}
         for key in sorted(ours):
             self._queue.add(Task("NetworkPolicy", *key), NOW)
+        self._mark_left_open()
         for namespace, name in self.view.agents.cache:
             self._queue.add(Task("Agent", namespace, name), SOON)
         self.pools.all_pools(SOON)
@@ -327,6 +328,18 @@ class Changes:
         """Have every agent looked at, and every pool: what Secure runs in may be another one."""
         self.all_agents(None)
         self.pools.all_pools(SOON)
+
+    def _mark_left_open(self) -> None:
+        """Have the blocks closed that agents are admitted to although their Service is gone."""
+        namespace, prefix = self.view.settings.namespace, f"{labels.GATEWAY}-"
+        for key, policy in self.view.network_policies.cache.items():
+            block = key[1].removeprefix(prefix)
+            if (
+                policy.is_ours
+                and key == (namespace, f"{prefix}{block}")
+                and not self.view.services.get(namespace, block)
+            ):
+                self._queue.add(Task("PortSet", namespace, block), NOW)
 
     def _mark_gateway(self, priority: int) -> None:
         if self.view.feeds_control:

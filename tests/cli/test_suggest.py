@@ -50,6 +50,9 @@ def test_a_name_that_was_only_looked_up_is_allowed_on_the_usual_ports() -> None:
         (seen("localhost", 53), "name its Service under destinations"),
         (seen("203.0.113.9", 443), "open it under cidrs"),
         (seen("git.example", 22), "nobody says a name on that port"),
+        (seen("mail.example", 587), "nobody says a name on that port"),
+        (seen("db.example", 3306), "nobody says a name on that port"),
+        (seen("chat.example", 5222), "nobody says a name on that port"),
     ],
 )
 def test_what_a_list_cannot_hold_is_left_out_with_the_reason(row: Raw, words: str) -> None:

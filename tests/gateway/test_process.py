@@ -6,16 +6,22 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import dns.rcode
 import grpc.aio
 import pytest
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 
 from ringfence_gateway.port_set import block_name, first_port
+from ringfence_gateway.process import build_resolver
+from ringfence_gateway.record import Record
+from ringfence_gateway.resolver import ResolverServer
+from ringfence_gateway.serving import Serving
 from ringfence_gateway.subscription import PORT_SET_TYPE, SETTINGS_TYPE
 from tests.gateway.builders import ADDRESS, wire
 from tests.gateway.certificates import Authority
 from tests.gateway.clients import SECONDS, addresses, ask, connected
 from tests.gateway.control_server import NAME, ControlServer
+from tests.gateway.dns_server import DnsServer, served
 from tests.gateway.entries import tls_entry
 from tests.gateway.test_serving import SETTINGS
 from tests.ports import free_block, free_port
@@ -106,6 +112,26 @@ async def test_it_says_what_is_missing_and_ends() -> None:
         _, said = await process.communicate()
 
     assert (process.returncode, said) == (2, b"ringfence_gateway: RINGFENCE_GATEWAY_POD is missing\n")
+
+
+async def test_no_name_is_resolved_before_the_settings_say_what_is_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = DnsServer({("api.example", "A"): ["60 IN A 8.8.8.8"], ("own.example", "A"): ["60 IN A 9.9.9.1"]})
+    record = Record()
+    serving = Serving(record)
+
+    async with served(server) as upstream:
+        monkeypatch.setattr("ringfence_gateway.process.system_resolvers", lambda: [upstream])
+        front = ResolverServer(build_resolver(serving, record, is_filtering=True))
+        port = await front.start(port=0)
+        before, asked = await ask("api.example", port), list(server.asked)
+        settings = {**SETTINGS, "resolvers": [], "reserved": ["9.9.9.0/24"]}
+        serving.put_settings("settings", json.dumps(settings).encode())
+        after, own = await ask("api.example", port), await ask("own.example", port)
+        await front.stop()
+
+    assert (before.rcode(), asked) == (dns.rcode.SERVFAIL, [])
+    assert addresses(after) == ["8.8.8.8"]
+    assert own.rcode() == dns.rcode.NXDOMAIN
 
 
 @pytest.mark.parametrize("taken", ["http_port", "resolver_port"])

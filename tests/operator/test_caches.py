@@ -8,7 +8,7 @@ from ringfence_operator.caches import Caches
 from ringfence_operator.kube.client import Client
 from ringfence_operator.kube.informer import Informer
 from ringfence_operator.reconcile.ports import Task
-from ringfence_operator.resources.gateway import build_port_set_service
+from ringfence_operator.resources.gateway import build_admission, build_port_set_service
 from ringfence_operator.runtime.queue import WorkQueue
 from ringfence_operator.settings import Settings
 from tests.operator.resources.objects import SETTINGS, agent_body, node_body, pod_body, policy_body, quota_body
@@ -611,6 +611,20 @@ async def test_a_new_leader_looks_at_what_is_left_of_a_policy_that_is_gone() -> 
     watched.caches.changes.mark_all()
 
     assert await watched.marked() == [NETWORK_P]
+
+
+async def test_a_new_leader_looks_at_a_block_that_is_open_although_its_service_is_gone() -> None:
+    watched = Watched(Settings())
+    for block, namespace in ((3, SYSTEM), (4, "elsewhere")):
+        body = build_admission(block, ("team", "p"), namespace=namespace, is_cluster=False)
+        body["metadata"]["uid"] = body["metadata"]["name"]
+        watched.see("networkpolicies", body)
+    await watched.marked(after=10)
+
+    watched.caches.changes.mark_all()
+
+    marked = await watched.marked()
+    assert [task for task in marked if task.kind == "PortSet"] == [BLOCK]
 
 
 async def test_cilium_being_installed_and_the_clusters_dns_concern_everybody() -> None:

@@ -51,7 +51,8 @@ DomainName = Annotated[
     ),
 ]
 
-_NAMELESS = "21, 22, 23, 25, 53, 110, 143, 389, 3128"
+# Where TLS begins inside another protocol, if at all. Not 5432 and 1433: PostgreSQL and SQL Server can begin with TLS.
+_NAMELESS = "21, 22, 23, 25, 53, 110, 143, 389, 587, 3128, 3306, 5222"
 _CHECKABLE = Rule(
     f"!has(self.ports) || self.ports.all(port, !(port in [{_NAMELESS}]))",
     f"on ports {_NAMELESS} nothing says the name, so it cannot be checked: reach such a server by its address, "

@@ -194,6 +194,14 @@ class Feed:
         """Return True if none of `replicas` serves the block any more."""
         return self._ledger.is_released(block, replicas)
 
+    def is_closing(self, block: int, replicas: Sequence[str]) -> bool:
+        """Return True if the block was withdrawn and one of `replicas` may serve it still."""
+        return self._ledger.is_closing(block, replicas)
+
+    def former(self, block: int) -> PortSet | None:
+        """Return what was published on a block that is withdrawn, if that is known."""
+        return self._ledger.former(block)
+
     def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
         """Return where the policy (namespace, a slash, name) stands on `replicas`."""
         return self._ledger.standing(policy, replicas)

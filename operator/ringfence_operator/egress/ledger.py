@@ -34,6 +34,14 @@ class _Published:
         return [name for name in replicas if self.in_force.get(name, ("", 0))[0] != self.port_set.version]
 
 
+@dataclass(slots=True)
+class _Withdrawn:
+    port_set: PortSet | None
+    """What was there before, None if another leader published it."""
+    released: set[str] = field(default_factory=set)
+    """The replicas that serve it no longer."""
+
+
 class Ledger:
     """The gateway as the leader knows it; a `reconcile.gateway.Gateway` but for sending.
 
@@ -50,7 +58,7 @@ class Ledger:
     ) -> None:
         self.published: dict[int, _Published] = {}
         self._by_policy: dict[str, int] = {}
-        self._withdrawn: dict[int, set[str]] = {}
+        self._withdrawn: dict[int, _Withdrawn] = {}
         self._joined: set[str] = set()
         self._counts: dict[str, Counts] = defaultdict(Counts)
         self._on_change = on_change
@@ -99,7 +107,7 @@ class Ledger:
             self._forget_policy(present.port_set.policy, block)
         if block in self._withdrawn:
             return False
-        self._withdrawn[block] = set()
+        self._withdrawn[block] = _Withdrawn(present.port_set if present is not None else None)
         return True
 
     def _forget_policy(self, policy: str, block: int) -> None:
@@ -123,7 +131,17 @@ class Ledger:
 
     def is_released(self, block: int, replicas: Sequence[str]) -> bool:
         """Return True if none of `replicas` serves the block any more."""
-        return self._withdrawn.get(block, set()).issuperset(replicas)
+        withdrawn = self._withdrawn.get(block)
+        return withdrawn.released.issuperset(replicas) if withdrawn is not None else not replicas
+
+    def is_closing(self, block: int, replicas: Sequence[str]) -> bool:
+        """Return True if the block was withdrawn and one of `replicas` may serve it still."""
+        return block in self._withdrawn and not self.is_released(block, replicas)
+
+    def former(self, block: int) -> PortSet | None:
+        """Return what was published on a block that is withdrawn, if that is known."""
+        withdrawn = self._withdrawn.get(block)
+        return withdrawn.port_set if withdrawn is not None else None
 
     def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
         """Return where the policy stands on `replicas`, which are those that connections may come to.
@@ -203,8 +221,8 @@ class Ledger:
                 self._answered(message, replica)
             case "released":
                 # Of a block that was published again meanwhile, it is about what was there before.
-                if (released := self._withdrawn.get(int(message["block"]))) is not None:
-                    released.add(replica)
+                if (withdrawn := self._withdrawn.get(int(message["block"]))) is not None:
+                    withdrawn.released.add(replica)
             case "seen":
                 self._saw(message)
             case kind:

@@ -1,16 +1,19 @@
 """Blocks of the gateway's ports, for policies and connectors, several at a time; a Service's name is the lock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from ringfence_operator.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, TerminalError
+from ringfence_operator.reconcile.block_use import awaited_blocks, is_reached
 from ringfence_operator.reconcile.create import replace
+from ringfence_operator.reconcile.gateway import Gateway
 from ringfence_operator.reconcile.locks import Locks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.view import View, block_of
+from ringfence_operator.resources.gateway import admission_name
 from ringfence_operator.resources.observed import Service, observe_service, service_digest
 from ringfence_operator.resources.port_set import BLOCKS, block_name
 
@@ -38,9 +41,10 @@ class Holder:
 class Blocks:
     """Allocates blocks, keeps their Services as they should be, and gives them back."""
 
-    def __init__(self, view: View, kube: Kube) -> None:
+    def __init__(self, view: View, kube: Kube, gateway: Gateway) -> None:
         self._view = view
         self._kube = kube
+        self._gateway = gateway
         self._locks = Locks()
         self._claiming: set[int] = set()
         """Blocks that another holder's pass asks the API server for right now."""
@@ -91,12 +95,40 @@ class Blocks:
             log.info("port_set.allocated", block=block)
         return found
 
-    def _free(self, holder: Holder) -> list[int]:
-        """Return the free blocks, the one that the holder had before somebody deleted its Service first."""
+    def _free(self, holder: Holder) -> Iterator[int]:
+        """Yield the free blocks, the one that the holder had before somebody deleted its Service first."""
         used = {block_of(each) for each in self._view.port_sets()}
-        return sorted(
-            (each for each in range(BLOCKS) if each not in used), key=lambda it: block_name(it) != holder.service
-        )
+        awaited = awaited_blocks(self._view)
+        unused = [each for each in range(BLOCKS) if each not in used]
+        for block in sorted(unused, key=lambda it: not self._is_own(it, holder)):
+            if self._is_own(block, holder) or (
+                awaited.get(block_name(block), holder.key) == holder.key and self._is_unused(block)
+            ):
+                yield block
+
+    def _is_own(self, block: int, holder: Holder) -> bool:
+        """Return True if the block was the holder's and nobody's since, as far as anybody knows."""
+        published, former = self._gateway.holder(block), self._gateway.former(block)
+        last = published or (former.policy if former is not None else "")
+        return last == holder.key if last else block_name(block) == holder.service
+
+    def _is_unused(self, block: int) -> bool:
+        """Return True if no replica of the gateway serves the block, and nobody's pods reach it.
+
+        The Service is a block's lock, but somebody may have deleted it. Of what another leader withdrew nothing is
+        known; but if agents are admitted still, it is to be closed first.
+        """
+        gateway, view = self._gateway, self._view
+        if gateway.holder(block):
+            return False
+        admission = view.network_policies.get(view.settings.namespace, admission_name(block))
+        if admission is not None and admission.is_ours:
+            gateway.withdraw(block)
+            return False
+        if gateway.is_closing(block, view.serving_replicas()):
+            return False
+        former = gateway.former(block)
+        return former is None or not is_reached(former.policy, former.address, view)
 
     async def _claim(self, block: int, holder: Holder, build: Build) -> Service | None:
         """Return the holder's Service, or None if somebody else has the block."""

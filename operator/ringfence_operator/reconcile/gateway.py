@@ -57,6 +57,12 @@ class Gateway(Protocol):
     def is_released(self, block: int, replicas: Sequence[str]) -> bool:
         """Return True if none of `replicas` serves the block any more."""
 
+    def is_closing(self, block: int, replicas: Sequence[str]) -> bool:
+        """Return True if the block was withdrawn and one of `replicas` may serve it still."""
+
+    def former(self, block: int) -> PortSet | None:
+        """Return what was published on a block that is withdrawn, if that is known."""
+
     def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
         """Return where the policy (namespace, a slash, name) stands on `replicas`."""
 

@@ -1,11 +1,13 @@
 """A policy's port set: allocated, kept as it should be, published to the gateway, and given back."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace as replace_field
 from functools import partial
 from typing import Any
 
 from ringfence_operator.api.network import NetworkMode
 from ringfence_operator.api.security_policy import SecurityPolicy
+from ringfence_operator.reconcile.block_use import awaited_blocks, is_reached
 from ringfence_operator.reconcile.blocks import Blocks, Holder, PortSetsFullError
 from ringfence_operator.reconcile.gateway import Gateway
 from ringfence_operator.reconcile.meters import is_metered
@@ -14,7 +16,7 @@ from ringfence_operator.reconcile.view import View, block_of
 from ringfence_operator.resources.domains import allowed_domains, blocked_domains, further_ports, on_ports
 from ringfence_operator.resources.gateway import build_port_set_service, further_offsets
 from ringfence_operator.resources.observed import Service, digest
-from ringfence_operator.resources.port_set import PortSet
+from ringfence_operator.resources.port_set import PortSet, block_name
 
 __all__ = ["RELEASE_SECONDS", "PortSets", "PortSetsFullError"]
 
@@ -28,13 +30,14 @@ class PortSets:
     def __init__(self, view: View, kube: Kube, gateway: Gateway) -> None:
         self._view = view
         self.gateway = gateway
-        self.blocks = Blocks(view, kube)
+        self.blocks = Blocks(view, kube, gateway)
 
-    async def keep(self, policy: SecurityPolicy) -> list[int]:
+    async def keep(self, policy: SecurityPolicy, dismiss: Callable[[int], Awaitable[None]] | None = None) -> list[int]:
         """Have the policy's port set as it should be, publish it, and return the ports that have no place in it.
 
         Those stay closed, and all else is published: what the policy no longer allows must not stay open for a mistake.
-        Raises PortSetsFullError.
+        `dismiss` closes a block to those who were admitted to it, before it is published for this policy instead: they
+        never come to its list. Raises PortSetsFullError.
         """
         network = policy.spec.network
         allowed = allowed_domains(policy) if network.enabled else ()
@@ -58,6 +61,8 @@ class PortSets:
             ),
         )
         found = replace_field(found, version=digest(found.to_wire()))
+        if dismiss is not None and self.gateway.holder(found.block) not in ("", found.policy):
+            await dismiss(found.block)
         self.gateway.publish(found, generation=policy.metadata.generation)
         return [port for port in ports if port not in further]
 
@@ -68,7 +73,9 @@ class PortSets:
         """
         block, view = block_of(service), self._view
         self.gateway.withdraw(block)
-        if view.is_in_use(service) or not self.gateway.is_released(block, view.serving_replicas()):
+        if is_reached(service.policy, service.address, view) or not self.gateway.is_released(
+            block, view.serving_replicas()
+        ):
             return RELEASE_SECONDS
         await self.blocks.free(service)
         return None
@@ -82,6 +89,8 @@ class PortSets:
         policy = self._view.policies.get(*holder.split("/", 1)) if holder else None
         if policy is not None and self._view.port_set(policy) is None:
             return RELEASE_SECONDS
+        if not holder and block_name(block) in awaited_blocks(self._view):
+            return RELEASE_SECONDS  # a new leader has not published it yet
         self.gateway.withdraw(block)
         return None
 

@@ -70,7 +70,7 @@ async def _keep_port_set(policy: SecurityPolicy, tools: PolicyTools) -> tuple[Re
         message = "names need the egress gateway: start the operator with RINGFENCE_OPERATOR_EGRESS_BACKEND=envoy"
         return Reason.NO_GATEWAY, message
     try:
-        closed = await tools.port_sets.keep(policy)
+        closed = await tools.port_sets.keep(policy, tools.networks.dismiss)
     except PortSetsFullError as error:
         return Reason.NO_PORT_SET, str(error)
     await tools.networks.admit(policy)

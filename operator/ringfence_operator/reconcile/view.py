@@ -238,16 +238,6 @@ class View:
         """Return the Services of all port sets."""
         return [self.services.cache[key] for key in self.services.keys_by(PORT_SETS, (self.settings.namespace, _EVERY))]
 
-    def is_in_use(self, service: Service) -> bool:
-        """Return True if an agent's pod reaches the port set: under its policy, and if that has another, by address."""
-        policy = service.policy
-        keys = [*self.pods.keys_by(BY_POD_POLICY, (labels.POLICY, policy))]
-        if policy == self.settings.default_policy:
-            keys += self.pods.keys_by(BY_POD_POLICY, (labels.CLUSTER_POLICY, policy.partition("/")[2]))
-        if self.policies.get(*policy.split("/", 1)) is None:
-            return bool(keys)
-        return any(self.pods.cache[key].gateway_address == service.address for key in keys)
-
     def serving_replicas(self) -> list[str]:
         """Return the names of the gateway's pods that may have anything open, ready or not."""
         return sorted(pod.meta.name for pod in self.gateway_pods.cache.values() if pod.is_running)

@@ -6,9 +6,9 @@ from dataclasses import replace as replace_field
 from functools import partial
 from typing import Any, Final
 
-from ringfence_operator import labels
 from ringfence_operator.api.connector import Connector
 from ringfence_operator.errors import OperatorError
+from ringfence_operator.reconcile.block_use import is_reached
 from ringfence_operator.reconcile.blocks import Blocks, Holder
 from ringfence_operator.reconcile.gateway import Gateway, Standing
 from ringfence_operator.reconcile.kept import Kept
@@ -111,13 +111,15 @@ class ConnectorWays:
 
         Returns the seconds after which to look again, if it is not free yet.
         """
-        service = self._view.port_set_of(connector_holder(*connector))
+        holder = connector_holder(*connector)
+        service = self._view.port_set_of(holder)
         block = self._published.get(connector) if service is None else block_of(service)
         if block is None:
             return None
         self._gateway.withdraw(block)
         await self._admissions.remove(self._view.settings.namespace, admission_name(block))
-        if self._is_in_use(connector) or not self._gateway.is_released(block, self._view.serving_replicas()):
+        is_used = is_reached(holder, service.address if service else "", self._view)
+        if is_used or not self._gateway.is_released(block, self._view.serving_replicas()):
             return RELEASE_SECONDS
         if service is not None:
             await self._blocks.free(service)
@@ -185,8 +187,3 @@ class ConnectorWays:
         desired = build_connector_admission(block_of(service), connector, namespace=self._view.settings.namespace)
         meta = desired["metadata"]
         await self._admissions.ensure(meta["namespace"], meta["name"], lambda: desired, digest(desired["spec"]))
-
-    def _is_in_use(self, connector: tuple[str, str]) -> bool:
-        namespace, name = connector
-        label = f"{labels.CONNECTORS}{name}"
-        return any(label in pod.labels for key, pod in self._view.pods.cache.items() if key[0] == namespace)

@@ -32,6 +32,12 @@ class FakeGateway:
     def is_released(self, block: int, replicas: Sequence[str]) -> bool:
         return self.ledger.is_released(block, replicas)
 
+    def is_closing(self, block: int, replicas: Sequence[str]) -> bool:
+        return self.ledger.is_closing(block, replicas)
+
+    def former(self, block: int) -> PortSet | None:
+        return self.ledger.former(block)
+
     def standing(self, policy: str, replicas: Sequence[str]) -> Standing:
         return self.fixed or self.ledger.standing(policy, replicas)
 

@@ -73,7 +73,16 @@ class Gated(Cluster):
         await remove_security_policy(namespace, name, self.tools)
 
     async def look_at(self, service: str = "p-00000") -> float | None:
-        return await reconcile_port_set(SYSTEM, service, self.tools)
+        again = await reconcile_port_set(SYSTEM, service, self.tools)
+        self.tell_of_deletions()
+        return again
+
+    def tell_of_deletions(self) -> None:
+        """Have the watch tell which NetworkPolicies were deleted."""
+        cache = self.tables["networkpolicies"].cache
+        for namespace, name in list(cache):
+            if ("networkpolicies", namespace, name) not in self.api.objects:
+                del cache[namespace, name]
 
     def lose(self, plural: str, name: str, namespace: str = SYSTEM) -> None:
         """Delete an object by hand."""

@@ -6,7 +6,9 @@ import pytest
 from ringfence_operator.errors import ConflictError
 from ringfence_operator.reconcile import blocks
 from ringfence_operator.reconcile.port_set import RELEASE_SECONDS, PortSetsFullError
+from ringfence_operator.reconcile.view import block_of
 from ringfence_operator.resources.gateway import build_port_set_service
+from ringfence_operator.resources.port_set import PortSet
 from tests.operator.reconcile.contexts import running_pod
 from tests.operator.reconcile.gateways import SYSTEM, Gated
 
@@ -284,6 +286,127 @@ async def test_a_block_whose_service_somebody_deleted_is_not_closed_before_the_p
 
     assert (first, served, await cluster.look_at()) == (RELEASE_SECONDS, [0], None)
     assert list(cluster.gateway.served) == [0]
+
+
+async def test_a_block_whose_service_was_deleted_is_handed_on_only_once_it_is_let_go(cluster: Gated) -> None:
+    cluster.have_policy()
+    await cluster.settle()
+    cluster.tables["pods"].store(running_pod(labels=UNDER_P))
+    await cluster.delete()
+    cluster.lose("services", "p-00000")
+    await cluster.look_at()
+
+    found = []
+    for name in ("served", "reached", "free"):
+        cluster.have_policy(name)
+        await cluster.port_sets.keep(cluster.policy(name))
+        found.append(block_of(cluster.view.port_set(cluster.policy(name))))  # type: ignore[arg-type]
+        if name == "served":
+            cluster.gateway.acknowledge("g1", "g2")
+        else:
+            cluster.tables["pods"].cache.clear()
+
+    assert found == [1, 2, 0]
+
+
+async def test_a_block_is_not_handed_on_while_a_replica_serves_it(cluster: Gated) -> None:
+    cluster.have_policy()
+    await cluster.settle()
+    await cluster.delete()
+    cluster.lose("services", "p-00000")
+    await cluster.look_at()
+    cluster.gateway.acknowledge("g1")
+
+    cluster.have_policy("q")
+    await cluster.port_sets.keep(cluster.policy("q"))
+
+    assert cluster.services == ["p-00001"]
+
+
+@pytest.mark.parametrize("is_new_leader", [False, True])
+async def test_a_living_policys_block_stays_its_own_although_its_service_was_deleted(
+    cluster: Gated, is_new_leader: bool
+) -> None:
+    cluster.have_policy()
+    await cluster.settle()
+    before = cluster.service()["spec"]
+    cluster.lose("services", "p-00000")
+    cluster.have_policy("q")
+    if is_new_leader:
+        cluster.lead()
+        cluster.lose("networkpolicies", "ringfence-gateway-p-00000")
+
+    again = await cluster.look_at()
+    await cluster.reconcile("q")
+    await cluster.reconcile()
+
+    assert again == RELEASE_SECONDS
+    assert cluster.service()["spec"] == before
+    assert {block: each.policy for block, each in cluster.gateway.served.items()} == {0: "team/p", 1: "team/q"}
+
+
+async def test_a_block_that_no_status_tells_of_yet_is_not_handed_on_either(cluster: Gated) -> None:
+    cluster.have_policy()
+    await cluster.reconcile()
+    cluster.lose("services", "p-00000")
+    cluster.have_policy("q")
+
+    await cluster.reconcile("q")
+
+    assert {block: each.policy for block, each in cluster.gateway.served.items()} == {0: "team/p", 1: "team/q"}
+
+
+async def test_a_new_leader_closes_a_block_that_is_open_still_before_it_hands_it_on(cluster: Gated) -> None:
+    cluster.have_policy()
+    await cluster.settle()
+    await cluster.delete()
+    cluster.lose("services", "p-00000")
+    cluster.lead()
+    for name in ("q", "r"):
+        cluster.have_policy(name)
+
+    await cluster.port_sets.keep(cluster.policy("q"))
+    await cluster.look_at()
+    first = cluster.services
+    cluster.gateway.acknowledge("g1", "g2")
+    await cluster.port_sets.keep(cluster.policy("r"))
+
+    assert (first, cluster.services) == (["p-00001"], ["p-00000", "p-00001"])
+    assert cluster.gateway.served[0].policy == "team/r"
+
+
+async def test_a_new_leader_waits_for_nobody_to_use_a_block_of_which_nothing_is_left(cluster: Gated) -> None:
+    cluster.have_policy()
+    await cluster.settle()
+    await cluster.delete()
+    cluster.lose("services", "p-00000")
+    await cluster.look_at()
+    cluster.lead()
+    cluster.have_policy("q")
+
+    await cluster.port_sets.keep(cluster.policy("q"))
+
+    assert cluster.services == ["p-00000"]
+
+
+async def test_a_block_is_closed_to_its_agents_before_it_is_published_for_others(cluster: Gated) -> None:
+    for name in ("p", "q"):
+        cluster.have_policy(name)
+        await cluster.settle(name)
+    marks = cluster.service()["metadata"]["labels"]
+    cluster.edit("services", "p-00000", labels={**marks, "ringfence.dev/policy": "q"})
+    publish, admitted = cluster.gateway.publish, []
+
+    def take_note(port_set: PortSet, *, generation: int) -> None:
+        cluster.tell_of_deletions()
+        admitted.append((port_set.block, "ringfence-gateway-p-00000" in cluster.names))
+        publish(port_set, generation=generation)
+
+    cluster.gateway.publish = take_note  # type: ignore[method-assign]
+    await cluster.reconcile("q")
+
+    assert admitted == [(0, False)]
+    assert "ringfence-gateway-p-00000" in cluster.names
 
 
 async def test_a_service_deleted_while_it_is_written_is_tried_again(cluster: Gated) -> None:

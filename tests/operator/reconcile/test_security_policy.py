@@ -293,6 +293,8 @@ async def test_a_policy_that_found_no_port_set_gets_one_that_becomes_free(monkey
     told = cluster.condition()
     await cluster.delete("q")
     cluster.lose("services", "p-00000")
+    await cluster.look_at()
+    cluster.gateway.acknowledge("g1", "g2")
 
     await cluster.settle()
 
