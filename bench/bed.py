@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import yaml
 
 from bench.audit import AuditLog
-from bench.generator import Generator, Load, Running
+from bench.generator import Generator, Load, Running, Steps
 from bench.manifests import AGENTS, PODS, Raw, fake_agent, named
 from bench.replica import Replica
 from bench.report import OUT, Measured
@@ -126,10 +126,18 @@ class Bed(Measured):
         rate: float = 0,
         groups: int = 1,
         condition: str = "Ready",
+        steps: Steps | None = None,
     ) -> Running:
         """Begin to create objects, of so many groups by turns, and to wait for a condition of each."""
         run = self.generator.start(
-            collection, manifest, prefix=prefix, count=count, rate=rate, groups=groups, condition=condition
+            collection,
+            manifest,
+            prefix=prefix,
+            count=count,
+            rate=rate,
+            groups=groups,
+            condition=condition,
+            steps=steps,
         )
         self._runs.append(run)
         return run

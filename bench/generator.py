@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from devcluster.cluster import REPOSITORY, Cluster, cache_home
 from devcluster.command import run
 
 SOURCE = REPOSITORY / "bench/load"
+Steps = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By object's name: what is asked after its POST, each as {method, path, type, body}."""
 
 
 @dataclass(frozen=True)
@@ -114,17 +117,18 @@ class Generator:
         rate: float = 0,
         groups: int = 1,
         condition: str = "Ready",
+        steps: Steps | None = None,
     ) -> Running:
         """Begin to create `count` objects, `rate` a second or all at once, in the collection at this API path.
 
         Awaited is `condition`, which samples call ready. By turns the objects are of one of `groups` groups: {group} in
-        the manifest is its number.
+        the manifest is its number. After its POST come each one's `steps`, in which {uid} and {version} are its own.
         """
         output = Path(tempfile.mkdtemp(dir=self._directory)) / f"{prefix}.json"
         template = output.with_suffix(".manifest")
         template.write_text(json.dumps(manifest))
         pki = self._cluster.pki
-        flags = {
+        flags: dict[str, Any] = {
             "server": self._cluster.server,
             "ca": pki / "ca.crt",
             "cert": pki / "admin.crt",
@@ -137,6 +141,9 @@ class Generator:
             "groups": groups,
             "condition": condition,
         }
+        if steps is not None:
+            flags["steps"] = output.with_suffix(".steps")
+            flags["steps"].write_text(json.dumps(steps))
         argv = [str(self._binary), *(f"-{flag}={value}" for flag, value in flags.items())]
         with output.open("wb") as out, output.with_suffix(".log").open("wb") as errors:
             child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)

@@ -6,13 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.environment import product_python
 from bench.usage import Use
 from devcluster.api import Api
 from devcluster.cluster import REPOSITORY, Cluster
@@ -43,7 +43,7 @@ class Replica:
         environment = {f"RINGFENCE_OPERATOR_{name}": value for name, value in settings.items()}
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "ringfence_operator"],
+                [str(product_python("operator")), "-m", "ringfence_operator"],
                 cwd=REPOSITORY / "operator",
                 env={**inherited, **environment, "KUBECONFIG": str(self._kubeconfig)},
                 stdin=subprocess.DEVNULL,

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.environment import product_python
 from bench.usage import Use
 from devcluster.cluster import REPOSITORY
 
@@ -56,7 +56,7 @@ def control_server(ports: Ports, log: Path) -> Iterator[ControlServer]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
     with log.open("ab") as output:
         child = subprocess.Popen(
-            ["nice", "-n", str(_NICE), sys.executable, "-m", "ringfence_operator.control"],
+            ["nice", "-n", str(_NICE), str(product_python("operator")), "-m", "ringfence_operator.control"],
             cwd=REPOSITORY / "operator",
             env=inherited | {f"RINGFENCE_CONTROL_{name}": value for name, value in settings.items()},
             stdin=subprocess.DEVNULL,

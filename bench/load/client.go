@@ -54,7 +54,11 @@ func connected(ctx context.Context, o options) ([]*client, error) {
 }
 
 func (c *client) send(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
-	response, err := c.open(ctx, method, path, body)
+	return c.sendAs(ctx, "application/json", method, path, body)
+}
+
+func (c *client) sendAs(ctx context.Context, kind, method, path string, body []byte) (int, []byte, error) {
+	response, err := c.open(ctx, kind, method, path, body)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -63,13 +67,13 @@ func (c *client) send(ctx context.Context, method, path string, body []byte) (in
 	return response.StatusCode, answer, err
 }
 
-func (c *client) open(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (c *client) open(ctx context.Context, kind, method, path string, body []byte) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("User-Agent", "ringfence-load")
 	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Type", kind)
 	return c.http.Do(request)
 }

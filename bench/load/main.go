@@ -14,6 +14,7 @@ import (
 type options struct {
 	server, ca, cert, key string
 	collection, manifest  string
+	stepsFile             string
 	prefix, condition     string
 	count, groups         int
 	connections, inflight int
@@ -48,6 +49,8 @@ func parse() options {
 	flag.StringVar(&o.key, "key", "", "client key file")
 	flag.StringVar(&o.collection, "collection", "", "path of the collection, such as /api/v1/namespaces/x/pods")
 	flag.StringVar(&o.manifest, "manifest", "", "JSON manifest; {name} is replaced, and {group} by the group's number")
+	flag.StringVar(&o.stepsFile, "steps", "", "JSON: by object's name, what is asked after its POST, a list of {method, path, type, body};\n"+
+		"{uid} and {version} in a body are the object's")
 	flag.StringVar(&o.prefix, "prefix", "load", "prefix of the objects' names")
 	flag.StringVar(&o.condition, "condition", "Ready", "the condition whose being True is awaited")
 	flag.IntVar(&o.count, "count", 100, "how many objects")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -32,6 +33,15 @@ type load struct {
 	awaited  int
 	settled  chan struct{}
 	slots    chan struct{} // one per request that may be under way
+	steps    map[string][]step
+}
+
+// step is a request that comes after an object's POST.
+type step struct {
+	Method string          `json:"method"`
+	Path   string          `json:"path"`
+	Type   string          `json:"type"`
+	Body   json.RawMessage `json:"body"`
 }
 
 func run(o options) (*outcome, error) {
@@ -74,6 +84,9 @@ func newLoad(o options) (*load, error) {
 		return nil, err
 	}
 	l := &load{options: o, manifest: manifest, awaited: o.count, settled: make(chan struct{})}
+	if l.steps, err = stepsOf(o.stepsFile); err != nil {
+		return nil, err
+	}
 	l.slots = make(chan struct{}, o.inflight)
 	l.samples = make([]sample, o.count)
 	l.byName = make(map[string]*sample, o.count)
@@ -83,6 +96,19 @@ func newLoad(o options) (*load, error) {
 		l.byName[name] = &l.samples[i]
 	}
 	return l, nil
+}
+
+// stepsOf reads the steps of each object, by its name; none, if there is no file.
+func stepsOf(file string) (map[string][]step, error) {
+	steps := map[string][]step{}
+	if file == "" {
+		return steps, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return steps, json.Unmarshal(text, &steps)
 }
 
 func (l *load) createAll(ctx context.Context, clients []*client) {
@@ -107,6 +133,9 @@ func (l *load) create(ctx context.Context, c *client, s *sample, group int) {
 	code, answer, err := c.send(ctx, http.MethodPost, l.collection, body)
 	acked := time.Now()
 	<-l.slots
+	if err == nil && code == http.StatusCreated {
+		err = l.follow(ctx, c, s, answer)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Sent, s.Acked = milliseconds(sent.Sub(l.start)), milliseconds(acked.Sub(l.start))
@@ -118,6 +147,29 @@ func (l *load) create(ctx context.Context, c *client, s *sample, group int) {
 			l.settle()
 		}
 	}
+}
+
+// follow asks what comes after an object's POST, whose answer this is.
+func (l *load) follow(ctx context.Context, c *client, s *sample, answer []byte) error {
+	if l.steps[s.Name] == nil {
+		return nil
+	}
+	var created object
+	if err := json.Unmarshal(answer, &created); err != nil {
+		return err
+	}
+	for _, each := range l.steps[s.Name] {
+		body := bytes.ReplaceAll(each.Body, []byte("{uid}"), []byte(created.Metadata.UID))
+		body = bytes.ReplaceAll(body, []byte("{version}"), []byte(created.Metadata.ResourceVersion))
+		code, answer, err := c.sendAs(ctx, each.Type, each.Method, each.Path, body)
+		if err != nil {
+			return err
+		}
+		if code != http.StatusOK {
+			return fmt.Errorf("%s %s: %d %.400s", each.Method, each.Path, code, answer)
+		}
+	}
+	return nil
 }
 
 func (l *load) saw(o *object, at time.Time) {

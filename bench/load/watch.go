@@ -14,6 +14,7 @@ type object struct {
 	Metadata struct {
 		Name            string `json:"name"`
 		ResourceVersion string `json:"resourceVersion"`
+		UID             string `json:"uid"`
 	} `json:"metadata"`
 	Status struct {
 		Conditions []struct{ Type, Status string } `json:"conditions"`
@@ -71,7 +72,7 @@ func (w *watcher) follow(ctx context.Context) error {
 
 func (w *watcher) open(ctx context.Context) error {
 	path := fmt.Sprintf("%s?watch=1&allowWatchBookmarks=true&resourceVersion=%s", w.collection, w.version)
-	stream, err := w.client.open(ctx, http.MethodGet, path, nil)
+	stream, err := w.client.open(ctx, "application/json", http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ from functools import partial
 
 from bench.pools.bed import PoolBed
 from bench.pools.claims import measure_burst, measure_highest, measure_rate, measure_serial, measure_steady
+from bench.pools.floor import measure_floor
 from bench.pools.kill import measure_kill
 from bench.pools.node import RealNode, measure_node
 from bench.report import Measured, Report, parser_of
@@ -20,6 +21,7 @@ CLUSTER = "bench"
 MEASURES: dict[str, Callable[[PoolBed], Iterable[Row]]] = {
     "serial": measure_serial,
     "rate": measure_rate,
+    "floor": measure_floor,
     "burst": measure_burst,
     "steady": measure_steady,
     "kill": measure_kill,

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.audit import Write
 from bench.bed import FAKE_NODES, LOGS, Bed, finished
 from bench.control.server import Ports, control_server
-from bench.generator import Load, Running
+from bench.generator import Load, Running, Steps
 from bench.manifests import AGENTS, PODS, Raw
 from bench.pools.account import AGENT, on_path
 from bench.pools.manifests import POOL, POOLS, claimant, pool
@@ -112,10 +112,18 @@ class PoolBed(Bed):
             note=after.since(before, seconds=seconds, load=load.cpu),
         )
 
-    def start_claims(self, namespace: str, *, prefix: str, count: int, rate: float) -> Running:
-        """Begin to create agents that claim."""
+    def start_claims(
+        self, namespace: str, *, prefix: str, count: int, rate: float, steps: Steps | None = None
+    ) -> Running:
+        """Begin to create agents that claim; with `steps`, the generator does for them what an operator would."""
         return self.start_load(
-            AGENTS.format(namespace), claimant(), prefix=prefix, count=count, rate=rate, condition=CONDITION
+            AGENTS.format(namespace),
+            claimant(),
+            prefix=prefix,
+            count=count,
+            rate=rate,
+            condition=CONDITION,
+            steps=steps,
         )
 
     def clear(self, namespace: str) -> None:

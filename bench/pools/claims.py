@@ -20,7 +20,7 @@ QUICK = 10
 
 def measure_rate(bed: PoolBed) -> Iterator[Row]:
     """75 claims a second for ten seconds, from a pool of 1,050."""
-    size, seconds = _scaled(bed, POOL), _scaled(bed, SECONDS)
+    size, seconds = scaled(bed, POOL), scaled(bed, SECONDS)
     found = _run(bed, size=size, prefix="rate", count=int(RATE * seconds), rate=RATE)
     what = f"pool of {size:,}, {RATE:g} claims/s for {seconds} s"
     yield from _latency(found, what, 20, 80)
@@ -40,14 +40,14 @@ def measure_rate(bed: PoolBed) -> Iterator[Row]:
 
 def measure_serial(bed: PoolBed) -> Iterator[Row]:
     """One claim after the other."""
-    count = _scaled(bed, SERIAL)
+    count = scaled(bed, SERIAL)
     found = _run(bed, size=count + 10, prefix="serial", count=count, rate=GAP_RATE)
     yield from _latency(found, f"{count} claims, one after the other", 12, 25)
 
 
 def measure_burst(bed: PoolBed) -> Iterator[Row]:
     """Three hundred at once."""
-    count = _scaled(bed, BURST)
+    count = scaled(bed, BURST)
     found = _run(bed, size=count, prefix="burst", count=count, rate=0)
     yield at_most(f"{count} claims at once: p90", round(found.load.ready(0.9) / 1000, 2), 1.9, "s", found.note)
     yield at_most("  all assigned", round(found.load.all_ready, 2), 2, "s")
@@ -89,7 +89,7 @@ def _late(bed: PoolBed, rate: float, count: int) -> float:
 
 def measure_steady(bed: PoolBed) -> Iterator[Row]:
     """A thousand warm and a thousand claimed: memory; writes while nothing happens, and of a restart."""
-    count = _scaled(bed, FLEET)
+    count = scaled(bed, FLEET)
     namespace = bed.namespace()
     with bed.operating() as operator:
         bed.fill(namespace, count)
@@ -114,7 +114,8 @@ def measure_steady(bed: PoolBed) -> Iterator[Row]:
         bed.clear(namespace)
 
 
-def _scaled(bed: PoolBed, number: int) -> int:
+def scaled(bed: PoolBed, number: int) -> int:
+    """Return the number, or a tenth of it if all is to be quick."""
     return number // QUICK if bed.is_quick else number
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.environment import product_python
 from bench.report import Measured
-from bench.sidecar.environment import product_python
 from bench.sidecar.priority import is_first, let_others_first
 from bench.sidecar.process import Sidecar
 from bench.usage import Busy
@@ -46,7 +46,7 @@ class Bed(Measured):
         """Have the back ends and the sidecar installed."""
         ensure_backends(self.progress)
         with self.progress.step("the sidecar, as its image has it"):
-            self.python = product_python()
+            self.python = product_python("sidecar")
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
