@@ -10,7 +10,8 @@ from bench.row import Row, at_most, for_comparison
 POOL, RATE, SECONDS = 1_050, 75.0, 10
 SERIAL, GAP_RATE = 50, 5.0
 BURST = 300
-LADDER = (120.0, 150.0, 180.0, 220.0)
+ASKED_RATE = 120.0
+HIGHER, LOWER = (150.0, 180.0, 220.0), (90.0, 75.0, 60.0, 45.0, 30.0)
 HELD_SECONDS, QUICK_SECONDS, HELD_P99 = 30, 3, 500.0
 FLEET = 1_000
 IDLE_SECONDS = 30.0
@@ -57,14 +58,19 @@ def measure_highest(bed: PoolBed) -> Iterator[Row]:
     """The highest rate that is kept up for half a minute; the pool has a pod for each claim."""
     late: dict[float, float] = {}
     seconds = QUICK_SECONDS if bed.is_quick else HELD_SECONDS
-    for rate in LADDER[: 1 if bed.is_quick else None]:
+
+    def holds(rate: float) -> bool:
         late[rate] = _late(bed, rate, int(rate * seconds))
-        if late[rate] > HELD_P99:
-            break
+        return late[rate] <= HELD_P99
+
+    if not holds(ASKED_RATE):
+        any(holds(rate) for rate in LOWER)
+    elif not bed.is_quick:
+        all(holds(rate) for rate in HIGHER)
     notes = "; ".join(f"{rate:g}/s p99 {found:.0f} ms" for rate, found in late.items())
     name = f"highest rate for {seconds} s with p99 <= {HELD_P99:g} ms"
     best = highest(late)
-    yield Row(name, f">= {LADDER[0]:g}", best, "/s", best >= LADDER[0], notes)
+    yield Row(name, f">= {ASKED_RATE:g}", best, "/s", best >= ASKED_RATE, notes)
 
 
 def highest(late: Mapping[float, float]) -> float:
