@@ -238,12 +238,7 @@ def test_a_service_of_ones_own_is_no_way_around(world: World) -> None:
     victim, attacker, visitor = Victim(world), attacking_agent(world), world.pod("visitor")
     (gateway, *_) = gateways(world)
     targets = {"outside": ("198.51.100.12", 443), "victim": (gateway.ips()[0], victim.place.first_port + 2)}
-    doors: Doors = {}
-    for name, (address, port) in targets.items():
-        spec = {"ports": [{"name": "door", "port": 443, "targetPort": port}]}
-        made = world.named("Service", name, spec=spec)
-        world.make(endpoint_slice(made["metadata"]["name"], world.namespace, address, port))
-        doors[name] = ("tcp", made["spec"]["clusterIP"], 443)
+    doors: Doors = {name: ("tcp", own_service(world, name, *target), 443) for name, target in targets.items()}
 
     reached = opened(attacker.pod, doors)
     by_victim, by_visitor = opened(victim.agent.pod, doors), opened(visitor, doors)
@@ -259,16 +254,26 @@ def test_an_edited_service_leads_to_no_other_port_set_and_is_put_right(world: Wo
     right = world.kube.get(place.path)
     assert right is not None
     wrong = [{**each, "targetPort": victim.place.first_port + 2} for each in right["spec"]["ports"]]
+    # What the edited one would be, if nobody put it right.
+    alike = own_service(world, "alike", gateways(world)[0].ips()[0], victim.place.first_port + 2)
 
     with Hammer(attacker.pod, {"own": tls(place.address, sni="api.test"), "victim's": web(place)}) as hammer:
         for _ in range(5):
             world.kube.merge(place.path, {"spec": {"ports": wrong}})
             world.kube.until(place.path, lambda it: bool(it and it["spec"]["ports"] == right["spec"]["ports"]))
-    (shown,) = fetched(victim.agent.pod, web(victim.place))
+    by_victim, refused = (fetched(each.pod, tls(alike, sni="web.example"))[0] for each in (victim.agent, attacker))
 
-    assert shown["server"] == "198.51.100.12"
+    assert by_victim["server"] == "198.51.100.12"
+    assert "refused" in refused
     assert "203.0.113.11" in hammer.seen["own"]
     assert "198.51.100.12" not in hammer.seen["victim's"], hammer.seen
+
+
+def own_service(world: World, name: str, address: str, port: int) -> str:
+    """Create a tenant's Service whose port 443 leads to `address` and `port`, and return its address."""
+    made = world.named("Service", name, spec={"ports": [{"name": "door", "port": 443, "targetPort": port}]})
+    world.make(endpoint_slice(made["metadata"]["name"], world.namespace, address, port))
+    return str(made["spec"]["clusterIP"])
 
 
 def endpoint_slice(service: str, namespace: str, address: str, port: int) -> Body:
