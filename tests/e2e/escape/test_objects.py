@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.doors import LISTENING, Doors, doors_of, knocks, opened, outside_doors
+from tests.e2e.doors import LISTENING, Doors, doors_of, knocks, listening_pod, opened, outside_doors
 from tests.e2e.escape.gateway import Place, opened_from_ours
 from tests.e2e.escape.hammer import Hammer
 from tests.e2e.escape.seats import fetched
@@ -17,7 +17,7 @@ from tests.e2e.world import AgentHandle, PodHandle, World, condition, is_pod_rea
 SYSTEM = {"matchLabels": {"kubernetes.io/metadata.name": SYSTEM_NAMESPACE}}
 OF_GATEWAY = {"matchLabels": {"app.kubernetes.io/name": GATEWAY}}
 OWN = [{"name": "api.test"}]
-EXPOSING = {
+EXPOSING: dict[str, dict[str, Any]] = {
     "its namespace": {"destinations": [{"namespaceSelector": SYSTEM}]},
     "its pods": {"destinations": [{"namespaceSelector": {}, "podSelector": OF_GATEWAY}]},
     "every pod": {"destinations": [{"namespaceSelector": {}}, {"podSelector": {}}]},
@@ -91,25 +91,36 @@ def test_another_policys_port_set_and_service_are_shut(world: World) -> None:
     assert "refused" in refused
 
 
-@pytest.mark.parametrize("network", EXPOSING.values(), ids=EXPOSING)
-def test_no_selector_and_no_cidr_opens_the_gateway(world: World, network: dict[str, Any]) -> None:
-    victim, attacker = Victim(world), attacking_agent(world, **network)
-    (leader,) = Installation(world.kube, []).leaders()
-    (gateway, *_) = gateways(world)
+@pytest.mark.parametrize("said", EXPOSING)
+def test_no_selector_and_no_cidr_opens_the_gateway(world: World, said: str) -> None:
+    victim, attacker = Victim(world), attacking_agent(world, **EXPOSING[said])
+    (leader,), (gateway, *_) = Installation(world.kube, []).leaders(), gateways(world)
     of_leader, of_gateway = doors_of(leader.name, leader, *OF_OPERATOR), doors_of(gateway.name, gateway, 8082)
-    more: Doors = {}
+    others = doors_beside(world, said)
+    doors = dict(victim.doors)
     for pod in gateways(world):
-        more |= doors_of(pod.name, pod, 8082)
+        doors |= doors_of(pod.name, pod, 8082)
     for pod in Installation(world.kube, []).pods():
-        more |= doors_of(pod.name, pod, *OF_OPERATOR)
+        doors |= doors_of(pod.name, pod, *OF_OPERATOR)
 
-    reached, by_victim = opened(attacker.pod, victim.doors | more), opened(victim.agent.pod, victim.doors)
+    shown = until_opened(attacker.pod, others) if others else set()
+    reached, by_victim = opened(attacker.pod, doors), opened(victim.agent.pod, victim.doors)
     by_leader = opened_from_ours(leader, of_leader, container="operator")
     by_gateway = opened_from_ours(gateway, of_gateway, container="names")
 
+    assert shown == set(others), "the policy has to be in force, or nothing is shown"
     assert by_victim == set(victim.doors)
     assert (by_leader, by_gateway) == (set(of_leader), set(of_gateway))
-    assert reached == set(), knocks(attacker.pod, victim.doors | more)
+    assert reached == set(), knocks(attacker.pod, doors)
+
+
+def doors_beside(world: World, said: str) -> Doors:
+    """Return doors that the policy opens, of those that are not the product's: some name nothing but that."""
+    if said == "every address":
+        return outside_doors("203.0.113.10")
+    if said in {"its pods", "every pod"}:
+        return doors_of("alike", listening_pod(world, "alike", labels=dict(OF_GATEWAY["matchLabels"])))
+    return {}
 
 
 def test_a_policy_cannot_name_another_policys_service(world: World) -> None:
