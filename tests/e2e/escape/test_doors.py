@@ -96,7 +96,6 @@ def test_the_control_server_of_sidecars_is_shut_to_agents_without_one(
     alone: World, seats: Seats, installed: Installation
 ) -> None:
     agent, _ = greedy_agent(alone)
-    visitor, elsewhere = alone.pod("visitor"), alone.new_namespace("elsewhere")
     service = alone.kube.get(address("Service", SYSTEM_NAMESPACE, "ringfence-sidecar-control"))
     assert service is not None
     (leader,) = installed.leaders()
@@ -106,12 +105,12 @@ def test_the_control_server_of_sidecars_is_shut_to_agents_without_one(
     doors = served | by_service
     url = f"https://{leader.ips()[0]}:18443/v1/sidecar/poll"
 
-    with World(alone.kube.as_user(OPERATOR_USER), elsewhere) as past_the_guard:
+    with World(alone.kube.as_user(OPERATOR_USER), alone.namespace) as past_the_guard:
         made = past_the_guard.pod("sidecar", labels={"ringfence.dev/sidecar": "true"})
-        labelled = PodHandle(alone.kube, elsewhere, made.name)
+        labelled = PodHandle(alone.kube, alone.namespace, made.name)
         reached_by_labelled = opened(labelled, doors)
         answered, _, _ = labelled.script("call", url, {}, {})
-    reached = [opened(pod, doors) for pod in (agent.pod, seats.narrow, visitor)]
+    reached = [opened(pod, doors) for pod in (agent.pod, seats.narrow, seats.free)]
 
     assert set(served) <= reached_by_labelled
     assert reached_by_labelled & set(by_service)
