@@ -170,10 +170,12 @@ class PodHandle(_Handle):
         assert ran.code == 0, f"{[word[:200] for word in argv]} ended with {ran.code}: {ran.err or ran.out}"
         return ran.out
 
-    def script(self, name: str, *arguments: object, seconds: float = 20, container: str = "") -> Any:
+    def script(
+        self, name: str, *arguments: object, seconds: float = 20, container: str = "", python: str = "python3"
+    ) -> Any:
         """Run one of `scripts/` with the arguments as JSON, and return what it printed as JSON."""
         source = (SCRIPTS / f"{name}.py").read_text()
-        command = ["python3", "-c", source, *map(json.dumps, arguments)]
+        command = [python, "-c", source, *map(json.dumps, arguments)]
         return json.loads(self.output(*command, seconds=seconds, container=container))
 
     def containers(self) -> list[str]:

@@ -48,6 +48,15 @@ class Place:
         return doors
 
 
+def opened_from_ours(pod: PodHandle, doors: Doors, *, container: str) -> set[str]:
+    """Return the names of the doors that are open to a pod of the product: of its own, those where something listens.
+
+    Its images have no Python but the program's.
+    """
+    found: dict[str, str] = pod.script("knock", doors, container=container, python="/app/bin/python")
+    return {name for name, outcome in found.items() if outcome == "open"}
+
+
 def ports_of(installed: Installation, pod: PodHandle, *, container: str) -> list[int]:
     """Return every TCP port that listens in the pod."""
     ran = installed.kube.exec(pod.namespace, pod.name, ["/app/bin/python", "-c", _LISTENING], container=container)

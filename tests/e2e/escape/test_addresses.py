@@ -82,11 +82,15 @@ def test_an_address_is_no_name_however_it_is_written(seats: Seats, outside: Outs
         http("api.test", name=literal),
     ]
 
-    refused = fetched(seats.narrow, *ways) + fetched(seats.wide, *ways)
-    visited = outside.visited(TARGET, "2001:db8::12")
-    (shown,) = fetched(seats.free, tls(literal.strip("[]"), sni="files.test"))
+    by_name = [tunnel("api.test:443"), proxied("http://api.test/", "api.test"), http("api.test")]
 
-    assert shown["server"] in {TARGET, "2001:db8::12"}
+    found = [fetched(seat, *by_name, *ways) for seat in (seats.narrow, seats.wide)]
+    shown, refused = ([each for seat in found for each in seat[part]] for part in (slice(3), slice(3, None)))
+    visited = outside.visited(TARGET, "2001:db8::12")
+    (direct,) = fetched(seats.free, tls(literal.strip("[]"), sni="files.test"))
+
+    assert [each["server"] for each in shown] == ["203.0.113.11"] * 6
+    assert direct["server"] in {TARGET, "2001:db8::12"}
     assert [each["refused"] for each in refused] == [403] * len(refused)
     assert visited == []
 

@@ -133,7 +133,7 @@ def test_without_a_name_nothing_passes(seats: Seats, outside: Outside) -> None:
 
     refused = fetched(seats.narrow, *ways)
     visited = outside.visited("203.0.113.11")
-    shown = fetched(seats.free, *direct[::2])
+    shown = fetched(seats.free, *direct)
 
     assert [each for each in shown if is_refused(each)] == []
     assert [each["refused"] for each in refused] == ["closed"] * 3
@@ -160,10 +160,11 @@ def test_a_refused_name_causes_no_query_and_no_connection(
 
     refused = fetched(seats.narrow, *ways_to(f"{tag}.tunnel.test"), *ways_to(f"{tag}.closed.wild.test"))
     asked, visited = outside.asked(tag), outside.visited(*gateways)
-    shown = fetched(seats.wide, *ways_to(f"{tag}.tunnel.test"))
+    shown = fetched(seats.wide, *ways_to(f"{tag}.tunnel.test"), *ways_to(f"{tag}.closed.wild.test"))
 
     assert [each for each in shown if is_refused(each)] == []
-    assert outside.asked(tag) == [f"{tag}.tunnel.test"]
+    assert outside.asked(tag) == [f"{tag}.closed.wild.test", f"{tag}.tunnel.test"]
     assert outside.visited(f"{tag}.tunnel.test") != []
+    assert outside.visited(f"{tag}.closed.wild.test") != []
     assert [each for each in refused if not is_refused(each)] == []
     assert (asked, visited) == ([], [])

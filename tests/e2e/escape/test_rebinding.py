@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devcluster.outside import PRIVATE
+from tests.e2e.doors import cluster_doors, opened
 from tests.e2e.escape.layers import LAYERS, Layers
 from tests.e2e.escape.seats import UNCONFINED, Outside, addresses_of, fetched, is_refused
 from tests.e2e.escape.ways import Way, http, proxied, tls, tunnel
@@ -100,8 +101,12 @@ def test_no_name_leads_inside(alone: World, installed: Installation, outside: Ou
     reached = servers_of(agent, ways)
     visits = [each for each in outside.connections.entries() if each["source"] in gateways]
     shown = fetched(free, *(tls(address, sni="ten.inside.test") for address in PRIVATE))
+    cluster = {name: door for name, door in cluster_doors(alone.kube).items() if "DNS" not in name}
+    by_public_name = servers_of(agent, ways_to("public-first.mixed.test"))
 
     assert [each["server"] for each in shown] == list(PRIVATE)
+    assert opened(free, cluster) == set(cluster)
+    assert list(by_public_name.values()) == ["203.0.113.19"] * 4
     assert reached == {}
     assert visits == []
 
