@@ -26,7 +26,8 @@ def build_claim(
     """Return the merge patch by which `pod` becomes the agent's, if nobody has changed it meanwhile.
 
     The list of owners is replaced as a whole: the pool's end is none of the pod's from then on. `seconds_left` is what
-    remains of the agent's execution time; the kubelet counts from when the pod started.
+    remains of the agent's execution time; the kubelet counts from when the pod started. Who has set which field is
+    forgotten (https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields).
     """
     annotations = {
         **agent.spec.pod_metadata.annotations,
@@ -41,6 +42,8 @@ def build_claim(
             "ownerReferences": [owner_reference(agent)],
             "labels": dict(pod_labels),
             "annotations": annotations,
+            # Half of a pod's bytes, and compared at each write. Nobody applies to it: that is for what users write.
+            "managedFields": [{}],
         }
     }
     if seconds_left is not None:

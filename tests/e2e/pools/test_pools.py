@@ -41,6 +41,7 @@ def test_an_agent_becomes_a_warm_pod_with_its_command_environment_and_files(worl
 
     status = got.body["status"]
     assert (status["podName"], status["podUID"]) == warm
+    assert "managedFields" not in got.pod.get()["metadata"]
     assert lines(got, 4) == [
         "uid=65532",
         "greeting=from the template",

@@ -286,6 +286,7 @@ def test_a_claim_is_one_patch_that_only_the_version_that_was_seen_takes() -> Non
     assert [each["kind"] for each in meta["ownerReferences"]] == ["Agent"]
     assert meta["annotations"][labels.SPEC_HASH] == "h"
     assert meta["annotations"][labels.GATEWAY_ADDRESS] == "10.96.1.1"
+    assert meta["managedFields"] == [{}]
     assert "spec" not in patch
 
 
