@@ -217,10 +217,16 @@ end
 
 local function give_back(lot)
   for amount, key in lines(lot) do
+    -- Of a bucket that nobody asked about the key is all there is: no other kind has no window.
+    local is_held = string.find(key, ':None:', 1, true)
     local left = math.max(0, (tonumber(call('HGET', key, 'r')) or 0) - tonumber(amount))
     call('HSET', key, 'r', text(left))
     touch(key)
-    if call('PTTL', key) < 0 then call('PEXPIRE', key, KEPT) end
+    if is_held and left == 0 then
+      call('PEXPIRE', key, DAY)
+    elseif call('PTTL', key) < 0 then
+      call('PEXPIRE', key, KEPT)
+    end
   end
 end
 

@@ -21,7 +21,8 @@ from tests.sidecar.quotas.pods import QUICK, Pods, ask, changed, crash, limit, r
 pytestmark = pytest.mark.backend
 
 PREFIX = "rf:{team-a}:"
-WEEK = 7 * 86_400_000
+DAY = 86_400_000
+WEEK = 7 * DAY
 
 
 def hash_of(server: RedisServer, of: Any, agent: str = "uid-a") -> dict[str, str]:
@@ -233,6 +234,42 @@ async def test_what_is_held_for_long_is_kept_as_long_as_its_pod_lives(redis_serv
         await eventually(lambda: min(_left(client, key) for key in keys) > WEEK, what="the pod has said it again")
 
     assert len(keys) == 3, "what it holds, what it told, and the bucket"
+
+
+async def test_what_is_held_is_kept_for_a_day_after_the_last_of_it_was_given_back(
+    redis_server: RedisServer, pods: Pods
+) -> None:
+    held = limit("unackedLeases", 9, window="None"), limit("concurrentCalls", 9, window="None")
+    settled, ended, died = [await pods.pod(redis_server.configuration(), *held, agent=each) for each in "abc"]
+    found = []
+
+    async def take(pod: Quotas) -> tuple[Any, Any]:
+        taken = await pod.reserve(ask(concurrentCalls=1)), await pod.hold("unackedLeases", 2)
+        found.append(kept())
+        return taken
+
+    def kept() -> list[tuple[bool, str]]:
+        with redis_server.client() as client:
+            buckets = sorted(key for key in _keys(client) if key.endswith(":None:Shared"))
+            return [(_left(client, key) > DAY, _held(client, key)) for key in buckets]
+
+    async def until_given_back() -> None:
+        await _until_used(settled, {"concurrentCalls": 0, "unackedLeases": 0})
+        found.append(kept())
+
+    call, leases = await take(settled)
+    await leases.release(1)
+    await call.settle({})
+    await leases.release(1)
+    await until_given_back()
+    await take(ended)
+    await ended.close()
+    await until_given_back()
+    await take(died)
+    crash(died)
+    await until_given_back()
+
+    assert found == [[(True, "1"), (True, "2")], [(False, "0"), (False, "0")]] * 3
 
 
 async def test_what_a_dead_pod_held_comes_back_with_its_lease(redis_server: RedisServer, pods: Pods) -> None:
@@ -529,6 +566,12 @@ def _left(client: "redis.Redis", key: str) -> int:
     """Return for how many milliseconds the key is kept; less than 0 for ever."""
     found: Any = client.pttl(key)
     return int(found)
+
+
+def _held(client: "redis.Redis", key: str) -> str:
+    """Return how much of a bucket is held."""
+    found: Any = client.hget(key, "r")
+    return found.decode()  # type: ignore[no-any-return]
 
 
 def _agent() -> Agent:
