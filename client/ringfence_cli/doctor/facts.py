@@ -11,7 +11,8 @@ T = TypeVar("T")
 OPERATOR, GATEWAY = "ringfence-operator", "ringfence-gateway"
 GUARDS = {
     "ringfence-guard": "a NetworkPolicy of anybody's can open egress to agents, which tell of it only afterwards",
-    "ringfence-labels": "whoever may write pods can give one another policy's label, until the operator takes it away",
+    "ringfence-labels": "whoever may write pods can give one another policy's label, until the operator takes it away, "
+    "and put another image into a pod that waits in a pool",
 }
 """What the API server refuses by each guard, in words that say what happens without."""
 _PREFIX = "RINGFENCE_OPERATOR_"

@@ -1,14 +1,16 @@
 """Warm pods on a real node: who gets one, what runs in it, and what it can reach."""
 
 import json
+from itertools import product
 
 import pytest
 
 from tests.e2e.escape.ways import look_up, tls, tunnel
-from tests.e2e.kube import address
+from tests.e2e.kube import Body, Kube, RefusedError, address
 from tests.e2e.pools.pools import HOLD, Claimed, claimant, claimed, lines, pool
 from tests.e2e.replica import SYSTEM_NAMESPACE
-from tests.e2e.world import SCRIPTS, World, condition
+from tests.e2e.tenant import tenant
+from tests.e2e.world import NO_REGISTRY, SCRIPTS, PodHandle, World, condition
 
 GUESS = """
 import ssl, sys, time, urllib.error, urllib.request
@@ -24,6 +26,7 @@ for _ in range(40):  # of the operator's replicas only one serves
     except OSError:
         time.sleep(0.1)
 """
+OTHER_IMAGE = f"{NO_REGISTRY}/other"
 SAYS = "echo uid=$(id -u); echo greeting=$GREETING; echo own=$OWN; cat /tmp/note; echo"
 
 
@@ -58,6 +61,26 @@ def test_nothing_of_a_users_runs_in_a_warm_pod(world: World) -> None:
     programs = set(of.handle(name).output("python3", "-c", listing, container="agent").split())
 
     assert programs == {"/run/ringfence/starter", "python3"}
+
+
+def put_other_image(by: Kube, pod: PodHandle, place: str = "containers") -> Body:
+    """Have another image in the pod's containers, as `kubectl set image` does; return the pod."""
+    return by.merge(pod.path, {"spec": {place: [{**each, "image": OTHER_IMAGE} for each in pod.get()["spec"][place]]}})
+
+
+def test_nobody_puts_another_image_into_a_pools_pod(world: World) -> None:
+    somebody = tenant(world)
+    of = pool(world, 2)
+    got = claimed(world, of)
+    (warm, *_) = of.pods()
+    plain = world.pod("plain")
+
+    for pod, place in product((of.handle(warm), got.pod), ("containers", "initContainers")):
+        with pytest.raises(RefusedError, match="images of a pool's pod are the operator's"):
+            put_other_image(somebody, pod, place)
+    changed = put_other_image(somebody, plain)
+
+    assert [each["image"] for each in changed["spec"]["containers"]] == [OTHER_IMAGE]
 
 
 def test_the_pool_fills_up_and_a_claimed_pod_never_comes_back(world: World) -> None:
