@@ -1,4 +1,4 @@
-"""A way to the API server that ends the operator which uses it, at the write that it was told: the product has none."""
+"""A way to the API server that ends either end of it, at the write that it was told: the product has no such points."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ PASSED_ON = ("Content-Type", "Accept", "User-Agent")
 
 
 class Moment(Enum):
-    """When the operator dies."""
+    """When the process dies."""
 
     BEFORE = "before the write is sent"
     LOST = "when it has taken effect, and before its answer comes"
@@ -101,6 +101,12 @@ class Relay:
         await asyncio.sleep(CLOSED_SECONDS)
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._passed_on(request)
+        except aiohttp.ClientError:
+            return _cut(request)  # the API server is away, and so it looks from here
+
+    async def _passed_on(self, request: web.Request) -> web.StreamResponse:
         strike = self._due(step_of(request.method, request.path))
         body = await request.read()
         if strike and strike.moment is Moment.BEFORE:
@@ -148,14 +154,19 @@ class Relay:
         with suppress(ProcessLookupError):
             os.kill(strike.pid, signal.SIGKILL)
         self.struck.set()
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
+        return _cut(request)
 
     def _headers(self, request: web.Request) -> dict[str, str]:
         kept = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         token = self._token.header()
         return kept | {"Accept-Encoding": "identity"} | ({"Authorization": token} if token else {})
+
+
+def _cut(request: web.Request) -> web.Response:
+    """End the connection; what is returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 def _typed(answer: aiohttp.ClientResponse) -> dict[str, str]:

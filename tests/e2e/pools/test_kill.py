@@ -1,9 +1,10 @@
-"""Operators from source are killed (-9) at each write of a claim, some hundred times on the real API server.
+"""Operators from source are killed (-9) at each write of a claim, some hundred times, and the real API server is, too.
 
 No process runs in the pods: what is claimed, and by whom, is for the API server to say; so hundreds cost little.
 """
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import pytest
 
 from bench.control.server import Ports, control_server
 from bench.pools.account import standing
+from devcluster.cluster import find_cluster
 from tests.cluster.wire import credentials_from
 from tests.e2e.kube import Body, Kube, address
 from tests.e2e.operator_slot import OperatorSlot
+from tests.e2e.pools.api_server import ApiServer
 from tests.e2e.pools.forks import Forks
 from tests.e2e.pools.relay import Moment, Relay, Strike
 from tests.e2e.pools.witness import Witness
@@ -28,12 +31,20 @@ from tests.ports import free_port
 STEPS = ("PATCH pods", "PUT agents/status", "POST pods", "PUT agentpools/status")
 """The two writes of a claim, and what comes after it: refill, and the pool's own status."""
 WAYS = tuple(product(STEPS, Moment))
-KILLS = 8 * len(WAYS)
+KILLS, MANY_KILLS = 10 * len(WAYS), 30 * len(WAYS)
+SERVER_WAYS = ((STEPS[0], Moment.BEFORE), (STEPS[0], Moment.LOST), (STEPS[1], Moment.LOST))
+"""Where the API server is killed; each time it takes seconds until it is back."""
 SIZE, AGENTS_EACH = 6, 2
 STRUCK_SECONDS = 2.0
 """A write that another operator has done already does not come."""
+CLAIMED_SECONDS = 30
+"""Nobody else does the writes of one that is alone."""
 SETTLED_SECONDS = 120
 CONTROL = "ringfence-sidecar-control"
+OPERATORS = pytest.mark.parametrize(
+    "lags", [pytest.param((0.0,), id="one"), pytest.param((0.1, 0.1), id="two-that-lead-at-once")]
+)
+"""How many seconds late each one's watches are."""
 
 
 class Crowd:
@@ -84,11 +95,31 @@ class Crowd:
         relay.disarm()
         self._forks.kill(self._pids.pop(number))
 
+    def strike_server(self, server: ApiServer, step: str, moment: Moment) -> None:
+        """Have more agents claim than there are pods, and the API server end at that write; return once it is back.
+
+        The operator finds them in line, and lives on.
+        """
+        self._kill_all()
+        self.claim(SIZE + AGENTS_EACH)
+        relay = self._relays[0]
+        relay.arm(Strike(step, moment, server.pid))
+        try:
+            self.start(0)
+            assert relay.struck.wait(CLAIMED_SECONDS), f"no {step}"
+        finally:
+            relay.disarm()
+            if relay.struck.is_set():
+                server.start_again()
+
     def settle(self) -> tuple[list[Body], list[Body]]:
         """Have one operator alone until everything is as it should be; return agents and pods."""
-        for number in list(self._pids):
-            self._forks.kill(self._pids.pop(number))
+        self._kill_all()
         self.start(0)
+        return self.until_settled()
+
+    def until_settled(self) -> tuple[list[Body], list[Body]]:
+        """Wait until everything is as it should be; return agents and pods."""
         deadline = time.monotonic() + SETTLED_SECONDS
         while True:
             agents = self.kube.items(address("Agent", self.world.namespace))
@@ -98,6 +129,10 @@ class Crowd:
                 return agents, pods
             assert time.monotonic() < deadline, f"{len(pods)} pods of {len(agents)} agents: {found}"
             time.sleep(0.5)
+
+    def _kill_all(self) -> None:
+        for number in list(self._pids):
+            self._forks.kill(self._pids.pop(number))
 
     def _environment(self, number: int) -> dict[str, str]:
         settings = {
@@ -151,6 +186,15 @@ def crowd(kube: Kube, kubeconfig: Path, operator_slot: OperatorSlot) -> Iterator
         yield make
 
 
+@pytest.fixture
+def server(kube: Kube, kubeconfig: Path) -> ApiServer:
+    """The API server of the bare-machine cluster that the tests have."""
+    found = find_cluster(os.environ.get("RINGFENCE_CLUSTER") or kubeconfig.stem)
+    if found is None or found.server != credentials_from(kubeconfig).server:
+        pytest.skip("the API server is another cluster's, and not ours to kill")
+    return ApiServer(found, kube)
+
+
 def _control_service(world: World) -> None:
     """Pools' pods are told its address; nobody in this test asks there."""
     path = address("Service", SYSTEM_NAMESPACE, CONTROL)
@@ -177,16 +221,52 @@ def kill_over_and_over(crowd: Crowd, operators: int, count: int) -> Witness:
     return witness
 
 
-@pytest.mark.timeout(280)
-@pytest.mark.parametrize("lags", [pytest.param((0.0,), id="one"), pytest.param((0.1, 0.1), id="two-that-lead-at-once")])
-def test_each_agent_has_one_pod_and_each_pod_one_agent_wherever_operators_are_killed(
-    crowd: Callable[..., Crowd], lags: tuple[float, ...]
-) -> None:
+def assert_one_for_each(crowd: Callable[..., Crowd], lags: tuple[float, ...], count: int) -> None:
     made = crowd(*lags)
 
-    witness = kill_over_and_over(made, len(lags), KILLS)
+    witness = kill_over_and_over(made, len(lags), count)
 
     assert [owners for owners in witness.owners.values() if len(owners) > 1] == []
     assert witness.returned == set()
     # With two, the other one often has done the write that was waited for.
-    assert made.kills >= KILLS // (2 * len(lags)), f"only {made.kills} kills at a write; see {LOGS}"
+    assert made.kills >= count // (2 * len(lags)), f"only {made.kills} kills at a write; see {LOGS}"
+
+
+@pytest.mark.timeout(280)
+@OPERATORS
+def test_each_agent_has_one_pod_and_each_pod_one_agent_wherever_operators_are_killed(
+    crowd: Callable[..., Crowd], lags: tuple[float, ...]
+) -> None:
+    assert_one_for_each(crowd, lags, KILLS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@OPERATORS
+def test_so_it_is_when_they_are_killed_many_times_more(crowd: Callable[..., Crowd], lags: tuple[float, ...]) -> None:
+    assert_one_for_each(crowd, lags, MANY_KILLS)
+
+
+@pytest.mark.timeout(280)
+# The API server that it starts outlives it.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_so_it_is_where_the_api_server_is_killed_amid_claims_and_the_operator_lives_on(
+    crowd: Callable[..., Crowd], server: ApiServer
+) -> None:
+    made = crowd(0.0)
+    witness = Witness(made.kube, made.world.namespace)
+    made.pool()
+    made.start(0)
+
+    for step, moment in SERVER_WAYS:
+        with witness.following():
+            made.until_settled()
+            made.strike_server(server, step, moment)
+    with witness.following():
+        made.until_settled()
+        agents, pods = made.settle()
+
+    assert len(agents) == len(SERVER_WAYS) * (SIZE + AGENTS_EACH)
+    assert {pod["metadata"]["uid"] for pod in pods} <= witness.owners.keys()
+    assert [owners for owners in witness.owners.values() if len(owners) > 1] == []
+    assert witness.returned == set()

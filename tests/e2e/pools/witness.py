@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.client import HTTPException
 
 from tests.e2e.kube import Body, Kube, RefusedError, address
 from tests.e2e.world import IMAGE, is_pod_ready
@@ -24,8 +25,10 @@ class Witness:
 
     @contextmanager
     def following(self) -> Iterator["Witness"]:
-        """Follow until the block ends."""
+        """Follow until the block ends, or the API server does; from the pods that are there."""
         listed = self.kube.request("GET", address("Pod", self.namespace))
+        for pod in listed["items"]:
+            self._see(pod)
         with self.kube.watching(address("Pod", self.namespace), listed["metadata"]["resourceVersion"]) as events:
             thread = threading.Thread(target=self._follow, args=(events,), daemon=True)
             thread.start()
@@ -34,12 +37,13 @@ class Witness:
 
     def _follow(self, events: Iterator[Body]) -> None:
         for event in events:
-            pod = event["object"]
-            if event["type"] not in ("ADDED", "MODIFIED"):
-                continue
-            self._note(pod["metadata"])
-            if not is_pod_ready(pod) and "deletionTimestamp" not in pod["metadata"]:
-                self._start(pod["metadata"]["name"])
+            if event["type"] in ("ADDED", "MODIFIED"):
+                self._see(event["object"])
+
+    def _see(self, pod: Body) -> None:
+        self._note(pod["metadata"])
+        if not is_pod_ready(pod) and "deletionTimestamp" not in pod["metadata"]:
+            self._start(pod["metadata"]["name"])
 
     def _note(self, meta: Body) -> None:
         found = {each["uid"] for each in meta.get("ownerReferences", ()) if each["kind"] == "Agent"}
@@ -64,6 +68,6 @@ class Witness:
             for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
         ]
         status = {"phase": "Running", "startTime": now, "conditions": true, "containerStatuses": [container]}
-        # It may be gone, or be claimed at this moment.
-        with suppress(RefusedError):
+        # It may be gone, or be claimed at this moment; or the API server is.
+        with suppress(RefusedError, OSError, HTTPException):
             self.kube.merge(f"{address('Pod', self.namespace, pod)}/status", {"status": status})
