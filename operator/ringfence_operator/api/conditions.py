@@ -169,7 +169,8 @@ class Reason(Documented):
     POOL_NOT_FOUND = "PoolNotFound", "The AgentPool that the agent names does not exist in its namespace."
     POOL_POLICY_LOOSER = (
         "PoolPolicyLooser",
-        "The agent's SecurityPolicy opens more than its pool's, which does not allow it.",
+        "The agent's SecurityPolicy opens more than its pool's, lets it run longer, or lets its cache keep or share "
+        "more, and the pool does not allow it.",
     )
     POOL_ISOLATION_WEAKER = "PoolIsolationWeaker", "The pool's template confines less than the agent asks for."
     POOL_POD_WEAKER = "PoolPodWeaker", "The pool's pods do not keep what the agent's SecurityPolicy asks of a pod."

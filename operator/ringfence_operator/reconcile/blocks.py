@@ -72,10 +72,13 @@ class Blocks:
     async def _allocate(self, holder: Holder, build: Build) -> Service:
         async with self._locks.held(holder.key):
             found = self._view.port_set_of(holder.key)
-            for block in self._free(holder):
+            for block in self._candidates(holder):
                 if found is not None:
                     return found
-                found = await self._take(block, holder, build)
+                if self._is_own(block, holder) or self._is_unused(block):
+                    found = await self._take(block, holder, build)
+                elif self._is_left_open(block):
+                    self._gateway.withdraw(block)
         if found is not None:
             return found
         raise PortSetsFullError(
@@ -95,15 +98,16 @@ class Blocks:
             log.info("port_set.allocated", block=block)
         return found
 
-    def _free(self, holder: Holder) -> Iterator[int]:
-        """Yield the free blocks, the one that the holder had before somebody deleted its Service first."""
+    def _candidates(self, holder: Holder) -> Iterator[int]:
+        """Yield the blocks without a Service that nobody else is about to have again, first the one that was its own.
+
+        That is the one which the holder had before somebody deleted its Service.
+        """
         used = {block_of(each) for each in self._view.port_sets()}
         awaited = awaited_blocks(self._view)
-        unused = [each for each in range(BLOCKS) if each not in used]
-        for block in sorted(unused, key=lambda it: not self._is_own(it, holder)):
-            if self._is_own(block, holder) or (
-                awaited.get(block_name(block), holder.key) == holder.key and self._is_unused(block)
-            ):
+        left = [each for each in range(BLOCKS) if each not in used]
+        for block in sorted(left, key=lambda it: not self._is_own(it, holder)):
+            if self._is_own(block, holder) or awaited.get(block_name(block), holder.key) == holder.key:
                 yield block
 
     def _is_own(self, block: int, holder: Holder) -> bool:
@@ -115,20 +119,22 @@ class Blocks:
     def _is_unused(self, block: int) -> bool:
         """Return True if no replica of the gateway serves the block, and nobody's pods reach it.
 
-        The Service is a block's lock, but somebody may have deleted it. Of what another leader withdrew nothing is
-        known; but if agents are admitted still, it is to be closed first.
+        The Service is a block's lock, but somebody may have deleted it.
         """
         gateway, view = self._gateway, self._view
-        if gateway.holder(block):
-            return False
-        admission = view.network_policies.get(view.settings.namespace, admission_name(block))
-        if admission is not None and admission.is_ours:
-            gateway.withdraw(block)
-            return False
-        if gateway.is_closing(block, view.serving_replicas()):
+        if gateway.holder(block) or self._is_left_open(block) or gateway.is_closing(block, view.serving_replicas()):
             return False
         former = gateway.former(block)
         return former is None or not is_reached(former.policy, former.address, view)
+
+    def _is_left_open(self, block: int) -> bool:
+        """Return True if nothing is published on the block, and agents are admitted to it still.
+
+        Of what another leader withdrew nothing else is known; it is to be closed before anybody else has the block.
+        """
+        view = self._view
+        admission = view.network_policies.get(view.settings.namespace, admission_name(block))
+        return not self._gateway.holder(block) and admission is not None and admission.is_ours
 
     async def _claim(self, block: int, holder: Holder, build: Build) -> Service | None:
         """Return the holder's Service, or None if somebody else has the block."""

@@ -76,6 +76,24 @@ def test_a_looser_policy_is_refused_until_the_pool_allows_it_by_name(world: Worl
     assert ready["status"]["podUID"] == warm
 
 
+def test_a_policy_that_shares_values_with_others_than_the_pools_is_refused_until_it_does_not(world: World) -> None:
+    pools = world.policy("pools", cache={"values": {"sharedAs": "crew"}})
+    own = world.policy("own", cache={"values": {"sharedAs": "all"}})
+    of = pool(world, 1, securityPolicyRef={"name": pools})
+    (warm,) = of.pods().values()
+
+    agent = claimant(world, of, securityPolicyRef={"name": own})
+    refused = message_of(agent.until_reason("PoolPolicyLooser"))
+    untouched = list(of.pods().values())
+    world.change_policy(own, cache={"values": {"sharedAs": "crew"}})
+    ready = agent.until_ready()
+
+    assert f"SecurityPolicy {own} is looser than SecurityPolicy {pools} of the pool's template allows" in refused
+    assert "cache.values.sharedAs is all; name a stricter one, or have spec.allowedPolicies of the AgentPool" in refused
+    assert untouched == [warm]
+    assert ready["status"]["podUID"] == warm
+
+
 def test_who_runs_under_a_policy_that_becomes_looser_reaches_nothing_until_it_is_not(
     alone: World, installed: Installation
 ) -> None:
