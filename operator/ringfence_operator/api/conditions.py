@@ -39,10 +39,7 @@ class ConditionType(Documented):
         "SidecarOutdated",
         "The pod's sidecar would be made otherwise now; absent otherwise. spec.sidecar.update says what comes of it.",
     )
-    NETWORK_CLOSED = (
-        "NetworkClosed",
-        ("A Quota's networkBytes are used up, or nobody counts them, and nothing goes out; absent otherwise."),
-    )
+    NETWORK_CLOSED = "NetworkClosed", "A Quota's networkBytes are used up, and nothing goes out; absent otherwise."
     LIMITS_OUTDATED = "LimitsOutdated", "A Quota's limit is not the running pod's yet; absent otherwise."
     SCALING_LIMITED = "ScalingLimited", "The pool's size is outside minWarm and maxSize; absent otherwise."
     SUSPENDED = "Suspended", "The agent is suspended: its pod is gone, its workspace is kept."
@@ -132,14 +129,6 @@ class Reason(Documented):
     STORE_UNAVAILABLE = "StoreUnavailable", "The shared counters cannot be read; onStoreUnavailable decides meanwhile."
     NOT_SUPPORTED = "NotSupported", "This cluster cannot keep a limit as it is written; the message says which and why."
 
-    COUNT_PENDING = (
-        "CountPending",
-        "The kubelet has not said yet what the pod moves past the gateway under a Hard limit; nothing goes out.",
-    )
-    COUNT_UNAVAILABLE = (
-        "CountUnavailable",
-        "The kubelet does not say what the pod moves past the gateway under a Hard limit; nothing goes out.",
-    )
     KUBELET_UNREACHABLE = "KubeletUnreachable", "A kubelet does not say how much memory agents use; the limit is kept."
     RESIZE_REFUSED = "ResizeRefused", "The API server does not let the running pod have what a Quota leaves it."
     RESIZE_DEFERRED = "ResizeDeferred", "The kubelet gives the running pod what a Quota leaves it later."

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final
 
 from ringfence_operator.api.conditions import Reason
-from ringfence_operator.api.quota import Limit, Quota
+from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource, Scope
 from ringfence_operator.egress.meter_orders import Told
 from ringfence_operator.egress.meter_pods import MeteredPods
-from ringfence_operator.reconcile.network_quota import Held, is_hard_on_bytes
+from ringfence_operator.reconcile.network_quota import Held
 from ringfence_operator.reconcile.network_sums import CountedUse
 from ringfence_operator.reconcile.network_use import NetworkUse
 from ringfence_operator.reconcile.quota_use import Use
@@ -64,7 +64,7 @@ class MeterUses:
             refused_at=last[0] if last else None,
             refused_agent=self._pods.names[last[1]][1] if last else "",
             refused={self._pods.names[agent][1]: at for agent, (_, at) in refusals.items() if at},
-            trouble=self._trouble(members, limit) if is_bytes else None,
+            trouble=self._trouble(members) if is_bytes else None,
             caveat="" if is_bytes else self._caveat(members),
         )
 
@@ -83,7 +83,7 @@ class MeterUses:
         whose = min(self._pods.names[agent][1] for agent in direct) + (" and others" if len(direct) > 1 else "")
         return f"those of agent {whose} to destinations and cidrs pass the gateway by, and are not counted"
 
-    def _trouble(self, members: Iterable[str], limit: Limit) -> tuple[Reason, str] | None:
+    def _trouble(self, members: Iterable[str]) -> tuple[Reason, str] | None:
         unmeasured = (agent for agent in members if any(self._is_unmeasured(told) for told in self._pods.of(agent)))
         silent = sorted(self._pods.names[agent][1] for agent in unmeasured)
         if not silent:
@@ -92,8 +92,6 @@ class MeterUses:
             f"networkBytes are counted at the gateway only: the kubelet does not say what the pod of agent {silent[0]} "
             "moves to its destinations and cidrs; leave those out, or have kubelets tell the network statistics of pods"
         )
-        if is_hard_on_bytes(limit):
-            words += "; nothing goes out of it until they do, or as soon as the last figure is a minute old"
         return Reason.NOT_SUPPORTED, words
 
     def _is_unmeasured(self, told: Told) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import Resource, Scope
-from ringfence_operator.egress.direct_counts import DirectCounts
 from ringfence_operator.egress.meter_orders import Message, Told, is_news
 from ringfence_operator.egress.meter_pasts import MeterPasts
 from ringfence_operator.egress.meter_pods import MeteredPods
@@ -37,8 +36,7 @@ class MeterBook:
     """A `reconcile.meters.Meters` and a `reconcile.quota_use.LimitSource`.
 
     `send` takes messages to the control process, while there is one; `on_use` hears the UID of each quota of
-    which more or less is used than before, `on_spent` of each agent to which nothing is left, or something again, or
-    whose bytes past the gateway are counted now, or no more.
+    which more or less is used than before, `on_spent` of each agent to which nothing is left, or something again.
     """
 
     def __init__(
@@ -57,7 +55,6 @@ class MeterBook:
         self._use = NetworkUse(has_pod=self._pods.has, on_refused=self._refused)
         self._pasts: Final = MeterPasts(self._use, send)
         self._uses: Final = MeterUses(self._pods, self._use, is_known=self.is_known)
-        self._counts: Final = DirectCounts()
         self._touched: set[str] = set()
         self._turn = 0
         self._since = clock()
@@ -69,7 +66,6 @@ class MeterBook:
         self._touched.clear()
         self._use.clear()
         self._pasts.clear()
-        self._counts.clear()
         self._since, self._awaits = self._clock(), True
 
     # What the reconcilers say and ask.
@@ -82,15 +78,10 @@ class MeterBook:
         now = self._clock()
         self._pods.add(metered, self._use, now=now)
         self._touched.add(metered.agent_uid)
-        if metered.is_to_be_counted:
-            self._counts.follow(metered.pod_uid, now=now)
-        else:
-            self._counts.forget(metered.pod_uid)
         self._say(metered, self._allowed(metered, now))
 
     def withdraw(self, pod_uid: str) -> None:
         """The pod is gone, or nothing of it is counted any more."""
-        self._counts.forget(pod_uid)
         if self._pods.drop(pod_uid):
             self._send({"kind": "meterGone", "uid": pod_uid})
 
@@ -108,10 +99,6 @@ class MeterBook:
     def is_direct(self, agent_uid: str) -> bool:
         """Return True if the agent has ways past the gateway, which are to be closed, too, when nothing is left."""
         return any(told.metered.is_asked_about for told in self._pods.of(agent_uid))
-
-    def is_counted(self, pod_uid: str) -> bool | None:
-        """Return whether its kubelet says what a pod moves past the gateway; None where it had not the time to yet."""
-        return self._counts.is_counted(pod_uid, now=self._clock())
 
     def is_known(self, agent_uid: str) -> bool:
         """Return False while an operator that begins has yet to be told what the agent has used."""
@@ -138,8 +125,6 @@ class MeterBook:
         if (count is None) != (pod_uid in self._pods.unmeasured):
             self._pods.unmeasured ^= {pod_uid}
             self._touched.add(agent)
-        if count is not None and self._counts.hear(pod_uid, now=self._clock()):
-            self._on_spent(told.metered.agent)
         if count is None or (self._is_beginning() and not self._are_all_heard(told.metered)):
             return
         past = count - self._use.total_of_pod(agent, pod_uid)
@@ -190,7 +175,6 @@ class MeterBook:
         if self._turn % FREED_TURNS == 0:
             concerned |= {agent for agent in self._pods.agents() if self._use.has(agent)}
             self._pasts.look()
-            self._tell_of_silence(now)
         if self._turn == 0:
             self._pods.forget(now, self._use)
             self._use.forget_before(now - LONGEST)
@@ -202,10 +186,6 @@ class MeterBook:
                     self._judge(told, allowed(told.metered.limits, agent, used, now=now))
         for quota in quotas:
             self._on_use(quota)
-
-    def _tell_of_silence(self, now: datetime) -> None:
-        for pod in self._counts.turned(now=now):
-            self._on_spent(self._pods.told[pod].metered.agent)
 
     def _awaiting(self) -> set[str]:
         """Return the quotas to which it is to be told, once, that what is used is known from now on."""

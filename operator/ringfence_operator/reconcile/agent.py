@@ -38,7 +38,6 @@ from ringfence_operator.reconcile.starter import (
 )
 from ringfence_operator.reconcile.status import agent_status
 from ringfence_operator.reconcile.tools import Tools
-from ringfence_operator.reconcile.uncounted import why_closed, why_uncounted
 
 QUIET_SECONDS = 5.0
 """A pod usually runs before this has passed: the status goes from Pending, its default, to Running in one write."""
@@ -114,7 +113,7 @@ async def reconcile_agent(agent: Agent, tools: Tools, *, now: datetime) -> float
         case Step.KEEP:
             is_spent = network is not None and network.is_spent
             is_closed = is_spent and tools.meters is not None and tools.meters.is_direct(agent.metadata.uid)
-            is_closed = is_closed or why_uncounted(context, tools.meters) is not None or is_looser(context)
+            is_closed = is_closed or is_looser(context)
             await confine_pod(context, view, kube, tools.networks, is_closed=is_closed)
             await resize_pod(context, view, kube)
             context = replace(context, refused_share=view.refused_shares.get(agent.key))
@@ -189,8 +188,7 @@ async def _report(
 ) -> float | None:
     """Write the status if it differs, and an Event for a transition that somebody may want to know of."""
     agent = context.agent
-    closed = why_closed(network) or why_uncounted(context, tools.meters)
-    status = agent_status(context, decision, enforced=enforced, closed=closed)
+    status = agent_status(context, decision, enforced=enforced, network=network)
     tell_of_ends(context, status, tools.view)
     lags = (*lagging(context, context.refused_share), *unmetered(context))
     tools.view.lags.note(agent.key, lags, context.quotas)

@@ -32,7 +32,6 @@ _QUIET = {
     Reason.POOL_EMPTY,
     Reason.POD_ASSIGNED,
     Reason.NO_POD,
-    Reason.COUNT_PENDING,
 }
 _NORMAL = {Reason.SUCCEEDED, Reason.SUSPENDED, Reason.REPLACING, Reason.STARTED_COLD}
 

@@ -10,7 +10,7 @@ from ringfence_operator.api.conditions import ConditionType, Reason, find_condit
 from ringfence_operator.api.quota import Quota
 from ringfence_operator.api.quota_matrix import MATRIX, Enforcer, Resource
 from ringfence_operator.reconcile.checks import NO_GATEWAY
-from ringfence_operator.reconcile.network_quota import Allowed, Held, is_hard_on_bytes
+from ringfence_operator.reconcile.network_quota import Allowed, Held
 from ringfence_operator.reconcile.quota_use import Use
 from ringfence_operator.reconcile.quotas import limits_of, missing_quota_of, quotas_of_record
 from ringfence_operator.reconcile.view import View
@@ -59,11 +59,6 @@ class Metered:
         """Whether its kubelet is to say what it moves past the gateway: of bytes it can, of connections nobody."""
         return self.is_direct and any(each.limit.resource is Resource.NETWORK_BYTES for each in self.limits)
 
-    @property
-    def is_to_be_counted(self) -> bool:
-        """Whether its ways past the gateway are closed while its kubelet does not say."""
-        return self.is_direct and any(is_hard_on_bytes(each.limit) for each in self.limits)
-
 
 class Meters(Protocol):
     """The gateway's meters, through the control process. What has been said stays said when that restarts."""
@@ -76,9 +71,6 @@ class Meters(Protocol):
 
     def is_direct(self, agent_uid: str) -> bool:
         """Return True if the agent has ways past the gateway, which are to be closed, too, when nothing is left."""
-
-    def is_counted(self, pod_uid: str) -> bool | None:
-        """Return whether its kubelet says what a pod moves past the gateway; None where it had not the time to yet."""
 
     def is_known(self, agent_uid: str) -> bool:
         """Return False while an operator that begins has yet to be told what the agent has used."""
@@ -137,13 +129,12 @@ def left_to(agent: Agent, meters: Meters | None) -> Allowed | None:
     """Return what quotas leave the agent of the network, None where none limits it.
 
     Of one whose status says that nothing is left that goes on to hold until it is known, or each operator that begins
-    would open what the one before had closed. What is closed for want of figures is told by those (`why_uncounted`).
+    would open what the one before had closed.
     """
     if meters is None:
         return None
     closed = find_condition(agent.status.conditions, ConditionType.NETWORK_CLOSED)
-    is_spent = closed is not None and closed.reason == Reason.QUOTA_EXCEEDED
-    if closed is not None and is_spent and not meters.is_known(agent.metadata.uid):
+    if closed is not None and not meters.is_known(agent.metadata.uid):
         return Allowed(bytes=0, words=closed.message, is_told_before=True)
     return meters.allowed(agent.metadata.uid)
 

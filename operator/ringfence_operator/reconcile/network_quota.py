@@ -30,11 +30,6 @@ class Held:
         return self.uid, self.limit.id
 
 
-def is_hard_on_bytes(limit: Limit) -> bool:
-    """Return True for a limit that closes the ways past the gateway, too."""
-    return limit.resource is Resource.NETWORK_BYTES and limit.enforcement is Enforcement.HARD
-
-
 class Usage(Protocol):
     """What has been used of a limit, by whom it counts."""
 

@@ -16,7 +16,6 @@ from ringfence_operator.reconcile.decide import Decision, Step
 from ringfence_operator.reconcile.network import Networks
 from ringfence_operator.reconcile.ports import CORE, Kube, Raw, path
 from ringfence_operator.reconcile.quotas import counted
-from ringfence_operator.reconcile.uncounted import is_to_be_counted
 from ringfence_operator.reconcile.view import View
 from ringfence_operator.resources.pod import build_pod, pod_labels
 from ringfence_operator.resources.pool import record_template
@@ -63,8 +62,6 @@ async def create_pod(context: Context, view: View, kube: Kube) -> None:
         made_from=context.pod_hash,
         template=record_template(context.template) if context.template else "",
     )
-    if is_to_be_counted(context):
-        body["metadata"]["labels"] = _without_ways(body["metadata"]["labels"])
     answer = await create_own(agent, path(CORE, agent.metadata.namespace, "pods"), body, kube, is_own=is_owned)
     if answer is None:
         message = f"pod {agent.metadata.name} exists and is not this agent's: delete it, or rename the agent"
@@ -81,12 +78,9 @@ async def see_again(raw: Raw, wanted: Mapping[str, str], view: View, kube: Kube)
 
 
 def labels_of(context: Context, *, has_sidecar: bool = False, is_claimed: bool = False) -> dict[str, str]:
-    """Return the labels that the agent's pod has by what holds for the agent now; `is_claimed`: it is its pool's.
-
-    One that it is to have begins without ways out, if they are counted first.
-    """
+    """Return the labels that the agent's pod has by what holds for the agent now; `is_claimed`: it is its pool's."""
     ref = context.given.spec.pool_ref
-    found = pod_labels(
+    return pod_labels(
         context.agent,
         context.effective,
         cluster_policy=cluster_policy_of(context),
@@ -95,12 +89,6 @@ def labels_of(context: Context, *, has_sidecar: bool = False, is_claimed: bool =
         quotas=counted(context.quotas),
         pool=ref.name if ref and is_claimed else "",
     )
-    return _without_ways(found) if context.own_pod is None and is_to_be_counted(context) else found
-
-
-def _without_ways(wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels without the one by which the agent's policy opens anything."""
-    return {key: value for key, value in wanted.items() if key not in (labels.POLICY, labels.CLUSTER_POLICY)}
 
 
 def _differing(wanted: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str | None]:
@@ -142,7 +130,7 @@ async def confine_pod(context: Context, view: View, kube: Kube, networks: Networ
     await networks.prepare(context)
     wanted = labels_of(context, has_sidecar=bool(pod.sidecar_hash), is_claimed=bool(pod.claimed))
     if is_closed:
-        wanted = _without_ways(wanted)
+        wanted = {key: value for key, value in wanted.items() if key not in (labels.POLICY, labels.CLUSTER_POLICY)}
     changed = _differing(wanted, pod.labels)
     if changed:
         identity = {"namespace": pod.meta.namespace, "name": pod.meta.name, "uid": pod.meta.uid}

@@ -6,6 +6,7 @@ from ringfence_operator.api.agent_status import AgentState, AgentStatus, LastExi
 from ringfence_operator.api.conditions import Condition, ConditionType, Reason, remove_condition, set_condition
 from ringfence_operator.reconcile.context import Context
 from ringfence_operator.reconcile.decide import Decision, Step
+from ringfence_operator.reconcile.network_quota import Allowed
 from ringfence_operator.reconcile.resize import lagging
 from ringfence_operator.reconcile.run_time import run_time
 from ringfence_operator.resources.observed_pod import Exit
@@ -14,16 +15,12 @@ from ringfence_operator.resources.volumes import claim_name
 
 
 def agent_status(
-    context: Context,
-    decision: Decision,
-    *,
-    enforced: tuple[bool, Reason, str] | None,
-    closed: tuple[Reason, str] | None = None,
+    context: Context, decision: Decision, *, enforced: tuple[bool, Reason, str] | None, network: Allowed | None = None
 ) -> AgentStatus:
     """Return the status after this pass.
 
     `enforced` is what is known about the confinement of the pod: whether it holds, reason and message; None without
-    a pod. `closed` is why nothing goes out of one, where that is so.
+    a pod. `network` is what quotas leave it of the network; None where none limits it.
     """
     before = context.agent.status
     pod = context.own_pod if not context.is_pod_of_old_run else None
@@ -31,7 +28,7 @@ def agent_status(
     failures = decision.failures if decision.failures is not None else (0 if is_suspended else context.failures)
     return AgentStatus(
         observed_generation=context.agent.metadata.generation,
-        conditions=_conditions(context, decision, enforced, closed),
+        conditions=_conditions(context, decision, enforced, network),
         state=decision.state,
         pod_name=pod.meta.name if pod else None,
         pod_uid=pod.meta.uid if pod else None,
@@ -87,7 +84,7 @@ def _exit(found: Exit) -> LastExit:
 
 
 def _conditions(
-    context: Context, decision: Decision, enforced: tuple[bool, Reason, str] | None, closed: tuple[Reason, str] | None
+    context: Context, decision: Decision, enforced: tuple[bool, Reason, str] | None, network: Allowed | None
 ) -> tuple[Condition, ...]:
     generation = context.agent.metadata.generation
     conditions: tuple[Condition, ...] = context.agent.status.conditions
@@ -111,8 +108,8 @@ def _conditions(
     lacks = "" if is_suspended or decision.is_finished else context.sidecar_lacks
     advice = "it stays so until the pod is replaced; write spec.sidecar.update: Immediately to replace it now"
     say(ConditionType.SIDECAR_OUTDATED, bool(lacks) or None, Reason.SIDECAR_OUTDATED, f"{lacks}; {advice}")
-    is_closed = closed is not None and context.own_pod is not None
-    say(ConditionType.NETWORK_CLOSED, is_closed or None, *(closed or (Reason.QUOTA_EXCEEDED, "")))
+    is_closed = network is not None and network.is_spent and context.own_pod is not None
+    say(ConditionType.NETWORK_CLOSED, is_closed or None, Reason.QUOTA_EXCEEDED, network.words if network else "")
     lags = lagging(context, context.refused_share)
     outdated = (lags[0].reason, lags[0].message) if lags else (Reason.IN_FORCE, "")
     say(ConditionType.LIMITS_OUTDATED, bool(lags) or None, *outdated)

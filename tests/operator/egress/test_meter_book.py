@@ -6,7 +6,6 @@ import pytest
 
 from ringfence_operator.api.conditions import Reason
 from ringfence_operator.api.quota import Limit, Quota
-from ringfence_operator.egress.direct_counts import SILENT_SECONDS
 from ringfence_operator.egress.meter_orders import LEAST_NEWS
 from ringfence_operator.egress.meters import FREED_TURNS, REPEAT_SECONDS, TOLD_TURNS, MeterBook
 from ringfence_operator.reconcile.meters import Metered
@@ -422,75 +421,6 @@ def test_the_quota_says_so_while_a_kubelet_does_not_tell_what_a_pod_moves() -> N
     assert silent[0] is Reason.NOT_SUPPORTED
     assert "agent one" in silent[1]
     assert told is None
-
-
-def test_an_agent_is_looked_at_when_its_kubelet_begins_to_tell_and_when_it_has_been_silent_for_long() -> None:
-    made = Book()
-    made.book.publish(metered(limit(), is_direct=True))
-    found = []
-
-    def note() -> None:
-        found.append((made.book.is_counted("pod-one"), len(made.spent)))
-
-    note()
-    for figure in (None, 5, 6):
-        made.book.measured("pod-one", figure)
-        note()
-    made.look_at(NOW + timedelta(seconds=SILENT_SECONDS))
-    note()
-    made.book.measured("pod-one", 6)
-    note()
-
-    assert found == [(None, 0), (None, 0), (True, 1), (True, 1), (False, 2), (True, 3)]
-
-
-def test_of_a_pod_of_which_a_kubelet_never_tells_figures_are_late_after_a_while() -> None:
-    made = Book()
-    made.book.publish(metered(limit(), is_direct=True))
-
-    made.look_at(NOW + timedelta(seconds=SILENT_SECONDS))
-
-    assert made.book.is_counted("pod-one") is False
-    assert made.spent == [("team", "one")]
-
-
-@pytest.mark.parametrize(
-    ("enforcement", "is_direct"), [("Warn", True), ("Hard", False)], ids=["Warn", "no ways past the gateway"]
-)
-def test_no_figures_are_late_where_nothing_is_closed_for_them(enforcement: str, is_direct: bool) -> None:
-    made = Book()
-    made.book.publish(metered(limit(enforcement=enforcement), is_direct=is_direct))
-
-    made.look_at(NOW + timedelta(seconds=SILENT_SECONDS))
-
-    assert made.book.is_counted("pod-one") is None
-    assert made.spent == []
-
-
-def test_an_operator_that_leads_again_has_to_hear_of_a_pod_anew() -> None:
-    made = Book()
-    made.book.publish(metered(limit(), is_direct=True))
-    made.book.measured("pod-one", 5)
-
-    made.book.reset()
-    made.book.publish(metered(limit(), is_direct=True))
-    again = made.book.is_counted("pod-one")
-    made.book.measured("pod-one", 5)
-    made.book.withdraw("pod-one")
-
-    assert (again, made.book.is_counted("pod-one")) == (None, None)
-
-
-def test_the_quota_says_that_nothing_goes_out_under_a_hard_limit_that_is_not_counted() -> None:
-    made = Book()
-    found = {}
-    for each in (limit(), limit(enforcement="Warn")):
-        made.book.publish(metered(each, is_direct=True))
-        made.book.measured("pod-one", None)
-        _, found[each.enforcement.value] = made.use(each).trouble or (None, "")
-
-    assert "nothing goes out" in found["Hard"]
-    assert "nothing goes out" not in found["Warn"]
 
 
 def test_the_quota_says_that_connections_past_the_gateway_are_not_counted() -> None:

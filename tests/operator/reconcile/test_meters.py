@@ -28,7 +28,6 @@ class Told:
         self.pods: dict[str, Metered] = {}
         self.closed = False
         self.known = True
-        self.counted: bool | None = True
 
     def publish(self, metered: Metered) -> None:
         self.pods[metered.pod_uid] = metered
@@ -38,9 +37,6 @@ class Told:
 
     def is_direct(self, agent_uid: str) -> bool:  # noqa: ARG002 - the port's
         return True
-
-    def is_counted(self, pod_uid: str) -> bool | None:  # noqa: ARG002 - the port's
-        return self.counted
 
     def is_known(self, agent_uid: str) -> bool:  # noqa: ARG002 - the port's
         return self.known
