@@ -1,4 +1,4 @@
-"""A part of the product as its image has it: with what it depends on and nothing else, compiled."""
+"""What a part of the product runs in: what its image has, and nothing else, compiled."""
 
 import functools
 import hashlib

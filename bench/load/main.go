@@ -56,7 +56,7 @@ func parse() options {
 	flag.IntVar(&o.count, "count", 100, "how many objects")
 	flag.IntVar(&o.groups, "groups", 1, "how many groups they belong to by turns")
 	flag.IntVar(&o.connections, "connections", 20, "connections that the POSTs are spread over, opened beforehand")
-	flag.IntVar(&o.inflight, "inflight", 400, "POSTs under way at once at most: an API server refuses what is too much")
+	flag.IntVar(&o.inflight, "inflight", 400, "POSTs under way at once at most: an API server refuses what is too much; steps are not bounded")
 	flag.Float64Var(&o.rate, "rate", 0, "objects per second, whether or not earlier ones are ready; 0: all at once")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "give up this long after the last POST")
 	flag.Parse()

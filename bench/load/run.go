@@ -108,7 +108,8 @@ func stepsOf(file string) (map[string][]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	return steps, json.Unmarshal(text, &steps)
+	err = json.Unmarshal(text, &steps)
+	return steps, err
 }
 
 func (l *load) createAll(ctx context.Context, clients []*client) {

@@ -46,10 +46,9 @@ def measure_floor(bed: PoolBed) -> Iterator[Row]:
 def steps_of(agent: Raw, pods: Sequence[Raw], names: Sequence[str]) -> Steps:
     """Return what the operator wrote for `agent`, to be written for agents of these names: a warm pod for each."""
     mine = next(each for each in pods if each["metadata"]["labels"].get(AGENT) == agent["metadata"]["name"])
-    warm = [each for each in pods if AGENT not in each["metadata"]["labels"]]
-    return {
-        name: [_claim(mine, pod, name), _status(agent, mine, pod, name)] for name, pod in zip(names, warm, strict=False)
-    }
+    warm = [each for each in pods if AGENT not in each["metadata"]["labels"]][: len(names)]
+    found = zip(names, warm, strict=True)
+    return {name: [_claim(mine, pod, name), _status(agent, mine, pod, name)] for name, pod in found}
 
 
 def _claim(mine: Raw, pod: Raw, name: str) -> dict[str, Any]:
@@ -61,6 +60,7 @@ def _claim(mine: Raw, pod: Raw, name: str) -> dict[str, Any]:
         "ownerReferences": [owner],
         "labels": _added(old["labels"], new["labels"]) | {AGENT: name},
         "annotations": _added(old["annotations"], new["annotations"]),
+        "managedFields": [{}],
     }
     return _step("PATCH", f"{PODS.format(old['namespace'])}/{old['name']}", _MERGE, {"metadata": body})
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 import time
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 from bench.quantile import quantile
@@ -85,28 +86,44 @@ async def _calls(sidecars: dict[int, Sidecar], count: int) -> Samples:
 
 async def _steps(redis: Redis, count: int) -> Samples:
     """Return milliseconds of what a call waits for, of what comes after its answer, and of questions by themselves."""
-    pod = await counting(redis, _limits(max(BUCKETS)), agent="steps")
-    samples: Samples = {"reserve": [], "settle": [], "ping": [], "bare": []}
-    bare = Bare(redis)
+    pods = {
+        buckets: await counting(redis, _limits(buckets), agent=f"steps-{buckets}") for buckets in BUCKETS if buckets
+    }
+    samples: Samples = {"settle": [], "ping": [], "bare": [], **{f"reserve {buckets}": [] for buckets in pods}}
+    most = pods[max(pods)]
+    bare, order = Bare(redis), list(pods.items())
     for _ in range(count):
-        began = time.perf_counter()
+        random.shuffle(order)
         try:
-            reservation = await pod.reserve(ask(apiCalls=1, concurrentCalls=1))
-            granted = time.perf_counter()
-            await reservation.settle({"apiCalls": 1})
-            settled = time.perf_counter()
-            await _ping(pod)
-            pinged = time.perf_counter()
-            bare.ask(_reservation(pod))
+            for buckets, pod in order:
+                taken, settled = await _lot(pod)
+                samples[f"reserve {buckets}"].append(taken)
+                if pod is most:
+                    samples["settle"].append(settled)
+            samples["ping"].append(await _timed(_ping(most)))
+            began = time.perf_counter()
+            bare.ask(_reservation(most))
+            samples["bare"].append((time.perf_counter() - began) * 1000)
         except (LimitedError, OSError):
             await asyncio.sleep(0.1)  # Redis came too late
-            continue
-        times = (began, granted, settled, pinged, time.perf_counter())
-        for each, begin, end in zip(samples.values(), times, times[1:], strict=False):
-            each.append((end - begin) * 1000)
     bare.close()
-    await pod.close()
+    for pod in pods.values():
+        await pod.close()
     return samples
+
+
+async def _lot(pod: Quotas) -> tuple[float, float]:
+    """Take a lot and settle it; return the milliseconds of each."""
+    began = time.perf_counter()
+    reservation = await pod.reserve(ask(apiCalls=1, concurrentCalls=1))
+    taken = time.perf_counter()
+    return (taken - began) * 1000, await _timed(reservation.settle({"apiCalls": 1}))
+
+
+async def _timed(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return (time.perf_counter() - began) * 1000
 
 
 class Bare:
@@ -153,8 +170,10 @@ def _rows(calls: Samples, steps: Samples, note: str) -> list[Row]:
             whole, alone = (quantile(calls[f"call {each}"], share) for each in (buckets, 0))
             said = f"with it {whole:.3f}, without {alone:.3f} ms; of {len(calls['call 0']):,}"
             rows.append(at_most(f"{name}, {called}", round(whole - alone, 3), most, "ms", said))
+        for share, called, most in ((0.5, "p50", P50), (0.99, "p99", P99)):
+            took = quantile(steps[f"reserve {buckets}"], share)
+            rows.append(at_most(f"  what a call waits for in it, {called}", round(took, 3), most, "ms"))
     names = {
-        "reserve": f"  reservation of {max(BUCKETS)} buckets by itself, p50",
         "bare": "  a bare EVALSHA of the same over a socket that waits, p50",
         "settle": "  its settlement, which no answer waits for, p50",
         "ping": "  PING on the same connection, p50",

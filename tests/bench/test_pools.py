@@ -1,8 +1,12 @@
 from typing import Any
 
+import pytest
+
 from bench.audit import Write
+from bench.manifests import AGENTS, PODS
 from bench.pools.account import AGENT, Standing, claimed_again, on_path, standing
 from bench.pools.claims import HELD_P99, highest
+from bench.pools.floor import steps_of
 from bench.pools.kill import KILLS, QUICK_KILLS, SERVER_KILLS, _takes_server
 from bench.pools.node import Sample, rows
 
@@ -104,3 +108,35 @@ def test_claims_on_the_real_node_are_judged_by_when_the_command_ran() -> None:
     assert [row.holds for row in rows([fast] * 50, "")] == [True, True, None, None]
     assert [row.holds for row in rows([*[fast] * 49, slow], "")][:2] == [True, False]
     assert [row.holds for row in rows([slow] * 50, "")][:2] == [False, False]
+
+
+def test_the_floors_writes_are_those_of_the_claim_that_was_seen_for_another_agent_and_pod() -> None:
+    seen = {
+        "apiVersion": "ringfence.dev/v1alpha1",
+        "kind": "Agent",
+        "metadata": {"name": "sample", "namespace": "lab", "uid": "uid-sample"},
+        "status": {"podName": "p1", "podUID": "uid-p1", "state": "Starting"},
+    }
+    pods = [pod("p1", "sample"), pod("p2"), pod("p3")]
+    for number, each in enumerate(pods):
+        each["metadata"] |= {"namespace": "lab", "resourceVersion": str(number), "annotations": {"template": "t"}}
+    pods[0]["metadata"]["annotations"]["claimed-at"] = "now"
+
+    ((name, (claim, status)),) = steps_of(seen, pods, ["a"]).items()
+
+    meta = claim["body"]["metadata"]
+    assert (name, claim["path"], meta["uid"], meta["resourceVersion"]) == (
+        "a",
+        PODS.format("lab") + "/p2",
+        "uid-p2",
+        "1",
+    )
+    assert (meta["ownerReferences"], meta["labels"]) == ([{"kind": "Agent", "uid": "{uid}", "name": "a"}], {AGENT: "a"})
+    assert (meta["annotations"], meta["managedFields"]) == ({"claimed-at": "now"}, [{}])
+    assert status["path"] == AGENTS.format("lab") + "/a/status"
+    assert status["body"]["status"] == {"podName": "p2", "podUID": "uid-p2", "state": "Starting"}
+
+
+def test_a_floor_needs_a_warm_pod_for_each_agent() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        steps_of({"metadata": {"name": "sample"}}, [pod("p1", "sample")], ["a"])
