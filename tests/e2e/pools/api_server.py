@@ -40,6 +40,7 @@ class ApiServer:
         with suppress(RefusedError, OSError, HTTPException):
             self.kube.request("GET", "/readyz")
             for kind in ("Agent", "AgentPool", "Pod"):
-                self.kube.items(address(kind), limit="1")
+                # As the test asks later: whoever asks for a part may be answered before the others are.
+                self.kube.items(address(kind))
             return True
         return False
